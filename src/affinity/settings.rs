@@ -1,0 +1,70 @@
+//! What the operator says of affinity.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How sessions come back to their node; an upstream's `affinity`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settings {
+    /// By the session id (the tag, the table, self-healing).
+    Sid(SidSettings),
+    /// By a cookie of ours.
+    Cookie(CookieSettings),
+    /// By highest random weight over a property of the request.
+    Rendezvous(RendezvousKey),
+    /// Not at all: WebSocket-only clients need none.
+    None,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::Sid(SidSettings::default())
+    }
+}
+
+/// `affinity: sid`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SidSettings {
+    /// Secrets of the tag: the first makes tags, all are tried on the way in. Empty means the
+    /// constant that is compiled in, alike in every Sockeye.
+    pub keys: Vec<Secret>,
+    /// Tag EIO=3 sessions too, though their clients see the sid as `socket.id`.
+    pub tag_eio3: bool,
+}
+
+/// `affinity: cookie`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieSettings {
+    /// The cookie's name, a token of RFC 6265.
+    pub name: Arc<str>,
+    /// Secrets that sign it, as for [`SidSettings::keys`].
+    pub keys: Vec<Secret>,
+}
+
+impl CookieSettings {
+    /// The cookie's name where the operator says none.
+    pub const NAME: &str = "sockeye";
+}
+
+/// What `affinity: rendezvous` hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RendezvousKey {
+    /// The client's address.
+    Address,
+    /// A request header, by its lower-case name.
+    Header(http::HeaderName),
+    /// A parameter of the query.
+    Query(Arc<str>),
+}
+
+/// A secret that never appears in logs or output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Arc<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(...)")
+    }
+}

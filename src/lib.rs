@@ -1,0 +1,21 @@
+//! Sockeye, a reverse proxy for Socket.IO clusters and WebSockets.
+
+// THE PATH OF A REQUEST
+pub mod listener;
+pub mod tunnel;
+
+// WHOM THE EXCHANGE ASKS
+pub mod route;
+pub mod affinity;
+pub mod engineio;
+pub mod upstream;
+
+// WHAT KEEPS IT RUNNING
+pub mod drain;
+
+// WHAT THE OPERATOR SEES
+pub mod client;
+pub mod logging;
+
+/// The clock of the whole crate; tests can pause it.
+pub(crate) use tokio::time::Instant;

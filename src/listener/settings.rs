@@ -1,0 +1,32 @@
+//! What the operator says of a listener.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// An address that we accept on, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The address; port 0 lets the system choose.
+    pub bind: SocketAddr,
+    /// Whose `X-Forwarded-*` and `Forwarded` fields are believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// How long the head of a request may take from its first byte.
+    pub header_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub keep_alive_timeout: Duration,
+}
+
+impl Settings {
+    /// Where we listen if the operator names no listener: port 8080 on all addresses.
+    pub const BIND: &str = "0.0.0.0:8080";
+    /// `header_timeout` where the operator says none.
+    pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+    /// `keep_alive_timeout` where the operator says none: longer than the 60 s for which cloud
+    /// balancers keep their own side, so that they close first.
+    pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+}

@@ -1,0 +1,116 @@
+//! Host and path patterns, and which of two is the more specific.
+//!
+//! Pure. Runs for every request.
+
+use std::cmp::Reverse;
+
+/// Which hosts a route serves. Names are lower case, without port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// `*` or no `host`: every host.
+    Any,
+    /// `*.example.com`: every name below, at any depth; holds `.example.com`.
+    Below(Box<str>),
+    /// One name, or one IP address.
+    Exact(Box<str>),
+}
+
+/// Which paths a route serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathPattern {
+    /// `/a/` serves all that begins with it. `/a` serves `/a` itself and what is below `/a/`,
+    /// but not `/ab`.
+    Prefix(Box<str>),
+    /// One path.
+    Exact(Box<str>),
+}
+
+impl HostPattern {
+    /// Whether the pattern serves `host`, which is lower case and without port.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Below(suffix) => host.len() > suffix.len() && host.ends_with(&**suffix),
+            Self::Exact(name) => host == &**name,
+        }
+    }
+
+    /// Orders patterns from the most specific to the least.
+    pub fn precedence(&self) -> impl Ord + use<> {
+        match self {
+            Self::Exact(_) => (0, Reverse(0)),
+            Self::Below(suffix) => (1, Reverse(suffix.len())),
+            Self::Any => (2, Reverse(0)),
+        }
+    }
+}
+
+impl PathPattern {
+    /// Whether the pattern serves `path`, a request target's path as it came.
+    pub fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(exact) => path == &**exact,
+            Self::Prefix(prefix) => path.strip_prefix(&**prefix).is_some_and(|rest| {
+                prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/')
+            }),
+        }
+    }
+
+    /// Orders patterns from the most specific to the least.
+    pub fn precedence(&self) -> impl Ord + use<> {
+        match self {
+            Self::Exact(exact) => (0, Reverse(exact.len())),
+            Self::Prefix(prefix) => (1, Reverse(prefix.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_segment() {
+        let check = |prefix: &str, path: &str| PathPattern::Prefix(prefix.into()).matches(path);
+        assert!(check("/", "/anything"));
+        assert!(check("/socket.io/", "/socket.io/"));
+        assert!(check("/socket.io/", "/socket.io/x"));
+        assert!(!check("/socket.io/", "/socket.io"));
+        assert!(check("/a", "/a"));
+        assert!(check("/a", "/a/b"));
+        assert!(!check("/a", "/ab"));
+    }
+
+    #[test]
+    fn an_exact_path_has_nothing_below_it() {
+        let exact = PathPattern::Exact("/health".into());
+        assert!(exact.matches("/health"));
+        assert!(!exact.matches("/health/"));
+    }
+
+    #[test]
+    fn a_wildcard_serves_names_below_and_not_the_name_itself() {
+        let below = HostPattern::Below(".example.com".into());
+        assert!(below.matches("a.example.com"));
+        assert!(below.matches("a.b.example.com"));
+        assert!(!below.matches("example.com"));
+        assert!(!below.matches(".example.com"));
+        assert!(!below.matches("badexample.com"));
+    }
+
+    #[test]
+    fn the_most_specific_pattern_comes_first() {
+        let exact = HostPattern::Exact("a.example.com".into());
+        let deep = HostPattern::Below(".a.example.com".into());
+        let wide = HostPattern::Below(".example.com".into());
+        assert!(exact.precedence() < deep.precedence());
+        assert!(deep.precedence() < wide.precedence());
+        assert!(wide.precedence() < HostPattern::Any.precedence());
+
+        let exact = PathPattern::Exact("/a".into());
+        let long = PathPattern::Prefix("/a/b/".into());
+        let short = PathPattern::Prefix("/a/".into());
+        assert!(exact.precedence() < long.precedence());
+        assert!(long.precedence() < short.precedence());
+    }
+}

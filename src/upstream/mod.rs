@@ -1,0 +1,6 @@
+//! Which node now, and a connection to it.
+//!
+//! Runs for every request.
+
+pub mod settings;
+pub use settings::Settings;
