@@ -1,6 +1,19 @@
 //! What we know of Engine.IO, and no more.
 //!
-//! Runs for every request.
+//! Bytes only: this room reads queries and heads of bodies and writes them anew; who sends them
+//! where is the business of others.
+//!
+//! Pure. Runs for every request.
 
+mod call;
+mod open;
+pub(crate) mod query;
+mod refusal;
+mod sid;
 mod timings;
+
+pub use call::{Call, CallError, Transport, Version, with_sid};
+pub use open::{Form, OpenPacket, Scan};
+pub use refusal::{REFUSAL_BYTES_MAX, is_unknown_sid};
+pub use sid::Sid;
 pub use timings::{Learned, Timings};

@@ -1,0 +1,247 @@
+//! What a request asks of Engine.IO, read from its query.
+//!
+//! Any path can be Engine.IO's; a request is its own when its query has `EIO` and `transport`.
+//! What two readers could read in two ways is refused, for the node might be the other one.
+//!
+//! Pure. Runs for every request.
+
+use http::Method;
+
+use super::query::{self, Encoded};
+use super::sid::Sid;
+
+/// An Engine.IO request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What the client speaks. An old server ignores it and answers in its own version.
+    pub version: Version,
+    /// How the session is to be carried.
+    pub transport: Transport,
+    /// The session; `None` in a handshake.
+    pub sid: Option<Sid>,
+    /// Whether the answer is to be a script (`j`; only browsers with a client before 4.0).
+    pub jsonp: bool,
+}
+
+/// The version of Engine.IO that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// Socket.IO 1 and 2.
+    V3,
+    /// Socket.IO 3 and 4.
+    V4,
+}
+
+/// How a session is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// By requests and their answers.
+    Polling,
+    /// By a tunnel.
+    WebSocket,
+    /// By something that no node serves over HTTP/1.1; it will say so itself.
+    Other,
+}
+
+/// Why an Engine.IO request cannot be forwarded: it is answered with 400, code 3 (`Bad request`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// A parameter stands twice in the query and means two things.
+    #[error("the query has two different values of `{0}`")]
+    Ambiguous(&'static str),
+    /// The sid is longer than [`Sid::BYTES_MAX`], has control characters or is not UTF-8: no
+    /// server made it, so that no node need be bothered.
+    #[error("the sid is too long or not text")]
+    BadSid,
+}
+
+impl Call {
+    /// Reads a query; `None` if the request is not Engine.IO's.
+    ///
+    /// As servers do it, exactly `EIO=4` is version 4 and all else version 3, and an empty `sid`
+    /// counts as none. Allocates nothing but the sid.
+    ///
+    /// # Errors
+    /// [`CallError`], only if the request is Engine.IO's.
+    pub fn of(query: Option<&str>) -> Result<Option<Self>, CallError> {
+        let mut version = Once::new("EIO");
+        let mut transport = Once::new("transport");
+        let mut sid = Once::new("sid");
+        let mut jsonp = false;
+        for pair in query::pairs(query.unwrap_or_default()) {
+            version.read(pair, Version::of);
+            transport.read(pair, Transport::of);
+            sid.read(pair, std::convert::identity);
+            jsonp |= pair.key.means("j");
+        }
+
+        let (Some(_), Some(_)) = (&version.value, &transport.value) else { return Ok(None) };
+        let (Some(version), Some(transport)) = (version.take()?, transport.take()?) else {
+            return Ok(None);
+        };
+        let sid = sid.take()?.map(decode_sid).transpose()?.flatten();
+        Ok(Some(Self { version, transport, sid, jsonp }))
+    }
+
+    /// Whether it asks for a new session.
+    pub fn is_handshake(&self) -> bool {
+        self.sid.is_none()
+    }
+
+    /// Whether, sent with `method`, it waits for the session's next packets: it may take a
+    /// `pingInterval`, and a second one beside it would kill the session.
+    pub fn is_poll(&self, method: &Method) -> bool {
+        self.sid.is_some() && self.transport == Transport::Polling && method == Method::GET
+    }
+}
+
+/// `query` with the value of `sid` replaced, percent-encoded where needed, and everything else
+/// byte for byte.
+pub fn with_sid(query: &str, sid: &Sid) -> String {
+    query::with_value(query, "sid", sid.as_str())
+}
+
+impl Version {
+    fn of(value: Encoded<'_>) -> Self {
+        if value.means("4") { Self::V4 } else { Self::V3 }
+    }
+}
+
+impl Transport {
+    fn of(value: Encoded<'_>) -> Self {
+        if value.means("polling") {
+            Self::Polling
+        } else if value.means("websocket") {
+            Self::WebSocket
+        } else {
+            Self::Other
+        }
+    }
+}
+
+fn decode_sid(value: Encoded<'_>) -> Result<Option<Sid>, CallError> {
+    if value.0.is_empty() {
+        return Ok(None);
+    }
+    let bytes: Vec<u8> = value.bytes().take(Sid::BYTES_MAX + 1).collect();
+    let sid = std::str::from_utf8(&bytes).ok().and_then(Sid::new);
+    sid.map(Some).ok_or(CallError::BadSid)
+}
+
+/// A parameter that may stand more than once if it means the same each time.
+struct Once<T> {
+    name: &'static str,
+    value: Option<T>,
+    is_ambiguous: bool,
+}
+
+impl<T: PartialEq> Once<T> {
+    fn new(name: &'static str) -> Self {
+        Self { name, value: None, is_ambiguous: false }
+    }
+
+    fn read<'a>(&mut self, pair: query::Pair<'a>, meaning: impl FnOnce(Encoded<'a>) -> T) {
+        if !pair.key.means(self.name) {
+            return;
+        }
+        let value = meaning(pair.value);
+        self.is_ambiguous |= self.value.as_ref().is_some_and(|before| *before != value);
+        self.value = Some(value);
+    }
+
+    fn take(self) -> Result<Option<T>, CallError> {
+        if self.is_ambiguous { Err(CallError::Ambiguous(self.name)) } else { Ok(self.value) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn call(query: &str) -> Result<Option<Call>, CallError> {
+        Call::of(Some(query))
+    }
+
+    #[test]
+    fn a_query_needs_a_version_and_a_transport() {
+        let check = |query: &str| assert_eq!(call(query), Ok(None), "{query}");
+        assert_eq!(Call::of(None), Ok(None));
+        check("");
+        check("EIO=4");
+        check("transport=polling&sid=a&sid=b");
+        check("eio=4&transport=polling");
+        check("EIOx=4&transport=polling");
+    }
+
+    #[test]
+    fn version_and_transport_are_read_as_servers_read_them() {
+        let check = |query: &str, version, transport| {
+            let expected = Call { version, transport, sid: None, jsonp: false };
+            assert_eq!(call(query), Ok(Some(expected)), "{query}");
+        };
+        check("EIO=4&transport=polling", Version::V4, Transport::Polling);
+        check("transport=websocket&x&EIO=3", Version::V3, Transport::WebSocket);
+        check("EIO=&transport=", Version::V3, Transport::Other);
+        check("EIO=04&transport=Polling", Version::V3, Transport::Other);
+        check("E%49O=%34&transport=poll%69ng&sid=", Version::V4, Transport::Polling);
+        check("EIO=4&transport=webtransport&EIO=4", Version::V4, Transport::Other);
+        check("EIO=3&EIO=5&transport=polling", Version::V3, Transport::Polling);
+    }
+
+    #[test]
+    fn the_sid_is_decoded() {
+        let check = |value: &str, expected: Option<&str>| {
+            let call = call(&format!("a=b&EIO=4&transport=polling&sid={value}&b64=1"));
+            let sid = call.expect("clear").expect("Engine.IO's").sid;
+            assert_eq!(sid.as_ref().map(Sid::as_str), expected, "{value}");
+        };
+        check("", None);
+        check("AbC-_.x", Some("AbC-_.x"));
+        check("a%2Eb+c%2b", Some("a.b c+"));
+        check("%C3%BC", Some("ü"));
+        check("a=b", Some("a=b"));
+        check(&"%41".repeat(Sid::BYTES_MAX), Some(&"A".repeat(Sid::BYTES_MAX)));
+    }
+
+    #[test]
+    fn what_can_be_read_in_two_ways_is_refused() {
+        let check = |query: &str, expected| assert_eq!(call(query), Err(expected), "{query}");
+        check("EIO=4&transport=polling&sid=a&sid=b", CallError::Ambiguous("sid"));
+        check("EIO=4&transport=polling&sid=&sid=b", CallError::Ambiguous("sid"));
+        check("EIO=4&transport=polling&sid&s%69d=b", CallError::Ambiguous("sid"));
+        check("EIO=4&transport=polling&EIO=3", CallError::Ambiguous("EIO"));
+        check("EIO=4&transport=polling&transport=websocket", CallError::Ambiguous("transport"));
+        check("EIO=4&transport=polling&sid=%00", CallError::BadSid);
+        check("EIO=4&transport=polling&sid=%FF", CallError::BadSid);
+        check(&format!("EIO=4&transport=polling&sid={:0>257}", 1), CallError::BadSid);
+
+        let same = call("EIO=4&transport=polling&sid=ab&sid=a%62").expect("clear");
+        assert_eq!(same.and_then(|call| call.sid), Sid::new("ab"));
+    }
+
+    #[test]
+    fn a_poll_is_a_get_of_a_polling_session() {
+        let check = |query: &str, method: Method, poll: bool, handshake: bool| {
+            let call = call(query).expect("clear").expect("Engine.IO's");
+            assert_eq!((call.is_poll(&method), call.is_handshake()), (poll, handshake), "{query}");
+        };
+        check("EIO=4&transport=polling&sid=a", Method::GET, true, false);
+        check("EIO=4&transport=polling&sid=a", Method::POST, false, false);
+        check("EIO=4&transport=websocket&sid=a", Method::GET, false, false);
+        check("EIO=4&transport=polling&j=0", Method::GET, false, true);
+        assert!(call("EIO=4&transport=polling&j").expect("clear").expect("Engine.IO's").jsonp);
+    }
+
+    proptest! {
+        #[test]
+        fn a_replaced_sid_is_read_back(sid in "\\PC{1,40}", before in "[a-z%&=+]{0,20}") {
+            let sid = Sid::new(&sid).expect("no control characters");
+            let query = format!("{before}&EIO=4&transport=polling&sid=old&t=%6f");
+            let replaced = with_sid(&query, &sid);
+            prop_assert!(replaced.ends_with("&t=%6f"));
+            prop_assert_eq!(call(&replaced).expect("clear").and_then(|call| call.sid), Some(sid));
+        }
+    }
+}

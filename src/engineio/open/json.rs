@@ -1,0 +1,167 @@
+//! The JSON object of an open packet.
+//!
+//! serde finds its end and reads it; the one thing that serde does not tell is where the sid
+//! stands, and for that a walk over an object that is known to be valid is enough.
+//!
+//! Pure. Runs for every request.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Deserializer, Value};
+
+use super::Unfound;
+use crate::engineio::sid::Sid;
+use crate::engineio::timings::Timings;
+
+/// What an open packet's object says.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) sid: Sid,
+    pub(super) timings: Timings,
+    /// Where the quote stands that closes the sid.
+    pub(super) sid_end: usize,
+    /// Where the object ends.
+    pub(super) end: usize,
+}
+
+/// Reads the object at the start of `bytes`; anything may stand behind it.
+pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
+    let mut values = Deserializer::from_slice(bytes).into_iter::<Handshake>();
+    let handshake = match values.next() {
+        Some(Ok(handshake)) => handshake,
+        Some(Err(error)) if !error.is_eof() => return Err(Unfound::Absent),
+        Some(Err(_)) | None => return Err(Unfound::Cut),
+    };
+    let end = values.byte_offset();
+    let sid = Sid::new(&handshake.sid).ok_or(Unfound::Absent)?;
+    let sid_end = end_of_sid(bytes).ok_or(Unfound::Absent)?;
+    Ok(Object { sid, timings: handshake.timings(), sid_end, end })
+}
+
+/// The keys of an open packet that concern us. The numbers are taken as anything, so that an odd
+/// one does not cost the session its affinity.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Handshake {
+    sid: String,
+    #[serde(default)]
+    ping_interval: Value,
+    #[serde(default)]
+    ping_timeout: Value,
+    #[serde(default = "unannounced")]
+    max_payload: Value,
+}
+
+fn unannounced() -> Value {
+    Timings::PAYLOAD_BYTES_UNANNOUNCED.into()
+}
+
+impl Handshake {
+    fn timings(&self) -> Timings {
+        Timings {
+            ping_interval: timer(&self.ping_interval).unwrap_or(Timings::DEFAULT.ping_interval),
+            ping_timeout: timer(&self.ping_timeout).unwrap_or(Timings::DEFAULT.ping_timeout),
+            payload_bytes_max: match &self.max_payload {
+                // JSON's way to write Infinity.
+                Value::Null => u64::MAX,
+                value => number(value).unwrap_or(Timings::PAYLOAD_BYTES_UNANNOUNCED),
+            },
+        }
+    }
+}
+
+/// A number of milliseconds.
+fn timer(value: &Value) -> Option<Duration> {
+    number(value).map(|millis| Duration::from_millis(millis.min(TIMER_MILLIS_MAX)))
+}
+
+/// No timer of Node's is longer (2^31 - 1); so that sums of timings cannot overflow.
+const TIMER_MILLIS_MAX: u64 = i32::MAX as u64;
+
+/// A number that is not negative, without its fraction.
+fn number(value: &Value) -> Option<u64> {
+    // `as` saturates.
+    value.as_f64().filter(|number| *number >= 0.0).map(|number| number as u64)
+}
+
+/// Where the string ends that is the value of `sid`, in bytes that begin with a valid object.
+///
+/// A key that is written with escapes is not found; no server writes it so.
+fn end_of_sid(object: &[u8]) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut key: &[u8] = b"";
+    let mut string: &[u8] = b"";
+    let mut at = 0;
+    loop {
+        match object.get(at)? {
+            b'"' => {
+                let end = end_of_string(object, at + 1)?;
+                if depth == 1 && key == b"sid" {
+                    return Some(end);
+                }
+                string = object.get(at + 1..end)?;
+                at = end;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1).filter(|depth| *depth > 0)?,
+            b':' if depth == 1 => key = string,
+            b',' if depth == 1 => key = b"",
+            _ => (),
+        }
+        at += 1;
+    }
+}
+
+/// Where the quote stands that closes the string which begins at `start`.
+fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        match bytes.get(at)? {
+            b'"' => return Some(at),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sid_is_found_wherever_it_stands() {
+        let check = |object: &str, expected: Option<&str>| {
+            let found = end_of_sid(object.as_bytes()).map(|end| &object[..end]);
+            assert_eq!(found, expected, "{object}");
+        };
+        check(r#"{"sid":"a"}"#, Some(r#"{"sid":"a"#));
+        check(r#"{ "a" : 1 , "sid" : "b\"c\\" }"#, Some(r#"{ "a" : 1 , "sid" : "b\"c\\"#));
+        check(r#"{"x":"sid","sid":"b"}"#, Some(r#"{"x":"sid","sid":"b"#));
+        check(r#"{"x":{"sid":"no"},"sid":"b"}"#, Some(r#"{"x":{"sid":"no"},"sid":"b"#));
+        check(r#"{"x":["sid","]"],"sid":"b"}"#, Some(r#"{"x":["sid","]"],"sid":"b"#));
+        check(r#"{"s\u0069d":"b"}"#, None);
+        check(r#"{"x":1}"sid":"b""#, None);
+        check(r#"{"sid":"b"#, None);
+        check(r#"{"sid":"b\"#, None);
+        check("", None);
+    }
+
+    #[test]
+    fn odd_numbers_do_no_harm() {
+        let check = |keys: &str, expected: (u64, u64, u64)| {
+            let object = format!(r#"{{"sid":"a"{keys}}}"#);
+            let timings = read(object.as_bytes()).expect("an object").timings;
+            let millis = |duration: Duration| duration.as_millis() as u64;
+            let found = (millis(timings.ping_interval), millis(timings.ping_timeout));
+            assert_eq!((found.0, found.1, timings.payload_bytes_max), expected, "{keys}");
+            assert!(timings.silence_max() >= timings.ping_interval);
+        };
+        check("", (25_000, 20_000, 100_000_000));
+        check(r#","pingInterval":1500,"pingTimeout":1234,"maxPayload":7"#, (1500, 1234, 7));
+        check(r#","pingInterval":0.5,"maxPayload":1e6"#, (0, 20_000, 1_000_000));
+        check(r#","pingInterval":-1,"pingTimeout":"9""#, (25_000, 20_000, 100_000_000));
+        check(r#","pingInterval":1e99,"maxPayload":null"#, (2_147_483_647, 20_000, u64::MAX));
+        check(r#","pingTimeout":null,"maxPayload":-1"#, (25_000, 20_000, 100_000_000));
+    }
+}

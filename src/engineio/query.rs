@@ -1,0 +1,134 @@
+//! The query of a request target, read as Node's `querystring` reads it.
+//!
+//! Keys and values stay as they came; [`Encoded`] compares what they mean, without a copy. A `+`
+//! is a space, and a `%` before anything but two hexadecimal digits is itself.
+//!
+//! Pure. Runs for every request.
+
+use std::fmt::Write as _;
+
+/// The parameters of `query`, in order.
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
+    query.split('&').filter(|piece| !piece.is_empty()).map(Pair::of)
+}
+
+/// `query` with the value of each parameter `name` replaced by `value`, which is encoded where
+/// needed; everything else byte for byte.
+pub(crate) fn with_value(query: &str, name: &str, value: &str) -> String {
+    let mut written = String::with_capacity(query.len() + value.len());
+    for (index, piece) in query.split('&').enumerate() {
+        if index > 0 {
+            written.push('&');
+        }
+        let pair = Pair::of(piece);
+        if pair.key.means(name) {
+            written.push_str(pair.key.0);
+            written.push('=');
+            encode(value, &mut written);
+        } else {
+            written.push_str(piece);
+        }
+    }
+    written
+}
+
+/// One `key=value`; without `=` the value is empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pair<'a> {
+    pub(crate) key: Encoded<'a>,
+    pub(crate) value: Encoded<'a>,
+}
+
+impl<'a> Pair<'a> {
+    fn of(piece: &'a str) -> Self {
+        let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
+        Self { key: Encoded(key), value: Encoded(value) }
+    }
+}
+
+/// Text as it stands in a query. Equal when it means the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Encoded<'a>(pub(crate) &'a str);
+
+impl<'a> Encoded<'a> {
+    /// Whether it decodes to `text`.
+    pub(crate) fn means(self, text: &str) -> bool {
+        self.bytes().eq(text.bytes())
+    }
+
+    /// What it decodes to; not always UTF-8.
+    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
+        let mut rest = self.0.as_bytes();
+        std::iter::from_fn(move || {
+            let (&first, behind) = rest.split_first()?;
+            rest = behind;
+            match first {
+                b'+' => Some(b' '),
+                b'%' if let Some((byte, behind)) = hex_pair(behind) => {
+                    rest = behind;
+                    Some(byte)
+                }
+                _ => Some(first),
+            }
+        })
+    }
+}
+
+impl PartialEq for Encoded<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes().eq(other.bytes())
+    }
+}
+
+/// The byte that two hexadecimal digits mean, and what stands behind them.
+fn hex_pair(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (&[high, low], behind) = bytes.split_first_chunk()?;
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some((digit(high)? << 4 | digit(low)?, behind))
+}
+
+/// Appends `text`; all that clients' `encodeURIComponent` would encode is encoded.
+fn encode(text: &str, written: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~!*()".contains(&byte) {
+            written.push(char::from(byte));
+        } else {
+            write!(written, "%{byte:02X}").expect("a String takes all that is written to it");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_decoded_as_node_does() {
+        let check = |raw: &str, expected: &[u8]| {
+            assert_eq!(Encoded(raw).bytes().collect::<Vec<_>>(), expected, "{raw}");
+        };
+        check("", b"");
+        check("a+b%20c", b"a b c");
+        check("%2B", b"+");
+        check("%2e%2E", b"..");
+        check("100%", b"100%");
+        check("%4", b"%4");
+        check("%zz%41", b"%zzA");
+        check("%+1", b"% 1");
+        check("%%41", b"%A");
+        check("%FF", b"\xff");
+        check("ü", "ü".as_bytes());
+    }
+
+    #[test]
+    fn only_the_value_is_replaced() {
+        let check = |query: &str, value: &str, expected: &str| {
+            assert_eq!(with_value(query, "sid", value), expected);
+        };
+        check("EIO=4&sid=ABC.tag&t=x%2ey", "ABC", "EIO=4&sid=ABC&t=x%2ey");
+        check("s%69d=1&&x+y=&=&z", "ü +", "s%69d=%C3%BC%20%2B&&x+y=&=&z");
+        check("sid", "a", "sid=a");
+        check("EIO=4", "a", "EIO=4");
+        check("", "a", "");
+    }
+}
