@@ -12,12 +12,14 @@ mod load;
 mod reach;
 mod balance;
 mod resolve;
+mod connect;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use connect::{ConnectError, connect};
 pub use lease::Lease;
 pub use node::Node;
 pub use settings::{NodeAddress, NodeSettings, Settings};
