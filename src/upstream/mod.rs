@@ -1,7 +1,7 @@
 //! Which node now, and a connection to it.
 //!
 //! A new session gets a [`Lease`] on the node that has least to do; a request of a session gets
-//! one on the session's node, whatever is known against that node.
+//! one on the session's node, whatever is known against that node. The [`pool`] has connections.
 //!
 //! Runs for every request.
 
@@ -13,6 +13,7 @@ mod reach;
 mod balance;
 mod resolve;
 mod connect;
+pub mod pool;
 #[cfg(test)]
 mod tests;
 
