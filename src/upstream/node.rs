@@ -1,29 +1,68 @@
 //! One Socket.IO or WebSocket server process.
 //!
+//! What the operator says of a node never changes; what we see of it lives on through reloads, as
+//! long as name and address stay.
+//!
 //! Runs for every request.
 
 use std::sync::Arc;
 
+use super::load::Load;
+use super::reach::Reach;
+use super::resolve::Host;
 use super::settings::{NodeAddress, NodeSettings};
+use crate::Instant;
 use crate::engineio::Learned;
 
-/// A node and what we know of it. Carried from snapshot to snapshot by its name.
+/// A node and what we know of it.
 #[derive(Debug)]
 pub struct Node {
     name: Arc<str>,
     address: NodeAddress,
     weight: u32,
     learned: Arc<Learned>,
+    seen: Arc<Seen>,
+}
+
+/// What we see of the process itself.
+#[derive(Debug)]
+struct Seen {
+    load: Load,
+    reach: Reach,
+    host: Host,
 }
 
 impl Node {
     /// A node of which nothing is known yet.
     pub fn new(settings: &NodeSettings) -> Self {
+        let base = Instant::now();
+        let host = Host::new(&settings.address);
+        let seen = Seen { load: Load::new(base), reach: Reach::new(base), host };
+        Self::of(settings, Arc::default(), Arc::new(seen))
+    }
+
+    /// The node of `settings`, which may be the `carried` one of the same name.
+    ///
+    /// At the same address it is the same process, and all that is known of it stays, whatever its
+    /// weight is now. At another address it is another process, of which nothing is known; what
+    /// still runs on the old one is counted there.
+    pub(super) fn carried(settings: &NodeSettings, carried: &Arc<Self>) -> Arc<Self> {
+        if carried.address != settings.address {
+            Arc::new(Self::new(settings))
+        } else if carried.weight != settings.weight {
+            Arc::new(Self::of(settings, carried.learned.clone(), carried.seen.clone()))
+        } else {
+            carried.clone()
+        }
+    }
+
+    fn of(settings: &NodeSettings, learned: Arc<Learned>, seen: Arc<Seen>) -> Self {
         Self {
             name: settings.name.clone(),
             address: settings.address.clone(),
             weight: settings.weight,
-            learned: Arc::default(),
+            learned,
+            seen,
         }
     }
 
@@ -45,5 +84,46 @@ impl Node {
     /// The timings that its handshakes tell.
     pub fn learned(&self) -> &Arc<Learned> {
         &self.learned
+    }
+
+    /// How many exchanges wait for the end of its answer.
+    pub fn exchanges(&self) -> u32 {
+        self.seen.load.exchanges()
+    }
+
+    /// How many tunnels to it are open.
+    pub fn tunnels(&self) -> u32 {
+        self.seen.load.tunnels()
+    }
+
+    /// Whether its last connect failed so lately that new sessions should rather go elsewhere.
+    pub fn is_avoided(&self, now: Instant) -> bool {
+        self.seen.reach.is_avoided(now)
+    }
+
+    /// When its last connect failed; `None` if it succeeded or there was none.
+    pub fn failed_at(&self) -> Option<Instant> {
+        self.seen.reach.failed_at()
+    }
+
+    /// Open tunnels, pending exchanges and handshakes answered in the last 5 s, these fading.
+    pub(super) fn load(&self) -> &Load {
+        &self.seen.load
+    }
+
+    /// What connects to it tell.
+    pub(super) fn reach(&self) -> &Reach {
+        &self.seen.reach
+    }
+
+    /// Its socket addresses.
+    pub(super) fn host(&self) -> &Host {
+        &self.seen.host
+    }
+
+    /// Tells processes apart: alike for two nodes exactly if the one was carried over to the
+    /// other. Means nothing once both are dropped.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.seen).addr()
     }
 }

@@ -1,0 +1,198 @@
+//! A TCP connection to a node, by a deadline.
+//!
+//! Each connect tells the node's [reach](super::reach) how it went.
+//!
+//! Runs for every request.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{timeout, timeout_at};
+
+use super::node::Node;
+use crate::Instant;
+
+/// Why there is no connection to a node.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The resolver has no address for the host name.
+    #[error("cannot resolve the host name of node {node}")]
+    Resolve {
+        /// The node's name.
+        node: Arc<str>,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// The node refused, is unreachable, or this machine is out of sockets.
+    #[error("cannot connect to node {node}")]
+    Io {
+        /// The node's name.
+        node: Arc<str>,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nothing answered in time.
+    #[error("cannot connect to node {node} within {timeout:?}")]
+    TimedOut {
+        /// The node's name.
+        node: Arc<str>,
+        /// The time that it had.
+        timeout: Duration,
+    },
+}
+
+/// Connects to `node`: to the first of its addresses that accepts. The one `timeout` is for
+/// resolving and connecting together. If the future is dropped, nothing is held against the node.
+///
+/// # Errors
+///
+/// All addresses failed; the error is that of the last.
+pub async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+    let result = connect_within(node, timeout).await;
+    match &result {
+        Ok(_) => node.reach().connected(),
+        Err(error) if error.tells_of_node() => node.reach().failed(Instant::now()),
+        Err(_) => (),
+    }
+    result
+}
+
+async fn connect_within(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+    let deadline = Instant::now() + timeout;
+    let timed_out = || ConnectError::TimedOut { node: node.name().clone(), timeout };
+
+    let addresses = timeout_at(deadline, node.host().addresses())
+        .await
+        .map_err(|_elapsed| timed_out())?
+        .map_err(|source| ConnectError::Resolve { node: node.name().clone(), source })?;
+    connect_in_turn(&addresses, deadline).await.map_err(|source| match source.kind() {
+        io::ErrorKind::TimedOut => timed_out(),
+        _ => ConnectError::Io { node: node.name().clone(), source },
+    })
+}
+
+/// Tries one address after the other, each for its part of the time that is left, so that one
+/// that swallows packets does not keep us from the next.
+async fn connect_in_turn(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let parts = u32::try_from(left).unwrap_or(u32::MAX);
+        let part = deadline.saturating_duration_since(Instant::now()) / parts;
+        last = match timeout(part, connect_to(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_elapsed) => io::ErrorKind::TimedOut.into(),
+        };
+    }
+    Err(last)
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // A message is written as a whole: Nagle's algorithm could only delay it.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl ConnectError {
+    /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
+    /// nothing of any node, and must not make us avoid them all.
+    fn tells_of_node(&self) -> bool {
+        match self {
+            Self::Resolve { .. } | Self::TimedOut { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::super::tests::node_at;
+    use super::*;
+
+    const ENOUGH: Duration = Duration::from_secs(5);
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Bound but not listening, so that nobody else gets the port: connects are refused.
+    fn refusing() -> (TcpSocket, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_no_delay() {
+        let (_listener, address) = listen().await;
+        let stream = connect(&node_at(address), ENOUGH).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_refuses_is_avoided_until_it_accepts() {
+        let (socket, address) = refusing();
+        let node = node_at(address);
+        let error = connect(&node, ENOUGH).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Io { .. }), "{error:?}");
+        assert!(node.is_avoided(Instant::now()));
+
+        let _listener = socket.listen(1).unwrap();
+        connect(&node, ENOUGH).await.unwrap();
+        assert!(!node.is_avoided(Instant::now()));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_times_out() {
+        let (socket, address) = refusing();
+        let _listener = socket.listen(1).unwrap();
+        let node = node_at(address);
+        let mut accepted = Vec::new();
+        // What nobody accepts fills the queue; then the kernel leaves connects unanswered.
+        let error = loop {
+            assert!(accepted.len() < 64, "the queue has no end");
+            match connect(&node, Duration::from_millis(50)).await {
+                Ok(stream) => accepted.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
+        assert!(node.is_avoided(Instant::now()));
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried() {
+        let (_socket, refusing) = refusing();
+        let (_listener, accepting) = listen().await;
+        let deadline = Instant::now() + ENOUGH;
+        let stream = connect_in_turn(&[refusing, accepting], deadline).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), accepting);
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_held_against_the_node() {
+        let tells = |kind: io::ErrorKind| {
+            ConnectError::Io { node: "a".into(), source: kind.into() }.tells_of_node()
+        };
+        assert!(tells(io::ErrorKind::ConnectionRefused));
+        assert!(tells(io::ErrorKind::HostUnreachable));
+        assert!(!tells(io::ErrorKind::AddrNotAvailable));
+        assert!(!tells(io::ErrorKind::Other));
+    }
+}

@@ -1,0 +1,105 @@
+//! A place taken on a node.
+//!
+//! Whoever has one is counted in the node's load, exactly once, until it is dropped.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+
+use super::node::Node;
+use crate::Instant;
+
+/// A place on a node for one exchange or one tunnel; given back on drop.
+#[derive(Debug)]
+#[must_use = "dropping it gives the place back"]
+pub struct Lease {
+    node: Arc<Node>,
+    kind: Kind,
+}
+
+/// What the place is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Exchange,
+    Tunnel,
+}
+
+impl Lease {
+    /// A place for an exchange.
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        node.load().enter_exchange();
+        Self { node, kind: Kind::Exchange }
+    }
+
+    /// Where the place is.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// The exchange became a tunnel and is counted as one from now on.
+    pub fn into_tunnel(mut self) -> Self {
+        match self.kind {
+            Kind::Exchange => {
+                self.node.load().enter_tunnel();
+                self.node.load().leave_exchange();
+                self.kind = Kind::Tunnel;
+            }
+            Kind::Tunnel => (),
+        }
+        self
+    }
+
+    /// The node answered an Engine.IO handshake: its new session weighs on it for some seconds,
+    /// though nothing of it may be pending.
+    pub fn handshake_answered(&self, now: Instant) {
+        self.node.load().handshake_answered(now);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        match self.kind {
+            Kind::Exchange => self.node.load().leave_exchange(),
+            Kind::Tunnel => self.node.load().leave_tunnel(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::node;
+    use super::*;
+
+    #[test]
+    fn a_lease_is_counted_until_it_is_dropped() {
+        let node = node("a");
+        let first = Lease::new(node.clone());
+        let second = Lease::new(node.clone());
+        assert_eq!((node.exchanges(), node.tunnels()), (2, 0));
+        drop(first);
+        assert_eq!((node.exchanges(), node.tunnels()), (1, 0));
+        drop(second);
+        assert_eq!((node.exchanges(), node.tunnels()), (0, 0));
+    }
+
+    #[test]
+    fn a_lease_that_becomes_a_tunnel_is_counted_once() {
+        let node = node("a");
+        let lease = Lease::new(node.clone()).into_tunnel();
+        assert_eq!((node.exchanges(), node.tunnels()), (0, 1));
+        let lease = lease.into_tunnel();
+        assert_eq!((node.exchanges(), node.tunnels()), (0, 1));
+        drop(lease);
+        assert_eq!((node.exchanges(), node.tunnels()), (0, 0));
+    }
+
+    #[test]
+    fn an_answered_handshake_weighs_on_after_the_exchange() {
+        let node = node("a");
+        let now = Instant::now();
+        let lease = Lease::new(node.clone());
+        lease.handshake_answered(now);
+        drop(lease);
+        assert!(node.load().at(now) > 0.9);
+    }
+}

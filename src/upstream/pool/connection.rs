@@ -1,0 +1,224 @@
+//! One HTTP/1.1 connection to a node, the request on it and the answer.
+//!
+//! A connection serves one exchange at a time and closes when what holds it is dropped: a client
+//! that goes away ends its poll at the node.
+//!
+//! Runs for every request.
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::Pool;
+use crate::drain::Tasks;
+use crate::upstream::connect::{ConnectError, connect};
+use crate::upstream::node::Node;
+
+/// A connection that is ready for a request.
+pub struct Connection<B> {
+    node: Arc<Node>,
+    /// Dropped, it ends the connection's task: at once if nothing is under way, else when that has
+    /// come to its end or nobody waits for it any more.
+    sender: SendRequest<B>,
+    /// Where it goes afterwards; nowhere if it was opened for an upgrade.
+    pool: Weak<Pool<B>>,
+}
+
+/// Why there is no answer.
+#[derive(thiserror::Error)]
+pub enum SendError<B> {
+    /// The connection was closed before a byte of the request left: it may be sent again,
+    /// whatever it is.
+    #[error("the connection was closed before the request was sent")]
+    Unsent {
+        /// The request, untouched.
+        request: Box<Request<B>>,
+        /// What hyper says.
+        source: hyper::Error,
+    },
+    /// The node may have got the request, or a part of it.
+    #[error("the connection was lost before the answer came")]
+    Lost {
+        /// What hyper says.
+        source: hyper::Error,
+    },
+}
+
+impl<B> Connection<B>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Sends `request`, which has a `Host` and a target in origin form, and waits for the head of
+    /// the answer. There is no deadline but the caller's; if the future is dropped, the
+    /// connection closes.
+    ///
+    /// If the node answers before it has the whole request, the rest still goes to it: the body
+    /// needs a deadline of its own. After a 101 the connection is the caller's, by
+    /// [`hyper::upgrade::on`].
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the node's answer is no HTTP/1.1.
+    pub async fn send(mut self, request: Request<B>) -> Result<Response<Answer<B>>, SendError<B>> {
+        let sent = self.sender.try_send_request(request).await;
+        let response = sent.map_err(|mut error| match error.take_message() {
+            Some(request) => {
+                SendError::Unsent { request: Box::new(request), source: error.into_error() }
+            }
+            None => SendError::Lost { source: error.into_error() },
+        })?;
+        Ok(response.map(|body| Answer { body, is_whole: false, connection: Some(self) }))
+    }
+
+    /// Connects; afterwards the connection goes to `pool`.
+    pub(super) async fn open(
+        node: &Arc<Node>,
+        timeout: Duration,
+        tasks: &Tasks,
+        pool: Weak<Pool<B>>,
+    ) -> Result<Self, ConnectError> {
+        let (sender, connection) = shake_hands(node, timeout).await?;
+        tasks.spawn(run(connection, node.name().clone()));
+        Ok(Self { node: node.clone(), sender, pool })
+    }
+
+    /// Connects; an upgrade takes the connection out of hyper.
+    pub(super) async fn open_for_upgrade(
+        node: &Arc<Node>,
+        timeout: Duration,
+        tasks: &Tasks,
+    ) -> Result<Self, ConnectError> {
+        let (sender, connection) = shake_hands(node, timeout).await?;
+        tasks.spawn(run(connection.with_upgrades(), node.name().clone()));
+        Ok(Self { node: node.clone(), sender, pool: Weak::new() })
+    }
+}
+
+impl<B> Connection<B> {
+    /// To which node it leads.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Whether a request could be sent at once: the node did not close, and both the last request
+    /// and its answer are done with.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+}
+
+/// The body of a node's answer. Dropped when whole, it puts its connection back into the pool;
+/// dropped before, it closes the connection.
+pub struct Answer<B> {
+    body: Incoming,
+    /// The end was seen, where [`Body::is_end_stream`] cannot tell: it never does of a chunked
+    /// body.
+    is_whole: bool,
+    connection: Option<Connection<B>>,
+}
+
+impl<B> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(context);
+        match &frame {
+            Poll::Ready(None) => this.is_whole = true,
+            // Nothing comes after trailers, and not every reader asks.
+            Poll::Ready(Some(Ok(frame))) => this.is_whole = frame.is_trailers(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => (),
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        let is_whole = self.is_whole || self.body.is_end_stream();
+        let Some(connection) = self.connection.take_if(|_| is_whole) else { return };
+        if let Some(pool) = connection.pool.upgrade() {
+            pool.put(connection);
+        }
+    }
+}
+
+impl<B> fmt::Debug for Connection<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("node", self.node.name()).finish_non_exhaustive()
+    }
+}
+
+impl<B> fmt::Debug for Answer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("body", &self.body).finish_non_exhaustive()
+    }
+}
+
+// Derived, it would ask for bodies that can be printed.
+impl<B> fmt::Debug for SendError<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsent { source, .. } => f.debug_tuple("Unsent").field(source).finish(),
+            Self::Lost { source } => f.debug_tuple("Lost").field(source).finish(),
+        }
+    }
+}
+
+/// Moves the bytes of one connection until it ends.
+async fn run(connection: impl Future<Output = hyper::Result<()>>, node: Arc<str>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%node, %error, "connection to node broke");
+    }
+}
+
+/// A TCP connection, given to hyper.
+async fn shake_hands<B>(
+    node: &Node,
+    timeout: Duration,
+) -> Result<(SendRequest<B>, HyperConnection<B>), ConnectError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let stream = connect(node, timeout).await?;
+    let shaken =
+        http1::Builder::new().max_buf_size(BUFFER_BYTES_MAX).handshake(TokioIo::new(stream)).await;
+    // Hyper's HTTP/1 has nothing to say to the node before a request, so that this cannot fail
+    // but for a change in hyper.
+    shaken.map_err(|error| ConnectError::Io {
+        node: node.name().clone(),
+        source: io::Error::other(error),
+    })
+}
+
+type HyperConnection<B> = http1::Connection<TokioIo<TcpStream>, B>;
+
+/// The longest head of an answer, and the most of a body that waits in a connection.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
