@@ -1,6 +1,244 @@
 //! Which node had this session.
 //!
+//! Asked before a node is chosen ([`Affinity::recall`]) and told when one has answered
+//! ([`Affinity::remember`]). It never opens a connection nor judges a node's health: it says
+//! where a session lives, whatever state that node is in.
+//!
 //! Runs for every request.
 
+mod by_sid;
+mod cookie;
+mod healing;
+mod rendezvous;
 pub mod settings;
+mod table;
+mod tag;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::Instant;
+use crate::client::Scheme;
+use crate::engineio::{Call, OpenPacket, Sid, Transport, query};
+use crate::upstream::{Node, Upstream};
+use by_sid::BySid;
+use cookie::Cookies;
+use rendezvous::Rendezvous;
+use settings::RendezvousKey;
 pub use settings::Settings;
+pub use tag::TagClash;
+
+/// The rule that brings an upstream's sessions back to their nodes.
+#[derive(Debug)]
+pub struct Affinity {
+    nodes: Arc<[Arc<Node>]>,
+    strategy: Strategy,
+}
+
+/// What a request shows of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What it asks of Engine.IO, if anything.
+    pub call: Option<&'a Call>,
+    /// Its header fields, as the client sent them.
+    pub headers: &'a HeaderMap,
+    /// Its query, as the client sent it.
+    pub query: Option<&'a str>,
+    /// The client's address, after trusted proxies were believed.
+    pub address: IpAddr,
+}
+
+/// Where a request belongs.
+#[derive(Clone, Debug)]
+pub enum Recall {
+    /// Any node will do.
+    Anywhere,
+    /// These nodes, in this order; none is bound to refuse. Not empty.
+    Preferred(Vec<Arc<Node>>),
+    /// This node alone, whose answer is final.
+    Bound {
+        /// Where the session lives.
+        node: Arc<Node>,
+        /// The sid as the node knows it, to be put into the query
+        /// ([`with_sid`](crate::engineio::with_sid)); `None` if it stands there already.
+        sid: Option<Sid>,
+    },
+    /// The session was on a node that is no more: answer 400, code 1, at once.
+    Gone {
+        /// The sid without tag.
+        sid: Sid,
+    },
+    /// No tag, and the table does not know it: ask nodes in turn, if
+    /// [`may_heal`](Affinity::may_heal) allows it.
+    Unknown {
+        /// The sid as it came.
+        sid: Sid,
+    },
+}
+
+/// What is to be done about an answer that opens a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    /// Append this to the sid ([`OpenPacket::with_tag`]); if the answer cannot be rewritten,
+    /// [`Affinity::learn`] the session instead.
+    Tag(String),
+    /// Nothing: the session is in the table.
+    Learned,
+    /// Nothing: the session will be known by other means or will not ask again.
+    Nothing,
+}
+
+impl Affinity {
+    /// The affinity of `upstream`. `carried` is the same upstream's before a reload: what it
+    /// learned lives on.
+    ///
+    /// # Errors
+    /// [`TagClash`] if two nodes cannot be told apart.
+    pub fn new(
+        settings: &Settings,
+        upstream: &Upstream,
+        carried: Option<&Self>,
+    ) -> Result<Self, TagClash> {
+        let nodes: Arc<[Arc<Node>]> = upstream.nodes().into();
+        let names = nodes.iter().map(|node| &**node.name());
+        let strategy = match settings {
+            Settings::Sid(settings) => {
+                let carried = carried.and_then(Self::by_sid);
+                Strategy::Sid(BySid::new(settings, &nodes, carried)?)
+            }
+            Settings::Cookie(settings) => Strategy::Cookie(Cookies::new(settings, names)?),
+            Settings::Rendezvous(key) => {
+                let weights = nodes.iter().map(|node| node.weight());
+                Strategy::Rendezvous(key.clone(), Rendezvous::new(names.zip(weights)))
+            }
+            Settings::None => Strategy::None,
+        };
+        Ok(Self { nodes, strategy })
+    }
+
+    /// Says where a request belongs. To be called once for each request of the upstream, for it
+    /// counts them.
+    pub fn recall(&self, asked: &Asked<'_>, now: Instant) -> Recall {
+        match &self.strategy {
+            Strategy::Sid(by_sid) => {
+                by_sid.healing().count_request();
+                let sid = asked.call.and_then(|call| call.sid.as_ref());
+                sid.map_or(Recall::Anywhere, |sid| by_sid.recall(sid, now))
+            }
+            Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked),
+            Strategy::Rendezvous(key, rendezvous) => {
+                let Some(key) = key.value_in(asked) else { return Recall::Anywhere };
+                let order = rendezvous.order(&key).into_iter();
+                Recall::Preferred(order.filter_map(|index| self.node(index)).collect())
+            }
+            Strategy::None => Recall::Anywhere,
+        }
+    }
+
+    /// Says what is to be done about `open`, with which `node` answered `call`. What is learned
+    /// is in the table when this returns: send the answer only then, for the session's next
+    /// requests may overtake it on other connections.
+    pub fn remember(
+        &self,
+        call: &Call,
+        open: &OpenPacket,
+        node: &Arc<Node>,
+        now: Instant,
+    ) -> Remembered {
+        let is_polling_handshake = call.is_handshake() && call.transport == Transport::Polling;
+        match self.by_sid() {
+            Some(by_sid) if is_polling_handshake => by_sid.remember(open, node, now),
+            // Who begins with a WebSocket never sends its sid.
+            Some(_) | None => Remembered::Nothing,
+        }
+    }
+
+    /// Remembers that the untagged `sid` lives on `node`: an answer could not be rewritten, or a
+    /// session was healed.
+    pub fn learn(&self, sid: &Sid, node: &Arc<Node>, now: Instant) {
+        if let Some(by_sid) = self.by_sid() {
+            by_sid.learn(sid, node, now);
+        }
+    }
+
+    /// Whether nodes may be asked in turn for `sid`; a yes is paid for. A no means 400, code 1:
+    /// no node knew it lately, or more than a tenth of the requests would be such.
+    pub fn may_heal(&self, sid: &Sid, now: Instant) -> bool {
+        self.by_sid().is_some_and(|by_sid| by_sid.healing().begin(sid, now))
+    }
+
+    /// Remembers for 30 to 60 s that no node knows `sid`.
+    pub fn missed(&self, sid: &Sid, now: Instant) {
+        if let Some(by_sid) = self.by_sid() {
+            by_sid.healing().missed(sid, now);
+        }
+    }
+
+    /// The `Set-Cookie` field to be added to the answer of `node`, unless the client's cookie
+    /// names that node already or cookies are not the rule here.
+    pub fn set_cookie(
+        &self,
+        asked: &Asked<'_>,
+        node: &Arc<Node>,
+        scheme: Scheme,
+    ) -> Option<HeaderValue> {
+        match &self.strategy {
+            Strategy::Cookie(cookies) => {
+                let index = self.nodes.iter().position(|known| known.name() == node.name())?;
+                let is_set = cookies.node(asked.headers) == Some(index);
+                if is_set { None } else { cookies.set(index, scheme) }
+            }
+            Strategy::Sid(_) | Strategy::Rendezvous(..) | Strategy::None => None,
+        }
+    }
+
+    /// A session is bound to its cookie's node; all else only prefers it.
+    fn recall_by_cookie(&self, cookies: &Cookies, asked: &Asked<'_>) -> Recall {
+        let named = cookies.node(asked.headers).and_then(|index| self.node(index));
+        let Some(node) = named else { return Recall::Anywhere };
+        if asked.call.is_some_and(|call| call.sid.is_some()) {
+            Recall::Bound { node, sid: None }
+        } else {
+            Recall::Preferred(vec![node])
+        }
+    }
+
+    fn node(&self, index: usize) -> Option<Arc<Node>> {
+        self.nodes.get(index).cloned()
+    }
+
+    fn by_sid(&self) -> Option<&BySid> {
+        match &self.strategy {
+            Strategy::Sid(by_sid) => Some(by_sid),
+            Strategy::Cookie(_) | Strategy::Rendezvous(..) | Strategy::None => None,
+        }
+    }
+}
+
+/// The rules; one for each of [`Settings`].
+#[derive(Debug)]
+enum Strategy {
+    Sid(BySid),
+    Cookie(Cookies),
+    Rendezvous(RendezvousKey, Rendezvous),
+    None,
+}
+
+impl RendezvousKey {
+    /// What is hashed; `None` if the request has no such property.
+    fn value_in<'a>(&self, asked: &Asked<'a>) -> Option<Cow<'a, [u8]>> {
+        match self {
+            Self::Address => Some(match asked.address.to_canonical() {
+                IpAddr::V4(address) => address.octets().to_vec().into(),
+                IpAddr::V6(address) => address.octets().to_vec().into(),
+            }),
+            Self::Header(name) => asked.headers.get(name).map(|value| value.as_bytes().into()),
+            Self::Query(name) => query::value_of(asked.query?, name).map(Cow::Owned),
+        }
+    }
+}

@@ -12,6 +12,12 @@ pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
     query.split('&').filter(|piece| !piece.is_empty()).map(Pair::of)
 }
 
+/// The first value of the parameter `name`, decoded.
+pub(crate) fn value_of(query: &str, name: &str) -> Option<Vec<u8>> {
+    let pair = pairs(query).find(|pair| pair.key.means(name))?;
+    Some(pair.value.bytes().collect())
+}
+
 /// `query` with the value of each parameter `name` replaced by `value`, which is encoded where
 /// needed; everything else byte for byte.
 pub(crate) fn with_value(query: &str, name: &str, value: &str) -> String {
@@ -118,6 +124,20 @@ mod tests {
         check("%%41", b"%A");
         check("%FF", b"\xff");
         check("ü", "ü".as_bytes());
+    }
+
+    #[test]
+    fn a_value_is_found_by_the_meaning_of_its_key() {
+        let check = |query: &str, expected: Option<&str>| {
+            let value = value_of(query, "room");
+            assert_eq!(value.as_deref(), expected.map(str::as_bytes), "{query}");
+        };
+        check("", None);
+        check("rooms=1&oom=2", None);
+        check("a=1&room=x%20y&room=z", Some("x y"));
+        check("r%6fom=7", Some("7"));
+        check("room", Some(""));
+        check("room=a=b", Some("a=b"));
     }
 
     #[test]

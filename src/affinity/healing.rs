@@ -1,0 +1,105 @@
+//! How much self-healing may cost: a share of the requests, and each lost sid once.
+//!
+//! To heal is to ask node after node for a session that nobody remembers. A stranger who makes
+//! sids up must not make five requests of one.
+//!
+//! Pure. Runs for every request.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::table::{Bounds, Table};
+use crate::Instant;
+use crate::engineio::Sid;
+
+/// The bookkeeping of one upstream, for all workers.
+#[derive(Debug)]
+pub(super) struct Healing {
+    misses: Table<()>,
+    /// What may be spent: each request adds one, a healing takes [`PRICE`].
+    credit: AtomicU32,
+}
+
+impl Default for Healing {
+    fn default() -> Self {
+        Self { misses: Table::new(MISSES), credit: AtomicU32::new(CREDIT_MAX) }
+    }
+}
+
+impl Healing {
+    /// Counts a request of the upstream.
+    pub(super) fn count_request(&self) {
+        // Mostly there is nothing to add, and then the workers do not write to what they share.
+        if self.credit.load(Ordering::Relaxed) < CREDIT_MAX {
+            let earn = |credit: u32| (credit < CREDIT_MAX).then_some(credit + 1);
+            // It fails when another worker added the last that was wanting.
+            _ = self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
+        }
+    }
+
+    /// Takes the price of one healing. `false` if `sid` is known to be unknown, or if too many
+    /// were healed lately.
+    pub(super) fn begin(&self, sid: &Sid, now: Instant) -> bool {
+        let pay = |credit: u32| credit.checked_sub(PRICE);
+        !self.misses.has(sid, now)
+            && self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+    }
+
+    /// Remembers that no node knows `sid`.
+    pub(super) fn missed(&self, sid: &Sid, now: Instant) {
+        self.misses.put(sid, (), now);
+    }
+}
+
+/// Of ten requests one may be healed.
+const PRICE: u32 = 10;
+
+/// 50 healings in a row: the sessions of a small server after a proxy's restart.
+const CREDIT_MAX: u32 = 50 * PRICE;
+
+/// A client whose session is lost makes a new one within 5 s; only who does not care asks for
+/// longer. Full, the table has 64 × 2 × 512 buckets of 17 bytes: 1.1 MB.
+const MISSES: Bounds =
+    Bounds { lifetime: Duration::from_secs(30), generation_entries_max: 512 / 8 * 7 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sid(number: u32) -> Sid {
+        Sid::new(&format!("sid-{number}")).expect("a sid")
+    }
+
+    /// How many of 1000 strangers in a row are healed.
+    fn healed(healing: &Healing, now: Instant) -> usize {
+        (0..1000).filter(|number| healing.begin(&sid(*number), now)).count()
+    }
+
+    #[test]
+    fn one_request_in_ten_is_healed_after_a_burst() {
+        let now = Instant::now();
+        let healing = Healing::default();
+        assert_eq!(healed(&healing, now), 50);
+        assert_eq!(healed(&healing, now), 0);
+        // check(requests that pass, healings that they allow)
+        let check = |requests: usize, expected: usize| {
+            (0..requests).for_each(|_| healing.count_request());
+            assert_eq!(healed(&healing, now), expected, "{requests}");
+        };
+        check(9, 0);
+        check(1, 1);
+        check(205, 20);
+        check(5, 1);
+        check(100_000, 50);
+    }
+
+    #[test]
+    fn a_miss_is_not_sought_again_for_a_while() {
+        let now = Instant::now();
+        let healing = Healing::default();
+        healing.missed(&sid(1), now);
+        assert!(!healing.begin(&sid(1), now + Duration::from_secs(29)));
+        assert!(healing.begin(&sid(2), now));
+        assert!(healing.begin(&sid(1), now + Duration::from_secs(61)));
+    }
+}

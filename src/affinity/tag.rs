@@ -1,0 +1,317 @@
+//! The tag: eight characters behind a sid that name the session's node.
+//!
+//! `ABC` becomes `ABC.xxxxxxyy`: six characters are a keyed hash of the node's name, two a keyed
+//! hash of the sid and those six. A tag is made of names and keys only, so that every proxy with
+//! the same configuration reads it, after any restart.
+//!
+//! Pure. Runs for every request.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::hash::Hasher;
+
+use sha1::{Digest, Sha1};
+use siphasher::sip::SipHasher24;
+
+use super::settings::Secret;
+use crate::engineio::Sid;
+
+/// Makes and reads the tags of one upstream's nodes, which it knows by their index.
+#[derive(Debug)]
+pub(super) struct Tags {
+    /// Not empty; the first makes tags.
+    keyed: Vec<Keyed>,
+}
+
+/// What a sid's tag says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// There is no tag of ours: the sid is the node's own, whole, dots and all.
+    Untagged,
+    /// The session lives on this node, which calls it `sid`.
+    Node {
+        /// The node's place in the list that [`Tags::new`] was given.
+        index: usize,
+        /// The sid without the tag.
+        sid: Sid,
+    },
+    /// The tag is ours, and its node is not among those we know.
+    Gone {
+        /// The sid without the tag.
+        sid: Sid,
+    },
+}
+
+/// Two nodes cannot be told apart by their tags.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nodes {first} and {second} have the same tag: give one of them another name")]
+pub struct TagClash {
+    /// The name of the one.
+    pub first: Box<str>,
+    /// The name of the other.
+    pub second: Box<str>,
+}
+
+impl Tags {
+    /// The tags of the nodes of these names; no secrets mean the one that is compiled in.
+    ///
+    /// # Errors
+    /// [`TagClash`] if two nodes have the same tag, under any of the keys: one pair of names in
+    /// 2^36 has. A name that stands twice clashes with itself.
+    pub(super) fn new<'a>(
+        secrets: &[Secret],
+        names: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<Self, TagClash> {
+        let mut keys: Vec<Key> = secrets.iter().map(|secret| Key::of(&secret.0)).collect();
+        if keys.is_empty() {
+            keys.push(Key::of(COMPILED_IN));
+        }
+        let keyed = keys.into_iter().map(|key| Keyed::new(key, names.clone()));
+        Ok(Self { keyed: keyed.collect::<Result<_, _>>()? })
+    }
+
+    /// The tag, with its dot, of a session on the node at `index`. `None` if there is no such
+    /// node, or if the tagged sid would be longer than [`Sid::BYTES_MAX`].
+    pub(super) fn tag(&self, sid: &str, index: usize) -> Option<String> {
+        let mark = self.mark(sid, index)?;
+        (sid.len() + TAG_BYTES <= Sid::BYTES_MAX).then(|| format!("{SEPARATOR}{mark}"))
+    }
+
+    /// Reads a sid as a client sends it, decoded.
+    pub(super) fn read(&self, tagged: &Sid) -> Reading {
+        let Some((sid, mark)) = tagged.as_str().rsplit_once(SEPARATOR) else {
+            return Reading::Untagged;
+        };
+        let Some(sid) = Sid::new(sid) else { return Reading::Untagged };
+        match self.read_mark(sid.as_str(), mark.as_bytes()) {
+            MarkReading::Foreign => Reading::Untagged,
+            MarkReading::Node(index) => Reading::Node { index, sid },
+            MarkReading::Gone => Reading::Gone { sid },
+        }
+    }
+
+    /// What stands behind the dot in the tag of `sid` on the node at `index`.
+    pub(super) fn mark(&self, sid: &str, index: usize) -> Option<String> {
+        let making = self.keyed.first()?;
+        let name = making.names.get(index)?;
+        let check = making.key.check(sid, name);
+        Some([&name[..], &check[..]].concat().into_iter().map(char::from).collect())
+    }
+
+    /// Reads what [`mark`](Self::mark) made for the same `sid`.
+    ///
+    /// The comparisons need not take constant time: a tag protects nothing. Who forges one
+    /// reaches a node of his choice, where his sid must still be known.
+    pub(super) fn read_mark(&self, sid: &str, mark: &[u8]) -> MarkReading {
+        let Some((name, check)) = mark.split_first_chunk::<NAME_CHARS>() else {
+            return MarkReading::Foreign;
+        };
+        let mut reading = MarkReading::Foreign;
+        for keyed in &self.keyed {
+            if keyed.key.check(sid, name) != check {
+                continue;
+            }
+            match keyed.indexes.get(name) {
+                Some(&index) => return MarkReading::Node(index),
+                None => reading = MarkReading::Gone,
+            }
+        }
+        reading
+    }
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MarkReading {
+    /// It is not ours.
+    Foreign,
+    /// The index of the node.
+    Node(usize),
+    /// It is ours, and the node is unknown.
+    Gone,
+}
+
+/// How one key writes the nodes' names.
+#[derive(Debug)]
+struct Keyed {
+    key: Key,
+    /// By the node's index.
+    names: Vec<HashedName>,
+    indexes: HashMap<HashedName, usize>,
+}
+
+impl Keyed {
+    fn new<'a>(key: Key, names: impl Iterator<Item = &'a str> + Clone) -> Result<Self, TagClash> {
+        let hashed: Vec<HashedName> = names.clone().map(|name| key.name(name)).collect();
+        let mut indexes = HashMap::with_capacity(hashed.len());
+        for (index, name) in names.clone().enumerate() {
+            match indexes.entry(key.name(name)) {
+                Entry::Vacant(place) => _ = place.insert(index),
+                Entry::Occupied(other) => {
+                    let first = names.clone().nth(*other.get()).unwrap_or_default();
+                    return Err(TagClash { first: first.into(), second: name.into() });
+                }
+            }
+        }
+        Ok(Self { key, names: hashed, indexes })
+    }
+}
+
+/// A key of the tag: two keys of SipHash, so that a name's hash is never a sid's check.
+struct Key {
+    name: SipHasher24,
+    check: SipHasher24,
+}
+
+impl Key {
+    fn of(secret: &str) -> Self {
+        let derive = |purpose: &str| {
+            let digest: [u8; 20] =
+                Sha1::new_with_prefix(purpose).chain_update(secret).finalize().into();
+            let [key @ .., _, _, _, _] = digest;
+            SipHasher24::new_with_key(&key)
+        };
+        Self { name: derive("sockeye tag name\0"), check: derive("sockeye tag check\0") }
+    }
+
+    fn name(&self, name: &str) -> HashedName {
+        base64url(self.name.hash(name.as_bytes()))
+    }
+
+    fn check(&self, sid: &str, name: &HashedName) -> [u8; CHECK_CHARS] {
+        let mut hasher = self.check;
+        hasher.write(sid.as_bytes());
+        hasher.write(name);
+        base64url(hasher.finish())
+    }
+}
+
+/// A key never comes out.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(...)")
+    }
+}
+
+/// The first bits of `hash` in the alphabet of base64url (RFC 4648, section 5).
+fn base64url<const CHARS: usize>(hash: u64) -> [u8; CHARS] {
+    let mut rest = hash;
+    std::array::from_fn(|_| {
+        rest = rest.rotate_left(6);
+        ALPHABET[(rest & 63) as usize]
+    })
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// A node's name as tags write it; 36 bits.
+type HashedName = [u8; NAME_CHARS];
+const NAME_CHARS: usize = 6;
+
+/// Of 4096 sids that an application made to look like ours, one is misread.
+const CHECK_CHARS: usize = 2;
+
+/// What a tag begins with. It is not in the alphabet of servers' sids nor of tags, and no client
+/// encodes it; applications' own sids may have it, so the last one counts.
+const SEPARATOR: char = '.';
+
+/// How much longer a tag makes a sid.
+const TAG_BYTES: usize = 1 + NAME_CHARS + CHECK_CHARS;
+
+/// The secret where the operator says none. It is a constant, for restarts and other proxies
+/// must read our tags; another value would end all sessions at an update.
+const COMPILED_IN: &str = "sockeye";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SID: &str = "lv_VI97HAXpY6yYWAAAC";
+
+    fn tags(secrets: &[&str], names: &[&str]) -> Tags {
+        let secrets: Vec<Secret> = secrets.iter().map(|secret| Secret((*secret).into())).collect();
+        Tags::new(&secrets, names.iter().copied()).expect("no clash")
+    }
+
+    fn sid(text: &str) -> Sid {
+        Sid::new(text).expect("a sid")
+    }
+
+    #[test]
+    fn a_tag_is_the_same_in_every_release() {
+        let check = |secrets: &[&str], index, expected: &str| {
+            let tags = tags(secrets, &["10.0.0.1:3000", "n2"]);
+            assert_eq!(tags.tag(SID, index).as_deref(), Some(expected));
+        };
+        check(&[], 0, ".fi3mzwOh");
+        check(&[], 1, ".V3jipD_8");
+        check(&["secret"], 0, ".p3mskEv_");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_untagged() {
+        let tags = tags(&[], &["n1", "n2"]);
+        let ours = tags.tag(SID, 0).expect("a tag");
+        let check = |text: &str| assert_eq!(tags.read(&sid(text)), Reading::Untagged, "{text}");
+        check(SID);
+        check(".");
+        check(&ours);
+        check(&format!("{SID}{}", &ours[..8]));
+        check(&format!("{SID}{ours}A"));
+        check(&format!("{SID}{}", ours.replace('.', "~")));
+        check(&format!("x{SID}{ours}"));
+        check(&format!("{SID}{ours}.custom"));
+        check(&format!("{SID}.äääää"));
+    }
+
+    #[test]
+    fn a_node_that_left_is_gone_and_its_session_is_not_untagged() {
+        let tagged = format!("{SID}{}", tags(&[], &["n1", "n2"]).tag(SID, 1).expect("a tag"));
+        assert_eq!(tags(&[], &["n1", "n3"]).read(&sid(&tagged)), Reading::Gone { sid: sid(SID) });
+        // Its place in the list does not matter.
+        let moved = tags(&[], &["n3", "n2", "n1"]);
+        assert_eq!(moved.read(&sid(&tagged)), Reading::Node { index: 1, sid: sid(SID) });
+    }
+
+    #[test]
+    fn keys_rotate() {
+        let tagged = format!("{SID}{}", tags(&["old"], &["n1", "n2"]).tag(SID, 1).expect("a tag"));
+        let check = |secrets: &[&str], expected| {
+            let tags = tags(secrets, &["n1", "n2"]);
+            assert_eq!(tags.read(&sid(&tagged)), expected, "{secrets:?}");
+        };
+        check(&["new", "old"], Reading::Node { index: 1, sid: sid(SID) });
+        check(&["old", "new"], Reading::Node { index: 1, sid: sid(SID) });
+        check(&["new"], Reading::Untagged);
+        check(&[], Reading::Untagged);
+    }
+
+    #[test]
+    fn nodes_that_cannot_be_told_apart_are_refused() {
+        let clash = Tags::new(&[], ["a", "b", "a"].into_iter()).expect_err("the same name");
+        assert_eq!(clash, TagClash { first: "a".into(), second: "a".into() });
+    }
+
+    #[test]
+    fn a_tag_never_makes_a_sid_too_long() {
+        let tags = tags(&[], &["n1"]);
+        let check = |bytes: usize, expected: bool| {
+            assert_eq!(tags.tag(&"x".repeat(bytes), 0).is_some(), expected, "{bytes}");
+        };
+        check(Sid::BYTES_MAX - TAG_BYTES, true);
+        check(Sid::BYTES_MAX - TAG_BYTES + 1, false);
+        assert_eq!(tags.tag(SID, 1), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_tag_is_read_back(bare in "\\PC{1,60}", index in 0..3_usize) {
+            let tags = tags(&["secret"], &["n1", "n2", "n3"]);
+            let tagged = format!("{bare}{}", tags.tag(&bare, index).expect("short enough"));
+            prop_assert_eq!(tags.read(&sid(&tagged)), Reading::Node { index, sid: sid(&bare) });
+        }
+    }
+}

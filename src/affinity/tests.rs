@@ -1,0 +1,247 @@
+//! Affinity as the exchange uses it: recall, remember, reload.
+
+use std::time::Duration;
+
+use http::header::{COOKIE, HeaderName};
+
+use super::settings::{CookieSettings, SidSettings};
+use super::*;
+use crate::engineio::Scan;
+use crate::upstream::{self, NodeAddress, NodeSettings};
+
+const SID: &str = "lv_VI97HAXpY6yYWAAAC";
+const V4_ANSWER: &str = r#"0{"sid":"lv_VI97HAXpY6yYWAAAC"}"#;
+const V3_ANSWER: &str = r#"31:0{"sid":"lv_VI97HAXpY6yYWAAAC"}2:40"#;
+
+fn upstream(names: &[&str]) -> Upstream {
+    let node = |name: &&str| NodeSettings {
+        name: (*name).into(),
+        address: NodeAddress { host: "127.0.0.1".into(), port: 3000 },
+        weight: 1,
+    };
+    Upstream::new(&upstream::Settings {
+        name: "chat".into(),
+        nodes: names.iter().map(node).collect(),
+        connect_timeout: upstream::Settings::CONNECT_TIMEOUT,
+    })
+}
+
+fn affinity(settings: Settings, names: &[&str]) -> Affinity {
+    Affinity::new(&settings, &upstream(names), None).expect("no clash")
+}
+
+fn by_sid(names: &[&str]) -> Affinity {
+    affinity(Settings::default(), names)
+}
+
+fn sid(text: &str) -> Sid {
+    Sid::new(text).expect("a sid")
+}
+
+fn call(query: &str) -> Call {
+    Call::of(Some(query)).expect("clear").expect("Engine.IO's")
+}
+
+fn open(answer: &str) -> OpenPacket {
+    match OpenPacket::scan(answer.as_bytes()) {
+        Scan::Open(open) => open,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A request, as an operator would tell it.
+#[derive(Default)]
+struct Request<'a> {
+    sid: Option<&'a str>,
+    cookie: Option<&'a str>,
+    room: Option<&'a str>,
+}
+
+impl Request<'_> {
+    /// What `affinity` recalls of it, in short.
+    fn recall(&self, affinity: &Affinity, now: Instant) -> String {
+        self.ask(|asked| match affinity.recall(asked, now) {
+            Recall::Anywhere => "anywhere".to_owned(),
+            Recall::Preferred(nodes) => {
+                let names: Vec<&str> = nodes.iter().map(|node| &**node.name()).collect();
+                format!("prefers {}", names.join(" "))
+            }
+            Recall::Bound { node, sid: None } => format!("bound to {}", node.name()),
+            Recall::Bound { node, sid: Some(sid) } => {
+                format!("bound to {} as {}", node.name(), sid.as_str())
+            }
+            Recall::Gone { sid } => format!("gone {}", sid.as_str()),
+            Recall::Unknown { sid } => format!("unknown {}", sid.as_str()),
+        })
+    }
+
+    fn ask<T>(&self, then: impl FnOnce(&Asked<'_>) -> T) -> T {
+        let mut query = "EIO=4&transport=polling".to_owned();
+        let mut headers = HeaderMap::new();
+        if let Some(sid) = self.sid {
+            query += &format!("&sid={sid}");
+        }
+        if let Some(cookie) = self.cookie {
+            headers.insert(COOKIE, HeaderValue::from_str(cookie).expect("valid"));
+        }
+        if let Some(room) = self.room {
+            query += &format!("&room={room}");
+            headers.insert("x-room", HeaderValue::from_str(room).expect("valid"));
+        }
+        let call = call(&query);
+        let address = [10, 0, 0, 1].into();
+        then(&Asked { call: Some(&call), headers: &headers, query: Some(&query), address })
+    }
+}
+
+fn session(sid: &str) -> Request<'_> {
+    Request { sid: Some(sid), ..Request::default() }
+}
+
+fn handshake() -> Call {
+    call("EIO=4&transport=polling")
+}
+
+#[test]
+fn a_tagged_session_goes_to_its_node_wherever_it_asks() {
+    let now = Instant::now();
+    let first = by_sid(&["n1", "n2"]);
+    let node = &first.nodes[1];
+    let Remembered::Tag(tag) = first.remember(&handshake(), &open(V4_ANSWER), node, now) else {
+        panic!("no tag");
+    };
+    let tagged = format!("{SID}{tag}");
+
+    let expected = format!("bound to n2 as {SID}");
+    assert_eq!(session(&tagged).recall(&first, now), expected);
+    assert_eq!(session(&tagged.replace('.', "%2E")).recall(&first, now), expected);
+    // Another proxy, or this one after a restart and with the nodes in another order.
+    assert_eq!(session(&tagged).recall(&by_sid(&["n3", "n2", "n1"]), now), expected);
+    assert_eq!(session(&tagged).recall(&by_sid(&["n1"]), now), format!("gone {SID}"));
+    assert_eq!(Request::default().recall(&first, now), "anywhere");
+}
+
+#[test]
+fn the_form_of_the_answer_decides_how_a_session_is_remembered() {
+    let now = Instant::now();
+    let tag_eio3 = Settings::Sid(SidSettings { tag_eio3: true, ..SidSettings::default() });
+    // check(settings, query, answer, what is remembered, what a request with the bare sid is)
+    let check = |settings: &Settings, query: &str, answer: &str, expected: &str, then: &str| {
+        let affinity = affinity(settings.clone(), &["n1", "n2"]);
+        let node = &affinity.nodes[1];
+        let remembered = match affinity.remember(&call(query), &open(answer), node, now) {
+            Remembered::Tag(_) => "tag",
+            Remembered::Learned => "learned",
+            Remembered::Nothing => "nothing",
+        };
+        assert_eq!(remembered, expected, "{query} {answer}");
+        assert_eq!(session(SID).recall(&affinity, now), then, "{query} {answer}");
+    };
+    let unknown = format!("unknown {SID}");
+    let sid = Settings::default();
+    check(&sid, "EIO=4&transport=polling", V4_ANSWER, "tag", &unknown);
+    check(&sid, "EIO=3&transport=polling", V4_ANSWER, "tag", &unknown);
+    check(&sid, "EIO=3&transport=polling", V3_ANSWER, "learned", "bound to n2");
+    check(&sid, "EIO=4&transport=polling", V3_ANSWER, "learned", "bound to n2");
+    check(&tag_eio3, "EIO=3&transport=polling", V3_ANSWER, "tag", &unknown);
+    check(&sid, "EIO=4&transport=websocket", V4_ANSWER, "nothing", &unknown);
+    check(&sid, "EIO=4&transport=polling&sid=x", V4_ANSWER, "nothing", &unknown);
+    check(&Settings::None, "EIO=4&transport=polling", V4_ANSWER, "nothing", "anywhere");
+}
+
+#[test]
+fn a_sid_that_is_too_long_for_a_tag_is_learned() {
+    let now = Instant::now();
+    let affinity = by_sid(&["n1", "n2"]);
+    let long = "x".repeat(Sid::BYTES_MAX);
+    let open = open(&format!(r#"0{{"sid":"{long}"}}"#));
+    let node = &affinity.nodes[0];
+    assert_eq!(affinity.remember(&handshake(), &open, node, now), Remembered::Learned);
+    assert_eq!(session(&long).recall(&affinity, now), "bound to n1");
+}
+
+#[test]
+fn what_was_learned_outlives_a_reload_by_the_nodes_name() {
+    let now = Instant::now();
+    let before = by_sid(&["n1", "n2"]);
+    before.learn(&sid("a"), &before.nodes[0], now);
+    before.learn(&sid("b"), &before.nodes[1], now);
+    before.missed(&sid("c"), now);
+
+    let after = Affinity::new(&Settings::default(), &upstream(&["n2", "n3"]), Some(&before));
+    let after = after.expect("no clash");
+    assert_eq!(session("a").recall(&after, now), "gone a");
+    assert_eq!(session("b").recall(&after, now), "bound to n2");
+    assert_eq!(session("c").recall(&after, now), "unknown c");
+    assert!(!after.may_heal(&sid("c"), now));
+    assert_eq!(session("b").recall(&by_sid(&["n2"]), now), "unknown b");
+}
+
+#[test]
+fn an_active_session_is_never_forgotten() {
+    let mut now = Instant::now();
+    let affinity = by_sid(&["n1", "n2"]);
+    affinity.learn(&sid(SID), &affinity.nodes[1], now);
+    for _ in 0..100 {
+        now += Duration::from_secs(300);
+        assert_eq!(session(SID).recall(&affinity, now), "bound to n2");
+    }
+}
+
+#[test]
+fn requests_pay_for_healing() {
+    let now = Instant::now();
+    let affinity = by_sid(&["n1", "n2"]);
+    while affinity.may_heal(&sid(SID), now) {}
+    for _ in 0..10 {
+        assert!(!affinity.may_heal(&sid(SID), now));
+        Request::default().recall(&affinity, now);
+    }
+    assert!(affinity.may_heal(&sid(SID), now));
+    assert!(!self::affinity(Settings::None, &["n1"]).may_heal(&sid(SID), now));
+}
+
+#[test]
+fn a_cookie_binds_a_session_and_is_preferred_by_all_else() {
+    let now = Instant::now();
+    let settings = CookieSettings { name: CookieSettings::NAME.into(), keys: Vec::new() };
+    let affinity = affinity(Settings::Cookie(settings), &["n1", "n2"]);
+    let [n1, n2] = &*affinity.nodes else { panic!("two nodes") };
+
+    let fresh = Request::default();
+    let set = |request: &Request<'_>, node| {
+        let cookie = request.ask(|asked| affinity.set_cookie(asked, node, Scheme::Https));
+        cookie.map(|cookie| cookie.to_str().expect("ASCII").to_owned())
+    };
+    let cookie = set(&fresh, n2).expect("a cookie");
+    let cookie = cookie.split(';').next();
+    let returning = Request { cookie, ..Request::default() };
+    let session = Request { cookie, sid: Some(SID), room: None };
+
+    assert_eq!(fresh.recall(&affinity, now), "anywhere");
+    assert_eq!(returning.recall(&affinity, now), "prefers n2");
+    assert_eq!(session.recall(&affinity, now), "bound to n2");
+    assert_eq!(set(&returning, n2), None);
+    assert!(set(&returning, n1).is_some());
+    assert_eq!(fresh.ask(|asked| by_sid(&["n1"]).set_cookie(asked, n1, Scheme::Http)), None);
+}
+
+#[test]
+fn rendezvous_orders_the_nodes_by_what_it_is_told_to_hash() {
+    let now = Instant::now();
+    let check = |key: RendezvousKey, request: &Request<'_>, expected: &str| {
+        let affinity = affinity(Settings::Rendezvous(key.clone()), &["n1", "n2", "n3"]);
+        assert_eq!(request.recall(&affinity, now), expected, "{key:?}");
+    };
+    let header = RendezvousKey::Header(HeaderName::from_static("x-room"));
+    let query = RendezvousKey::Query("room".into());
+    let room = |room| Request { room: Some(room), ..Request::default() };
+    let order = "prefers n2 n3 n1";
+    check(header.clone(), &room("blue"), order);
+    check(query.clone(), &room("blue"), order);
+    check(query.clone(), &room("%62lue"), order);
+    check(query, &Request::default(), "anywhere");
+    check(header, &Request::default(), "anywhere");
+    check(RendezvousKey::Address, &Request::default(), "prefers n3 n2 n1");
+    check(RendezvousKey::Address, &Request { sid: Some(SID), ..room("red") }, "prefers n3 n2 n1");
+}
