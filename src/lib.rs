@@ -2,6 +2,7 @@
 
 // THE PATH OF A REQUEST
 pub mod listener;
+
 pub mod tunnel;
 
 // WHOM THE EXCHANGE ASKS
@@ -11,6 +12,7 @@ pub mod engineio;
 pub mod upstream;
 
 // WHAT KEEPS IT RUNNING
+pub mod snapshot;
 pub mod drain;
 
 // WHAT THE OPERATOR SEES

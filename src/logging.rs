@@ -6,13 +6,19 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::io;
+
+use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
 /// The `log:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How a line looks.
     pub format: Format,
     /// The least level that is written.
-    pub level: tracing::Level,
+    pub level: Level,
 }
 
 /// How a log line looks.
@@ -26,6 +32,76 @@ pub enum Format {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { format: Format::Text, level: tracing::Level::INFO }
+        Self { format: Format::Text, level: Level::INFO }
+    }
+}
+
+/// Sends this process's logs to standard error. A second call changes nothing: the first one who
+/// asks, such as an embedder, has the say.
+pub fn init(settings: Settings) {
+    let _ = tracing::dispatcher::set_global_default(dispatch(settings, io::stderr));
+}
+
+/// A dispatcher that writes to `writer`.
+fn dispatch<W>(settings: Settings, writer: W) -> tracing::Dispatch
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::from_level(settings.level))
+        .with_target(false)
+        .with_writer(writer);
+    match settings.format {
+        Format::Text => builder.with_ansi(false).into(),
+        Format::Json => builder.json().flatten_event(true).with_current_span(false).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written for one line of each level.
+    fn check(format: Format, level: Level, expected: &[&str]) {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let dispatch = dispatch(Settings { format, level }, move || writer.clone());
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info!(node = "n1", "tunnel ended");
+            tracing::debug!("poll");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().count(), expected.len(), "{written}");
+        for (line, part) in written.lines().zip(expected) {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_below_the_level_are_not_written() {
+        check(Format::Text, Level::INFO, &["INFO tunnel ended node=\"n1\""]);
+        check(Format::Text, Level::DEBUG, &["tunnel ended", "DEBUG poll"]);
+        check(Format::Text, Level::WARN, &[]);
+    }
+
+    #[test]
+    fn json_has_the_fields_at_the_top() {
+        check(Format::Json, Level::INFO, &[r#""message":"tunnel ended","node":"n1""#]);
     }
 }

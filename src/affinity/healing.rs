@@ -12,6 +12,18 @@ use super::table::{Bounds, Table};
 use crate::Instant;
 use crate::engineio::Sid;
 
+/// Whom to ask for a session that no tag and no table knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// No node: none knew it lately.
+    Nobody,
+    /// One node, for the share of searches is spent: it may be the right one, and if not, its
+    /// refusal costs no more than any request.
+    One,
+    /// Node after node.
+    Around,
+}
+
 /// The bookkeeping of one upstream, for all workers.
 #[derive(Debug)]
 pub(super) struct Healing {
@@ -37,12 +49,16 @@ impl Healing {
         }
     }
 
-    /// Takes the price of one healing. `false` if `sid` is known to be unknown, or if too many
-    /// were healed lately.
-    pub(super) fn begin(&self, sid: &Sid, now: Instant) -> bool {
+    /// Whom to ask for `sid`. To ask around takes the price of one healing.
+    pub(super) fn begin(&self, sid: &Sid, now: Instant) -> Search {
         let pay = |credit: u32| credit.checked_sub(PRICE);
-        !self.misses.has(sid, now)
-            && self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+        if self.misses.has(sid, now) {
+            Search::Nobody
+        } else if self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok() {
+            Search::Around
+        } else {
+            Search::One
+        }
     }
 
     /// Remembers that no node knows `sid`.
@@ -72,7 +88,7 @@ mod tests {
 
     /// How many of 1000 strangers in a row are healed.
     fn healed(healing: &Healing, now: Instant) -> usize {
-        (0..1000).filter(|number| healing.begin(&sid(*number), now)).count()
+        (0..1000).filter(|number| healing.begin(&sid(*number), now) == Search::Around).count()
     }
 
     #[test]
@@ -98,8 +114,8 @@ mod tests {
         let now = Instant::now();
         let healing = Healing::default();
         healing.missed(&sid(1), now);
-        assert!(!healing.begin(&sid(1), now + Duration::from_secs(29)));
-        assert!(healing.begin(&sid(2), now));
-        assert!(healing.begin(&sid(1), now + Duration::from_secs(61)));
+        assert_eq!(healing.begin(&sid(1), now + Duration::from_secs(29)), Search::Nobody);
+        assert_eq!(healing.begin(&sid(2), now), Search::Around);
+        assert_eq!(healing.begin(&sid(1), now + Duration::from_secs(61)), Search::Around);
     }
 }

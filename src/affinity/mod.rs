@@ -28,6 +28,7 @@ use crate::engineio::{Call, OpenPacket, Sid, Transport, query};
 use crate::upstream::{Node, Upstream};
 use by_sid::BySid;
 use cookie::Cookies;
+pub use healing::Search;
 use rendezvous::Rendezvous;
 use settings::RendezvousKey;
 pub use settings::Settings;
@@ -74,7 +75,7 @@ pub enum Recall {
         sid: Sid,
     },
     /// No tag, and the table does not know it: ask nodes in turn, if
-    /// [`may_heal`](Affinity::may_heal) allows it.
+    /// [`search`](Affinity::search) allows it.
     Unknown {
         /// The sid as it came.
         sid: Sid,
@@ -166,10 +167,9 @@ impl Affinity {
         }
     }
 
-    /// Whether nodes may be asked in turn for `sid`; a yes is paid for. A no means 400, code 1:
-    /// no node knew it lately, or more than a tenth of the requests would be such.
-    pub fn may_heal(&self, sid: &Sid, now: Instant) -> bool {
-        self.by_sid().is_some_and(|by_sid| by_sid.healing().begin(sid, now))
+    /// Whom to ask for the session of a [`Recall::Unknown`]; to ask around is paid for.
+    pub fn search(&self, sid: &Sid, now: Instant) -> Search {
+        self.by_sid().map_or(Search::One, |by_sid| by_sid.healing().begin(sid, now))
     }
 
     /// Remembers for 30 to 60 s that no node knows `sid`.
@@ -179,19 +179,13 @@ impl Affinity {
         }
     }
 
-    /// The `Set-Cookie` field to be added to the answer of `node`, unless the client's cookie
-    /// names that node already or cookies are not the rule here.
-    pub fn set_cookie(
-        &self,
-        asked: &Asked<'_>,
-        node: &Arc<Node>,
-        scheme: Scheme,
-    ) -> Option<HeaderValue> {
+    /// The `Set-Cookie` field for the answer of `node` to a client whose cookie does not name it;
+    /// `None` where cookies are not the rule.
+    pub fn set_cookie(&self, node: &Arc<Node>, scheme: Scheme) -> Option<HeaderValue> {
         match &self.strategy {
             Strategy::Cookie(cookies) => {
                 let index = self.nodes.iter().position(|known| known.name() == node.name())?;
-                let is_set = cookies.node(asked.headers) == Some(index);
-                if is_set { None } else { cookies.set(index, scheme) }
+                cookies.set(index, scheme)
             }
             Strategy::Sid(_) | Strategy::Rendezvous(..) | Strategy::None => None,
         }

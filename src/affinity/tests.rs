@@ -19,11 +19,12 @@ fn upstream(names: &[&str]) -> Upstream {
         address: NodeAddress { host: "127.0.0.1".into(), port: 3000 },
         weight: 1,
     };
-    Upstream::new(&upstream::Settings {
+    let settings = upstream::Settings {
         name: "chat".into(),
         nodes: names.iter().map(node).collect(),
         connect_timeout: upstream::Settings::CONNECT_TIMEOUT,
-    })
+    };
+    Upstream::new(&settings, None)
 }
 
 fn affinity(settings: Settings, names: &[&str]) -> Affinity {
@@ -173,7 +174,7 @@ fn what_was_learned_outlives_a_reload_by_the_nodes_name() {
     assert_eq!(session("a").recall(&after, now), "gone a");
     assert_eq!(session("b").recall(&after, now), "bound to n2");
     assert_eq!(session("c").recall(&after, now), "unknown c");
-    assert!(!after.may_heal(&sid("c"), now));
+    assert_eq!(after.search(&sid("c"), now), Search::Nobody);
     assert_eq!(session("b").recall(&by_sid(&["n2"]), now), "unknown b");
 }
 
@@ -192,13 +193,13 @@ fn an_active_session_is_never_forgotten() {
 fn requests_pay_for_healing() {
     let now = Instant::now();
     let affinity = by_sid(&["n1", "n2"]);
-    while affinity.may_heal(&sid(SID), now) {}
+    while affinity.search(&sid(SID), now) == Search::Around {}
     for _ in 0..10 {
-        assert!(!affinity.may_heal(&sid(SID), now));
+        assert_eq!(affinity.search(&sid(SID), now), Search::One);
         Request::default().recall(&affinity, now);
     }
-    assert!(affinity.may_heal(&sid(SID), now));
-    assert!(!self::affinity(Settings::None, &["n1"]).may_heal(&sid(SID), now));
+    assert_eq!(affinity.search(&sid(SID), now), Search::Around);
+    assert_eq!(self::affinity(Settings::None, &["n1"]).search(&sid(SID), now), Search::One);
 }
 
 #[test]
@@ -209,21 +210,16 @@ fn a_cookie_binds_a_session_and_is_preferred_by_all_else() {
     let [n1, n2] = &*affinity.nodes else { panic!("two nodes") };
 
     let fresh = Request::default();
-    let set = |request: &Request<'_>, node| {
-        let cookie = request.ask(|asked| affinity.set_cookie(asked, node, Scheme::Https));
-        cookie.map(|cookie| cookie.to_str().expect("ASCII").to_owned())
-    };
-    let cookie = set(&fresh, n2).expect("a cookie");
-    let cookie = cookie.split(';').next();
+    let cookie = affinity.set_cookie(n2, Scheme::Https).expect("a cookie");
+    let cookie = cookie.to_str().expect("ASCII").split(';').next();
     let returning = Request { cookie, ..Request::default() };
     let session = Request { cookie, sid: Some(SID), room: None };
 
     assert_eq!(fresh.recall(&affinity, now), "anywhere");
     assert_eq!(returning.recall(&affinity, now), "prefers n2");
     assert_eq!(session.recall(&affinity, now), "bound to n2");
-    assert_eq!(set(&returning, n2), None);
-    assert!(set(&returning, n1).is_some());
-    assert_eq!(fresh.ask(|asked| by_sid(&["n1"]).set_cookie(asked, n1, Scheme::Http)), None);
+    assert_ne!(affinity.set_cookie(n1, Scheme::Https), affinity.set_cookie(n2, Scheme::Https));
+    assert_eq!(by_sid(&["n1"]).set_cookie(n1, Scheme::Http), None);
 }
 
 #[test]

@@ -1,7 +1,159 @@
-//! Which target.
+//! Which target: host and path of a request to its route.
+//!
+//! The most specific host wins, then the most specific path. A host whose paths do not match
+//! leaves the request to the next less specific host, so that one route for every host can serve
+//! what the named ones do not.
 //!
 //! Runs for every request.
 
-pub mod pattern;
-pub mod settings;
-pub use settings::Settings;
+mod pattern;
+mod settings;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::affinity::Affinity;
+use crate::tunnel;
+use crate::upstream::Upstream;
+
+pub use pattern::{HostPattern, PathPattern};
+pub use settings::{Limits, Settings};
+
+/// Host and path -> upstream, with policy.
+#[derive(Debug)]
+pub struct Route {
+    /// Which hosts.
+    pub host: HostPattern,
+    /// Which paths.
+    pub path: PathPattern,
+    /// Whose nodes answer.
+    pub upstream: Arc<Upstream>,
+    /// How its sessions come back to their node.
+    pub affinity: Arc<Affinity>,
+    /// How long things may take and how large they may be.
+    pub limits: Limits,
+    /// The bounds of its tunnels.
+    pub tunnel: tunnel::Limits,
+}
+
+/// All routes, in a form that answers fast.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    exact: HashMap<Box<str>, Paths>,
+    /// From the longest suffix to the shortest.
+    below: Vec<(HostPattern, Paths)>,
+    any: Paths,
+}
+
+/// The routes of one host, the most specific first.
+type Paths = Vec<Arc<Route>>;
+
+impl RouteTable {
+    /// A table of `routes`, in any order.
+    pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
+        routes.sort_by_key(|route| (route.host.precedence(), route.path.precedence()));
+        let mut table = Self::default();
+        for route in routes {
+            match &route.host {
+                HostPattern::Any => table.any.push(route),
+                HostPattern::Exact(name) => {
+                    table.exact.entry(name.clone()).or_default().push(route);
+                }
+                HostPattern::Below(_) => match table.below.last_mut() {
+                    Some((host, paths)) if *host == route.host => paths.push(route),
+                    Some(_) | None => table.below.push((route.host.clone(), vec![route])),
+                },
+            }
+        }
+        table
+    }
+
+    /// The route of a request for `path` at `host`, which is without port and in any case.
+    pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
+        let host = lower_case(host);
+        let exact = self.exact.get(&*host).into_iter();
+        let below = self.below.iter().filter(|(pattern, _)| pattern.matches(&host));
+        exact
+            .chain(below.map(|(_, paths)| paths))
+            .chain([&self.any])
+            .find_map(|paths| paths.iter().find(|route| route.path.matches(path)))
+    }
+
+    /// All routes, the most specific of each host first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        let exact = self.exact.values();
+        exact.chain(self.below.iter().map(|(_, paths)| paths)).chain([&self.any]).flatten()
+    }
+}
+
+fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{affinity, upstream};
+
+    /// Finds among routes written as `host path`, `*` for any host and `=` before an exact path.
+    fn check(routes: &[&str], host: &str, path: &str, expected: Option<&str>) {
+        let table = RouteTable::new(routes.iter().map(|text| route(text)).collect());
+        let found = table.find(host, path).map(|route| route.upstream.name().to_string());
+        assert_eq!(found.as_deref(), expected, "{host} {path}");
+    }
+
+    fn route(text: &str) -> Arc<Route> {
+        let (host, path) = text.split_once(' ').unwrap();
+        let settings = upstream::Settings {
+            name: text.into(),
+            nodes: vec![upstream::NodeSettings {
+                name: "n1".into(),
+                address: upstream::NodeAddress { host: "127.0.0.1".into(), port: 1 },
+                weight: 1,
+            }],
+            connect_timeout: upstream::Settings::CONNECT_TIMEOUT,
+        };
+        let upstream = Arc::new(Upstream::new(&settings, None));
+        let affinity = Affinity::new(&affinity::Settings::None, &upstream, None).unwrap();
+        Arc::new(Route {
+            host: match host.strip_prefix('*') {
+                Some("") => HostPattern::Any,
+                Some(suffix) => HostPattern::Below(suffix.into()),
+                None => HostPattern::Exact(host.into()),
+            },
+            path: match path.strip_prefix('=') {
+                Some(exact) => PathPattern::Exact(exact.into()),
+                None => PathPattern::Prefix(path.into()),
+            },
+            upstream,
+            affinity: Arc::new(affinity),
+            limits: Limits::default(),
+            tunnel: tunnel::Limits::default(),
+        })
+    }
+
+    #[test]
+    fn the_most_specific_host_wins_and_then_the_most_specific_path() {
+        let routes =
+            ["* /", "*.b.c /", "*.a.b.c /x/", "a.b.c /x/", "a.b.c =/x/y", "a.b.c /", "* /only"];
+        check(&routes, "a.b.c", "/x/y", Some("a.b.c =/x/y"));
+        check(&routes, "a.b.c", "/x/z", Some("a.b.c /x/"));
+        check(&routes, "A.B.c", "/q", Some("a.b.c /"));
+        check(&routes, "q.a.b.c", "/x/", Some("*.a.b.c /x/"));
+        check(&routes, "other", "/only", Some("* /only"));
+        check(&routes, "other", "/", Some("* /"));
+    }
+
+    #[test]
+    fn a_host_whose_paths_do_not_match_leaves_the_request_to_the_next() {
+        let routes = ["a.b /x/", "*.b /y/", "* /z/"];
+        check(&routes, "a.b", "/y/", Some("*.b /y/"));
+        check(&routes, "a.b", "/z/", Some("* /z/"));
+        check(&routes, "a.b", "/nowhere", None);
+    }
+}

@@ -3,6 +3,7 @@
 //! Pure. Runs for every request.
 
 use std::cmp::Reverse;
+use std::fmt;
 
 /// Which hosts a route serves. Names are lower case, without port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,25 @@ impl PathPattern {
         match self {
             Self::Exact(exact) => (0, Reverse(exact.len())),
             Self::Prefix(prefix) => (1, Reverse(prefix.len())),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Below(suffix) => write!(f, "*{suffix}"),
+            Self::Exact(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix) => f.write_str(prefix),
+            Self::Exact(exact) => write!(f, "= {exact}"),
         }
     }
 }

@@ -32,8 +32,14 @@ pub struct Limits {
     /// How long a body, of either direction, may make no progress.
     pub body_timeout: Duration,
     /// The longest request body, in bytes. `None` is `auto`: on Engine.IO requests the node's
-    /// `maxPayload`, for all else 1 MiB.
+    /// `maxPayload`, for all else [`Limits::BODY_BYTES_MAX`].
     pub body_bytes_max: Option<u64>,
+}
+
+impl Limits {
+    /// `body_max: auto` on requests that are not Engine.IO's. Bodies are streamed, so it protects
+    /// the node and not us.
+    pub const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 }
 
 impl Default for Limits {

@@ -1,0 +1,99 @@
+//! Everything that routing needs, immutable, and swapped as a whole.
+//!
+//! An exchange takes one snapshot and keeps it to its end; a tunnel keeps its lease and its limits
+//! and lets the snapshot go, so that an old tunnel does not hold an old configuration. What a node
+//! did (its load, its failures, what its handshakes told) lives in the nodes, which are carried
+//! from one snapshot to the next.
+//!
+//! Runs for every request.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::affinity::{self, Affinity, TagClash};
+use crate::route::{self, Route, RouteTable};
+use crate::upstream::{self, Upstream};
+
+/// Everything that routing needs.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which route a request takes.
+    pub routes: RouteTable,
+    upstreams: BTreeMap<Arc<str>, Group>,
+}
+
+/// An upstream and the affinity of its sessions.
+#[derive(Clone, Debug)]
+struct Group {
+    upstream: Arc<Upstream>,
+    affinity: Arc<Affinity>,
+}
+
+impl Snapshot {
+    /// Builds a snapshot. `carried` is the one that it follows: nodes, learned sessions and
+    /// timings are taken over from it.
+    ///
+    /// # Errors
+    ///
+    /// Two nodes of an upstream have the same tag.
+    ///
+    /// # Panics
+    ///
+    /// A route names an upstream that is not in `upstreams`; the configuration has excluded it.
+    pub fn build(
+        upstreams: &[(upstream::Settings, affinity::Settings)],
+        routes: &[route::Settings],
+        carried: Option<&Self>,
+    ) -> Result<Self, TagClash> {
+        let mut groups = BTreeMap::new();
+        for (settings, affinity) in upstreams {
+            let former = carried.and_then(|snapshot| snapshot.upstreams.get(&settings.name));
+            let upstream = Arc::new(Upstream::new(settings, former.map(|group| &*group.upstream)));
+            let former = former.map(|group| &*group.affinity);
+            let affinity = Arc::new(Affinity::new(affinity, &upstream, former)?);
+            groups.insert(settings.name.clone(), Group { upstream, affinity });
+        }
+        let routes = routes.iter().map(|settings| Arc::new(build_route(settings, &groups)));
+        Ok(Self { routes: RouteTable::new(routes.collect()), upstreams: groups })
+    }
+
+    /// All upstreams, by name.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.values().map(|group| &group.upstream)
+    }
+}
+
+fn build_route(settings: &route::Settings, groups: &BTreeMap<Arc<str>, Group>) -> Route {
+    let group = groups.get(&settings.upstream).expect("the configuration knows every upstream");
+    Route {
+        host: settings.host.clone(),
+        path: settings.path.clone(),
+        upstream: group.upstream.clone(),
+        affinity: group.affinity.clone(),
+        limits: settings.limits,
+        tunnel: settings.tunnel,
+    }
+}
+
+/// The snapshot that is in force: the one place where control plane and data plane meet.
+#[derive(Debug)]
+pub struct Current(ArcSwap<Snapshot>);
+
+impl Current {
+    /// Puts the first snapshot in force.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(snapshot))
+    }
+
+    /// The snapshot in force now.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Puts `snapshot` in force; exchanges under way keep the one they took.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.0.store(Arc::new(snapshot));
+    }
+}
