@@ -14,30 +14,29 @@ pub(super) struct Farewell {
 }
 
 impl Farewell {
-    /// What the client hears of `end`.
+    /// What the client hears of `end`; nothing if it is the one that is gone.
     ///
     /// That the node is gone is 1011, which each client library knows: 1014 (bad gateway) is a
-    /// protocol error to some.
-    pub(super) fn to_client(end: End) -> Self {
+    /// protocol error to some. A Close frame that gets no answer from the other side is echoed.
+    pub(super) fn to_client(end: End) -> Option<Self> {
         match end {
-            // The node owes an answer to this Close frame and gives none: the answer is an echo.
-            End::ClientClosed(code) => Self { code, reason: "" },
-            End::NodeClosed(code) => Self { code, reason: "" },
-            End::NodeLeft | End::NodeReset => Self::new(INTERNAL_ERROR, "node lost"),
-            End::ClientLeft | End::ClientReset => Self::new(GOING_AWAY, ""),
-            End::Idle => Self::new(GOING_AWAY, "idle"),
-            End::Drained => Self::new(SERVICE_RESTART, "drained"),
+            End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
+            End::ClientLeft | End::ClientReset => None,
+            End::NodeLeft | End::NodeReset => Some(Self::new(INTERNAL_ERROR, "node lost")),
+            End::Idle => Some(Self::new(GOING_AWAY, "idle")),
+            End::Drained => Some(Self::new(SERVICE_RESTART, "drained")),
         }
     }
 
-    /// What the node hears of `end`: its client goes away.
-    pub(super) fn to_node(end: End) -> Self {
+    /// What the node hears of `end`; nothing if it is the one that is gone. Whatever the end, to
+    /// the node a client goes away.
+    pub(super) fn to_node(end: End) -> Option<Self> {
         match end {
-            End::ClientClosed(code) | End::NodeClosed(code) => Self { code, reason: "" },
-            End::ClientLeft | End::ClientReset => Self::new(GOING_AWAY, "client lost"),
-            End::NodeLeft | End::NodeReset => Self::new(GOING_AWAY, ""),
-            End::Idle => Self::new(GOING_AWAY, "idle"),
-            End::Drained => Self::new(GOING_AWAY, "drained"),
+            End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
+            End::ClientLeft | End::ClientReset => Some(Self::new(GOING_AWAY, "client lost")),
+            End::NodeLeft | End::NodeReset => None,
+            End::Idle => Some(Self::new(GOING_AWAY, "idle")),
+            End::Drained => Some(Self::new(GOING_AWAY, "drained")),
         }
     }
 
@@ -99,10 +98,14 @@ mod tests {
             End::Drained,
         ];
         for end in ends {
-            let to_client = Farewell::to_client(end);
-            check(Sender::Node, &to_client.unmasked(), to_client.code);
-            let to_node = Farewell::to_node(end);
-            check(Sender::Client, &to_node.masked([1, 2, 3, 4]), to_node.code);
+            let (to_client, to_node) = (Farewell::to_client(end), Farewell::to_node(end));
+            assert!(to_client.is_some() || to_node.is_some(), "nobody hears of {end:?}");
+            if let Some(farewell) = to_client {
+                check(Sender::Node, &farewell.unmasked(), farewell.code);
+            }
+            if let Some(farewell) = to_node {
+                check(Sender::Client, &farewell.masked([1, 2, 3, 4]), farewell.code);
+            }
         }
     }
 
@@ -114,9 +117,10 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_rfc() {
-        let farewell = Farewell::to_client(End::Idle);
+        let farewell = Farewell::to_client(End::Idle).unwrap();
         assert_eq!(farewell.unmasked(), b"\x88\x06\x03\xe9idle");
         assert_eq!(farewell.masked([0xff, 0, 0, 0]), b"\x88\x86\xff\0\0\0\xfc\xe9id\x93e");
-        assert_eq!(Farewell::to_client(End::ClientClosed(None)).unmasked(), b"\x88\x00");
+        let echo = Farewell::to_client(End::ClientClosed(None)).unwrap();
+        assert_eq!(echo.unmasked(), b"\x88\x00");
     }
 }

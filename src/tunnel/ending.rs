@@ -71,14 +71,14 @@ impl Flows {
         let node_is_done = has_said_its_last(&self.from_node);
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);
-        let to_node = self.settle_one(To::Node, end, node_is_done);
         let to_client = self.settle_one(To::Client, end, client_is_done);
-        to_node || to_client
+        let to_node = self.settle_one(To::Node, end, node_is_done);
+        to_client || to_node
     }
 
     /// Ends what has not ended: a Close frame where one fits at once, and FIN.
     pub(super) fn cut(&mut self, end: End) {
-        for to in [To::Node, To::Client] {
+        for to in [To::Client, To::Node] {
             self.put_close(to, end);
             self.flow(to).finish();
         }
@@ -120,16 +120,16 @@ impl Flows {
 
     /// Puts our Close frame in if there is a place for it now.
     fn put_close(&mut self, to: To, end: End) -> Gap {
+        let farewell = match to {
+            To::Client => Farewell::to_client(end),
+            To::Node => Farewell::to_node(end),
+        };
         let flow = self.flow(to);
-        if flow.is_finishing() {
+        let Some(farewell) = farewell.filter(|_| !flow.is_finishing()) else {
             return Gap::Nowhere;
-        }
+        };
         let gap = flow.find_gap();
         if gap == Gap::Here {
-            let farewell = match to {
-                To::Client => Farewell::to_client(end),
-                To::Node => Farewell::to_node(end),
-            };
             // The mask keeps a client's text from being read as HTTP by a cache on the way
             // (RFC 6455, section 10.3). This text is ours, so any key will do.
             flow.close_with(match to {

@@ -131,7 +131,7 @@ mod tests {
         check(b"\x82\x030xx", Outcome::Unreadable);
         check(b"\x01\x030xx", Outcome::Unreadable);
         check(b"\xc1\x030xx", Outcome::Unreadable);
-        check(b"\x81\x83\0\0\0\00xx", Outcome::Unreadable);
+        check(b"\x81\x83\x01\x02\x03\x040xx", Outcome::Unreadable);
         check(b"HTTP/1.1 400 Bad Request\r\n", Outcome::Unreadable);
         check(b"\x83\x00", Outcome::Unreadable);
     }

@@ -34,75 +34,94 @@ fn check(sender: Sender, compression: Compression, stream: &[u8], expected: Seen
     assert_eq!(seen(&scanner), expected, "{stream:02x?} byte by byte");
 }
 
-/// The same answer by other means: slowly, from the whole stream, without a state.
+/// The same answer by other means: frame after frame, each from the whole rest of the stream.
 fn model(sender: Sender, compression: Compression, stream: &[u8]) -> Seen {
-    let (mut i, mut frames, mut messages, mut controls, mut open) = (0, 0, 0, 0, false);
-    let byte = |at: usize| stream.get(at).copied();
+    let (mut rest, mut frames, mut messages, mut controls) = (stream, 0, 0, 0);
+    let mut in_message = false;
     loop {
-        let position = (|| {
-            let Some(first) = byte(i) else { return Some(Position::Boundary) };
-            let Some(second) = byte(i + 1) else { return Some(Position::Frame) };
-            let (fin, opcode, short) = (first >= 0x80, first % 16, second % 128);
-            let lost = |error| Some(Position::Lost(error));
-            if !matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10) {
-                return lost(FrameError::ReservedOpcode);
-            }
-            let long = [0, 2, 8][usize::from(short.saturating_sub(125))];
-            let mask = if second >= 0x80 { 4 } else { 0 };
-            let payload = i + 2 + long + mask;
-            if long > 0 && stream.len() < i + 2 + long {
-                return Some(Position::Frame);
-            }
-            let mut length = u128::from(short);
-            if long > 0 {
-                length = (0..long).fold(0, |sum, at| sum * 256 + u128::from(stream[i + 2 + at]));
-                if length >= 1 << 63 {
-                    return lost(FrameError::HugeLength);
-                }
-                if length < [126, 65_536][long / 8] {
-                    return lost(FrameError::LongLength);
-                }
-            }
-            if stream.len() < payload {
-                return Some(Position::Frame);
-            }
-            let deflated = compression == Compression::Negotiated && matches!(opcode, 1 | 2);
-            let error = match sender {
-                Sender::Client if mask == 0 => Some(FrameError::Unmasked),
-                Sender::Node if mask > 0 => Some(FrameError::Masked),
-                _ if first & 0x30 > 0 => Some(FrameError::ReservedBit),
-                _ if first & 0x40 > 0 && !deflated => Some(FrameError::ReservedBit),
-                _ if opcode >= 8 && !fin => Some(FrameError::FragmentedControl),
-                _ if opcode >= 8 && length > 125 => Some(FrameError::LongControl),
-                _ if opcode == 8 && length == 1 => Some(FrameError::ShortClose),
-                _ if opcode == 0 && !open => Some(FrameError::StrayContinuation),
-                _ if matches!(opcode, 1 | 2) && open => Some(FrameError::Interleaved),
-                _ => None,
-            };
-            if let Some(error) = error {
-                return lost(error);
-            }
-            if opcode < 8 {
-                open = !fin;
-            }
-            if ((stream.len() - payload) as u128) < length {
-                return Some(Position::Frame);
-            }
-            frames += 1;
-            controls += u64::from(opcode >= 8);
-            messages += u64::from(opcode < 8 && fin);
-            i = payload + length as usize;
-            let key = |at: usize| if mask > 0 { stream[payload - 4 + at] } else { 0 };
-            let code = || [stream[payload] ^ key(0), stream[payload + 1] ^ key(1)];
-            match (opcode, length) {
-                (8, 0) => Some(Position::Closed(None)),
-                (8, _) => Some(Position::Closed(Some(u16::from_be_bytes(code())))),
-                _ => None,
-            }
-        })();
-        if let Some(position) = position {
-            return (position, frames, messages, controls);
+        let checked = model_check(sender, compression, in_message, rest);
+        let (first, payload, behind) = match checked.and_then(|()| model_frame(rest)) {
+            Ok(frame) => frame,
+            Err(position) => return (position, frames, messages, controls),
+        };
+        rest = behind;
+        frames += 1;
+        if first & 8 == 0 {
+            in_message = first < 0x80;
+            messages += u64::from(!in_message);
+            continue;
         }
+        controls += 1;
+        if first == 0x88 {
+            let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+            return (Position::Closed(code), frames, messages, controls);
+        }
+    }
+}
+
+/// The first frame of `stream`: its first byte, its unmasked payload, and what is behind it.
+fn model_frame(stream: &[u8]) -> Result<(u8, Vec<u8>, &[u8]), Position> {
+    let (length, rest) = model_length(stream)?;
+    let masked = stream[1] >= 0x80;
+    let (mask, rest) = rest.split_at_checked(if masked { 4 } else { 0 }).ok_or(Position::Frame)?;
+    let (payload, rest) = rest.split_at_checked(length as usize).ok_or(Position::Frame)?;
+    let payload = payload.iter().enumerate();
+    let payload = payload.map(|(i, byte)| if masked { byte ^ mask[i % 4] } else { *byte });
+    Ok((stream[0], payload.collect(), rest))
+}
+
+/// The payload's length, and what is behind the length.
+fn model_length(stream: &[u8]) -> Result<(u64, &[u8]), Position> {
+    let (head, rest) = stream.split_at_checked(2).ok_or(Position::Frame)?;
+    let (bytes, least) = match head[1] & 0x7f {
+        126 => (2, 126),
+        127 => (8, 65_536),
+        short => return Ok((short.into(), rest)),
+    };
+    let (length, rest) = rest.split_at_checked(bytes).ok_or(Position::Frame)?;
+    match length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)) {
+        0x8000_0000_0000_0000.. => Err(Position::Lost(FrameError::HugeLength)),
+        length if length < least => Err(Position::Lost(FrameError::LongLength)),
+        length => Ok((length, rest)),
+    }
+}
+
+/// Whether the frame that `stream` begins with may be there.
+fn model_check(
+    sender: Sender,
+    compression: Compression,
+    in_message: bool,
+    stream: &[u8],
+) -> Result<(), Position> {
+    let [first, second, ..] = *stream else {
+        return Err(if stream.is_empty() { Position::Boundary } else { Position::Frame });
+    };
+    let (opcode, masked) = (first & 0x0f, second >= 0x80);
+    if matches!(opcode, 3..=7 | 11..) {
+        return Err(Position::Lost(FrameError::ReservedOpcode));
+    }
+    let (length, rest) = model_length(stream)?;
+    if masked && rest.len() < 4 {
+        return Err(Position::Frame);
+    }
+    let (control, starts) = (opcode >= 8, opcode == 1 || opcode == 2);
+    let reserved = match compression {
+        Compression::Negotiated if starts => 0x30,
+        Compression::Negotiated | Compression::Off => 0x70,
+    };
+    let rules = [
+        (sender == Sender::Client && !masked, FrameError::Unmasked),
+        (sender == Sender::Node && masked, FrameError::Masked),
+        (first & reserved > 0, FrameError::ReservedBit),
+        (control && first < 0x80, FrameError::FragmentedControl),
+        (control && length > 125, FrameError::LongControl),
+        (opcode == 8 && length == 1, FrameError::ShortClose),
+        (opcode == 0 && !in_message, FrameError::StrayContinuation),
+        (starts && in_message, FrameError::Interleaved),
+    ];
+    match rules.iter().find(|(is_broken, _)| *is_broken) {
+        Some((_, error)) => Err(Position::Lost(*error)),
+        None => Ok(()),
     }
 }
 
