@@ -1,6 +1,103 @@
-//! A WebSocket's life.
+//! A WebSocket's life after the 101.
+//!
+//! [`run`] moves bytes between two streams, follows the frames in them without touching them, and
+//! says at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
+//!
+//! - `relay`: one direction, read and written; `frame`: where its frames begin and end
+//! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
+//! - `ending`: what is an end and what each side gets; `control`: the Close frames that we send
+//! - `opening`: the open packet of an Engine.IO session, read on its way
 //!
 //! Runs for every byte.
 
+mod alarm;
+mod control;
+mod deadlines;
+mod end;
+mod ending;
+mod frame;
+mod life;
 mod limits;
+mod opening;
+mod relay;
+#[cfg(test)]
+mod tests;
+
+pub use end::{Counts, End, Report, Who};
+pub use frame::{Compression, FrameError};
 pub use limits::{IdleTimeout, Limits};
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::Instant;
+use crate::drain::DrainWatch;
+use crate::engineio::{Learned, Timings};
+use alarm::Alarms;
+use life::Tunnel;
+
+/// What a tunnel begins with.
+#[derive(Debug)]
+pub struct Setup {
+    /// What it may cost and how long it may be silent.
+    pub limits: Limits,
+    /// What the client sent behind its request.
+    pub client_read_ahead: Bytes,
+    /// What the node sent behind its 101; often the open packet.
+    pub node_read_ahead: Bytes,
+    /// What speaks through it.
+    pub kind: Kind,
+    /// Whether the 101 agreed on permessage-deflate.
+    pub compression: Compression,
+    /// When this begins, the tunnel ends at a random moment before the drain does.
+    pub drain: DrainWatch,
+}
+
+/// What speaks through a tunnel.
+#[derive(Debug)]
+pub enum Kind {
+    /// Any protocol over WebSocket.
+    Plain,
+    /// An Engine.IO session.
+    EngineIo {
+        /// What the node's handshakes told; the idle timeout is made of it, and the session's own
+        /// handshake goes into it.
+        learned: Arc<Learned>,
+        /// Reads the node's first frame, which is the open packet of a session that begins with a
+        /// WebSocket. `None` for a session that comes from polling: it was opened there.
+        open: Option<ReadOpen>,
+    },
+}
+
+/// Reads an open packet: the payload of a text frame.
+pub type ReadOpen = fn(&[u8]) -> Option<Timings>;
+
+/// Lives a tunnel's life. Ends when both sides have ended, and always within 15 s of the first
+/// cause.
+///
+/// Both streams are closed when the future is ready. If it is dropped before, both are closed at
+/// once: what was read and not yet written (at most [`Limits::buffer_bytes`] for each direction)
+/// is lost, no side gets a Close frame, and there is no report.
+///
+/// # Panics
+/// When polled outside of a tokio runtime with its timer enabled.
+pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl Future<Output = Report>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    N: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut drain = setup.drain.clone();
+    // Made out here, for what an async block takes over lies in its future once, and what an async
+    // function moves from its arguments into a variable lies there twice.
+    let mut tunnel = Tunnel::new(client, node, setup, Instant::now());
+    async move {
+        let sleep = pin!(tokio::time::sleep_until(Instant::now()));
+        let begun = pin!(drain.begun());
+        let mut alarms = Alarms::new(sleep, begun);
+        poll_fn(|cx| tunnel.poll(&mut alarms, cx)).await
+    }
+}

@@ -1,0 +1,126 @@
+//! Our own frames: the Close that tells a side why its tunnel ends (RFC 6455, section 5.5.1).
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use super::End;
+
+/// Why a side's tunnel ends, in a Close frame's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Farewell {
+    /// `None` is an empty Close frame; 1005 and 1006 may not be on the wire.
+    pub(super) code: Option<u16>,
+    /// At most 123 bytes; empty without a code.
+    reason: &'static str,
+}
+
+impl Farewell {
+    /// What the client hears of `end`; nothing if it is the one that is gone.
+    ///
+    /// That the node is gone is 1011, which each client library knows: 1014 (bad gateway) is a
+    /// protocol error to some. A Close frame that gets no answer from the other side is echoed.
+    pub(super) fn to_client(end: End) -> Option<Self> {
+        match end {
+            End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
+            End::ClientLeft | End::ClientReset => None,
+            End::NodeLeft | End::NodeReset => Some(Self::new(INTERNAL_ERROR, "node lost")),
+            End::Idle => Some(Self::new(GOING_AWAY, "idle")),
+            End::Drained => Some(Self::new(SERVICE_RESTART, "drained")),
+        }
+    }
+
+    /// What the node hears of `end`; nothing if it is the one that is gone. Whatever the end, to
+    /// the node a client goes away.
+    pub(super) fn to_node(end: End) -> Option<Self> {
+        match end {
+            End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
+            End::ClientLeft | End::ClientReset => Some(Self::new(GOING_AWAY, "client lost")),
+            End::NodeLeft | End::NodeReset => None,
+            End::Idle => Some(Self::new(GOING_AWAY, "idle")),
+            End::Drained => Some(Self::new(GOING_AWAY, "drained")),
+        }
+    }
+
+    /// The Close frame as a server sends it.
+    pub(super) fn unmasked(self) -> Vec<u8> {
+        let payload = self.payload();
+        let mut frame = vec![FIN_CLOSE, payload.len() as u8];
+        frame.extend(payload);
+        frame
+    }
+
+    /// The Close frame as a client sends it.
+    pub(super) fn masked(self, mask: [u8; 4]) -> Vec<u8> {
+        let payload = self.payload();
+        let mut frame = vec![FIN_CLOSE, MASKED | payload.len() as u8];
+        frame.extend(mask);
+        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame
+    }
+
+    const fn new(code: u16, reason: &'static str) -> Self {
+        assert!(reason.len() <= REASON_BYTES_MAX, "a control frame holds 125 bytes");
+        Self { code: Some(code), reason }
+    }
+
+    fn payload(self) -> Vec<u8> {
+        let Some(code) = self.code else { return Vec::new() };
+        [&code.to_be_bytes(), self.reason.as_bytes()].concat()
+    }
+}
+
+/// RFC 6455, section 7.4.1: an endpoint goes away.
+const GOING_AWAY: u16 = 1001;
+/// RFC 6455, section 7.4.1: the server cannot fulfil the request.
+const INTERNAL_ERROR: u16 = 1011;
+/// IANA's registry: the service restarts, reconnect.
+const SERVICE_RESTART: u16 = 1012;
+
+const FIN_CLOSE: u8 = 0x88;
+const MASKED: u8 = 0x80;
+const REASON_BYTES_MAX: usize = 123;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::frame::{Compression, Position, Scanner, Sender, Until};
+
+    #[test]
+    fn each_farewell_is_a_frame_that_our_own_scanner_takes() {
+        let ends = [
+            End::ClientClosed(None),
+            End::ClientClosed(Some(4000)),
+            End::NodeClosed(Some(1000)),
+            End::ClientLeft,
+            End::NodeLeft,
+            End::ClientReset,
+            End::NodeReset,
+            End::Idle,
+            End::Drained,
+        ];
+        for end in ends {
+            let (to_client, to_node) = (Farewell::to_client(end), Farewell::to_node(end));
+            assert!(to_client.is_some() || to_node.is_some(), "nobody hears of {end:?}");
+            if let Some(farewell) = to_client {
+                check(Sender::Node, &farewell.unmasked(), farewell.code);
+            }
+            if let Some(farewell) = to_node {
+                check(Sender::Client, &farewell.masked([1, 2, 3, 4]), farewell.code);
+            }
+        }
+    }
+
+    fn check(sender: Sender, frame: &[u8], code: Option<u16>) {
+        let mut scanner = Scanner::new(sender, Compression::Off);
+        assert_eq!(scanner.scan(frame, Until::Close), frame.len());
+        assert_eq!(scanner.position(), Position::Closed(code), "{frame:02x?}");
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_rfc() {
+        let farewell = Farewell::to_client(End::Idle).unwrap();
+        assert_eq!(farewell.unmasked(), b"\x88\x06\x03\xe9idle");
+        assert_eq!(farewell.masked([0xff, 0, 0, 0]), b"\x88\x86\xff\0\0\0\xfc\xe9id\x93e");
+        let echo = Farewell::to_client(End::ClientClosed(None)).unwrap();
+        assert_eq!(echo.unmasked(), b"\x88\x00");
+    }
+}

@@ -1,0 +1,175 @@
+//! How a tunnel ends: what the first cause is, and what either side still gets.
+//!
+//! One set of rules for all ends, applied until nothing changes. To each side: what the other side
+//! sent before; then a Close frame, the other side's or ours, if the stream stands between two
+//! frames; then FIN, as soon as the other side has no more to send, or this side has answered the
+//! Close frame.
+//!
+//! Runs for every byte.
+
+use super::End;
+use super::control::Farewell;
+use super::relay::{Flow, Gap, Source};
+
+/// Both directions of a tunnel.
+#[derive(Debug)]
+pub(super) struct Flows {
+    pub(super) from_client: Flow,
+    pub(super) from_node: Flow,
+    /// The code of the first Close frame that we put in.
+    pub(super) own_close_code: Option<u16>,
+}
+
+/// Who gets a flow's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    Client,
+    Node,
+}
+
+impl Flows {
+    /// What has ended the tunnel. A Close frame says more than the FIN or error that came with
+    /// it, and an error more than a FIN: the kernel tells of a reset once, on whichever call comes
+    /// first, and pretends a FIN to the next.
+    #[inline]
+    pub(super) fn cause(&self) -> Option<End> {
+        let (up, down) = (&self.from_client, &self.from_node);
+        if let Some(code) = up.close_seen() {
+            return Some(End::ClientClosed(code));
+        }
+        if let Some(code) = down.close_seen() {
+            return Some(End::NodeClosed(code));
+        }
+        if up.source() == Source::Failed || down.is_broken() {
+            return Some(End::ClientReset);
+        }
+        if down.source() == Source::Failed || up.is_broken() {
+            return Some(End::NodeReset);
+        }
+        match (up.source(), down.source()) {
+            (Source::Ended, _) => Some(End::ClientLeft),
+            (_, Source::Ended) => Some(End::NodeLeft),
+            (Source::Flowing | Source::Failed, Source::Flowing | Source::Failed) => None,
+        }
+    }
+
+    /// Whether both sides got FIN and both have said their last.
+    pub(super) fn are_over(&self) -> bool {
+        [&self.from_client, &self.from_node]
+            .iter()
+            .all(|flow| flow.is_over() && has_said_its_last(flow))
+    }
+
+    /// Whether a Close frame of ours waits for a frame to end.
+    pub(super) fn wait_for_gap(&self) -> bool {
+        self.from_client.waits_for_gap() || self.from_node.waits_for_gap()
+    }
+
+    /// Applies the rules for `end`; says whether there is something to write.
+    pub(super) fn settle(&mut self, end: End) -> bool {
+        let client_is_done = has_said_its_last(&self.from_client);
+        let node_is_done = has_said_its_last(&self.from_node);
+        break_if_failed(&self.from_client, &mut self.from_node);
+        break_if_failed(&self.from_node, &mut self.from_client);
+        let to_client = self.settle_one(To::Client, end, client_is_done);
+        let to_node = self.settle_one(To::Node, end, node_is_done);
+        to_client || to_node
+    }
+
+    /// Ends what has not ended: a Close frame where one fits at once, and FIN.
+    pub(super) fn cut(&mut self, end: End) {
+        for to in [To::Client, To::Node] {
+            self.put_close(to, end);
+            self.flow(to).finish();
+        }
+    }
+
+    /// Ends the flows that wait for a frame to end.
+    pub(super) fn give_gaps_up(&mut self) {
+        for flow in [&mut self.from_client, &mut self.from_node] {
+            if flow.waits_for_gap() {
+                flow.finish();
+            }
+        }
+    }
+
+    fn settle_one(&mut self, to: To, end: End, is_answered: bool) -> bool {
+        let flow = self.flow(to);
+        if flow.is_finishing() {
+            return false;
+        }
+        let source_is_over = flow.source() != Source::Flowing;
+        let mut changed = false;
+        if !flow.is_closed() && (source_is_over || is_ours(end)) {
+            match self.put_close(to, end) {
+                Gap::Here => changed = true,
+                Gap::Ahead => return false,
+                Gap::Nowhere => {
+                    self.flow(to).finish();
+                    return true;
+                }
+            }
+        }
+        let flow = self.flow(to);
+        if source_is_over || (flow.is_closed() && is_answered) {
+            flow.finish();
+            changed = true;
+        }
+        changed
+    }
+
+    /// Puts our Close frame in if there is a place for it now.
+    fn put_close(&mut self, to: To, end: End) -> Gap {
+        let farewell = match to {
+            To::Client => Farewell::to_client(end),
+            To::Node => Farewell::to_node(end),
+        };
+        let flow = self.flow(to);
+        let Some(farewell) = farewell.filter(|_| !flow.is_finishing()) else {
+            return Gap::Nowhere;
+        };
+        let gap = flow.find_gap();
+        if gap == Gap::Here {
+            // The mask keeps a client's text from being read as HTTP by a cache on the way
+            // (RFC 6455, section 10.3). This text is ours, so any key will do.
+            flow.close_with(match to {
+                To::Client => farewell.unmasked(),
+                To::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
+            });
+            self.own_close_code = self.own_close_code.or(farewell.code);
+        }
+        gap
+    }
+
+    fn flow(&mut self, to: To) -> &mut Flow {
+        match to {
+            To::Client => &mut self.from_node,
+            To::Node => &mut self.from_client,
+        }
+    }
+}
+
+/// Whether we end the tunnel, and not one of its sides.
+fn is_ours(end: End) -> bool {
+    match end {
+        End::Idle | End::Drained => true,
+        End::ClientClosed(_)
+        | End::NodeClosed(_)
+        | End::ClientLeft
+        | End::NodeLeft
+        | End::ClientReset
+        | End::NodeReset => false,
+    }
+}
+
+/// Whether nothing that matters can come from a flow's source any more.
+fn has_said_its_last(flow: &Flow) -> bool {
+    flow.source() != Source::Flowing || flow.close_seen().is_some()
+}
+
+/// A connection on which reading failed takes no bytes either.
+fn break_if_failed(from: &Flow, to: &mut Flow) {
+    if from.source() == Source::Failed && !to.is_over() {
+        to.break_off();
+    }
+}

@@ -1,0 +1,93 @@
+//! The head of a frame (RFC 6455, section 5.2).
+//!
+//! Only what makes a head unreadable is an error here; what is forbidden at its place in the
+//! stream is the scanner's to say.
+//!
+//! Pure. Runs for every byte.
+
+use super::FrameError;
+
+/// A frame without its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tunnel) struct Head {
+    pub(in crate::tunnel) fin: bool,
+    pub(in crate::tunnel) rsv1: bool,
+    pub(in crate::tunnel) rsv2_or_rsv3: bool,
+    pub(in crate::tunnel) opcode: Opcode,
+    pub(in crate::tunnel) mask: Option<[u8; 4]>,
+    /// At most 2^63 - 1.
+    pub(in crate::tunnel) payload_bytes: u64,
+    /// How long the head itself is: 2 to 14.
+    pub(in crate::tunnel) head_bytes: usize,
+}
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::tunnel) enum Opcode {
+    Continuation,
+    Text,
+    Binary,
+    Close,
+    Ping,
+    Pong,
+}
+
+impl Head {
+    /// Reads the head that `bytes` begins with; `None` if it is not complete.
+    #[inline]
+    pub(in crate::tunnel) fn read(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
+        let [first, second, rest @ ..] = bytes else { return Ok(None) };
+        let opcode = Opcode::of(first & 0x0f).ok_or(FrameError::ReservedOpcode)?;
+        let (payload_bytes, rest) = match second & 0x7f {
+            126 => {
+                let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (checked_length(u16::from_be_bytes(*length).into(), 126)?, rest)
+            }
+            127 => {
+                let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (checked_length(u64::from_be_bytes(*length), 1 << 16)?, rest)
+            }
+            length => (u64::from(length), rest),
+        };
+        let (mask, rest) = if second & 0x80 == 0 {
+            (None, rest)
+        } else {
+            let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (Some(*mask), rest)
+        };
+        Ok(Some(Self {
+            fin: first & 0x80 != 0,
+            rsv1: first & 0x40 != 0,
+            rsv2_or_rsv3: first & 0x30 != 0,
+            opcode,
+            mask,
+            payload_bytes,
+            head_bytes: bytes.len() - rest.len(),
+        }))
+    }
+}
+
+impl Opcode {
+    fn of(bits: u8) -> Option<Self> {
+        match bits {
+            0x0 => Some(Self::Continuation),
+            0x1 => Some(Self::Text),
+            0x2 => Some(Self::Binary),
+            0x8 => Some(Self::Close),
+            0x9 => Some(Self::Ping),
+            0xa => Some(Self::Pong),
+            _ => None,
+        }
+    }
+}
+
+/// A length whose form is there for lengths of `least` and more.
+fn checked_length(length: u64, least: u64) -> Result<u64, FrameError> {
+    if length >> 63 == 1 {
+        return Err(FrameError::HugeLength);
+    }
+    if length < least { Err(FrameError::LongLength) } else { Ok(length) }
+}
+
+/// The longest head: two bytes, a 64-bit length, a mask.
+pub(super) const HEAD_BYTES_MAX: usize = 14;

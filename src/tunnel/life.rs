@@ -1,0 +1,273 @@
+//! The life of a tunnel: bytes go both ways until something ends it.
+//!
+//! Each wait has a deadline: idleness, a drain's turn, the end of a frame, the end of the end. The
+//! clock is read once for each wake-up.
+//!
+//! Runs for every byte.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::alarm::Alarms;
+use super::deadlines::{Deadlines, Due, Timer};
+use super::ending::Flows;
+use super::frame::{Scanner, Sender};
+use super::opening::Opening;
+use super::relay::{Flow, Step, with_scratch};
+use super::{End, IdleTimeout, Kind, Limits, Report, Setup};
+use crate::Instant;
+use crate::engineio::Learned;
+
+/// A tunnel and its two streams.
+#[derive(Debug)]
+pub(super) struct Tunnel<C, N> {
+    client: C,
+    node: N,
+    flows: Flows,
+    deadlines: Deadlines,
+    idle_timeout: Option<Duration>,
+    /// Whether the open packet sets the idle timeout.
+    is_idle_auto: bool,
+    /// Where the open packet's timings go, until it has come.
+    learned: Option<Arc<Learned>>,
+    begun_at: Instant,
+    end: Option<End>,
+    is_cut: bool,
+}
+
+impl<C, N> Tunnel<C, N>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    N: AsyncRead + AsyncWrite + Unpin,
+{
+    /// A tunnel that begins at `now`.
+    pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
+        let limits = setup.limits;
+        let flow = |sender, read_ahead: Bytes, opening| {
+            let scanner = Scanner::new(sender, setup.compression);
+            Flow::new(scanner, opening, read_ahead, limits.buffer_bytes)
+        };
+        let idle_timeout = idle_timeout(limits, &setup.kind);
+        let (learned, opening) = match setup.kind {
+            Kind::Plain | Kind::EngineIo { open: None, .. } => (None, None),
+            Kind::EngineIo { learned, open: Some(read) } => {
+                (Some(learned), Some(Opening::new(read)))
+            }
+        };
+        let flows = Flows {
+            from_client: flow(Sender::Client, setup.client_read_ahead, None),
+            from_node: flow(Sender::Node, setup.node_read_ahead, opening),
+            own_close_code: None,
+        };
+        let mut tunnel = Self {
+            client,
+            node,
+            flows,
+            deadlines: Deadlines::default(),
+            idle_timeout,
+            is_idle_auto: limits.idle_timeout == IdleTimeout::Auto,
+            learned,
+            begun_at: now,
+            end: None,
+            is_cut: false,
+        };
+        tunnel.note_life(now);
+        tunnel
+    }
+
+    /// Lives until there is nothing to do, and says what became of it when it is over.
+    pub(super) fn poll<D: Future<Output = Instant>>(
+        &mut self,
+        alarms: &mut Alarms<'_, D>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Report> {
+        let now = Instant::now();
+        let mut drained_until = None;
+        let mut have_rung = alarms.have_rung(cx);
+        if have_rung {
+            drained_until = alarms.take_drain();
+        }
+        with_scratch(|scratch| {
+            loop {
+                let step = self.relay(scratch, cx);
+                if step.arrived {
+                    self.note_life(now);
+                }
+                if let Some(end) = self.over() {
+                    return Poll::Ready(self.report(end, now));
+                }
+                let mut changed = self.settle(now);
+                if std::mem::take(&mut have_rung) {
+                    changed |= self.heed(drained_until, now);
+                }
+                if changed {
+                    continue;
+                }
+                if step.more {
+                    cx.waker().wake_by_ref();
+                }
+                alarms.arm(self.deadlines.next());
+                return Poll::Pending;
+            }
+        })
+    }
+
+    /// Moves bytes both ways.
+    #[inline]
+    fn relay(&mut self, scratch: &mut [u8], cx: &mut Context<'_>) -> Step {
+        let Flows { from_client, from_node, .. } = &mut self.flows;
+        let up = from_client.poll(&mut self.client, &mut self.node, scratch, cx);
+        let down = from_node.poll(&mut self.node, &mut self.client, scratch, cx);
+        Step { arrived: up.arrived || down.arrived, more: up.more || down.more }
+    }
+
+    /// Puts the idle timeout off, and learns what the open packet says of it.
+    #[inline]
+    fn note_life(&mut self, now: Instant) {
+        if let Some(timings) = self.flows.from_node.take_timings()
+            && let Some(learned) = self.learned.take()
+        {
+            learned.set(timings);
+            if self.is_idle_auto {
+                self.idle_timeout = Some(timings.silence_max());
+            }
+        }
+        if let (None, Some(idle_timeout)) = (self.end, self.idle_timeout) {
+            self.deadlines.set(Timer::Idle, now.checked_add(idle_timeout));
+        }
+    }
+
+    /// Finds the cause of an end, and after it does what each side is to get next. Says whether
+    /// there is something to write.
+    #[inline]
+    fn settle(&mut self, now: Instant) -> bool {
+        if self.end.is_none() {
+            let Some(end) = self.flows.cause() else { return false };
+            self.begin_end(end, now);
+        }
+        self.settle_end(now)
+    }
+
+    fn settle_end(&mut self, now: Instant) -> bool {
+        let Some(end) = self.end else { return false };
+        let changed = self.flows.settle(end);
+        match end {
+            End::ClientClosed(_) | End::NodeClosed(_) => (),
+            End::ClientLeft | End::ClientReset if self.flows.from_client.is_over() => {
+                self.deadlines.hasten(Timer::Cut, now + GRACE);
+            }
+            End::NodeLeft | End::NodeReset if self.flows.from_node.is_over() => {
+                self.deadlines.hasten(Timer::Cut, now + GRACE);
+            }
+            End::ClientLeft | End::ClientReset | End::NodeLeft | End::NodeReset => (),
+            End::Idle | End::Drained => {
+                if self.deadlines.is_set(Timer::Boundary) && !self.flows.wait_for_gap() {
+                    self.deadlines.set(Timer::Boundary, None);
+                    self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT));
+                }
+            }
+        }
+        changed
+    }
+
+    fn begin_end(&mut self, end: End, now: Instant) {
+        self.end = Some(end);
+        self.deadlines.set(Timer::Idle, None);
+        self.deadlines.set(Timer::Turn, None);
+        let (timer, timeout) = match end {
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::ClientLeft
+            | End::NodeLeft
+            | End::ClientReset
+            | End::NodeReset => (Timer::Cut, ANSWER_TIMEOUT),
+            End::Idle | End::Drained => (Timer::Boundary, BOUNDARY_TIMEOUT),
+        };
+        self.deadlines.set(timer, Some(now + timeout));
+    }
+
+    /// Does what the time and the drain ask for. Says whether there is something to write.
+    fn heed(&mut self, drained_until: Option<Instant>, now: Instant) -> bool {
+        if let (Some(until), None) = (drained_until, self.end) {
+            self.deadlines.set(Timer::Turn, Some(turn(now, until)));
+        }
+        let mut changed = false;
+        loop {
+            match (self.deadlines.poll(now), self.end) {
+                (Due::Wait(_), _) => return changed,
+                (Due::Now(Timer::Idle), _) => self.begin_end(End::Idle, now),
+                (Due::Now(Timer::Turn), _) => self.begin_end(End::Drained, now),
+                (Due::Now(Timer::Boundary), _) => {
+                    self.flows.give_gaps_up();
+                    self.deadlines.hasten(Timer::Cut, now + ANSWER_TIMEOUT);
+                }
+                (Due::Now(Timer::Cut), Some(end)) => {
+                    self.flows.cut(end);
+                    self.is_cut = true;
+                }
+                (Due::Now(Timer::Cut), None) => debug_assert!(false, "a cut without a cause"),
+            }
+            changed = true;
+        }
+    }
+
+    /// The end, when it is complete.
+    #[inline]
+    fn over(&self) -> Option<End> {
+        self.end.filter(|_| self.is_cut || self.flows.are_over())
+    }
+
+    fn report(&self, end: End, now: Instant) -> Report {
+        let close_code = match end {
+            End::ClientClosed(code) | End::NodeClosed(code) => code,
+            End::ClientLeft
+            | End::NodeLeft
+            | End::ClientReset
+            | End::NodeReset
+            | End::Idle
+            | End::Drained => self.flows.own_close_code,
+        };
+        Report {
+            end,
+            from_client: self.flows.from_client.counts(),
+            from_node: self.flows.from_node.counts(),
+            close_code,
+            duration: now.saturating_duration_since(self.begun_at),
+        }
+    }
+}
+
+/// What `limits` mean for a tunnel of this kind, before its own open packet was seen.
+fn idle_timeout(limits: Limits, kind: &Kind) -> Option<Duration> {
+    match (limits.idle_timeout, kind) {
+        (IdleTimeout::Off, _) => None,
+        (IdleTimeout::After(timeout), _) => Some(timeout),
+        (IdleTimeout::Auto, Kind::Plain) => Some(Limits::PLAIN_IDLE_TIMEOUT),
+        (IdleTimeout::Auto, Kind::EngineIo { learned, .. }) => {
+            Some(learned.timings().silence_max())
+        }
+    }
+}
+
+/// A random moment of a drain that ends at `until`, early enough that the side that is told last
+/// still can answer.
+fn turn(now: Instant, until: Instant) -> Instant {
+    let window = until.saturating_duration_since(now);
+    let for_the_answer = ANSWER_TIMEOUT.min(window / 4);
+    now + (window - for_the_answer).mul_f64(fastrand::f64())
+}
+
+/// How long a side may take to answer a Close frame, or to take what is kept for it before FIN.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a Close frame of ours waits for the end of a frame.
+const BOUNDARY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a side may still speak when the other is gone and it knows. A WebSocket has no use
+/// for half a connection, so this is for the answer to our Close frame.
+const GRACE: Duration = Duration::from_secs(1);

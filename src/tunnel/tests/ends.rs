@@ -1,0 +1,194 @@
+//! What ends a tunnel, and what each side gets then.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_is_answered_and_both_sides_end() {
+    let close = masked(0x88, b"\x03\xe8bye");
+    for i in 0..=close.len() {
+        let mut rig = Rig::start();
+        let (first, second) = close.split_at(i);
+        rig.client.write_all(first).await.unwrap();
+        expect(&mut rig.node, first).await;
+        rig.client.write_all(second).await.unwrap();
+        expect(&mut rig.node, second).await;
+        rig.node.write_all(&unmasked(0x88, b"\x03\xe8")).await.unwrap();
+        expect(&mut rig.client, &unmasked(0x88, b"\x03\xe8")).await;
+        expect_fin(&mut rig.client).await;
+        expect_fin(&mut rig.node).await;
+
+        let (report, after) = rig.report().await;
+        assert_eq!((report.end, report.close_code), (End::ClientClosed(Some(1000)), Some(1000)));
+        assert_eq!(after, Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_closes_hears_what_the_client_still_had_to_say() {
+    let mut rig = Rig::start();
+    rig.node.write_all(&unmasked(0x88, b"")).await.unwrap();
+    expect(&mut rig.client, &unmasked(0x88, b"")).await;
+    let rest = [masked(0x81, b"41"), masked(0x88, b"")].concat();
+    rig.client.write_all(&rest).await.unwrap();
+    expect(&mut rig.node, &rest).await;
+    expect_fin(&mut rig.node).await;
+    expect_fin(&mut rig.client).await;
+
+    let (report, _) = rig.report().await;
+    assert_eq!((report.end, report.close_code), (End::NodeClosed(None), None));
+    assert_eq!((report.end.label(), report.end.who()), ("node_closed", Who::Node));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_not_answered_is_answered_by_us_after_five_seconds() {
+    let mut rig = Rig::start();
+    rig.client.write_all(&masked(0x88, b"\x0f\xa0")).await.unwrap();
+    expect(&mut rig.node, &masked(0x88, b"\x0f\xa0")).await;
+
+    expect(&mut rig.client, &unmasked(0x88, b"\x0f\xa0")).await;
+    expect_fin(&mut rig.client).await;
+    expect_fin(&mut rig.node).await;
+    let (report, after) = rig.report().await;
+    assert_eq!(report.end, End::ClientClosed(Some(4000)));
+    assert_eq!(after, 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_passes_behind_a_close() {
+    let mut rig = Rig::start();
+    let close = masked(0x88, b"");
+    rig.client.write_all(&[&close[..], &masked(0x81, b"no")].concat()).await.unwrap();
+    rig.client.write_all(&masked(0x81, b"no")).await.unwrap();
+    expect(&mut rig.node, &close).await;
+    rig.node.write_all(&unmasked(0x88, b"")).await.unwrap();
+    expect_fin(&mut rig.node).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_gets_the_nodes_last_words() {
+    let mut rig = Rig::start();
+    rig.client.write_all(&masked(0x81, b"last")).await.unwrap();
+    rig.client.shutdown().await.unwrap();
+
+    expect(&mut rig.node, &masked(0x81, b"last")).await;
+    expect_masked_close(&mut rig.node, b"\x03\xe9client lost").await;
+    expect_fin(&mut rig.node).await;
+    let last = [unmasked(0x81, b"well"), unmasked(0x88, b"\x03\xe9")].concat();
+    rig.node.write_all(&last).await.unwrap();
+    expect(&mut rig.client, &last).await;
+    expect_fin(&mut rig.client).await;
+
+    let (report, after) = rig.report().await;
+    assert_eq!((report.end, report.close_code), (End::ClientLeft, Some(1001)));
+    assert_eq!(after, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_takes_its_client_along() {
+    let mut rig = Rig::start();
+    rig.node.write_all(&unmasked(0x81, b"last")).await.unwrap();
+    rig.node.shutdown().await.unwrap();
+
+    expect(&mut rig.client, &unmasked(0x81, b"last")).await;
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf3node lost")).await;
+    expect_fin(&mut rig.client).await;
+    rig.client.write_all(&masked(0x88, b"\x03\xf3")).await.unwrap();
+
+    let (report, after) = rig.report().await;
+    assert_eq!((report.end, report.close_code), (End::NodeLeft, Some(1011)));
+    assert_eq!(after, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_left_behind_has_a_second_to_answer() {
+    for client_leaves in [true, false] {
+        let mut rig = Rig::start();
+        let (leaves, stays) = match client_leaves {
+            true => (&mut rig.client, &mut rig.node),
+            false => (&mut rig.node, &mut rig.client),
+        };
+        leaves.shutdown().await.unwrap();
+        stays.read_to_end(&mut Vec::new()).await.unwrap();
+        assert_eq!(rig.begun_at.elapsed(), Duration::ZERO);
+        assert_eq!(rig.report().await.1, SECOND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn inside_a_frame_there_is_fin_without_a_close() {
+    for cut in [1, 3, 7] {
+        let mut rig = Rig::start();
+        let part = &unmasked(0x81, b"not all")[..cut];
+        rig.node.write_all(part).await.unwrap();
+        rig.node.shutdown().await.unwrap();
+        expect(&mut rig.client, part).await;
+        expect_fin(&mut rig.client).await;
+        assert_eq!(rig.report().await.0.close_code, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_side_gets_what_is_kept_before_the_close() {
+    let mut rig = Rig::start();
+    let message = unmasked(0x82, &[7; 120]);
+    let sent = message.repeat(15);
+    rig.node.write_all(&sent).await.unwrap();
+    rig.node.shutdown().await.unwrap();
+    tokio::time::sleep(2 * SECOND).await;
+    expect(&mut rig.client, &sent).await;
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf3node lost")).await;
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.report().await.1, 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_takes_nothing_does_not_hold_the_end_up() {
+    let mut rig = Rig::start();
+    let message = unmasked(0x82, &[7; 62]);
+    rig.node.write_all(&message.repeat(PIPE_BYTES / message.len())).await.unwrap();
+    rig.node.shutdown().await.unwrap();
+    let (report, after) = rig.report().await;
+    assert_eq!(report.end, End::NodeLeft);
+    assert_eq!(after, 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_takes_no_bytes_any_more_has_reset() {
+    let mut rig = Rig::start();
+    drop(rig.node);
+    rig.node = duplex(1).0;
+    rig.client.write_all(&masked(0x81, b"hello?")).await.unwrap();
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf3node lost")).await;
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.report().await.0.end, End::NodeReset);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_cause_wins() {
+    let mut rig = Rig::start();
+    rig.client.write_all(&masked(0x88, b"\x03\xe8")).await.unwrap();
+    expect(&mut rig.node, &masked(0x88, b"\x03\xe8")).await;
+    rig.drain.begin(SECOND);
+    rig.node.shutdown().await.unwrap();
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xe8")).await;
+    assert_eq!(rig.report().await.0.end, End::ClientClosed(Some(1000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_streams_are_closed_when_the_future_is_ready_and_when_it_is_dropped() {
+    let (_drain, watch) = Drain::new();
+    let (mut client, client_side) = duplex(PIPE_BYTES);
+    let (mut node, node_side) = duplex(PIPE_BYTES);
+    let mut tunnel = Box::pin(run(client_side, node_side, setup(watch.clone())));
+    node.shutdown().await.unwrap();
+    tunnel.as_mut().await;
+    client.read_to_end(&mut Vec::new()).await.unwrap();
+    client.write_all(b"x").await.unwrap_err();
+    node.write_all(b"x").await.unwrap_err();
+
+    let (mut client, client_side) = duplex(PIPE_BYTES);
+    let (mut node, node_side) = duplex(PIPE_BYTES);
+    drop(run(client_side, node_side, setup(watch)));
+    expect_fin(&mut client).await;
+    expect_fin(&mut node).await;
+}

@@ -1,0 +1,75 @@
+//! Resets, which only real sockets know.
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+#[tokio::test]
+async fn a_reset_of_the_client_reaches_the_node_at_once() {
+    let (client, mut node, mut tunnel) = start().await;
+    reset(client);
+    expect_masked_close(&mut node, b"\x03\xe9client lost").await;
+    expect_fin(&mut node).await;
+    drop(node);
+    let report = tunnel.join_next().await.unwrap().unwrap();
+    assert_eq!((report.end, report.end.who()), (End::ClientReset, Who::Client));
+}
+
+#[tokio::test]
+async fn a_reset_of_the_node_reaches_the_client_at_once() {
+    let (mut client, node, mut tunnel) = start().await;
+    reset(node);
+    expect(&mut client, &unmasked(0x88, b"\x03\xf3node lost")).await;
+    expect_fin(&mut client).await;
+    drop(client);
+    let report = tunnel.join_next().await.unwrap().unwrap();
+    assert_eq!((report.end, report.end.who()), (End::NodeReset, Who::Node));
+}
+
+#[tokio::test]
+async fn megabytes_arrive_whole_over_sockets() {
+    let (mut client, mut node, _tunnel) = start().await;
+    let sent: Vec<u8> = (0..8_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let write = async {
+        client.write_all(&sent).await.unwrap();
+        client.shutdown().await.unwrap();
+    };
+    let mut received = Vec::new();
+    let read = async { node.read_to_end(&mut received).await.unwrap() };
+    tokio::join!(write, read);
+    assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+}
+
+#[tokio::test]
+async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
+    fn bytes_of(tunnel: &(impl Future<Output = Report> + Send)) -> usize {
+        size_of_val(tunnel)
+    }
+    let ((_client, client_side), (_node, node_side)) = (pair().await, pair().await);
+    let tunnel = run(client_side, node_side, setup(Drain::new().1));
+    assert!(bytes_of(&tunnel) <= 800, "{} bytes", bytes_of(&tunnel));
+}
+
+/// A client's socket, a node's socket, and the tunnel between them, through which a byte has gone.
+async fn start() -> (TcpStream, TcpStream, JoinSet<Report>) {
+    let (mut client, client_side) = pair().await;
+    let (mut node, node_side) = pair().await;
+    let mut tunnel = JoinSet::new();
+    let (_, watch) = Drain::new();
+    tunnel.spawn(run(client_side, node_side, setup(watch)));
+    client.write_all(&masked(0x81, b"up")).await.unwrap();
+    expect(&mut node, &masked(0x81, b"up")).await;
+    (client, node, tunnel)
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connect = TcpStream::connect(listener.local_addr().unwrap());
+    let (connected, accepted) = tokio::join!(connect, listener.accept());
+    (connected.unwrap(), accepted.unwrap().0)
+}
+
+/// Closes `socket` so that the other end gets RST and not FIN.
+fn reset(socket: TcpStream) {
+    socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+}

@@ -1,0 +1,199 @@
+//! Idleness, drains, and how long each end may take.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_tunnel_ends_after_its_idle_timeout() {
+    let mut rig = Rig::start();
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
+    assert_eq!(rig.begun_at.elapsed(), Limits::PLAIN_IDLE_TIMEOUT);
+    expect_masked_close(&mut rig.node, b"\x03\xe9idle").await;
+    rig.client.write_all(&masked(0x88, b"\x03\xe9")).await.unwrap();
+    rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
+    expect_fin(&mut rig.client).await;
+    expect_fin(&mut rig.node).await;
+
+    let (report, after) = rig.report().await;
+    assert_eq!((report.end, report.close_code), (End::Idle, Some(1001)));
+    assert_eq!((report.end.label(), report.end.who()), ("idle", Who::Proxy));
+    assert_eq!((after, report.duration), (Limits::PLAIN_IDLE_TIMEOUT, after));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_our_close_gets_fin_after_five_seconds() {
+    let mut rig = Rig::start();
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.report().await.1, Limits::PLAIN_IDLE_TIMEOUT + 5 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_from_either_side_is_life() {
+    let mut rig = Rig::start();
+    tokio::time::sleep(200 * SECOND).await;
+    rig.client.write_all(&masked(0x89, b"")).await.unwrap();
+    tokio::time::sleep(200 * SECOND).await;
+    rig.node.write_all(&[0x81]).await.unwrap();
+    let (report, after) = rig.report().await;
+    assert_eq!(report.end, End::Idle);
+    // 400 s of life, 300 s of silence, 10 s for the node's frame to end, 5 s for an answer.
+    assert_eq!(after, 715 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_idle_timeout_is_as_configured_or_off() {
+    for (idle_timeout, expected) in [
+        (IdleTimeout::After(7 * SECOND), Some(7 * SECOND)),
+        (IdleTimeout::After(Duration::MAX), None),
+        (IdleTimeout::Off, None),
+    ] {
+        let mut rig = Rig::start_with(|setup| setup.limits.idle_timeout = idle_timeout);
+        let year = Duration::from_secs(365 * 24 * 3600);
+        let closed = tokio::time::timeout(year, rig.client.read(&mut [0; 64])).await;
+        assert_eq!(closed.ok().map(|_| rig.begun_at.elapsed()), expected, "{idle_timeout:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_open_packet_sets_the_idle_timeout_and_is_learned() {
+    for (limit, expected) in
+        [(IdleTimeout::Auto, 15 * SECOND), (IdleTimeout::After(60 * SECOND), 60 * SECOND)]
+    {
+        let learned = Arc::new(Learned::default());
+        let mut rig = Rig::start_with(|setup| {
+            setup.limits.idle_timeout = limit;
+            setup.kind = Kind::EngineIo { learned: Arc::clone(&learned), open: Some(read_open) };
+            setup.node_read_ahead = Bytes::from_static(b"\x81");
+        });
+        rig.node.write_all(b"\x02").await.unwrap();
+        rig.node.write_all(b"0!").await.unwrap();
+        expect(&mut rig.client, b"\x81\x020!").await;
+        expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
+        assert_eq!(rig.begun_at.elapsed(), expected);
+        assert_eq!(learned.timings(), OPENED);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_from_polling_lives_by_what_its_node_said_before() {
+    let learned = Arc::new(Learned::default());
+    learned.set(OPENED);
+    let mut rig = Rig::start_with(|setup| setup.kind = Kind::EngineIo { learned, open: None });
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
+    assert_eq!(rig.begun_at.elapsed(), OPENED.silence_max());
+}
+
+#[tokio::test(start_paused = true)]
+async fn absurd_timings_of_a_node_do_no_harm() {
+    let learned = Arc::new(Learned::default());
+    learned.set(Timings { ping_interval: Duration::from_millis(u64::MAX), ..OPENED });
+    let mut rig = Rig::start_with(|setup| setup.kind = Kind::EngineIo { learned, open: None });
+    rig.node.write_all(b"\x81\x00").await.unwrap();
+    expect(&mut rig.client, b"\x81\x00").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_close_waits_for_the_end_of_a_frame() {
+    let mut rig = Rig::start();
+    let message = unmasked(0x81, b"slowly");
+    let (begin, rest) = message.split_at(4);
+    rig.node.write_all(begin).await.unwrap();
+    expect(&mut rig.client, begin).await;
+    expect_masked_close(&mut rig.node, b"\x03\xe9idle").await;
+
+    tokio::time::sleep(9 * SECOND).await;
+    rig.node
+        .write_all(&[rest, &unmasked(0x81, b"too late"), &unmasked(0x88, b"")].concat())
+        .await
+        .unwrap();
+    expect(&mut rig.client, rest).await;
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
+    expect_fin(&mut rig.node).await;
+    rig.client.write_all(&masked(0x88, b"")).await.unwrap();
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.report().await.1, Limits::PLAIN_IDLE_TIMEOUT + 9 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_does_not_end_is_cut_after_ten_seconds() {
+    let mut rig = Rig::start();
+    let begin = &unmasked(0x81, b"slowly")[..4];
+    rig.node.write_all(begin).await.unwrap();
+    expect(&mut rig.client, begin).await;
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.begun_at.elapsed(), Limits::PLAIN_IDLE_TIMEOUT + 10 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_cannot_be_followed_gets_fin_at_once() {
+    let mut rig = Rig::start();
+    rig.node.write_all(b"HTTP/1.1 400").await.unwrap();
+    expect(&mut rig.client, b"HTTP/1.1 400").await;
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.begun_at.elapsed(), Limits::PLAIN_IDLE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_tells_both_sides_in_their_own_words() {
+    let mut rig = Rig::start();
+    rig.drain.begin(8 * SECOND);
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf4drained")).await;
+    expect_masked_close(&mut rig.node, b"\x03\xe9drained").await;
+    rig.client.write_all(&masked(0x88, b"\x03\xf4")).await.unwrap();
+    rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
+
+    let (report, after) = rig.report().await;
+    assert_eq!((report.end, report.close_code), (End::Drained, Some(1012)));
+    assert_eq!((report.end.label(), report.end.who()), ("drained", Who::Operator));
+    assert!(after < 8 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
+    const TUNNELS: usize = 400;
+    let (drain, watch) = Drain::new();
+    let mut tunnels = JoinSet::new();
+    let mut far_ends = Vec::new();
+    for _ in 0..TUNNELS {
+        let (client, client_side) = duplex(PIPE_BYTES);
+        let (node, node_side) = duplex(PIPE_BYTES);
+        tunnels.spawn(run(client_side, node_side, setup(watch.clone())));
+        far_ends.push((client, node));
+    }
+    tokio::task::yield_now().await;
+    drain.begin(45 * SECOND);
+
+    // Nobody answers, so each report comes 5 s after its tunnel's turn.
+    let mut turns_of_quarters = [0; 4];
+    while let Some(report) = tunnels.join_next().await {
+        let turn = report.unwrap().duration - 5 * SECOND;
+        turns_of_quarters[(turn.as_secs_f64() / 10.0) as usize] += 1;
+    }
+    for turns in turns_of_quarters {
+        assert!((60..=140).contains(&turns), "{turns_of_quarters:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_begins_in_a_drain_ends_in_it() {
+    let mut rig = Rig::start_with(|setup| {
+        let (drain, watch) = Drain::new();
+        drain.begin(8 * SECOND);
+        setup.drain = watch;
+    });
+    let (report, after) = rig.report().await;
+    assert_eq!(report.end, End::Drained);
+    assert!(after < 13 * SECOND);
+}
+
+/// Reads `0!` as an open packet.
+fn read_open(payload: &[u8]) -> Option<Timings> {
+    (payload == b"0!").then_some(OPENED)
+}
+
+/// Both ends give a session up after 10 s, so we do after 15 s.
+const OPENED: Timings = Timings {
+    ping_interval: Duration::from_secs(6),
+    ping_timeout: Duration::from_secs(4),
+    payload_bytes_max: 1_000_000,
+};
