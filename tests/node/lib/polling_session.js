@@ -89,7 +89,8 @@ class PollingSession {
     const payload = encodePayload(this.version, [packet]);
     const jsonp = this.jsonp !== undefined;
     const body = await this.ask('POST', jsonp ? jsonpForm(payload) : payload);
-    if (body !== 'ok') throw new Error(`a POST was answered '${body.slice(0, 80)}'`);
+    // Python's word is OK.
+    if (body.toLowerCase() !== 'ok') throw new Error(`a POST was answered '${body.slice(0, 80)}'`);
   }
 
   /** One exchange over a new connection; any status but 200 is an `AnswerError`. */
