@@ -18,6 +18,7 @@ const options = readArguments('Usage: node client.js --url URL[,URL...] --scenar
   path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
   clients: { kind: 'number', help: 'how many; each scenario has its own default' },
   messages: { kind: 'number', help: 'how many; each scenario has its own default' },
+  patience: { kind: 'number', otherwise: 20, help: 'seconds to wait for messages that are missing' },
   deadline: { kind: 'number', otherwise: 60, help: 'seconds for the whole scenario' },
 });
 

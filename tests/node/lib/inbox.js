@@ -1,7 +1,7 @@
 'use strict';
 /** What arrived for one event of a socket, and a wait for how much. */
 
-const { ANSWER_MS, within } = require('./deadline');
+const { within } = require('./deadline');
 
 class Inbox {
   /** Listens for `event` on `socket` from now on. */
@@ -14,15 +14,18 @@ class Inbox {
     });
   }
 
-  /** Resolves when `count` items are there; if they do not come, the failure tells how many did. */
-  async holds(count) {
+  /**
+   * Resolves when `count` items are there; if they do not come within `patience` seconds, the failure
+   * tells how many did.
+   */
+  async holds(count, patience) {
     const complete = new Promise((resolve) => {
       this.arrived = () => {
         if (this.items.length >= count) resolve();
       };
       this.arrived();
     });
-    await within(ANSWER_MS, `${count} messages`, complete).catch((late) => {
+    await within(patience * 1_000, `${count} messages`, complete).catch((late) => {
       throw new Error(`${late.message}, but ${this.items.length}`);
     });
   }

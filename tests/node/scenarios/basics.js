@@ -21,7 +21,7 @@ module.exports = async function basics(options, verdict) {
 
   await binary(client, verdict);
   await largeMessages(client, verdict);
-  await numbers(client, options.messages ?? 100, verdict);
+  await numbers(client, options, verdict);
 
   const seen = await client.call('whoami');
   verdict.equal(seen.transport, client.transport, 'transport as the node sees it');
@@ -65,10 +65,10 @@ async function largeMessages(client, verdict) {
   verdict.expect(bytes.equals(await client.call('echo', bytes)), 'a large binary came back changed');
 }
 
-async function numbers(client, count, verdict) {
+async function numbers(client, { messages: count = 100, patience }, verdict) {
   const received = new Inbox(client.socket, 'number');
   client.socket.emit('numbers', count);
-  await received.holds(count);
+  await received.holds(count, patience);
   verdict.equal(received.items, Array.from({ length: count }, (_, index) => index + 1), 'numbers');
 }
 

@@ -22,7 +22,7 @@ module.exports = async function ordered(options, verdict) {
   }
   // Asked last, so it is answered behind all the numbers that we sent.
   const collected = await client.call('collected');
-  await received.holds(count).catch((late) => verdict.fail(late.message));
+  await received.holds(count, options.patience).catch((late) => verdict.fail(late.message));
 
   for (const [numbers, way] of [[collected, 'to the node'], [received.items, 'to the client']]) {
     expectSame(verdict, numbers, sent, `numbers ${way}`);

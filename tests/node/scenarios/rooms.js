@@ -22,7 +22,7 @@ module.exports = async function rooms(options, verdict) {
     const speaker = members[number % members.length];
     said.push(await speaker.client.call('say', { room, id: number }));
   }
-  const complete = members.map(({ heard }) => heard.holds(count));
+  const complete = members.map(({ heard }) => heard.holds(count, options.patience));
   await Promise.all(complete).catch((late) => verdict.fail(late.message));
 
   verdict.facts.members = members.map((member, index) => outcome(member, index, said, verdict));
