@@ -1,3 +1,71 @@
-//! Chores of the repository.
+//! Chores of the repository; `cargo xtask help` lists them.
+//!
+//! Ends with 0 when the chore is done, 1 when it failed, 2 on a wrong command line.
 
-fn main() {}
+#![expect(clippy::print_stderr, reason = "a chore talks to the person who runs it")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod command;
+mod setup;
+mod test;
+
+/// Chores of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Is the code in order? Format, lints, documentation, licences and bans of dependencies
+    ///
+    /// Runs all of them and names at the end those that failed. Installs cargo-deny if there is none.
+    Check,
+    /// Install what tests need, then run them all
+    ///
+    /// What stands behind `test` goes to `cargo test`.
+    Test {
+        /// Arguments of `cargo test`, such as `--test behavior` or a part of a test's name
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
+    /// Install what tests need, as far as it is missing or has changed
+    ///
+    /// Node.js with the packages of tests/node, Python with those of tests/python, and Redis. Packages
+    /// stay inside the repository. Programs of the system come from its package manager, but only if that
+    /// works without asking (as root, or by sudo without a password); else you are told what to install.
+    Setup,
+    /// Are there known vulnerabilities in dependencies? Needs the network
+    Advisories,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Check => check::check(),
+        Chore::Test { arguments } => test::test(&arguments),
+        Chore::Setup => setup::setup(),
+        Chore::Advisories => check::advisories(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Before a push:
+  cargo xtask check && cargo xtask test
+
+While you work on one thing:
+  cargo xtask test --lib tunnel            unit tests whose path has `tunnel`
+  cargo xtask test --test behavior drain   behaviour tests whose path has `drain`
+  cargo test ...                           the same without setup";

@@ -1,0 +1,137 @@
+//! Real Socket.IO nodes and clients, in processes of their own: `tests/node/README.md` has the table
+//! of servers, clients and scenarios.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::script::Script;
+
+/// A Socket.IO node on a port of 127.0.0.1; killed when dropped.
+pub(crate) struct NodeServer {
+    /// Where it listens.
+    pub(crate) port: u16,
+    script: Script,
+}
+
+impl NodeServer {
+    /// A node of socket.io, ready; arguments as in `tests/node/server.js --help`.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        Self::ready(Script::node("server.js", arguments)).await
+    }
+
+    /// A node of python-socketio, ready; arguments as in `tests/python/server.py --help`.
+    pub(crate) async fn start_python(arguments: &[&str]) -> Self {
+        Self::ready(Script::python("server.py", arguments)).await
+    }
+
+    async fn ready(mut script: Script) -> Self {
+        let ready = script.event("ready", READY_WITHIN).await;
+        let port = ready["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        Self { port: port.expect("a ready line has the port"), script }
+    }
+
+    /// As it is written in a proxy's configuration.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// For a client that goes past the proxy.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// The next event that the node reports by this name: `connection_error`, `disconnect`,
+    /// `raw_closed`, `stopping`.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        self.script.event(name, EVENT_WITHIN).await
+    }
+
+    /// Ends the node as a crash does: its sockets are reset or closed by the system. A new node may
+    /// be started on the same port afterwards.
+    pub(crate) async fn kill(&mut self) {
+        self.script.kill().await;
+    }
+
+    /// Ends the node in order, as a rolling restart does, and waits for it.
+    pub(crate) async fn stop(&mut self) {
+        self.script.signal("TERM").await;
+        self.script.ended().await;
+    }
+
+    /// Stops the process without ending it: its sockets stay, and nothing answers.
+    pub(crate) async fn freeze(&self) {
+        self.script.signal("STOP").await;
+    }
+
+    /// Lets a frozen process go on.
+    pub(crate) async fn thaw(&self) {
+        self.script.signal("CONT").await;
+    }
+
+    /// Leaves the node alone, as a killed test would, and waits for its end.
+    pub(crate) async fn abandon(mut self) {
+        self.script.close_stdin();
+        self.script.ended().await;
+    }
+}
+
+/// Runs a scenario of `tests/node/client.js` to its end and gives the result, whether it held or not.
+pub(crate) async fn run_client(arguments: &[&str]) -> Value {
+    Script::node("client.js", arguments).event("result", RESULT_WITHIN).await
+}
+
+/// Runs a scenario of `tests/python/client.py` to its end and gives the result.
+pub(crate) async fn run_python_client(arguments: &[&str]) -> Value {
+    Script::python("client.py", arguments).event("result", RESULT_WITHIN).await
+}
+
+/// The result of a scenario that must hold; panics with its failures.
+#[track_caller]
+pub(crate) fn held(result: Value) -> Value {
+    assert!(
+        result["held"] == true,
+        "{} did not hold: {:#}",
+        result["scenario"],
+        result["failures"]
+    );
+    result
+}
+
+/// Clients that are connected while the test does things to the proxy and the nodes, and that tell
+/// of each loss and each return.
+pub(crate) struct StayingClients {
+    script: Script,
+}
+
+impl StayingClients {
+    /// All clients, connected; arguments as in `tests/node/client.js --help` without the scenario.
+    pub(crate) async fn start(arguments: &[&str]) -> Self {
+        let mut all = vec!["--scenario", "survive", "--deadline", "600"];
+        all.extend(arguments);
+        let mut script = Script::node("client.js", &all);
+        script.event("ready", READY_WITHIN).await;
+        Self { script }
+    }
+
+    /// The next `connect` (client, node) or `disconnect` (client, reason) of any client.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        self.script.event(name, EVENT_WITHIN).await
+    }
+
+    /// The result: it holds when all are connected now.
+    pub(crate) async fn finish(mut self) -> Value {
+        self.script.close_stdin();
+        self.script.event("result", RESULT_WITHIN).await
+    }
+}
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// The slowest expected event is a client's return, 5 s apart at most.
+const EVENT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Longer than a scenario's own deadline of a minute, which ends with words.
+const RESULT_WITHIN: Duration = Duration::from_secs(90);

@@ -1,0 +1,11 @@
+'use strict';
+/**
+ * What we tell the test that started us: one JSON object on each line of stdout.
+ */
+
+/** Writes one line. `event` is its name, `facts` its other members. */
+function report(event, facts = {}) {
+  process.stdout.write(`${JSON.stringify({ event, ...facts })}\n`);
+}
+
+module.exports = { report };

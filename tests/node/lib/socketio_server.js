@@ -1,0 +1,78 @@
+'use strict';
+/**
+ * A Socket.IO server of either line on a given HTTP server.
+ */
+
+const { serve } = require('./application');
+const { report } = require('./report');
+
+/**
+ * @param {import('node:http').Server} httpServer
+ * @param {Object} options the command line of `server.js`
+ * @param {import('./counts').Counts} counts
+ * @returns {Promise<Object>} the server, ready to accept
+ */
+async function startSocketIo(httpServer, options, counts) {
+  const io = await (options.line === 2 ? lineTwo : lineFour)(httpServer, options);
+  for (const name of ['/', '/chat']) {
+    io.of(name).on('connection', (socket) => serve(socket, options.name));
+  }
+  io.of('/').on('connection', (socket) => watch(socket, counts));
+  io.engine.on('connection_error', ({ code, message }) => {
+    counts.connectionError(code);
+    report('connection_error', { code, message });
+  });
+  return io;
+}
+
+async function lineFour(httpServer, options) {
+  const { Server } = require('socket.io');
+  const io = new Server(httpServer, {
+    ...shared(options),
+    allowEIO3: options.allowEio3,
+    cors: { origin: '*' },
+  });
+  if (options.redis !== undefined) io.adapter(await redisAdapter(options.redis));
+  return io;
+}
+
+function lineTwo(httpServer, options) {
+  return require('socket.io-2')(httpServer, shared(options));
+}
+
+/** What both lines call by the same name. */
+function shared({ path, pingInterval, pingTimeout, maxPayload, threshold }) {
+  return {
+    path,
+    pingInterval,
+    pingTimeout,
+    maxHttpBufferSize: maxPayload,
+    httpCompression: { threshold },
+  };
+}
+
+/** Rooms that span nodes, over the Redis that listens on the Unix socket `path`. */
+async function redisAdapter(path) {
+  const { createAdapter } = require('@socket.io/redis-adapter');
+  const { createClient } = require('redis');
+  const publisher = createClient({ socket: { path } });
+  const subscriber = publisher.duplicate();
+  for (const client of [publisher, subscriber]) {
+    client.on('error', (error) => report('redis_error', { message: error.message }));
+    await client.connect();
+  }
+  return createAdapter(publisher, subscriber);
+}
+
+function watch(socket, counts) {
+  counts.connections += 1;
+  socket.conn.on('upgrade', () => {
+    counts.upgrades += 1;
+  });
+  socket.on('disconnect', (reason) => {
+    counts.disconnects += 1;
+    report('disconnect', { id: socket.id, reason });
+  });
+}
+
+module.exports = { startSocketIo };

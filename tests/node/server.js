@@ -1,0 +1,57 @@
+'use strict';
+/**
+ * A real Socket.IO node for the tests. Prints a ready line, then one JSON line for each event worth
+ * asserting. SIGTERM closes in order; a closed stdin ends at once, since then the test is gone.
+ */
+
+const http = require('node:http');
+const { readArguments, refuse } = require('./lib/arguments');
+const { Counts } = require('./lib/counts');
+const { serveEcho } = require('./lib/echo_websocket');
+const { onStdinClosed } = require('./lib/lifetime');
+const { report } = require('./lib/report');
+const { startSocketIo } = require('./lib/socketio_server');
+
+const options = readArguments('Usage: node server.js [options] < a pipe that stays open', {
+  line: { kind: 'number', otherwise: 4, help: 'socket.io server line: 4 or 2' },
+  port: { kind: 'number', otherwise: 0, help: 'port on 127.0.0.1; 0 lets the system choose' },
+  name: { kind: 'text', otherwise: 'n1', help: 'what whoami answers as node' },
+  path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
+  redis: { kind: 'text', help: 'Unix socket of a Redis that joins the nodes' },
+  'allow-eio3': { kind: 'switch', help: 'serve clients of the 2.x line too' },
+  threshold: { kind: 'number', otherwise: 1024, help: 'bytes from which answers are compressed' },
+  'ping-interval': { kind: 'number', otherwise: 25_000, help: 'milliseconds' },
+  'ping-timeout': { kind: 'number', otherwise: 20_000, help: 'milliseconds' },
+  'max-payload': { kind: 'number', otherwise: 1_000_000, help: 'bytes' },
+});
+
+async function main() {
+  if (options.line !== 4 && options.line !== 2) refuse('--line is 4 or 2');
+  if (options.line === 2 && options.redis !== undefined) refuse('--redis wants --line 4');
+
+  const counts = new Counts();
+  const httpServer = http.createServer((request, response) => answer(request, response, counts));
+  serveEcho(httpServer, options);
+  const io = await startSocketIo(httpServer, options, counts);
+
+  onStdinClosed(() => process.exit());
+  process.once('SIGTERM', () => {
+    report('stopping', { ...counts });
+    io.close(() => process.exit());
+  });
+  httpServer.listen(options.port, '127.0.0.1', () => {
+    report('ready', { ready: true, port: httpServer.address().port, pid: process.pid, name: options.name });
+  });
+}
+
+/** Ordinary requests: `/counts` tells the figures, all else who answered. */
+function answer(request, response, counts) {
+  const facts = request.url === '/counts' ? counts : { node: options.name, url: request.url };
+  response.setHeader('Content-Type', 'application/json');
+  response.end(JSON.stringify(facts));
+}
+
+main().catch((error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exit(1);
+});

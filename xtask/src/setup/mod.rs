@@ -1,0 +1,17 @@
+//! `cargo xtask setup`: what the truth tests need beside Rust. Does nothing, within a second, when all
+//! is there.
+
+mod packages;
+mod stamp;
+mod tools;
+
+use crate::command::Failure;
+
+/// Installs what is missing: the programs of the system first, since the packages are fetched by them.
+pub(crate) fn setup() -> Result<(), Failure> {
+    for tool in tools::TOOLS {
+        tools::provide(tool)?;
+    }
+    packages::node()?;
+    packages::python()
+}

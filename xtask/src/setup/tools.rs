@@ -1,0 +1,194 @@
+//! The programs that tests need from the system. A test that needs another one adds a row to
+//! [`TOOLS`].
+
+use std::process::Command;
+
+use crate::command::{Failure, output, run, succeeds};
+
+/// A program, how to see that it is there, and what the package managers call it.
+pub(super) struct Tool {
+    name: &'static str,
+    is_there: fn() -> bool,
+    /// Packages by the name of the manager's program.
+    packages: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// What the system must have.
+pub(super) const TOOLS: &[Tool] = &[
+    Tool {
+        name: "Node.js 18 or newer, with npm",
+        is_there: node_is_there,
+        packages: &[
+            ("apt-get", &["nodejs", "npm"]),
+            ("dnf", &["nodejs", "npm"]),
+            ("apk", &["nodejs", "npm"]),
+            ("pacman", &["nodejs", "npm"]),
+            ("brew", &["node"]),
+        ],
+    },
+    Tool {
+        name: "Python 3.10 or newer, with venv",
+        is_there: python_is_there,
+        packages: &[
+            ("apt-get", &["python3", "python3-venv"]),
+            ("dnf", &["python3"]),
+            ("apk", &["python3"]),
+            ("pacman", &["python"]),
+            ("brew", &["python"]),
+        ],
+    },
+    Tool {
+        name: "Redis or Valkey",
+        is_there: redis_is_there,
+        packages: &[
+            ("apt-get", &["redis-server"]),
+            ("dnf", &["valkey"]),
+            ("apk", &["redis"]),
+            ("pacman", &["valkey"]),
+            ("brew", &["redis"]),
+        ],
+    },
+];
+
+/// Installs `tool` if it is missing and the system lets us.
+pub(super) fn provide(tool: &Tool) -> Result<(), Failure> {
+    if (tool.is_there)() {
+        return Ok(());
+    }
+    let Some((manager, packages)) = offer(tool) else {
+        return Err(Failure(format!(
+            "{} is missing: please install it, then try again",
+            tool.name
+        )));
+    };
+    let by_hand =
+        format!("{} {} {}", manager.program, manager.install.join(" "), packages.join(" "));
+    let Some(rights) = rights(manager) else {
+        return Err(Failure(format!(
+            "{} is missing, and installing needs root:\n  {by_hand}",
+            tool.name
+        )));
+    };
+    if let Some(refresh) = manager.refresh {
+        run(rights.command(manager).arg(refresh))?;
+    }
+    run(rights.command(manager).args(manager.install).args(packages))?;
+    if (tool.is_there)() {
+        return Ok(());
+    }
+    Err(Failure(format!("{} is still missing after\n  {by_hand}", tool.name)))
+}
+
+/// A package manager and how it installs without questions.
+struct Manager {
+    program: &'static str,
+    /// Renews the list of packages: an image of a container often has none.
+    refresh: Option<&'static str>,
+    install: &'static [&'static str],
+}
+
+const MANAGERS: &[Manager] = &[
+    Manager {
+        program: "apt-get",
+        refresh: Some("update"),
+        install: &["install", "--yes", "--no-install-recommends"],
+    },
+    Manager { program: "dnf", refresh: None, install: &["install", "--assumeyes"] },
+    Manager { program: "apk", refresh: None, install: &["add", "--no-cache"] },
+    Manager { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "--needed"] },
+    Manager { program: "brew", refresh: None, install: &["install"] },
+];
+
+/// The first manager of this system that has `tool`, and its packages there.
+fn offer(tool: &Tool) -> Option<(&'static Manager, &'static [&'static str])> {
+    MANAGERS
+        .iter()
+        .filter(|manager| succeeds(Command::new(manager.program).arg("--version")))
+        .find_map(|manager| {
+            let (_, packages) = tool.packages.iter().find(|(name, _)| *name == manager.program)?;
+            Some((manager, *packages))
+        })
+}
+
+/// How we may change the system without asking anybody.
+enum Rights {
+    /// As we are.
+    Own,
+    /// By sudo without a password.
+    Sudo,
+}
+
+impl Rights {
+    fn command(&self, manager: &Manager) -> Command {
+        let mut command = match self {
+            Self::Own => Command::new(manager.program),
+            Self::Sudo => {
+                let mut sudo = Command::new("sudo");
+                sudo.args(["--non-interactive", "DEBIAN_FRONTEND=noninteractive", manager.program]);
+                sudo
+            }
+        };
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    }
+}
+
+fn rights(manager: &Manager) -> Option<Rights> {
+    let is_root = output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
+    // Homebrew belongs to the user, and refuses root by itself.
+    if is_root || manager.program == "brew" {
+        return Some(Rights::Own);
+    }
+    succeeds(Command::new("sudo").args(["--non-interactive", "true"])).then_some(Rights::Sudo)
+}
+
+fn node_is_there() -> bool {
+    let version = output(Command::new("node").arg("--version"));
+    version.as_deref().and_then(major).is_some_and(|major| major >= NODE_MAJOR_MIN)
+        && succeeds(Command::new("npm").arg("--version"))
+}
+
+fn python_is_there() -> bool {
+    const SCRIPT: &str = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))";
+    succeeds(Command::new("python3").args(["-c", SCRIPT]))
+}
+
+fn redis_is_there() -> bool {
+    ["redis-server", "valkey-server"]
+        .iter()
+        .any(|program| succeeds(Command::new(program).arg("--version")))
+}
+
+/// 20 of `v20.11.1`.
+fn major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+/// The oldest that the packages of `tests/node` run on.
+const NODE_MAJOR_MIN: u32 = 18;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_of_node_is_found() {
+        fn check(version: &str, expected: Option<u32>) {
+            assert_eq!(major(version), expected, "{version}");
+        }
+        check("v20.11.1\n", Some(20));
+        check("v8.0.0", Some(8));
+        check("20.11.1", None);
+        check("v", None);
+        check("", None);
+    }
+
+    #[test]
+    fn each_manager_has_each_tool() {
+        for tool in TOOLS {
+            let offered: Vec<&str> = tool.packages.iter().map(|(program, _)| *program).collect();
+            let managers: Vec<&str> = MANAGERS.iter().map(|manager| manager.program).collect();
+            assert_eq!(offered, managers, "{}", tool.name);
+        }
+    }
+}
