@@ -11,6 +11,7 @@ pub mod engineio;
 pub mod upstream;
 
 // WHAT KEEPS IT RUNNING
+pub mod workers;
 pub mod drain;
 
 // WHAT THE OPERATOR SEES
