@@ -1,11 +1,15 @@
-//! Who connected.
+//! Who connected, and what the listener lends to those who speak to it.
 //!
 //! Runs for every request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
 use ipnet::IpNet;
+use tokio::net::TcpStream;
 
 /// Who sent a request, as the listener saw it.
 ///
@@ -49,6 +53,45 @@ impl ClientInfo {
     /// Whether the connection comes from a proxy that the operator trusts.
     pub fn is_trusted(&self) -> bool {
         is_in(&self.trusted_proxies, self.address.ip())
+    }
+}
+
+/// How a tunnel gets the client's socket out of what hyper hands over.
+///
+/// The listener puts it into the extensions of each request that it serves: it alone knows what
+/// it has wrapped the socket in. Gives the [`Upgraded`] back if that came from elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Takeover(pub fn(Upgraded) -> Result<RawSocket, Upgraded>);
+
+/// A client's socket without HTTP.
+#[derive(Debug)]
+pub struct RawSocket {
+    /// The socket.
+    pub stream: TcpStream,
+    /// What was read from it already: it comes before what the socket will give.
+    pub read_ahead: Bytes,
+    /// To be kept for as long as the socket is.
+    pub place: Place,
+}
+
+/// A client's place among the connections of its worker, given back on drop. The default is one
+/// that nobody counts.
+#[derive(Debug, Default)]
+pub struct Place(Option<Arc<AtomicUsize>>);
+
+impl Place {
+    /// Takes a place where `taken` counts them.
+    pub fn take(taken: &Arc<AtomicUsize>) -> Self {
+        taken.fetch_add(1, Ordering::Relaxed);
+        Self(Some(taken.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(taken) = &self.0 {
+            taken.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

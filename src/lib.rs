@@ -2,7 +2,7 @@
 
 // THE PATH OF A REQUEST
 pub mod listener;
-
+pub mod exchange;
 pub mod tunnel;
 
 // WHOM THE EXCHANGE ASKS
@@ -12,6 +12,7 @@ pub mod engineio;
 pub mod upstream;
 
 // WHAT KEEPS IT RUNNING
+pub mod workers;
 pub mod snapshot;
 pub mod drain;
 

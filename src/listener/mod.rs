@@ -1,6 +1,215 @@
 //! A connection's life.
 //!
+//! [`Listener`] accepts; [`serve`] speaks HTTP with one client until the connection is closed or
+//! becomes a tunnel. What a request means is not known here: that is the service's business.
+//!
 //! Runs for every request.
 
 pub mod settings;
+mod connection;
+mod deadlines;
+mod farewell;
+mod guarded;
+pub mod head_guard;
+mod progress;
+mod served;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc;
+use tracing::{debug, error, info};
+
+pub use connection::{ConnectionEnd, serve};
+pub use served::ClientService;
 pub use settings::Settings;
+
+use crate::drain::DrainWatch;
+
+/// An address that we accept on.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    settings: Arc<Settings>,
+}
+
+/// A connection that was accepted and has not been read from. It is tied to no runtime.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket, non-blocking.
+    pub stream: TcpStream,
+    /// The client; an IPv4 client of an IPv6 socket has its IPv4 address.
+    pub address: SocketAddr,
+    /// Those of its listener.
+    pub settings: Arc<Settings>,
+}
+
+/// An address that we cannot accept on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// The address as configured.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl Listener {
+    /// Takes the address. From now on the system completes connections, up to [`BACKLOG`] of
+    /// them, which wait for [`Listener::accept`].
+    ///
+    /// `[::]` takes IPv4 clients too, whatever the system's default is, as Node.js does: with
+    /// `0.0.0.0` beside it on the same port the second fails here, loudly, where an IPv6-only
+    /// socket would leave IPv4 clients without a server in silence.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if the address is not ours or is taken.
+    pub fn bind(settings: &Settings) -> Result<Self, BindError> {
+        let address = settings.bind;
+        let socket = open(address).map_err(|source| BindError { address, source })?;
+        let address = socket.local_addr().map_err(|source| BindError { address, source })?;
+        Ok(Self { socket, address, settings: Arc::new(settings.clone()) })
+    }
+
+    /// The address with the port that the system chose, if it was to choose.
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts until `stop` begins, or until nobody takes what is `accepted`, and closes the
+    /// address. Those who connected before `stop` are still accepted. A failure to accept never
+    /// ends it. If the future is dropped, the address is closed and those who wait for it are
+    /// reset.
+    ///
+    /// # Errors
+    ///
+    /// What the runtime says when it cannot watch the socket: then nothing was accepted. Or when
+    /// it cannot let it go in the end.
+    pub async fn accept(
+        self,
+        accepted: mpsc::Sender<Accepted>,
+        mut stop: DrainWatch,
+    ) -> io::Result<()> {
+        let Self { socket, address, settings } = self;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        info!(%address, "listening");
+        let mut failing = Failing::No;
+        loop {
+            let next = tokio::select! {
+                biased;
+                _ = stop.begun() => break,
+                next = socket.accept() => next,
+            };
+            // Off this runtime: another may have to serve the connection.
+            let next =
+                next.and_then(|(stream, client)| make_ready(stream.into_std()?, client, &settings));
+            match next {
+                Ok(next) => {
+                    failing = Failing::No;
+                    if accepted.send(next).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {
+                    debug!(%address, %error, "a client was gone before it was accepted");
+                }
+                Err(error) => {
+                    failing = failing.report(address, &error);
+                    tokio::select! {
+                        _ = stop.begun() => break,
+                        () = tokio::time::sleep(BACK_OFF) => (),
+                    }
+                }
+            }
+        }
+        empty(&socket.into_std()?, &accepted, &settings).await;
+        info!(%address, "no longer listening");
+        Ok(())
+    }
+}
+
+/// Whether the failure to accept is known already: one line tells it, not twenty a second.
+enum Failing {
+    No,
+    Reported,
+}
+
+impl Failing {
+    fn report(self, address: SocketAddr, error: &io::Error) -> Self {
+        match self {
+            Self::No => error!(%address, %error, "cannot accept connections, trying on"),
+            Self::Reported => (),
+        }
+        Self::Reported
+    }
+}
+
+/// Accepts those who have connected already: to close the address would reset them.
+async fn empty(socket: &TcpListener, accepted: &mpsc::Sender<Accepted>, settings: &Arc<Settings>) {
+    for _ in 0..BACKLOG {
+        // Without a runtime: one that has other things to do would say that nobody waits.
+        let Ok((stream, client)) = socket.accept() else { return };
+        // One that cannot be taken along is lost, as all behind it would be by a return.
+        let Ok(next) = make_ready(stream, client, settings) else { continue };
+        if accepted.send(next).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn make_ready(
+    stream: TcpStream,
+    client: SocketAddr,
+    settings: &Arc<Settings>,
+) -> io::Result<Accepted> {
+    stream.set_nonblocking(true)?;
+    // Messages of a chat are small, and each is written as a whole.
+    stream.set_nodelay(true)?;
+    Ok(Accepted {
+        stream,
+        address: SocketAddr::new(client.ip().to_canonical(), client.port()),
+        settings: settings.clone(),
+    })
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Else a restart would wait a minute for the old process's closed connections.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether a failure to accept says something of one client only: it reset its connection while
+/// that waited, or its network is in trouble (accept(2) hands such errors over).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
+}
+
+/// How many clients may wait to be accepted; the system's `somaxconn` may bound it lower. Enough
+/// for the reconnect storm behind a node's end until the next round of the loop.
+pub const BACKLOG: i32 = 4096;
+
+/// How long we wait after a failure that concerns all clients: no descriptors, no memory. Those
+/// come back when connections end, and to retry at once would burn the core that ends them.
+const BACK_OFF: Duration = Duration::from_millis(75);

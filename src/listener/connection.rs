@@ -1,0 +1,286 @@
+//! One client's connection, from its first byte to its close or to a tunnel.
+//!
+//! hyper speaks HTTP; around it are the [guard](super::head_guard), the deadlines for a client
+//! that keeps us waiting, and the orderly end. The timer of hyper stays off: its one value would
+//! be both the time for a head and the time between requests.
+//!
+//! Runs for every request.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::StatusCode;
+use hyper::server::conn::http1::{self, Parts, UpgradeableConnection};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
+
+use super::deadlines::Deadlines;
+use super::farewell::{linger, refuse};
+use super::guarded::Guarded;
+use super::head_guard::{Fault, HEAD_BYTES_MAX};
+use super::progress::{Phase, Progress};
+use super::served::{ClientService, Served};
+use super::{Accepted, Settings};
+use crate::Instant;
+use crate::client::{ClientInfo, Place, RawSocket, Scheme, Takeover};
+use crate::drain::DrainWatch;
+
+/// Why a connection is no longer the listener's.
+#[derive(Debug)]
+pub enum ConnectionEnd {
+    /// It became a tunnel, which has the socket now.
+    Upgraded,
+    /// Between requests: by the client, behind an answer that said so, or since a drain began.
+    Closed,
+    /// No request came within `keep_alive_timeout`.
+    Idle,
+    /// A head was not complete within `header_timeout`; answered with 408.
+    SlowHead,
+    /// The client stopped sending a body, or taking an answer.
+    Stalled,
+    /// The guard refused a request; answered with 400 or 431.
+    Refused(Fault),
+    /// The socket could not be registered with this worker's runtime.
+    Lost(io::Error),
+    /// hyper refused a request (400, 414 or 431, its own answer), the client went away within
+    /// one, or the socket failed.
+    Failed(hyper::Error),
+}
+
+/// Serves the requests of one connection until its end. `place` goes to the tunnel if one comes
+/// of it.
+///
+/// When the drain begins, an idle connection is closed and a busy one closes behind its answer;
+/// to cut it at the drain's end is left to the task's owner. If the future is dropped, the
+/// connection is closed and the answer that is on its way is cut.
+pub async fn serve<S: ClientService>(
+    accepted: Accepted,
+    place: Place,
+    service: S,
+    mut drain: DrainWatch,
+) -> ConnectionEnd {
+    let Accepted { stream, address, settings } = accepted;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return ConnectionEnd::Lost(error),
+    };
+    let progress = Arc::new(Progress::default());
+    let served = Served {
+        service,
+        client: client_info(address, &settings),
+        takeover: Takeover(take_over),
+        progress: progress.clone(),
+    };
+    let guarded = Guarded::new(stream, progress.clone(), place);
+    let mut connection = http().serve_connection(TokioIo::new(guarded), served).with_upgrades();
+
+    let why = {
+        let mut begun = pin!(drain.begun());
+        let mut draining = false;
+        let mut clock = pin!(Clock::new(Deadlines::of(&settings)));
+        poll_fn(|cx| {
+            if !draining && begun.as_mut().poll(cx).is_ready() {
+                draining = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(Why::Over(result));
+            }
+            match progress.phase() {
+                Phase::Refused => Poll::Ready(Why::Refused),
+                // hyper has not closed by itself if it has seen an empty line.
+                Phase::Idle if draining => Poll::Ready(Why::Over(Ok(()))),
+                phase => {
+                    let due = clock.as_mut().poll_due(phase, progress.steps(), cx);
+                    due.map(|()| Why::Waited(phase))
+                }
+            }
+        })
+        .await
+    };
+    part(connection, why, progress.phase()).await
+}
+
+/// Why hyper is polled no more.
+enum Why {
+    Over(hyper::Result<()>),
+    Refused,
+    Waited(Phase),
+}
+
+type Io = TokioIo<Guarded<TcpStream>>;
+
+/// Says what is left to say, and closes. `last` is the phase in which `connection` ended.
+async fn part<S: ClientService>(
+    connection: UpgradeableConnection<Io, Served<S>>,
+    why: Why,
+    last: Phase,
+) -> ConnectionEnd {
+    // Only a tunnel leaves no parts.
+    let Some(Parts { io, .. }) = connection.into_parts() else {
+        return ConnectionEnd::Upgraded;
+    };
+    let guarded = io.into_inner();
+    let fault = guarded.fault();
+    let (mut stream, _place) = guarded.into_inner();
+    match (why, fault) {
+        (Why::Over(Ok(())), _) => {
+            if last != Phase::Idle {
+                linger(&mut stream).await;
+            }
+            ConnectionEnd::Closed
+        }
+        (Why::Over(Err(error)), _) => {
+            linger(&mut stream).await;
+            ConnectionEnd::Failed(error)
+        }
+        (Why::Refused, Some(fault)) => {
+            refuse(&mut stream, fault.status(), &fault.to_string()).await;
+            ConnectionEnd::Refused(fault)
+        }
+        (Why::Waited(Phase::Head), _) => {
+            let sentence = "the head of the request took too long";
+            refuse(&mut stream, StatusCode::REQUEST_TIMEOUT, sentence).await;
+            ConnectionEnd::SlowHead
+        }
+        (Why::Waited(Phase::Body | Phase::Clogged), _) => ConnectionEnd::Stalled,
+        (Why::Waited(Phase::Idle), _) => ConnectionEnd::Idle,
+        (Why::Waited(Phase::Exchange | Phase::Refused), _) | (Why::Refused, None) => {
+            debug_assert!(false, "no deadline in these phases, and a refusal has a fault");
+            ConnectionEnd::Closed
+        }
+    }
+}
+
+/// What we ask of hyper.
+///
+/// * `half_close` off: a client that closes its side has given up, as for Node.js; its request
+///   is dropped.
+/// * A date is added where the node sent none (RFC 9110, section 6.6.1).
+/// * At most 100 fields in a head, hyper's default: any other number costs an allocation for each
+///   request. More are answered with 431. The head's bytes are bounded by the guard.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.keep_alive(true)
+        .half_close(false)
+        .header_read_timeout(None)
+        .auto_date_header(true)
+        .max_buf_size(BUFFER_BYTES_MAX);
+    http
+}
+
+fn client_info(address: SocketAddr, settings: &Settings) -> ClientInfo {
+    ClientInfo { address, scheme: Scheme::Http, trusted_proxies: settings.trusted_proxies.clone() }
+}
+
+/// What [`Takeover`] is on our connections.
+fn take_over(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {
+    let parts = upgraded.downcast::<Io>()?;
+    let (stream, place) = parts.io.into_inner().into_inner();
+    // Even without bytes it keeps hyper's read buffer alive: 4 KiB for each idle tunnel.
+    let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+    Ok(RawSocket { stream, read_ahead, place })
+}
+
+pin_project! {
+    /// Tells when the deadline of a phase has come. It re-arms its timer only if that would be
+    /// too late; one that comes too early is set anew when it fires.
+    struct Clock {
+        deadlines: Deadlines,
+        phase: Phase,
+        steps: u32,
+        since: Instant,
+        armed: Instant,
+        #[pin]
+        timer: Sleep,
+    }
+}
+
+impl Clock {
+    fn new(deadlines: Deadlines) -> Self {
+        let now = Instant::now();
+        let armed = deadlines.due(Phase::Idle, now).unwrap_or(now);
+        Self {
+            deadlines,
+            phase: Phase::Idle,
+            steps: 0,
+            since: now,
+            armed,
+            timer: sleep_until(armed),
+        }
+    }
+
+    /// Ready if the connection is in `phase`, without a step, for as long as it may be.
+    fn poll_due(self: Pin<&mut Self>, phase: Phase, steps: u32, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let moved = (*this.phase, *this.steps) != (phase, steps);
+        (*this.phase, *this.steps) = (phase, steps);
+        if moved && phase != Phase::Exchange {
+            *this.since = Instant::now();
+        }
+        let Some(due) = this.deadlines.due(phase, *this.since) else { return Poll::Pending };
+        if due < *this.armed {
+            *this.armed = due;
+            this.timer.as_mut().reset(due);
+        }
+        while this.timer.as_mut().poll(cx).is_ready() {
+            if due <= *this.armed {
+                return Poll::Ready(());
+            }
+            *this.armed = due;
+            this.timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+/// The most that hyper buffers of a client's bytes, and of an answer before it waits for the
+/// client; more than a head can have.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(HEAD_BYTES_MAX < BUFFER_BYTES_MAX, "else hyper refuses heads by itself");
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    /// How long the clock waits in `phase`, with an hour as the end of our own patience.
+    async fn patience(clock: &mut Pin<&mut Clock>, phase: Phase, steps: u32) -> Option<Duration> {
+        let begun = Instant::now();
+        let due = poll_fn(|cx| clock.as_mut().poll_due(phase, steps, cx));
+        timeout(Duration::from_secs(3600), due).await.ok().map(|()| begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_and_each_step_has_its_own_time() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let mut clock = pin!(Clock::new(Deadlines::of(&Settings {
+            bind: "127.0.0.1:0".parse().unwrap(),
+            trusted_proxies: Arc::new([]),
+            header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
+        })));
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(patience(&mut clock, Phase::Idle, 0).await, seconds(70));
+        assert_eq!(patience(&mut clock, Phase::Head, 1).await, seconds(10));
+        assert_eq!(patience(&mut clock, Phase::Exchange, 2).await, None);
+        assert_eq!(patience(&mut clock, Phase::Body, 2).await, seconds(60));
+        assert_eq!(patience(&mut clock, Phase::Body, 3).await, seconds(60));
+        assert_eq!(patience(&mut clock, Phase::Clogged, 4).await, seconds(60));
+        assert_eq!(patience(&mut clock, Phase::Idle, 4).await, seconds(75));
+        assert_eq!(patience(&mut clock, Phase::Idle, 4).await, seconds(0));
+        assert_eq!(patience(&mut clock, Phase::Idle, 5).await, seconds(75));
+    }
+}

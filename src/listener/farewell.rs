@@ -1,0 +1,54 @@
+//! The last words on a connection: answers that hyper does not write, and the close that lets
+//! them arrive.
+//!
+//! Runs for every request.
+
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// Answers with `status` and a sentence, and closes. Takes at most [`WRITE_TIMEOUT`] and
+/// [`LINGER_TIMEOUT`]; if the future is dropped, the answer may be cut.
+pub(super) async fn refuse<S>(stream: &mut S, status: StatusCode, sentence: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // A client that is gone, or takes nothing, cannot be told.
+    let written = timeout(WRITE_TIMEOUT, async {
+        stream.write_all(answer(status, sentence).as_bytes()).await?;
+        stream.shutdown().await
+    });
+    if let Ok(Ok(())) = written.await {
+        linger(stream).await;
+    }
+}
+
+/// Reads what the client still sends and throws it away: to close a socket with unread bytes
+/// resets the connection, and a reset overtakes the answer (RFC 9112, section 9.6). Takes at most
+/// [`LINGER_TIMEOUT`] and [`LINGER_BYTES_MAX`].
+pub(super) async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut rest = stream.take(LINGER_BYTES_MAX);
+    // Whatever comes of it, the socket is closed next.
+    let _ = timeout(LINGER_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+}
+
+/// A whole answer. It has a date as each answer with this status must (RFC 9110, section 6.6.1).
+fn answer(status: StatusCode, sentence: &str) -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let length = sentence.len() + "\n".len();
+    format!(
+        "HTTP/1.1 {status}\r\ndate: {date}\r\nconnection: close\r\n\
+         content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{sentence}\n"
+    )
+}
+
+/// How long a client may take to accept the few bytes of a refusal.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a closed connection waits for the client to close its side too.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How much a closed connection reads to throw it away.
+const LINGER_BYTES_MAX: u64 = 256 * 1024;

@@ -1,0 +1,211 @@
+//! The stream that hyper reads from: a client's, with the guard before it.
+//!
+//! hyper gets the client's bytes unchanged up to the line with a fault, and nothing behind: so
+//! nothing from that line on can become a request. A fault in a head looks to hyper like a client
+//! that says no more, and the connection answers it when the requests before are answered. A
+//! fault in a body is a read error, which whoever reads that body gets with the [`Fault`] as its
+//! source.
+//!
+//! Runs for every byte.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::head_guard::{Fault, HeadGuard, Refusal, Stage};
+use super::progress::Progress;
+use crate::client::Place;
+
+/// A client's stream behind a [`HeadGuard`].
+#[derive(Debug)]
+pub(super) struct Guarded<S> {
+    stream: S,
+    guard: HeadGuard,
+    progress: Arc<Progress>,
+    place: Place,
+}
+
+impl<S> Guarded<S> {
+    /// `stream` from its first byte on; what happens on it is told to `progress`.
+    pub(super) fn new(stream: S, progress: Arc<Progress>, place: Place) -> Self {
+        Self { stream, guard: HeadGuard::default(), progress, place }
+    }
+
+    /// What the client was refused for.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.guard.fault()
+    }
+
+    /// The stream and its place on the worker.
+    pub(super) fn into_inner(self) -> (S, Place) {
+        (self.stream, self.place)
+    }
+
+    fn refuse(&self, fault: Fault) -> Poll<io::Result<()>> {
+        match self.guard.stage() {
+            Stage::Between | Stage::Head | Stage::Tunnel => Poll::Pending,
+            Stage::Body => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault))),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if let Some(fault) = this.guard.fault() {
+            return this.refuse(fault);
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        this.progress.starved(read.is_pending());
+        ready!(read)?;
+
+        let inspected = this.guard.inspect(buffer.filled().get(before..).unwrap_or(&[]));
+        this.progress.inspected(&this.guard);
+        match inspected {
+            Ok(()) => Poll::Ready(Ok(())),
+            // To give hyper no byte would mean the end of the stream.
+            Err(Refusal { fault, clean: 0 }) => {
+                buffer.set_filled(before);
+                this.refuse(fault)
+            }
+            Err(Refusal { clean, .. }) => {
+                buffer.set_filled(before + clean);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Guarded<S> {
+    fn note_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(_) => self.progress.wrote(),
+            Poll::Pending => self.progress.clogged(),
+        }
+        written
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_write(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_write(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.progress.flushed();
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::super::progress::Phase;
+    use super::*;
+
+    const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
+
+    /// A client, whose side takes and holds `room` bytes, and what hyper would have.
+    fn guarded(room: usize) -> (DuplexStream, Guarded<DuplexStream>, Arc<Progress>) {
+        let (client, stream) = duplex(room);
+        let progress = Arc::<Progress>::default();
+        (client, Guarded::new(stream, progress.clone(), Place::default()), progress)
+    }
+
+    /// Reads once, and says for what the connection waits then.
+    async fn phase_after_read(guarded: &mut Guarded<DuplexStream>) -> Phase {
+        let mut space = [0; 100];
+        let mut buffer = ReadBuf::new(&mut space);
+        poll_fn(|cx| {
+            let _ready_or_not = Pin::new(&mut *guarded).poll_read(cx, &mut buffer);
+            Poll::Ready(())
+        })
+        .await;
+        guarded.progress.phase()
+    }
+
+    #[tokio::test]
+    async fn the_phases_follow_a_request_from_its_head_to_its_flushed_answer() {
+        let (mut client, mut guarded, progress) = guarded(100);
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Idle);
+        client.write_all(&HEAD[..10]).await.unwrap();
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Head);
+        let steps = progress.steps();
+        client.write_all(&HEAD[10..20]).await.unwrap();
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Head);
+        assert_eq!(progress.steps(), steps, "a dribble earns no new patience");
+        client.write_all(&HEAD[20..]).await.unwrap();
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Exchange);
+        let open = progress.open();
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Body);
+        client.write_all(b"hi").await.unwrap();
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Exchange);
+        assert_ne!(progress.steps(), steps);
+
+        guarded.write_all(b"answer").await.unwrap();
+        assert_eq!(progress.phase(), Phase::Exchange);
+        drop(open);
+        assert_eq!(progress.phase(), Phase::Exchange);
+        guarded.flush().await.unwrap();
+        assert_eq!(progress.phase(), Phase::Idle);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_clogs_until_it_takes_something() {
+        let (mut client, mut guarded, progress) = guarded(4);
+        let mut write = Box::pin(guarded.write_all(b"answer"));
+        assert!(poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx).is_pending())).await);
+        assert_eq!(progress.phase(), Phase::Clogged);
+        client.read_exact(&mut [0; 4]).await.unwrap();
+        write.await.unwrap();
+        assert_eq!(progress.phase(), Phase::Idle);
+    }
+
+    #[tokio::test]
+    async fn hyper_gets_what_is_before_a_fault_and_nothing_more() {
+        let (mut client, mut guarded, progress) = guarded(1000);
+        let refused = [HEAD, b"hi", b"GET / HTTP/1.1\r\nHost: a\n\r\n"].concat();
+        client.write_all(&refused).await.unwrap();
+        let mut passed = vec![0; 1000];
+        let length = guarded.read(&mut passed).await.unwrap();
+        assert_eq!(passed[..length], [HEAD, b"hi", b"GET / HTTP/1.1\r\n"].concat());
+        assert_eq!(guarded.fault(), Some(Fault::BareLineFeed));
+        assert_eq!(phase_after_read(&mut guarded).await, Phase::Exchange);
+        drop(progress.open());
+        guarded.flush().await.unwrap();
+        assert_eq!(progress.phase(), Phase::Refused);
+    }
+}

@@ -1,0 +1,127 @@
+//! How far a client and its requests are: what the reader under hyper and the service above it
+//! see, for the connection that has to keep time.
+//!
+//! All three are parts of one task, so that relaxed atomics are enough; they are atomics since
+//! the task may move between threads where an embedder's runtime does that.
+//!
+//! Runs for every byte.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+
+use super::head_guard::{HeadGuard, Stage};
+
+/// What is shared. A request is open from the last byte of its head to the last byte of its
+/// answer.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    stage: AtomicU8,
+    refused: AtomicBool,
+    heads: AtomicU32,
+    answered: AtomicU32,
+    /// hyper waits for the client's bytes.
+    starved: AtomicBool,
+    /// hyper may hold a part of an answer that is ended.
+    unflushed: AtomicBool,
+    /// The client takes no more bytes.
+    clogged: AtomicBool,
+    steps: AtomicU32,
+}
+
+/// For what a connection waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// For the next request.
+    Idle,
+    /// For the rest of a head.
+    Head,
+    /// For the rest of a body, with someone who would take it.
+    Body,
+    /// For the client to take an answer.
+    Clogged,
+    /// For us.
+    Exchange,
+    /// For nothing: a fault was found, and all requests before it are answered.
+    Refused,
+}
+
+/// An open request, whose end drops it.
+#[derive(Debug)]
+pub(super) struct OpenRequest(Arc<Progress>);
+
+impl Progress {
+    /// The guard has inspected bytes.
+    pub(super) fn inspected(&self, guard: &HeadGuard) {
+        let stage = guard.stage();
+        let moved = self.stage.swap(stage as u8, Relaxed) != stage as u8;
+        let completed = self.heads.swap(guard.heads(), Relaxed) != guard.heads();
+        // The bytes of one head are no step: the whole head has one deadline.
+        if moved || completed || stage == Stage::Body {
+            self.step();
+        }
+        self.refused.store(guard.fault().is_some(), Relaxed);
+    }
+
+    /// hyper has read, or waits for the client.
+    pub(super) fn starved(&self, starved: bool) {
+        self.starved.store(starved, Relaxed);
+    }
+
+    /// The client took bytes.
+    pub(super) fn wrote(&self) {
+        self.clogged.store(false, Relaxed);
+        self.step();
+    }
+
+    /// The client takes no bytes at the moment.
+    pub(super) fn clogged(&self) {
+        self.clogged.store(true, Relaxed);
+    }
+
+    /// hyper holds no bytes for the client any more: it flushes what it writes to only then.
+    pub(super) fn flushed(&self) {
+        self.unflushed.store(false, Relaxed);
+    }
+
+    /// A request reached the service.
+    pub(super) fn open(self: &Arc<Self>) -> OpenRequest {
+        OpenRequest(self.clone())
+    }
+
+    /// For what the connection waits.
+    pub(super) fn phase(&self) -> Phase {
+        let answered = self.heads.load(Relaxed) == self.answered.load(Relaxed);
+        let stage = self.stage.load(Relaxed);
+        let in_body = stage == Stage::Body as u8;
+        let in_tunnel = stage == Stage::Tunnel as u8;
+        if self.clogged.load(Relaxed) {
+            Phase::Clogged
+        } else if in_body && self.starved.load(Relaxed) {
+            Phase::Body
+        } else if !answered || self.unflushed.load(Relaxed) || in_body || in_tunnel {
+            Phase::Exchange
+        } else if self.refused.load(Relaxed) {
+            Phase::Refused
+        } else if stage == Stage::Head as u8 {
+            Phase::Head
+        } else {
+            Phase::Idle
+        }
+    }
+
+    /// Changes whenever the client did something that earns it new patience. Wraps.
+    pub(super) fn steps(&self) -> u32 {
+        self.steps.load(Relaxed)
+    }
+
+    fn step(&self) {
+        self.steps.fetch_add(1, Relaxed);
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.unflushed.store(true, Relaxed);
+        self.0.answered.fetch_add(1, Relaxed);
+    }
+}

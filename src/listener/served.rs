@@ -1,0 +1,141 @@
+//! The service as hyper sees it: each request is told who sent it, and open until its answer's
+//! last byte.
+//!
+//! Runs for every request.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::BoxError;
+use tower::util::{Oneshot, ServiceExt};
+
+use super::progress::{OpenRequest, Progress};
+use crate::client::{ClientInfo, Takeover};
+
+/// A service that clients' connections can be served with; any tower service of this form is one.
+pub trait ClientService:
+    tower::Service<
+        Request<Incoming>,
+        Response = Response<<Self as ClientService>::Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    /// The body of its answers.
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> ClientService for S
+where
+    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
+/// One connection's service.
+#[derive(Debug)]
+pub(super) struct Served<S> {
+    pub(super) service: S,
+    pub(super) client: ClientInfo,
+    pub(super) takeover: Takeover,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> {
+    type Response = Response<Answer<S::Body>>;
+    type Error = Infallible;
+    type Future = Answering<Oneshot<S, Request<Incoming>>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        // As the guard sees it: it does not look at the bytes behind such a request.
+        let upgrades =
+            request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
+        request.extensions_mut().insert(self.client.clone());
+        request.extensions_mut().insert(self.takeover);
+        Answering {
+            answer: self.service.clone().oneshot(request),
+            open: Some(self.progress.open()),
+            behind: if upgrades { Behind::Unguarded } else { Behind::Guarded },
+        }
+    }
+}
+
+/// Whether the guard looks at the bytes behind a request.
+#[derive(Clone, Copy, Debug)]
+enum Behind {
+    Guarded,
+    Unguarded,
+}
+
+pin_project_lite::pin_project! {
+    /// A request that has no answer yet.
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: F,
+        open: Option<OpenRequest>,
+        behind: Behind,
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = Result<Response<Answer<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut response) = ready!(this.answer.poll(cx));
+        match (*this.behind, response.status()) {
+            // hyper would take bytes that were meant for a tunnel for the next request.
+            (Behind::Unguarded, status) if status != StatusCode::SWITCHING_PROTOCOLS => {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            (Behind::Guarded | Behind::Unguarded, _) => (),
+        }
+        let open = this.open.take();
+        Poll::Ready(Ok(response.map(|body| Answer { body, open })))
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The body of an answer; hyper drops it when it has taken all of it.
+    pub(super) struct Answer<B> {
+        #[pin]
+        body: B,
+        open: Option<OpenRequest>,
+    }
+}
+
+impl<B: Body> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        self.project().body.poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,79 @@
+//! What the control plane can do with the workers: begin and end to accept.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::desk::{Dealing, Desk, QUEUE_MAX};
+use crate::drain::{Drain, DrainWatch, Tasks};
+use crate::listener::{Accepted, Listener};
+
+/// A handle to the running workers. For use on the first worker only, where `control` runs.
+#[derive(Clone, Debug)]
+pub struct Control {
+    tasks: Tasks,
+    accepted: mpsc::Sender<Accepted>,
+    connections: Arc<[Arc<AtomicUsize>]>,
+}
+
+/// A listener that accepts. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Accepting {
+    stop: Drain,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Control {
+    pub(super) fn new(desks: &[Desk], tasks: Tasks, over: DrainWatch) -> (Self, Dealing) {
+        let (sender, accepted) = mpsc::channel(QUEUE_MAX);
+        let connections = desks.iter().map(|desk| desk.connections().clone()).collect();
+        (Self { tasks, accepted: sender, connections }, Dealing { accepted, over })
+    }
+
+    /// Accepts on `listener` from now on, until the answer is stopped or dropped.
+    pub fn accept(&self, listener: Listener) -> Accepting {
+        let (stop, stopped) = Drain::new();
+        let (alive, ended) = oneshot::channel();
+        let accepted = self.accepted.clone();
+        self.tasks.spawn(async move {
+            let address = listener.local_address();
+            if let Err(error) = listener.accept(accepted, stopped).await {
+                error!(%address, %error, "cannot accept");
+            }
+            // It is of no interest any more if nobody waits for it.
+            let _ = alive.send(());
+        });
+        Accepting { stop, ended }
+    }
+
+    /// How many connections and tunnels each worker has, with those that are still on its desk.
+    pub fn connections(&self) -> impl Iterator<Item = usize> {
+        self.connections.iter().map(|taken| taken.load(Ordering::Relaxed))
+    }
+
+    /// The tasks of the first worker.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+}
+
+impl Accepting {
+    /// Stops to accept. When this returns the address is free; connections that were accepted
+    /// live on.
+    pub async fn stop(mut self) {
+        self.stop.begin(Duration::ZERO);
+        // An error means that the loop was dropped, and its socket with it.
+        let _ = (&mut self.ended).await;
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.stop.begin(Duration::ZERO);
+    }
+}

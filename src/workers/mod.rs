@@ -1,0 +1,236 @@
+//! One current-thread runtime for each core, and who gets which connection.
+//!
+//! A connection lives and dies on one worker: nothing of it is stolen, and no lock between cores
+//! is on its path. The first worker is the thread that calls [`run`]: it accepts, deals what it
+//! accepted to the worker with the fewest connections, and carries the control plane besides.
+//! With one core there is no other thread.
+//!
+//! Runs at start, at reload, or on a timer.
+
+mod control;
+mod desk;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, mpsc as blocking};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout_at;
+use tracing::{debug, error, warn};
+
+pub use control::{Accepting, Control};
+use desk::{Desk, Work, deal};
+
+use crate::Instant;
+use crate::client::Place;
+use crate::drain::{Drain, DrainWatch, Tasks};
+use crate::listener::{Accepted, ClientService, serve};
+
+/// One worker for each core that this process may use; limits of containers count.
+pub fn per_core() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Starts `count` workers, runs `control` on the first of them, which is this thread, and ends
+/// them all when `control` has returned.
+///
+/// Each worker makes its own service by `make_service`, within its runtime, and serves
+/// connections by clones of it; the [`Tasks`] are the worker's own, whose end it waits for.
+/// `control` runs when all workers are ready.
+///
+/// The end: if `drain` has begun when `control` returns, connections and all other tasks of the
+/// workers have time until the drain's end; else they are cut at once. Then the threads are
+/// joined; one that is stuck in a task is left behind a second later.
+///
+/// # Errors
+///
+/// [`StartError`] if a thread or a runtime cannot be made; then `control` has not run.
+///
+/// # Panics
+///
+/// Within another runtime, since this blocks its thread.
+pub fn run<M, S, C, R>(
+    count: NonZeroUsize,
+    make_service: M,
+    drain: DrainWatch,
+    control: C,
+) -> Result<R, StartError>
+where
+    M: Fn(Tasks) -> S + Send + Sync + 'static,
+    S: ClientService,
+    C: AsyncFnOnce(Control) -> R,
+{
+    let make_service = Arc::new(make_service);
+    // A thread ends when its desk is gone: the desks, declared last, are dropped first.
+    let mut threads = Vec::new();
+    let (desk, work) = Desk::new();
+    let mut desks = vec![desk];
+    for number in 1..count.get() {
+        let (desk, work) = Desk::new();
+        desks.push(desk);
+        threads.push(Thread::start(number, make_service.clone(), work, drain.clone())?);
+    }
+
+    let runtime = new_runtime().map_err(StartError::Runtime)?;
+    Ok(runtime.block_on(async {
+        let tasks = Tasks::default();
+        let service = make_service(tasks.clone());
+        let (over, seen_over) = Drain::new();
+        let (handle, dealing) = Control::new(&desks, tasks.clone(), seen_over);
+        tasks.spawn(deal(desks, dealing));
+        // Clones of the handle may outlive `control` in tasks; the dealing does not.
+        let controlled = async {
+            let answer = control(handle).await;
+            over.begin(Duration::ZERO);
+            answer
+        };
+        tokio::join!(controlled, work_off(work, service, tasks, drain)).0
+    }))
+}
+
+/// Why the workers did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No runtime: too few descriptors, as a rule.
+    #[error("cannot make a runtime")]
+    Runtime(#[source] io::Error),
+    /// No thread.
+    #[error("cannot start worker {number}")]
+    Thread {
+        /// Which; the first, which needs no thread, is 0.
+        number: usize,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It panicked, as a rule while it made its service.
+    #[error("worker {number} ended before it was ready")]
+    Died {
+        /// Which.
+        number: usize,
+    },
+}
+
+/// Serves what is laid on the desk, and ends as [`run`] says when the desk is gone.
+async fn work_off<S: ClientService>(
+    mut work: Work,
+    service: S,
+    tasks: Tasks,
+    mut drain: DrainWatch,
+) {
+    // The connections of this worker watch a drain of its own: they look at it whenever they are
+    // woken, and the lock in it is then one that no other core wants.
+    let (own_drain, watch) = Drain::new();
+    loop {
+        tokio::select! {
+            end = drain.begun(), if !watch.is_draining() => {
+                own_drain.begin(end.saturating_duration_since(Instant::now()));
+            }
+            next = work.recv() => {
+                let Some((accepted, place)) = next else { break };
+                tasks.spawn(serve_one(accepted, place, service.clone(), watch.clone()));
+            }
+        }
+    }
+    drop(service);
+    if drain.is_draining() {
+        let end = drain.begun().await;
+        own_drain.begin(end.saturating_duration_since(Instant::now()));
+        if timeout_at(end, tasks.ended()).await.is_err() {
+            warn!(tasks = tasks.len(), "cutting what did not end within the drain");
+        }
+    }
+}
+
+async fn serve_one<S: ClientService>(
+    accepted: Accepted,
+    place: Place,
+    service: S,
+    drain: DrainWatch,
+) {
+    let client = accepted.address;
+    let end = serve(accepted, place, service, drain).await;
+    debug!(%client, ?end, "connection over");
+}
+
+/// A worker's thread. To drop it is to join it.
+#[derive(Debug)]
+struct Thread {
+    number: usize,
+    /// Disconnected when the thread is done.
+    done: blocking::Receiver<Infallible>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Thread {
+    /// Starts a thread and waits until it is ready to work.
+    fn start<M, S>(
+        number: usize,
+        make_service: Arc<M>,
+        work: Work,
+        drain: DrainWatch,
+    ) -> Result<Self, StartError>
+    where
+        M: Fn(Tasks) -> S + Send + Sync + 'static,
+        S: ClientService,
+    {
+        let (alive, done) = blocking::channel();
+        let (ready, readiness) = blocking::channel();
+        let main = move || {
+            let _alive = alive;
+            let runtime = match new_runtime() {
+                Ok(runtime) => runtime,
+                Err(source) => {
+                    // Nobody listens only if the starting thread panicked.
+                    let _ = ready.send(Err(source));
+                    return;
+                }
+            };
+            runtime.block_on(async {
+                let tasks = Tasks::default();
+                let service = make_service(tasks.clone());
+                let _ = ready.send(Ok(()));
+                work_off(work, service, tasks, drain).await;
+            });
+        };
+        let handle = thread::Builder::new()
+            // The kernel keeps 15 bytes of it.
+            .name(format!("sockeye-{number}"))
+            .spawn(main)
+            .map_err(|source| StartError::Thread { number, source })?;
+        let thread = Self { number, done, handle: Some(handle) };
+        match readiness.recv() {
+            Ok(Ok(())) => Ok(thread),
+            Ok(Err(source)) => Err(StartError::Runtime(source)),
+            Err(blocking::RecvError) => Err(StartError::Died { number }),
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let Some(handle) = self.handle.take() else { return };
+        let number = self.number;
+        match self.done.recv_timeout(JOIN_TIMEOUT) {
+            Ok(never) => match never {},
+            Err(blocking::RecvTimeoutError::Timeout) => error!(number, "a worker is stuck"),
+            Err(blocking::RecvTimeoutError::Disconnected) => {
+                if handle.join().is_err() {
+                    error!(number, "a worker panicked");
+                }
+            }
+        }
+    }
+}
+
+fn new_runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// How long after the end of the drain a thread may take to end. Only a task that blocks its
+/// thread makes it longer than a moment.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
