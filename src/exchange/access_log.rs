@@ -1,0 +1,144 @@
+//! One line for each exchange and one for each tunnel's end.
+//!
+//! A query is never logged, for it holds the session id; ids are shortened by their type.
+//!
+//! Runs for every request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::HeaderValue;
+use http::{Method, StatusCode, Uri};
+use tracing::{debug, info, warn};
+
+use super::ExchangeError;
+use super::error::Blame;
+use crate::Instant;
+use crate::engineio::{Call, Sid, Transport};
+use crate::tunnel::Report;
+
+/// What a log line needs of a request that has gone on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    began: Instant,
+    method: Method,
+    uri: Uri,
+    client: IpAddr,
+    request_id: HeaderValue,
+    transport: &'static str,
+    sid: Option<Sid>,
+    is_handshake: bool,
+}
+
+impl Entry {
+    /// Begins the line of a request.
+    pub(super) fn begin(
+        head: (&Method, &Uri),
+        client: IpAddr,
+        request_id: HeaderValue,
+        now: Instant,
+    ) -> Self {
+        Self {
+            began: now,
+            method: head.0.clone(),
+            uri: head.1.clone(),
+            client,
+            request_id,
+            transport: "http",
+            sid: None,
+            is_handshake: false,
+        }
+    }
+
+    /// Adds what the request wants of Engine.IO.
+    pub(super) fn set_call(&mut self, call: &Call) {
+        self.sid.clone_from(&call.sid);
+        self.is_handshake = call.sid.is_none();
+        self.transport = match call.transport {
+            Transport::Polling => "polling",
+            Transport::WebSocket => "websocket",
+            Transport::Other => "other",
+        };
+    }
+
+    /// The id that names the request in the logs of all who handle it.
+    pub(super) fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// Writes the line of a request that a node answered.
+    pub(super) fn answered(&self, node: &str, status: StatusCode, now: Instant) {
+        let millis = millis(self.began, now);
+        if self.is_handshake || status.is_client_error() || status.is_server_error() {
+            info!(
+                client = %self.client, method = %self.method, path = self.uri.path(),
+                transport = self.transport, session = self.session(), node,
+                status = status.as_u16(), millis, request = ?self.request_id, "answered"
+            );
+        } else {
+            debug!(
+                client = %self.client, method = %self.method, path = self.uri.path(),
+                transport = self.transport, session = self.session(), node,
+                status = status.as_u16(), millis, request = ?self.request_id, "answered"
+            );
+        }
+    }
+
+    /// Writes the line of a request that got an answer of ours.
+    pub(super) fn failed(&self, error: &ExchangeError, now: Instant) {
+        let facts = error.facts();
+        let (millis, cause) = (millis(self.began, now), source_of(error));
+        match facts.blame {
+            Blame::Client => debug!(
+                client = %self.client, method = %self.method, path = self.uri.path(),
+                transport = self.transport, session = self.session(), error = facts.label,
+                status = facts.status.as_u16(), millis, request = ?self.request_id,
+                "refused: {error}"
+            ),
+            Blame::Node | Blame::Operator => warn!(
+                client = %self.client, method = %self.method, path = self.uri.path(),
+                transport = self.transport, session = self.session(),
+                node = error.node(), error = facts.label, blame = facts.blame.as_str(), cause,
+                status = facts.status.as_u16(), millis, request = ?self.request_id,
+                "failed: {error}"
+            ),
+        }
+    }
+
+    /// Writes the line of a tunnel's end.
+    pub(super) fn tunnel_ended(&self, node: &Arc<str>, report: &Report) {
+        info!(
+            client = %self.client, path = self.uri.path(), transport = "websocket",
+            session = self.session(), node = %node,
+            end = report.end.label(), by = report.end.who().label(), code = report.close_code,
+            seconds = report.duration.as_secs_f64(),
+            bytes_from_client = report.from_client.bytes,
+            bytes_from_node = report.from_node.bytes,
+            messages_from_client = report.from_client.messages,
+            messages_from_node = report.from_node.messages,
+            request = ?self.request_id, "tunnel ended"
+        );
+    }
+
+    fn session(&self) -> Option<tracing::field::DisplayValue<&Sid>> {
+        self.sid.as_ref().map(tracing::field::display)
+    }
+}
+
+fn millis(began: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The whole chain of what is behind an error, for the line of a person who looks for it.
+fn source_of(error: &ExchangeError) -> Option<String> {
+    let mut source = std::error::Error::source(error);
+    let mut chain: Option<String> = None;
+    while let Some(error) = source {
+        chain = Some(match chain {
+            Some(chain) => format!("{chain}: {error}"),
+            None => error.to_string(),
+        });
+        source = error.source();
+    }
+    chain
+}

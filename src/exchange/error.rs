@@ -1,0 +1,175 @@
+//! What can go wrong in an exchange, and what the client is told of it.
+//!
+//! Status, blame and label of each error stand in one table, [`ExchangeError::facts`].
+//!
+//! Runs for every request.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::engineio::CallError;
+use crate::upstream::ConnectError;
+
+/// Why an exchange got an answer of ours instead of a node's.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The request's target and `Host` do not tell one host (RFC 9112, section 3.2).
+    #[error("the request must name one host, in its Host field")]
+    BadHost,
+    /// The Engine.IO parameters of the query contradict themselves.
+    #[error("the Engine.IO parameters of the query cannot be read: {0}")]
+    BadCall(#[from] CallError),
+    /// An upgrade request that RFC 6455, section 4.1 does not allow.
+    #[error("not a WebSocket handshake: {0}")]
+    BadUpgrade(&'static str),
+    /// No route serves the request's host and path.
+    #[error("no route serves this host and path")]
+    NoRoute,
+    /// The request's body made no progress.
+    #[error("the request's body made no progress for {0:?}")]
+    BodyStalled(Duration),
+    /// The request's body is longer than the route or the node allows.
+    #[error("the request's body is longer than {0} bytes")]
+    BodyTooLarge(u64),
+    /// The client broke off while it sent the request's body.
+    #[error("the client broke off its request")]
+    ClientGone,
+    /// The node of the session has left the upstream.
+    #[error("Session ID unknown")]
+    SessionGone,
+    /// The upstream has no node that could be asked.
+    #[error("no node of the upstream can take the request")]
+    NoNode,
+    /// The node did not accept a connection.
+    #[error("cannot connect to the node")]
+    Connect {
+        /// The node's name.
+        node: Arc<str>,
+        /// What failed.
+        source: ConnectError,
+    },
+    /// The node ended the connection before the head of its answer.
+    #[error("the node ended the connection before it answered")]
+    NodeBrokeOff {
+        /// The node's name.
+        node: Arc<str>,
+        /// What failed.
+        source: hyper::Error,
+    },
+    /// The head of the node's answer did not come in time.
+    #[error("the node did not answer within {after:?}")]
+    ResponseTimeout {
+        /// The node's name.
+        node: Arc<str>,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The node's 101 is not the answer to the client's handshake (RFC 6455, section 4.1).
+    #[error("the node's 101 is not the answer to this WebSocket handshake: {reason}")]
+    BadSwitch {
+        /// The node's name.
+        node: Arc<str>,
+        /// Which field is wrong.
+        reason: &'static str,
+    },
+    /// The head of an answer that had to be read before it was passed on broke off.
+    #[error("the node's answer broke off")]
+    AnswerBrokeOff {
+        /// The node's name.
+        node: Arc<str>,
+        /// What failed.
+        source: io::Error,
+    },
+}
+
+/// Whose doing an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The client or its network.
+    Client,
+    /// A node.
+    Node,
+    /// Whoever wrote the configuration or runs the nodes.
+    Operator,
+}
+
+impl Blame {
+    /// The word for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Node => "node",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// What follows from an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The status of our answer.
+    pub status: StatusCode,
+    /// Whose doing it is.
+    pub blame: Blame,
+    /// The word for logs and metrics.
+    pub label: &'static str,
+    /// Engine.IO's own error code, where it has one for this.
+    pub engineio_code: Option<u16>,
+}
+
+impl ExchangeError {
+    /// Status, blame, label and Engine.IO code of each error, in one table.
+    pub fn facts(&self) -> Facts {
+        use Blame::{Client, Node, Operator};
+        match self {
+            Self::BadHost => facts(400, Client, "bad_host", None),
+            Self::BadCall(_) => facts(400, Client, "bad_call", BAD_REQUEST),
+            Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade", BAD_REQUEST),
+            Self::NoRoute => facts(404, Operator, "no_route", None),
+            Self::BodyStalled(_) => facts(408, Client, "body_stalled", None),
+            Self::BodyTooLarge(_) => facts(413, Client, "body_too_large", None),
+            Self::ClientGone => facts(400, Client, "client_gone", None),
+            Self::SessionGone => facts(400, Operator, "session_gone", UNKNOWN_SID),
+            Self::NoNode => facts(503, Operator, "no_node", None),
+            Self::Connect { .. } => facts(502, Node, "connect", None),
+            Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off", None),
+            Self::ResponseTimeout { .. } => facts(504, Node, "response_timeout", None),
+            Self::BadSwitch { .. } => facts(502, Node, "bad_switch", None),
+            Self::AnswerBrokeOff { .. } => facts(502, Node, "answer_broke_off", None),
+        }
+    }
+
+    /// The node that had a part in it.
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Connect { node, .. }
+            | Self::NodeBrokeOff { node, .. }
+            | Self::ResponseTimeout { node, .. }
+            | Self::BadSwitch { node, .. }
+            | Self::AnswerBrokeOff { node, .. } => Some(node),
+            Self::BadHost
+            | Self::BadCall(_)
+            | Self::BadUpgrade(_)
+            | Self::NoRoute
+            | Self::BodyStalled(_)
+            | Self::BodyTooLarge(_)
+            | Self::ClientGone
+            | Self::SessionGone
+            | Self::NoNode => None,
+        }
+    }
+}
+
+/// Engine.IO's code for a session that the server does not have.
+const UNKNOWN_SID: Option<u16> = Some(1);
+
+/// Engine.IO's code for a request that it cannot make sense of.
+const BAD_REQUEST: Option<u16> = Some(3);
+
+fn facts(status: u16, blame: Blame, label: &'static str, engineio_code: Option<u16>) -> Facts {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    Facts { status, blame, label, engineio_code }
+}

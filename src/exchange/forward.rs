@@ -1,0 +1,193 @@
+//! One plain request to a node.
+//!
+//! A session dies by a poll that is asked twice and by a message that is delivered twice, so a
+//! request is sent again only where it surely had no effect: its bytes never left, or it is an
+//! Engine.IO handshake, which any node may answer. A node that answered, has answered.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use http_body::Body as _;
+use tokio::time::timeout;
+
+use super::body::{NodeBody, RequestBody, Upload};
+use super::candidates::Candidates;
+use super::{Asking, ExchangeError, Request};
+use crate::Instant;
+use crate::engineio::Transport;
+use crate::upstream::Lease;
+use crate::upstream::pool::SendError;
+
+/// What a node said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The head.
+    pub(super) head: http::response::Parts,
+    /// What was read of the body already.
+    pub(super) read: Bytes,
+    /// The rest of the body; `None` if all was read.
+    pub(super) rest: Option<NodeBody>,
+    /// The place on the node that said it.
+    pub(super) lease: Lease,
+}
+
+impl Answer {
+    pub(super) fn new(response: http::Response<NodeBody>, lease: Lease) -> Self {
+        let (head, rest) = response.into_parts();
+        Self { head, read: Bytes::new(), rest: Some(rest), lease }
+    }
+}
+
+/// Why a node did not answer, and whether the request may be sent again.
+#[derive(Debug)]
+struct Failure {
+    error: ExchangeError,
+    /// The request, if no byte of it left.
+    unsent: Option<Request>,
+}
+
+/// Asks the first of `candidates` that can be asked.
+pub(super) async fn forward(
+    asking: &Asking<'_>,
+    mut request: Request,
+    candidates: &mut Candidates<'_>,
+) -> Result<Answer, ExchangeError> {
+    let is_handshake = asking.call.as_ref().is_some_and(|call| call.sid.is_none())
+        && *request.method() == Method::GET;
+    let mut last = ExchangeError::NoNode;
+    while let Some(lease) = candidates.next(Instant::now()) {
+        let (head, body) = request.into_parts();
+        let spare = is_handshake.then(|| head.clone());
+        let failure = match ask(asking, &lease, Request::from_parts(head, body)).await {
+            Ok(response) => return Ok(Answer::new(response, lease)),
+            Err(failure) => failure,
+        };
+        last = failure.error;
+        let may_go_again = matches!(
+            last,
+            ExchangeError::Connect { .. } | ExchangeError::NodeBrokeOff { .. }
+        );
+        let spare = spare.map(|head| Request::from_parts(head, RequestBody::EMPTY));
+        match failure.unsent.or(spare).filter(|_| may_go_again) {
+            Some(again) => request = again,
+            None => return Err(last),
+        }
+    }
+    Err(last)
+}
+
+/// Asks one node, over a connection that waits in the pool or else a new one.
+async fn ask(
+    asking: &Asking<'_>,
+    lease: &Lease,
+    mut request: Request,
+) -> Result<http::Response<NodeBody>, Failure> {
+    let node = lease.node();
+    let bytes_max = asking.body_bytes_max(node);
+    let stalled_after = asking.route.limits.body_timeout;
+    if let Some(max) = bytes_max.filter(|max| request.body().size_hint().lower() > *max) {
+        return Err(Failure { error: ExchangeError::BodyTooLarge(max), unsent: None });
+    }
+    let upload = request.body_mut().bound(bytes_max, stalled_after);
+    let after = asking.response_timeout(node);
+    let answer = exchange_heads(asking, lease, request);
+    match within(after, upload.as_deref(), answer).await {
+        Some(Ok(response)) => Ok(response),
+        Some(Err(mut failure)) => {
+            let max = bytes_max.unwrap_or(u64::MAX);
+            let cause = upload.and_then(|upload| upload.failure(&asking.route.limits, max));
+            if let Some(cause) = cause {
+                failure = Failure { error: cause, unsent: None };
+            }
+            Err(failure)
+        }
+        None => {
+            let error = ExchangeError::ResponseTimeout { node: node.name().clone(), after };
+            Err(Failure { error, unsent: None })
+        }
+    }
+}
+
+async fn exchange_heads(
+    asking: &Asking<'_>,
+    lease: &Lease,
+    mut request: Request,
+) -> Result<http::Response<NodeBody>, Failure> {
+    let node = lease.node();
+    // A connection from the pool may have been closed by the node just now: then the request
+    // comes back unsent. A new connection that does so is a node that breaks off.
+    while let Some(connection) = asking.proxy.pool.take(node) {
+        match connection.send(request).await {
+            Ok(response) => return Ok(response),
+            Err(SendError::Unsent { request: unsent, .. }) => request = *unsent,
+            Err(SendError::Lost { source }) => return Err(broke_off(lease, source, None)),
+        }
+    }
+    let connect_timeout = asking.route.upstream.connect_timeout();
+    match asking.proxy.pool.open(node, connect_timeout).await {
+        Ok(connection) => connection.send(request).await.map_err(|error| match error {
+            SendError::Unsent { request, source } => broke_off(lease, source, Some(*request)),
+            SendError::Lost { source } => broke_off(lease, source, None),
+        }),
+        Err(source) => {
+            let error = ExchangeError::Connect { node: node.name().clone(), source };
+            Err(Failure { error, unsent: Some(request) })
+        }
+    }
+}
+
+fn broke_off(lease: &Lease, source: hyper::Error, unsent: Option<Request>) -> Failure {
+    let node = lease.node().name().clone();
+    Failure { error: ExchangeError::NodeBrokeOff { node, source }, unsent }
+}
+
+/// `answer`, if it comes within `after` of the end of the request's body.
+async fn within<T>(
+    after: Duration,
+    upload: Option<&Upload>,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    let Some(upload) = upload else { return timeout(after, answer).await.ok() };
+    let too_late = async {
+        upload.has_ended().await;
+        tokio::time::sleep(after).await;
+    };
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        () = too_late => None,
+    }
+}
+
+impl Asking<'_> {
+    /// How long a node may take for the head of its answer.
+    pub(super) fn response_timeout(&self, node: &Arc<crate::upstream::Node>) -> Duration {
+        let polls = |call: &crate::engineio::Call| call.transport == Transport::Polling;
+        match self.route.limits.response_timeout {
+            Some(explicit) => explicit,
+            // A poll is answered when there is something to say, at the latest by the heartbeat.
+            None if self.call.as_ref().is_some_and(polls) => {
+                node.learned().timings().silence_max().max(RESPONSE_TIMEOUT)
+            }
+            None => RESPONSE_TIMEOUT,
+        }
+    }
+
+    /// The longest request body that goes to `node`, in bytes.
+    pub(super) fn body_bytes_max(&self, node: &crate::upstream::Node) -> Option<u64> {
+        match self.route.limits.body_bytes_max {
+            Some(explicit) => Some(explicit),
+            None if self.call.is_some() => {
+                Some(node.learned().timings().payload_bytes_max).filter(|max| *max != u64::MAX)
+            }
+            None => Some(crate::route::Limits::BODY_BYTES_MAX),
+        }
+    }
+}
+
+/// `response_timeout: auto` for all that is not a poll, and the least for a poll.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);

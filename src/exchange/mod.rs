@@ -1,0 +1,283 @@
+//! A request's life: which route, which node had the session, which node now; ask it, remember
+//! what it said, give it back. Read [`Proxy::exchange`] first.
+//!
+//! Runs for every request.
+
+mod access_log;
+mod body;
+mod candidates;
+mod error;
+mod forward;
+mod handshake;
+mod heal;
+mod headers;
+mod refusal;
+mod service;
+mod switch;
+mod target;
+mod upgrade;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use http::Version;
+use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
+
+use self::access_log::Entry;
+use self::body::Passage;
+use self::candidates::Candidates;
+use self::forward::Answer;
+use self::refusal::Asker;
+use self::switch::ClientSide;
+use self::upgrade::{Handshake, Outcome};
+use crate::Instant;
+use crate::affinity::{Asked, Recall};
+use crate::client::ClientInfo;
+use crate::drain::{DrainWatch, Tasks};
+use crate::engineio::Call;
+use crate::route::Route;
+use crate::snapshot::Current;
+use crate::upstream::Node;
+use crate::upstream::pool::Pool;
+
+pub use body::{BodyError, RequestBody, ResponseBody};
+pub use error::{Blame, ExchangeError, Facts};
+
+type Request = http::Request<RequestBody>;
+type Response = http::Response<ResponseBody>;
+
+/// The proxy as a [`tower::Service`]: our own listener and any other HTTP/1.1 server can call it.
+///
+/// Clones share the connections to nodes; [`Proxy::for_worker`] makes one with its own.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    current: Arc<Current>,
+    pool: Arc<Pool<RequestBody>>,
+    tasks: Tasks,
+    drain: DrainWatch,
+}
+
+impl Proxy {
+    /// A proxy that follows `current`. Its tunnels end when `drain` begins.
+    pub fn new(current: Arc<Current>, drain: DrainWatch) -> Self {
+        let tasks = Tasks::default();
+        Self { current, pool: Pool::new(tasks.clone()), tasks, drain }
+    }
+
+    /// The same proxy with its own connections and tasks, so that a worker shares no lock.
+    pub fn for_worker(&self, tasks: Tasks) -> Self {
+        Self { pool: Pool::new(tasks.clone()), tasks, ..self.clone() }
+    }
+
+    /// Answers `request`, whatever happens.
+    async fn answer(&self, mut request: Request) -> Response {
+        let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
+        let address = headers::client_address(request.headers(), &client);
+        let asker = Asker::of(request.uri().query(), request.headers());
+        let id = headers::put_request_id(request.headers_mut(), &client);
+        let mut entry = Entry::begin((request.method(), request.uri()), address, id, Instant::now());
+        match self.exchange(&client, address, request, &mut entry).await {
+            Ok(response) => response,
+            Err(error) => {
+                entry.failed(&error, Instant::now());
+                asker.refuse(&error, entry.request_id())
+            }
+        }
+    }
+
+    /// Finds the node for `request`, asks it, and gives back what it said.
+    async fn exchange(
+        &self,
+        client: &ClientInfo,
+        address: IpAddr,
+        mut request: Request,
+        entry: &mut Entry,
+    ) -> Result<Response, ExchangeError> {
+        let host = target::host(request.uri(), request.headers())?;
+        let snapshot = self.current.load();
+        let route = snapshot
+            .routes
+            .find(target::without_port(&host), request.uri().path())
+            .ok_or(ExchangeError::NoRoute)?;
+        let call = Call::of(request.uri().query())?;
+        if let Some(call) = &call {
+            entry.set_call(call);
+        }
+        let upgrade = upgrade::requested(&request)?;
+        let asked = Asked {
+            call: call.as_ref(),
+            headers: request.headers(),
+            query: request.uri().query(),
+            address,
+        };
+        let recall = route.affinity.recall(&asked, Instant::now());
+        let client_side = ClientSide::of(&mut request);
+        prepare(&mut request, client, &host, &recall);
+
+        let asking = Asking { proxy: self, route, call, client };
+        match upgrade {
+            Some(handshake) => {
+                asking.upgrade((handshake, client_side), request, recall, entry).await
+            }
+            None => asking.forward(request, recall, entry).await,
+        }
+    }
+}
+
+/// A request on its way: what every step needs to know.
+#[derive(Debug)]
+struct Asking<'a> {
+    proxy: &'a Proxy,
+    route: &'a Route,
+    call: Option<Call>,
+    client: &'a ClientInfo,
+}
+
+impl<'a> Asking<'a> {
+    /// An ordinary request.
+    async fn forward(
+        &self,
+        mut request: Request,
+        recall: Recall,
+        entry: &Entry,
+    ) -> Result<Response, ExchangeError> {
+        let opens = handshake::is_by_polling(request.method(), self.call.as_ref());
+        if opens {
+            handshake::ask_uncompressed(&mut request);
+        }
+        let known = Known::of(&recall);
+        let mut answer = match recall {
+            Recall::Unknown { sid } => heal::ask_around(self, &sid, request).await?,
+            Recall::Anywhere
+            | Recall::Preferred(_)
+            | Recall::Bound { .. }
+            | Recall::Gone { .. } => {
+                forward::forward(self, request, &mut self.candidates(recall)?).await?
+            }
+        };
+        if let Some(call) = self.call.as_ref().filter(|_| opens) {
+            answer = handshake::remember(self, call, answer).await?;
+        }
+        Ok(self.pass(answer, &known, entry))
+    }
+
+    /// A WebSocket handshake.
+    async fn upgrade(
+        &self,
+        (handshake, client_side): (Handshake, ClientSide),
+        request: Request,
+        recall: Recall,
+        entry: &Entry,
+    ) -> Result<Response, ExchangeError> {
+        let (mut head, _) = request.into_parts();
+        upgrade::put_upgrade(&mut head.headers);
+        let known = Known::of(&recall);
+        let outcome = match recall {
+            Recall::Unknown { sid } => {
+                heal::ask_around_for_upgrade(self, &sid, &handshake, &head).await?
+            }
+            Recall::Anywhere
+            | Recall::Preferred(_)
+            | Recall::Bound { .. }
+            | Recall::Gone { .. } => {
+                let mut candidates = self.candidates(recall)?;
+                upgrade::forward(self, &handshake, &head, &mut candidates).await?
+            }
+        };
+        match outcome {
+            Outcome::Switched(switched) => {
+                let node = switched.lease.node().clone();
+                entry.answered(node.name(), switched.response.status(), Instant::now());
+                let mut response = switch::switch(self, client_side, switched, entry.clone());
+                self.put_cookie(&mut response, &known, &node);
+                Ok(response)
+            }
+            Outcome::Refused(answer) => {
+                let mut response = self.pass(answer, &known, entry);
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                Ok(response)
+            }
+        }
+    }
+
+    /// The nodes that may be asked, as far as the affinity decides it.
+    fn candidates(&self, recall: Recall) -> Result<Candidates<'a>, ExchangeError> {
+        let upstream = &*self.route.upstream;
+        match recall {
+            Recall::Anywhere | Recall::Unknown { .. } => Ok(Candidates::any(upstream)),
+            Recall::Preferred(order) => Ok(Candidates::preferred(upstream, order)),
+            Recall::Bound { node, sid: _ } => Ok(Candidates::bound(upstream, node)),
+            Recall::Gone { sid: _ } => Err(ExchangeError::SessionGone),
+        }
+    }
+
+    /// A node's answer, on its way to the client.
+    fn pass(&self, answer: Answer, known: &Known, entry: &Entry) -> Response {
+        let Answer { mut head, read, rest, lease } = answer;
+        let node = lease.node().clone();
+        entry.answered(node.name(), head.status, Instant::now());
+        headers::remove_hop_by_hop(&mut head.headers);
+        let body = match rest {
+            None => ResponseBody::whole(read),
+            Some(rest) => {
+                let passage = Passage::new(lease, self.route.limits.body_timeout);
+                ResponseBody::node(read, rest, passage)
+            }
+        };
+        let mut response = Response::from_parts(head, body);
+        self.put_cookie(&mut response, known, &node);
+        response
+    }
+
+    fn put_cookie(&self, response: &mut Response, known: &Known, node: &Arc<Node>) {
+        if known.is(node) {
+            return;
+        }
+        if let Some(cookie) = self.route.affinity.set_cookie(node, self.client.scheme) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+}
+
+/// The node that the request itself names: its client's cookie needs no renewal.
+#[derive(Debug)]
+struct Known(Option<Arc<Node>>);
+
+impl Known {
+    fn of(recall: &Recall) -> Self {
+        match recall {
+            Recall::Bound { node, .. } => Self(Some(node.clone())),
+            Recall::Preferred(order) => Self(order.first().cloned()),
+            Recall::Anywhere | Recall::Gone { .. } | Recall::Unknown { .. } => Self(None),
+        }
+    }
+
+    fn is(&self, node: &Arc<Node>) -> bool {
+        self.0.as_ref().is_some_and(|known| Arc::ptr_eq(known, node))
+    }
+}
+
+/// Turns a client's request into ours to a node.
+fn prepare(request: &mut Request, client: &ClientInfo, host: &str, recall: &Recall) {
+    let untagged = match recall {
+        Recall::Bound { sid, .. } => sid.as_ref(),
+        Recall::Anywhere
+        | Recall::Preferred(_)
+        | Recall::Gone { .. }
+        | Recall::Unknown { .. } => None,
+    };
+    *request.uri_mut() = target::for_node(request.uri(), untagged);
+    *request.version_mut() = Version::HTTP_11;
+    let fields = request.headers_mut();
+    headers::remove_hop_by_hop(fields);
+    // Our server has answered it: a node's own 100 would come too late to mean anything.
+    fields.remove(EXPECT);
+    headers::put_host(fields, host);
+    headers::put_forwarded(fields, client, host);
+}
+
+/// The client of an embedder that does not say who it is.
+fn unknown_client() -> ClientInfo {
+    ClientInfo::plain(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
+}

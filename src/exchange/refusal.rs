@@ -1,0 +1,109 @@
+//! The answers that we give ourselves.
+//!
+//! On Engine.IO requests the body is Engine.IO's own JSON, and a browser client of another origin
+//! may read it: else it would see a CORS error instead of what failed.
+//!
+//! Pure. Runs for every request.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
+    HeaderMap, HeaderValue, ORIGIN, VARY,
+};
+
+use super::body::ResponseBody;
+use super::headers::X_REQUEST_ID;
+use super::{ExchangeError, Response};
+
+/// Who asked, as far as the form of a refusal depends on it.
+#[derive(Debug)]
+pub(super) struct Asker {
+    is_engineio: bool,
+    origin: Option<HeaderValue>,
+}
+
+impl Asker {
+    /// Looks at a request before it goes on its way.
+    pub(super) fn of(query: Option<&str>, headers: &HeaderMap) -> Self {
+        let has = |name: &str| {
+            let mut pairs = query.unwrap_or_default().split('&');
+            pairs.any(|pair| pair.split('=').next() == Some(name))
+        };
+        Self {
+            is_engineio: has("EIO") && has("transport"),
+            origin: headers.get(ORIGIN).cloned(),
+        }
+    }
+
+    /// What the client is told of `error`.
+    pub(super) fn refuse(&self, error: &ExchangeError, request_id: &HeaderValue) -> Response {
+        let facts = error.facts();
+        let body = if self.is_engineio {
+            let code = facts.engineio_code.unwrap_or_else(|| facts.status.as_u16());
+            serde_json::json!({ "code": code, "message": error.to_string() }).to_string()
+        } else {
+            format!("{}: {error}\n", facts.status)
+        };
+        let mut response = Response::new(ResponseBody::whole(body));
+        *response.status_mut() = facts.status;
+        let fields = response.headers_mut();
+        let content_type =
+            if self.is_engineio { "application/json" } else { "text/plain; charset=utf-8" };
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.insert(X_REQUEST_ID, request_id.clone());
+        if let Some(origin) = self.origin.as_ref().filter(|_| self.is_engineio) {
+            fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            let allowed = HeaderValue::from_static("true");
+            fields.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
+            fields.insert(VARY, HeaderValue::from_static("Origin"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuse(query: &str, origin: Option<&'static str>, error: &ExchangeError) -> Response {
+        let mut headers = HeaderMap::new();
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, HeaderValue::from_static(origin));
+        }
+        Asker::of(Some(query), &headers).refuse(error, &HeaderValue::from_static("id"))
+    }
+
+    fn body(response: Response) -> String {
+        let collected = http_body_util::BodyExt::collect(response.into_body());
+        let collected = futures_util::FutureExt::now_or_never(collected);
+        String::from_utf8(collected.unwrap().unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_engineio_client_gets_engineios_json_and_may_read_it() {
+        let gone = refuse(
+            "EIO=4&transport=polling&sid=x",
+            Some("https://a.b"),
+            &ExchangeError::SessionGone,
+        );
+        assert_eq!(gone.status(), 400);
+        assert_eq!(gone.headers()["content-type"], "application/json");
+        assert_eq!(gone.headers()["access-control-allow-origin"], "https://a.b");
+        assert_eq!(gone.headers()["access-control-allow-credentials"], "true");
+        assert_eq!(body(gone), r#"{"code":1,"message":"Session ID unknown"}"#);
+
+        let none = refuse("transport=polling&EIO=4", None, &ExchangeError::NoNode);
+        assert_eq!(none.status(), 503);
+        assert!(!none.headers().contains_key("access-control-allow-origin"));
+        assert!(body(none).starts_with(r#"{"code":503,"#));
+    }
+
+    #[test]
+    fn all_others_get_a_line_of_text() {
+        let refused = refuse("", Some("https://a.b"), &ExchangeError::NoRoute);
+        assert_eq!(refused.status(), 404);
+        assert!(!refused.headers().contains_key("access-control-allow-origin"));
+        assert_eq!(refused.headers()["x-request-id"], "id");
+        assert_eq!(body(refused), "404 Not Found: no route serves this host and path\n");
+    }
+}

@@ -1,0 +1,257 @@
+//! The WebSocket handshake on both sides (RFC 6455, section 4).
+//!
+//! Only a 101 that answers this very handshake makes a tunnel. Every other answer is an ordinary
+//! one; after it the client's connection is closed, for hyper would take bytes that a client sent
+//! ahead as its next request.
+//!
+//! Runs for every request.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Method, StatusCode, Version, request};
+use sha1::{Digest as _, Sha1};
+use tokio::time::timeout;
+
+use super::body::{NodeBody, RequestBody};
+use super::candidates::Candidates;
+use super::forward::Answer;
+use super::{Asking, ExchangeError, Request, headers};
+use crate::Instant;
+use crate::tunnel::Compression;
+use crate::upstream::Lease;
+use crate::upstream::pool::SendError;
+
+/// A client's wish to speak WebSocket.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    /// `Sec-WebSocket-Key`, to which the node's 101 must fit.
+    key: HeaderValue,
+}
+
+/// What came of a handshake.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The node switched protocols.
+    Switched(Switched),
+    /// The node answered otherwise.
+    Refused(Answer),
+}
+
+/// A 101 that answers the client's handshake.
+#[derive(Debug)]
+pub(super) struct Switched {
+    /// The node's answer, its connection not yet taken over.
+    pub(super) response: http::Response<NodeBody>,
+    /// The place on the node.
+    pub(super) lease: Lease,
+}
+
+impl Switched {
+    /// Whether permessage-deflate was agreed on (RFC 7692), so that frames may say that they are
+    /// compressed.
+    pub(super) fn compression(&self) -> Compression {
+        let fields = self.response.headers();
+        let mut extensions = headers::list(fields, &SEC_WEBSOCKET_EXTENSIONS);
+        if extensions.any(|extension| extension.starts_with("permessage-deflate")) {
+            Compression::Negotiated
+        } else {
+            Compression::Off
+        }
+    }
+}
+
+/// Whether `request` asks for an upgrade to WebSocket. `Upgrade: h2c` and all others are no wish
+/// that a node may see: the field is dropped with the others of the connection.
+///
+/// # Errors
+///
+/// It asks, but not as RFC 6455, section 4.1 demands.
+pub(super) fn requested(request: &Request) -> Result<Option<Handshake>, ExchangeError> {
+    let fields = request.headers();
+    if !headers::lists(fields, &CONNECTION, "upgrade")
+        || !headers::lists(fields, &UPGRADE, "websocket")
+    {
+        return Ok(None);
+    }
+    let has_body = fields.contains_key(TRANSFER_ENCODING)
+        || fields.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let fault = match fields.get(SEC_WEBSOCKET_KEY) {
+        _ if *request.method() != Method::GET => "the method is not GET",
+        _ if request.version() != Version::HTTP_11 => "the version is not HTTP/1.1",
+        _ if has_body => "it has a body",
+        None => "Sec-WebSocket-Key is missing",
+        Some(key) => return Ok(Some(Handshake { key: key.clone() })),
+    };
+    Err(ExchangeError::BadUpgrade(fault))
+}
+
+/// Puts back the fields of the handshake that belong to the connection.
+pub(super) fn put_upgrade(fields: &mut HeaderMap) {
+    fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+/// Asks the first of `candidates` that can be asked for the upgrade.
+pub(super) async fn forward(
+    asking: &Asking<'_>,
+    handshake: &Handshake,
+    head: &request::Parts,
+    candidates: &mut Candidates<'_>,
+) -> Result<Outcome, ExchangeError> {
+    let is_bound = asking.call.as_ref().is_some_and(|call| call.sid.is_some());
+    let mut last = ExchangeError::NoNode;
+    while let Some(lease) = candidates.next(Instant::now()) {
+        let request = Request::from_parts(head.clone(), RequestBody::EMPTY);
+        match ask(asking, &lease, request).await {
+            Ok(response) => return judge(handshake, response, lease),
+            Err(error) => last = error,
+        }
+        let may_go_again = match last {
+            ExchangeError::Connect { .. } => true,
+            // Any node may open a session; only one node has this session.
+            ExchangeError::NodeBrokeOff { .. } => !is_bound,
+            _ => false,
+        };
+        if !may_go_again {
+            break;
+        }
+    }
+    Err(last)
+}
+
+async fn ask(
+    asking: &Asking<'_>,
+    lease: &Lease,
+    request: Request,
+) -> Result<http::Response<NodeBody>, ExchangeError> {
+    let node = lease.node();
+    let name = || node.name().clone();
+    let connect_timeout = asking.route.upstream.connect_timeout();
+    let connection = asking
+        .proxy
+        .pool
+        .open_for_upgrade(node, connect_timeout)
+        .await
+        .map_err(|source| ExchangeError::Connect { node: name(), source })?;
+    let after = asking.response_timeout(node);
+    match timeout(after, connection.send(request)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(SendError::Unsent { source, .. } | SendError::Lost { source })) => {
+            Err(ExchangeError::NodeBrokeOff { node: name(), source })
+        }
+        Err(_) => Err(ExchangeError::ResponseTimeout { node: name(), after }),
+    }
+}
+
+fn judge(
+    handshake: &Handshake,
+    response: http::Response<NodeBody>,
+    lease: Lease,
+) -> Result<Outcome, ExchangeError> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(Outcome::Refused(Answer::new(response, lease)));
+    }
+    match handshake.fault_of(response.headers()) {
+        None => Ok(Outcome::Switched(Switched { response, lease })),
+        Some(reason) => {
+            Err(ExchangeError::BadSwitch { node: lease.node().name().clone(), reason })
+        }
+    }
+}
+
+impl Handshake {
+    /// What is wrong with a 101, if anything (RFC 6455, section 4.1, page 19).
+    fn fault_of(&self, answer: &HeaderMap) -> Option<&'static str> {
+        let only = |name: &HeaderName| {
+            let mut values = answer.get_all(name).into_iter();
+            values.next().filter(|_| values.next().is_none())
+        };
+        if !only(&UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        {
+            Some("Upgrade is not `websocket`")
+        } else if !headers::lists(answer, &CONNECTION, "upgrade") {
+            Some("Connection does not name Upgrade")
+        } else if only(&SEC_WEBSOCKET_ACCEPT).is_none_or(|value| *value != self.accept()) {
+            Some("Sec-WebSocket-Accept does not fit the key")
+        } else {
+            None
+        }
+    }
+
+    fn accept(&self) -> String {
+        let digest = Sha1::new().chain_update(self.key.as_bytes()).chain_update(GUID).finalize();
+        STANDARD.encode(digest)
+    }
+}
+
+/// RFC 6455, section 1.3.
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(lines: &[(&'static str, &'static str)]) -> Request {
+        let mut request = Request::new(RequestBody::EMPTY);
+        for (name, value) in lines {
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        request
+    }
+
+    #[test]
+    fn only_a_wish_for_websocket_is_one() {
+        let check = |connection, upgrade, expected| {
+            let lines =
+                [("connection", connection), ("upgrade", upgrade), ("sec-websocket-key", "k")];
+            let asked = requested(&asking(&lines)).unwrap().is_some();
+            assert_eq!(asked, expected, "{connection} / {upgrade}");
+        };
+        check("Upgrade", "websocket", true);
+        check("keep-alive, Upgrade", "WebSocket", true);
+        check("upgrade", "websocket, h2c", true);
+        check("keep-alive", "websocket", false);
+        check("Upgrade", "h2c", false);
+        check("Upgrade", "websocketx", false);
+    }
+
+    #[test]
+    fn a_wish_that_breaks_the_rfc_is_told_so() {
+        let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+        let check = |request: &Request, expected: &str| {
+            let error = requested(request).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
+        };
+        check(&asking(&upgrade), "Sec-WebSocket-Key is missing");
+        let mut post = asking(&upgrade);
+        *post.method_mut() = Method::POST;
+        check(&post, "the method is not GET");
+        let mut old = asking(&upgrade);
+        *old.version_mut() = Version::HTTP_10;
+        check(&old, "the version is not HTTP/1.1");
+        check(&asking(&[&upgrade[..], &[("content-length", "3")]].concat()), "it has a body");
+    }
+
+    #[test]
+    fn a_101_must_answer_this_handshake() {
+        // The example of RFC 6455, section 1.3.
+        let handshake = Handshake { key: HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==") };
+        let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        let check = |lines: &[(&'static str, &'static str)], expected: Option<&str>| {
+            assert_eq!(handshake.fault_of(asking(lines).headers()), expected, "{lines:?}");
+        };
+        let good =
+            [("upgrade", "WebSocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept)];
+        check(&good, None);
+        check(&good[1..], Some("Upgrade is not `websocket`"));
+        check(&[good[0], good[0], good[1], good[2]], Some("Upgrade is not `websocket`"));
+        check(&[good[0], good[2]], Some("Connection does not name Upgrade"));
+        let wrong = Some("Sec-WebSocket-Accept does not fit the key");
+        check(&good[..2], wrong);
+        check(&[good[0], good[1], ("sec-websocket-accept", "x")], wrong);
+    }
+}
