@@ -11,6 +11,9 @@ pub mod affinity;
 pub mod engineio;
 pub mod upstream;
 
+// WHAT THE OPERATOR SAYS
+pub mod config;
+
 // WHAT KEEPS IT RUNNING
 pub mod workers;
 pub mod snapshot;

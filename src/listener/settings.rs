@@ -2,7 +2,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +23,21 @@ pub struct Settings {
 
 impl Settings {
     /// Where we listen if the operator names no listener: port 8080 on all addresses.
-    pub const BIND: &str = "0.0.0.0:8080";
+    pub const BIND: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 8080));
     /// `header_timeout` where the operator says none.
     pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
     /// `keep_alive_timeout` where the operator says none: longer than the 60 s for which cloud
     /// balancers keep their own side, so that they close first.
     pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bind: Self::BIND,
+            trusted_proxies: Arc::new([]),
+            header_timeout: Self::HEADER_TIMEOUT,
+            keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,
+        }
+    }
 }

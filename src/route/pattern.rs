@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::fmt;
 
 /// Which hosts a route serves. Names are lower case, without port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// `*` or no `host`: every host.
     Any,
@@ -17,7 +17,7 @@ pub enum HostPattern {
 }
 
 /// Which paths a route serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     /// `/a/` serves all that begins with it. `/a` serves `/a` itself and what is below `/a/`,
     /// but not `/ab`.

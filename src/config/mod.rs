@@ -1,0 +1,143 @@
+//! What the operator says: a file becomes a [`Config`], which cannot be wrong, or [`Problems`].
+//!
+//! `file` is the YAML as written, `resolve` gives it its meaning. Before either, `positions` goes
+//! over the text and refuses what is not fit to be read; `report` collects what is wrong.
+//!
+//! Runs at start, at reload, or on a timer.
+
+mod file;
+mod key_path;
+mod keys;
+mod positions;
+mod problem;
+mod report;
+mod resolve;
+mod snippet;
+mod typed;
+mod units;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::{affinity, listener, logging, route, upstream};
+pub use keys::keys;
+use positions::Positions;
+use problem::Fault;
+pub use problem::{Place, Problem, Problems};
+use report::Report;
+
+/// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// At least one; no two with the same address.
+    pub listeners: Vec<listener::Settings>,
+    /// At least one, by name.
+    pub upstreams: Vec<UpstreamSettings>,
+    /// At least one, in the order of the file; no two with the same host and path.
+    pub routes: Vec<route::Settings>,
+    /// The `log:` section.
+    pub log: logging::Settings,
+}
+
+/// An upstream, with the rule that brings sessions back to its nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamSettings {
+    /// Its name and nodes.
+    pub upstream: upstream::Settings,
+    /// Its `affinity:`.
+    pub affinity: affinity::Settings,
+}
+
+/// The configuration in the file at `path`.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file, or the one reason why it could not be read. A file of
+/// more than 1 MiB is refused and not read to its end.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let file_name = path.display().to_string();
+    let bytes = read_bounded(path).map_err(|error| {
+        let fault = match error.kind() {
+            io::ErrorKind::IsADirectory => {
+                Fault::new("is a directory").help("name the YAML file in it")
+            }
+            _ => Fault::new(format!("cannot be read: {error}")),
+        };
+        Problems::of_file(&file_name, fault)
+    })?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(&file_name, text),
+        Err(_) if bytes.len() > TEXT_BYTES_MAX => Err(Problems::of_file(&file_name, too_large())),
+        Err(error) => {
+            let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count();
+            let fault = Fault::new(format!("is not UTF-8 text, first on line {line}"));
+            Err(Problems::of_file(&file_name, fault.help("save it as YAML text in UTF-8")))
+        }
+    }
+}
+
+/// The configuration in `text`; `file_name` is what its problems call it.
+///
+/// # Errors
+///
+/// Everything that is wrong with the text.
+pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    refuse_unreadable(text).map_err(|fault| Problems::of_file(file_name, fault))?;
+    let positions = Positions::of(text).map_err(|flaws| report::unfit(file_name, text, flaws))?;
+    if positions.is_empty() {
+        return Err(Problems::of_file(file_name, Fault::new("is empty").help(LEAST)));
+    }
+
+    let mut report = Report::new(file_name, text, positions);
+    let config = match serde_yaml::from_str(text) {
+        Ok(mut tree) => {
+            typed::read(&mut tree, &mut report).map(|file| resolve::resolve(&file, &mut report))
+        }
+        Err(error) => {
+            let place = error.location().map(|at| Place::of_character(at.line(), at.column()));
+            report.refuse_place(place, Fault::new(format!("is not valid YAML: {error}")));
+            None
+        }
+    };
+    report.finish(config)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let one_more = u64::try_from(TEXT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path)?.take(one_more).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Refuses what no editor would save as text: places in it could not be told, nor secrets masked.
+fn refuse_unreadable(text: &str) -> Result<(), Fault> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(too_large());
+    }
+    let stray = |(at, c): (usize, char)| match c {
+        '\r' => !text.get(at + 1..).is_some_and(|rest| rest.starts_with('\n')),
+        '\n' | '\t' => false,
+        c => c.is_control(),
+    };
+    let Some(at) = text.char_indices().position(stray) else { return Ok(()) };
+    let line = 1 + text.chars().take(at).filter(|c| *c == '\n').count();
+    let fault = Fault::new(format!("holds a control character, first on line {line}"));
+    Err(fault.help("save it as plain YAML text"))
+}
+
+fn too_large() -> Fault {
+    Fault::new("is larger than 1 MiB").help("no configuration is: is this the right file?")
+}
+
+/// A configuration of ten thousand routes takes less.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+const LEAST: &str = "the least that works is\n\
+    \n    upstreams:\
+    \n      chat: { nodes: [10.0.0.1:3000] }\
+    \n    routes:\
+    \n      - { path: /socket.io/, upstream: chat }\n";

@@ -1,0 +1,229 @@
+//! What is wrong with a configuration, told as a compiler would: place, value, what to write.
+//!
+//! A problem owns all that it prints, and no secret is in it: those who make one mask them.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::fmt;
+
+use super::snippet::{Snippet, gutter_width};
+
+/// All that is wrong with one configuration, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Problems {
+    file_name: String,
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, such as `routes[0].tunnel.idle_timeout`; empty if it is the whole file.
+    pub path: String,
+    /// Where it stands; none if it is the whole file, or a file that could not be read.
+    pub place: Option<Place>,
+    /// The value as written; none for maps, lists and secrets.
+    pub value: Option<String>,
+    /// What is wrong, as the rest of a sentence that begins with the key or its value.
+    pub what: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    pub(super) snippet: Option<Snippet>,
+}
+
+/// A stretch of the file. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line of its first character.
+    pub line: usize,
+    /// The column of its first character.
+    pub column: usize,
+    /// The line in which it ends.
+    pub end_line: usize,
+    /// The column behind its last character.
+    pub end_column: usize,
+}
+
+/// What is wrong with a value, before it is known where the value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    what: String,
+    help: Option<String>,
+}
+
+impl Problems {
+    /// Problems that are not empty, of the file of that name.
+    pub(super) fn new(file_name: &str, mut problems: Vec<Problem>) -> Self {
+        debug_assert!(!problems.is_empty(), "no problems are not an error");
+        problems.sort_by_key(|problem| problem.place.map(|place| (place.line, place.column)));
+        problems.truncate(PROBLEMS_MAX);
+        Self { file_name: file_name.to_owned(), problems }
+    }
+
+    /// The one problem of a file that cannot be looked into.
+    pub(super) fn of_file(file_name: &str, fault: Fault) -> Self {
+        Self::new(file_name, vec![fault.into_problem(String::new())])
+    }
+
+    /// Each problem, in the order of the file; at least one and at most a hundred.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter()
+    }
+}
+
+impl Place {
+    /// The place of one character.
+    pub(super) fn of_character(line: usize, column: usize) -> Self {
+        Self { line, column, end_line: line, end_column: column + 1 }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            problem.write(f, &self.file_name)?;
+        }
+        match self.problems.len() {
+            1 => write!(f, "1 problem in {}", self.file_name),
+            PROBLEMS_MAX => write!(f, "{PROBLEMS_MAX} or more problems in {}", self.file_name),
+            count => write!(f, "{count} problems in {}", self.file_name),
+        }
+    }
+}
+
+impl Problem {
+    fn write(&self, f: &mut fmt::Formatter<'_>, file_name: &str) -> fmt::Result {
+        f.write_str(file_name)?;
+        if let Some(place) = self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        f.write_str(":")?;
+        if !self.path.is_empty() {
+            write!(f, " {}:", self.path)?;
+        }
+        if let Some(value) = &self.value {
+            write!(f, " `{value}`")?;
+        }
+        writeln!(f, " {}", self.what)?;
+        if let Some(snippet) = &self.snippet {
+            write!(f, "{snippet}")?;
+        }
+        if let Some(help) = &self.help {
+            let gutter = gutter_width(self.place.map_or(0, |place| place.line));
+            writeln!(f, "{:gutter$} = help: {help}", "")?;
+        }
+        Ok(())
+    }
+}
+
+impl Fault {
+    /// `what` goes on from the key or its value: `has no unit`.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), help: None }
+    }
+
+    /// Says what to write instead.
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Says that a word of ours would do as well.
+    pub(super) fn or_write(self, words: &str) -> Self {
+        let help = self.help.map(|help| format!("{help}, or {words}"));
+        Self { help, ..self }
+    }
+
+    /// A value that is none of `known`, with the nearest of them.
+    pub(super) fn none_of<'a>(
+        what: &str,
+        word: &str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Self {
+        match nearest(word, known.clone()) {
+            Some(near) => Self::new(what).help(format!("write {near}")),
+            None => {
+                let names: Vec<&str> = known.take(NAMES_SHOWN_MAX).collect();
+                Self::new(what).help(format!("write one of: {}", names.join(", ")))
+            }
+        }
+    }
+
+    /// The problem that a value at `path` has this fault, of which no place is known.
+    pub(super) fn into_problem(self, path: String) -> Problem {
+        let (what, help) = (presentable(&self.what), self.help.as_deref().map(presentable));
+        Problem { path, place: None, value: None, what, help, snippet: None }
+    }
+
+    /// What is wrong.
+    #[cfg(test)]
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to write instead.
+    #[cfg(test)]
+    pub(super) fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+/// What a fault says may hold what the file says: no escape sequence of it reaches a terminal.
+fn presentable(text: &str) -> String {
+    let harmless = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    text.chars().take(TEXT_SHOWN_MAX).map(harmless).collect()
+}
+
+/// The one of `known` that `word` was meant to be, if it is only some letters off.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    // The distance takes time by the product of the lengths: no real name is longer.
+    if word.len() > NAME_COMPARED_MAX {
+        return None;
+    }
+    known
+        .take(NAMES_COMPARED_MAX)
+        .filter(|name| name.len() <= NAME_COMPARED_MAX)
+        .map(|name| (strsim::osa_distance(&word, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// After so many nobody reads on, and a hostile file must not cost more.
+pub(super) const PROBLEMS_MAX: usize = 100;
+
+/// In characters; what we say ourselves is shorter.
+const TEXT_SHOWN_MAX: usize = 400;
+const NAME_COMPARED_MAX: usize = 64;
+const NAMES_COMPARED_MAX: usize = 1000;
+const NAMES_SHOWN_MAX: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_only_some_letters_off() {
+        let known = ["nodes", "affinity", "connect_timeout", "by"];
+        let check = |word: &str, near: Option<&str>| {
+            assert_eq!(nearest(word, known.into_iter()), near, "{word}");
+        };
+        check("node", Some("nodes"));
+        check("Nodes", Some("nodes"));
+        check("afinnity", Some("affinity"));
+        check("connect-timeout", Some("connect_timeout"));
+        check("timeout", None);
+        check("backend", None);
+        check("", None);
+        check(&"nodes".repeat(1000), None);
+    }
+
+    #[test]
+    fn a_problem_without_a_place_names_the_file_alone() {
+        let problems = Problems::of_file("a.yaml", Fault::new("is empty").help("write routes"));
+        assert_eq!(
+            problems.to_string(),
+            "a.yaml: is empty\n   = help: write routes\n1 problem in a.yaml"
+        );
+    }
+}

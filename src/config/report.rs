@@ -1,0 +1,157 @@
+//! Collects what is wrong with one file, so that all of it is told at once.
+//!
+//! A key has one problem at most, and none if there was one below it: what follows from another
+//! problem is not told.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use super::key_path::KeyPath;
+use super::positions::{Flaw, Positions, may_hold_secret};
+use super::problem::{Fault, PROBLEMS_MAX, Place, Problem, Problems};
+use super::snippet::Snippet;
+
+/// The problems of one file so far.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    file_name: &'a str,
+    text: &'a str,
+    positions: Positions,
+    problems: Vec<Problem>,
+    settled: Vec<KeyPath>,
+}
+
+impl<'a> Report<'a> {
+    /// A file without a problem so far.
+    pub(super) fn new(file_name: &'a str, text: &'a str, positions: Positions) -> Self {
+        let (problems, settled) = (Vec::new(), Vec::new());
+        Self { file_name, text, positions, problems, settled }
+    }
+
+    /// The value at `path` has this fault.
+    pub(super) fn refuse(&mut self, path: &KeyPath, fault: Fault) {
+        let place = self.positions.value(path);
+        let value = self.positions.scalar(path).map(shown);
+        self.add(path, place, value, fault);
+    }
+
+    /// There should be no such key as the last of `path`; perhaps `meant` was.
+    pub(super) fn refuse_key(&mut self, path: &KeyPath, meant: Option<KeyPath>, fault: Fault) {
+        let place = self.positions.key(path);
+        self.add(path, place, None, fault);
+        self.settled.extend(meant);
+    }
+
+    /// Text in which no key can be told, such as what is not YAML.
+    pub(super) fn refuse_place(&mut self, place: Option<Place>, fault: Fault) {
+        let mut problem = fault.into_problem(String::new());
+        problem.place = place;
+        problem.snippet =
+            place.and_then(|place| Snippet::of(self.text, place, self.positions.secrets()));
+        self.problems.push(problem);
+    }
+
+    /// What `parse` makes of `written`, the value at `path`; `default` if nothing is written or it
+    /// is refused.
+    pub(super) fn read<T>(
+        &mut self,
+        path: &KeyPath,
+        written: Option<&str>,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> T {
+        match written.map(parse) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(fault)) => {
+                self.refuse(path, fault);
+                default
+            }
+        }
+    }
+
+    /// What `parse` makes of `written`, the value at `path`, which must be written; `example` is
+    /// what to write.
+    pub(super) fn require<T>(
+        &mut self,
+        path: &KeyPath,
+        written: Option<&str>,
+        example: &str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        if written.is_none() {
+            self.refuse(path, Fault::new("is missing").help(format!("write {example}")));
+        }
+        self.read(path, written, None, |text| parse(text).map(Some))
+    }
+
+    /// The items of a list or map, each with its path; those that are empty are refused.
+    pub(super) fn filled<'f, T>(
+        &mut self,
+        items: impl Iterator<Item = (KeyPath, Option<&'f T>)>,
+    ) -> Vec<(KeyPath, &'f T)> {
+        let mut filled = Vec::new();
+        for (path, item) in items {
+            match item {
+                Some(item) => filled.push((path, item)),
+                None => self.refuse(&path, Fault::new("is empty").help("fill it or take it out")),
+            }
+        }
+        filled
+    }
+
+    /// The line on which the value at `path` stands.
+    pub(super) fn line(&self, path: &KeyPath) -> usize {
+        self.positions.value(path).map_or(1, |place| place.line)
+    }
+
+    /// Whether so much is wrong that nobody wants to know more.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() >= PROBLEMS_MAX
+    }
+
+    /// `value`, if nothing was wrong.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            Some(_) | None => Err(Problems::new(self.file_name, self.problems)),
+        }
+    }
+
+    fn add(&mut self, path: &KeyPath, place: Option<Place>, value: Option<String>, fault: Fault) {
+        let is_settled = self.settled.iter().any(|settled| settled.starts_with(path));
+        if is_settled || self.is_full() {
+            return;
+        }
+        self.settled.push(path.clone());
+        let mut problem = fault.into_problem(path.to_string());
+        problem.value = value;
+        problem.place = place;
+        problem.snippet =
+            place.and_then(|place| Snippet::of(self.text, place, self.positions.secrets()));
+        self.problems.push(problem);
+    }
+}
+
+/// The problems of a file that is not fit to be read. Which of its values are secrets is not
+/// known, so lines that could hold one are not shown.
+pub(super) fn unfit(file_name: &str, text: &str, flaws: Vec<Flaw>) -> Problems {
+    let problem = |Flaw { path, place, is_among_secrets, fault }: Flaw| {
+        let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+        let is_hidden = is_among_secrets || may_hold_secret(line);
+        let mut problem = fault.into_problem(path.to_string());
+        problem.place = Some(place);
+        problem.snippet = Snippet::of(text, place, &[]).filter(|_| !is_hidden);
+        problem
+    };
+    Problems::new(file_name, flaws.into_iter().take(PROBLEMS_MAX).map(problem).collect())
+}
+
+/// A value on one line and not too long.
+fn shown(value: &str) -> String {
+    let shown: String = value.chars().take(VALUE_SHOWN_MAX).collect();
+    let ellipsis = if shown.len() < value.len() { "…" } else { "" };
+    format!("{}{ellipsis}", shown.escape_debug())
+}
+
+/// Longer values are cut, in characters.
+const VALUE_SHOWN_MAX: usize = 60;

@@ -1,0 +1,192 @@
+//! Addresses as the operator writes them: of listeners, nodes and networks.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::config::problem::Fault;
+use crate::upstream::NodeAddress;
+
+/// An address to listen on. `:80` is `0.0.0.0:80`; port 0 lets the system choose.
+pub(super) fn bind(text: &str) -> Result<SocketAddr, Fault> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Some(port) = text.strip_prefix(':').and_then(port) {
+        return Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    }
+    Err(match text.parse() {
+        Ok(address) => Fault::new("has no port").help(format!("write {}", at_port(address, 80))),
+        Err(_) if port(text).is_some() => {
+            Fault::new("is a port alone").help(format!("write \":{text}\" or 0.0.0.0:{text}"))
+        }
+        Err(_) => Fault::new("is not an IP address and a port")
+            .help("write 0.0.0.0:80 for all addresses, \"[::]:80\" for IPv6 too"),
+    })
+}
+
+/// A network, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
+    let network = text.parse::<IpNet>().map(|network| network.trunc());
+    network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+        Fault::new("is not a network").help("write a network such as 10.0.0.0/8, or an address")
+    })
+}
+
+/// Where a node listens.
+pub(super) fn node(text: &str) -> Result<NodeAddress, Fault> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return Err(not_a_url(scheme, rest));
+    }
+    if let Some((before, _)) = text.split_once('/') {
+        return Err(Fault::new("has a path").help(format!("write {before}; routes have paths")));
+    }
+    if port(text).is_some() {
+        return Err(Fault::new("is a port alone").help(format!("write 127.0.0.1:{text}")));
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(Fault::new("is an IPv6 address without brackets")
+            .help("write the address in brackets and the port: \"[::1]:3000\""));
+    }
+    let Some((host, digits)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
+        return Err(Fault::new("has no port").help(format!("write {text}:3000")));
+    };
+    match port(digits) {
+        None => Err(Fault::new("has no valid port").help("write a port of 1 to 65535")),
+        Some(0) => Err(Fault::new("has port 0").help("write the port that the node listens on")),
+        Some(port) => Ok(NodeAddress { host: node_host(host)?, port }),
+    }
+}
+
+/// Whether `name` is a host name or an IPv4 address, without a dot at its end.
+pub(super) fn is_host_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        let is_dashed = label.starts_with('-') || label.ends_with('-');
+        (1..=63).contains(&label.len()) && label.bytes().all(is_word) && !is_dashed
+    };
+    // Resolvers take a name whose last label is a number for an IPv4 address.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_ip = last.bytes().all(|b| b.is_ascii_digit());
+    name.len() <= 253
+        && name.split('.').all(is_label)
+        && (!is_ip || name.parse::<Ipv4Addr>().is_ok())
+}
+
+fn node_host(host: &str) -> Result<Box<str>, Fault> {
+    if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address = inside.parse::<Ipv6Addr>();
+        return address.map(|address| address.to_string().into()).map_err(|_| not_a_host());
+    }
+    if host.is_empty() {
+        return Err(Fault::new("has no host").help("write the node's host: 127.0.0.1:3000"));
+    }
+    // A dot at the end spares the resolver the search list.
+    if is_host_name(host.strip_suffix('.').unwrap_or(host)) {
+        return Ok(host.to_ascii_lowercase().into());
+    }
+    Err(not_a_host())
+}
+
+fn not_a_host() -> Fault {
+    Fault::new("has neither an IP address nor a host name")
+        .help("write 10.0.0.1:3000, \"[::1]:3000\" or chat.example.com:3000")
+}
+
+fn not_a_url(scheme: &str, rest: &str) -> Fault {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, digits)| port(digits).is_some());
+    let address = match (has_port, scheme) {
+        (true, _) => authority.to_owned(),
+        (false, "https" | "wss") => format!("{authority}:443"),
+        (false, _) => format!("{authority}:80"),
+    };
+    Fault::new("is a URL, and a node is an address").help(format!("write {address}"))
+}
+
+fn at_port(address: IpAddr, port: u16) -> String {
+    match address {
+        IpAddr::V4(_) => format!("{address}:{port}"),
+        IpAddr::V6(_) => format!("\"[{address}]:{port}\""),
+    }
+}
+
+/// Only digits: `u16::from_str` would take a sign too.
+fn port(text: &str) -> Option<u16> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bind_address_is_an_ip_address_and_a_port() {
+        let check = |text: &str, shown: &str| assert_eq!(bind(text).unwrap().to_string(), shown);
+        check("0.0.0.0:80", "0.0.0.0:80");
+        check(":80", "0.0.0.0:80");
+        check("[::]:80", "[::]:80");
+        check("127.0.0.1:0", "127.0.0.1:0");
+
+        let refuse = |text: &str, what: &str| assert_eq!(bind(text).unwrap_err().what(), what);
+        refuse("8080", "is a port alone");
+        refuse("0.0.0.0", "has no port");
+        refuse("::", "has no port");
+        for text in ["", ":", ":99999", ":+80", "localhost:80", "*:80", "http://0.0.0.0:80"] {
+            refuse(text, "is not an IP address and a port");
+        }
+    }
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        let check = |text: &str, shown: &str| assert_eq!(network(text).unwrap().to_string(), shown);
+        check("10.0.0.0/8", "10.0.0.0/8");
+        check("10.1.2.3/8", "10.0.0.0/8");
+        check("192.0.2.1", "192.0.2.1/32");
+        check("::1", "::1/128");
+        for text in ["", "10.0.0.0/33", "10.0.0", "private", "10.0.0.1:80"] {
+            assert_eq!(network(text).unwrap_err().what(), "is not a network", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_node_address_is_a_host_and_a_port() {
+        let check = |text: &str, shown: &str| assert_eq!(node(text).unwrap().to_string(), shown);
+        check("10.0.0.1:3000", "10.0.0.1:3000");
+        check("[::1]:3000", "[::1]:3000");
+        check("[0:0::1]:3000", "[::1]:3000");
+        check("Chat_1.Example.com:3000", "chat_1.example.com:3000");
+        check("chat.default.svc.cluster.local.:3000", "chat.default.svc.cluster.local.:3000");
+        check("localhost:65535", "localhost:65535");
+    }
+
+    #[test]
+    fn what_is_no_node_address_is_refused_with_what_to_write() {
+        let check = |text: &str, what: &str, help: &str| {
+            let fault = node(text).unwrap_err();
+            assert_eq!((fault.what(), fault.help_text()), (what, Some(help)), "{text}");
+        };
+        let url = "is a URL, and a node is an address";
+        check("http://10.0.0.1:3000", url, "write 10.0.0.1:3000");
+        check("http://u:p@10.0.0.1:3000/x?y", url, "write 10.0.0.1:3000");
+        check("https://chat", url, "write chat:443");
+        check("10.0.0.1", "has no port", "write 10.0.0.1:3000");
+        check("[::1]", "has no port", "write [::1]:3000");
+        check("3000", "is a port alone", "write 127.0.0.1:3000");
+        check(":3000", "has no host", "write the node's host: 127.0.0.1:3000");
+        check("a:0", "has port 0", "write the port that the node listens on");
+        check("a:65536", "has no valid port", "write a port of 1 to 65535");
+        check("a:+1", "has no valid port", "write a port of 1 to 65535");
+        check("a:1/socket.io", "has a path", "write a:1; routes have paths");
+        let brackets = "write the address in brackets and the port: \"[::1]:3000\"";
+        check("::1:3000", "is an IPv6 address without brackets", brackets);
+        for text in ["10.0.0.256:1", "10.0.1:1", "a b:1", "-a:1", "a..b:1", "[1]:1", "ü:1", ".:1"]
+        {
+            let what = "has neither an IP address nor a host name";
+            assert_eq!(node(text).unwrap_err().what(), what, "{text}");
+        }
+    }
+}

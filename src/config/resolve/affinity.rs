@@ -1,0 +1,133 @@
+//! `affinity:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::sync::Arc;
+
+use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, Settings, SidSettings};
+use crate::config::file::{Affinity, Cookie, List, Rendezvous, RendezvousBy, Sid, TextOr};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+
+/// The rule at `path`; by the session id if none is written.
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: Option<&TextOr<Affinity>>,
+    report: &mut Report<'_>,
+) -> Settings {
+    match written {
+        None => Settings::default(),
+        Some(TextOr::Text(word)) => report.read(path, Some(word), Settings::None, rule_of_word),
+        Some(TextOr::Map(Affinity { sid: Some(sid), cookie: None, rendezvous: None })) => {
+            Settings::Sid(by_sid(&path.key("sid"), sid, report))
+        }
+        Some(TextOr::Map(Affinity { sid: None, cookie: Some(cookie), rendezvous: None })) => {
+            Settings::Cookie(by_cookie(&path.key("cookie"), cookie, report))
+        }
+        Some(TextOr::Map(Affinity { sid: None, cookie: None, rendezvous: Some(by) })) => {
+            Settings::Rendezvous(by_rendezvous(&path.key("rendezvous"), by, report))
+        }
+        Some(TextOr::Map(Affinity { .. })) => {
+            let fault = Fault::new("must be one rule");
+            report.refuse(path, fault.help("write one of: sid, cookie, rendezvous, none"));
+            Settings::None
+        }
+    }
+}
+
+fn rule_of_word(word: &str) -> Result<Settings, Fault> {
+    match word {
+        "sid" => Ok(Settings::default()),
+        "cookie" => Ok(Settings::Cookie(CookieSettings { name: cookie_name(), keys: Vec::new() })),
+        "none" => Ok(Settings::None),
+        "rendezvous" => Err(Fault::new("does not say by what")
+            .help("write { rendezvous: { by: address } }, or by a header or a query parameter")),
+        _ => Err(Fault::none_of("is not an affinity", word, RULES.into_iter())),
+    }
+}
+
+fn by_sid(path: &KeyPath, sid: &Sid, report: &mut Report<'_>) -> SidSettings {
+    SidSettings {
+        keys: secrets(&path.key("keys"), &sid.keys, report),
+        tag_eio3: sid.tag_eio3.unwrap_or(false),
+    }
+}
+
+fn by_cookie(path: &KeyPath, cookie: &Cookie, report: &mut Report<'_>) -> CookieSettings {
+    let name = cookie.name.as_deref();
+    CookieSettings {
+        name: report
+            .read(&path.key("name"), name, cookie_name(), |name| token(name).map(|()| name.into())),
+        keys: secrets(&path.key("keys"), &cookie.keys, report),
+    }
+}
+
+fn by_rendezvous(path: &KeyPath, written: &Rendezvous, report: &mut Report<'_>) -> RendezvousKey {
+    let path = path.key("by");
+    match &written.by {
+        Some(TextOr::Text(word)) => {
+            report.read(&path, Some(word), RendezvousKey::Address, |word| match word {
+                "address" => Ok(RendezvousKey::Address),
+                _ => Err(Fault::new("is not a property of the request").help(BY_HELP)),
+            })
+        }
+        Some(TextOr::Map(RendezvousBy { header: Some(name), query: None })) => {
+            report.read(&path.key("header"), Some(name), RendezvousKey::Address, header)
+        }
+        Some(TextOr::Map(RendezvousBy { header: None, query: Some(name) })) => {
+            report.read(&path.key("query"), Some(name), RendezvousKey::Address, query)
+        }
+        Some(TextOr::Map(RendezvousBy { .. })) | None => {
+            report.refuse(&path, Fault::new("must be one property of the request").help(BY_HELP));
+            RendezvousKey::Address
+        }
+    }
+}
+
+fn header(name: &str) -> Result<RendezvousKey, Fault> {
+    let parsed = name.parse().map(RendezvousKey::Header);
+    parsed.map_err(|_| Fault::new("is not a header's name").help("write a name such as X-User-Id"))
+}
+
+fn query(name: &str) -> Result<RendezvousKey, Fault> {
+    let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#' | b'?');
+    if !name.is_empty() && name.bytes().all(is_plain) {
+        return Ok(RendezvousKey::Query(name.into()));
+    }
+    Err(Fault::new("is not a query parameter's name").help("write a name such as room"))
+}
+
+/// A cookie's name is a token (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2).
+fn token(name: &str) -> Result<(), Fault> {
+    let is_token_byte = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if !name.is_empty() && name.bytes().all(is_token_byte) {
+        return Ok(());
+    }
+    Err(Fault::new("is not a cookie's name").help("write letters, digits, - and _ alone"))
+}
+
+fn secrets(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> Vec<Secret> {
+    let items = written.iter().flatten().enumerate();
+    let items = report.filled(items.map(|(i, item)| (path.index(i), item.as_ref())));
+    let mut secrets = Vec::new();
+    for (path, text) in items {
+        if text.chars().count() < SECRET_CHARACTERS_MIN {
+            let fault = Fault::new(format!(
+                "is too short for a secret: at least {SECRET_CHARACTERS_MIN} characters"
+            ));
+            report.refuse(&path, fault.help("write what `openssl rand -base64 24` prints"));
+        }
+        secrets.push(Secret(text.as_str().into()));
+    }
+    secrets
+}
+
+fn cookie_name() -> Arc<str> {
+    CookieSettings::NAME.into()
+}
+
+/// Shorter ones can be found by trying.
+const SECRET_CHARACTERS_MIN: usize = 16;
+const RULES: [&str; 4] = ["sid", "cookie", "rendezvous", "none"];
+const BY_HELP: &str = "write by: address, by: { header: X-User-Id } or by: { query: room }";

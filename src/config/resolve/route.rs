@@ -1,0 +1,157 @@
+//! `routes:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pattern;
+use crate::config::file::{File, Route, RoutePath, TextOr, Tunnel, Written};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::config::units;
+use crate::route::pattern::{HostPattern, PathPattern};
+use crate::route::{Settings, settings::Limits};
+use crate::tunnel::{self, IdleTimeout};
+
+/// The routes, in the order of the file.
+pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
+    let written = file.routes.as_deref().unwrap_or_default();
+    if written.is_empty() {
+        let fault = Fault::new("has no route, so nothing would be served");
+        report.refuse(path, fault.help("write routes: [{ path: /socket.io/, upstream: NAME }]"));
+    }
+    let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
+    let mut first_with = HashMap::new();
+    let mut routes = Vec::new();
+    for (path, route) in report.filled(items) {
+        if report.is_full() {
+            break;
+        }
+        let Some(settings) = one(&path, route, file, report) else { continue };
+        let pattern = (settings.host.clone(), settings.path.clone());
+        if let Some(first) = first_with.insert(pattern, path.clone()) {
+            let line = report.line(&first);
+            let fault = Fault::new(format!("has the host and path of the route on line {line}"));
+            report.refuse(&path, fault.help("change one of the two or take it out"));
+        }
+        routes.push(settings);
+    }
+    routes
+}
+
+fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> Option<Settings> {
+    let host =
+        report.read(&path.key("host"), route.host.as_deref(), Some(HostPattern::Any), |text| {
+            pattern::host(text).map(Some)
+        });
+    let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
+    let limits = limits(path, route, report);
+    let tunnel = tunnel_limits(&path.key("tunnel"), route.tunnel.as_ref(), report);
+    let (at, written) = (path.key("upstream"), route.upstream.as_deref());
+    let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
+    Some(Settings { host: host?, path: path_pattern?, upstream, limits, tunnel })
+}
+
+fn known(name: &str, file: &File) -> Result<Arc<str>, Fault> {
+    let names = file.upstreams.iter().flatten().map(|(name, _)| name.as_str());
+    let is_known = file.upstreams.as_ref().is_some_and(|known| known.contains_key(name));
+    if is_known { Ok(name.into()) } else { Err(Fault::none_of("is not an upstream", name, names)) }
+}
+
+fn path_pattern(
+    path: &KeyPath,
+    written: Option<&TextOr<RoutePath>>,
+    report: &mut Report<'_>,
+) -> Option<PathPattern> {
+    match written {
+        None => Some(PathPattern::Prefix("/".into())),
+        Some(TextOr::Text(text)) => {
+            report.read(path, Some(text), None, |text| pattern::prefix(text).map(Some))
+        }
+        Some(TextOr::Map(RoutePath { exact })) => {
+            let path = path.key("exact");
+            report.require(&path, exact.as_deref(), "{ exact: /health }", pattern::exact)
+        }
+    }
+}
+
+fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
+    let default = Limits::default();
+    let response_timeout = route.response_timeout.as_ref().map(Written::as_str);
+    let body_timeout = route.body_timeout.as_ref().map(Written::as_str);
+    let body_max = route.body_max.as_ref().map(Written::as_str);
+    Limits {
+        response_timeout: report.read(
+            &path.key("response_timeout"),
+            response_timeout,
+            default.response_timeout,
+            |text| auto_or(text, |text| units::duration(text, &RESPONSE_TIMEOUT)),
+        ),
+        body_timeout: report.read(
+            &path.key("body_timeout"),
+            body_timeout,
+            default.body_timeout,
+            |text| units::duration(text, &BODY_TIMEOUT),
+        ),
+        body_bytes_max: report.read(
+            &path.key("body_max"),
+            body_max,
+            default.body_bytes_max,
+            |text| auto_or(text, |text| units::size(text, &BODY_BYTES_MAX)),
+        ),
+    }
+}
+
+fn tunnel_limits(
+    path: &KeyPath,
+    written: Option<&Tunnel>,
+    report: &mut Report<'_>,
+) -> tunnel::Limits {
+    let default = tunnel::Limits::default();
+    let Some(written) = written else { return default };
+    let idle_timeout = written.idle_timeout.as_ref().map(Written::as_str);
+    let buffer = written.buffer.as_ref().map(Written::as_str);
+    tunnel::Limits {
+        idle_timeout: report.read(
+            &path.key("idle_timeout"),
+            idle_timeout,
+            default.idle_timeout,
+            parse_idle_timeout,
+        ),
+        buffer_bytes: report.read(&path.key("buffer"), buffer, default.buffer_bytes, |text| {
+            let bytes = units::size(text, &BUFFER_BYTES)?;
+            usize::try_from(bytes).map_err(|_| Fault::new("is too large for this machine"))
+        }),
+    }
+}
+
+fn parse_idle_timeout(text: &str) -> Result<IdleTimeout, Fault> {
+    match text {
+        "auto" => Ok(IdleTimeout::Auto),
+        "off" => Ok(IdleTimeout::Off),
+        text => units::duration(text, &IDLE_TIMEOUT)
+            .map(IdleTimeout::After)
+            .map_err(|fault| fault.or_write("auto or off")),
+    }
+}
+
+/// None for `auto`.
+fn auto_or<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    match text {
+        "auto" => Ok(None),
+        text => parse(text).map(Some).map_err(|fault| fault.or_write("auto")),
+    }
+}
+
+const RESPONSE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const BODY_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const BODY_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;
+const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const BUFFER_BYTES: RangeInclusive<u64> = 4 << 10..=16 << 20;

@@ -1,0 +1,148 @@
+//! `upstreams:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{address, affinity};
+use crate::config::UpstreamSettings;
+use crate::config::file::{Node, TextOr, Upstream, Written};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::config::units;
+use crate::upstream::{NodeAddress, NodeSettings, Settings};
+
+/// The upstreams, by name. One that no route names does no harm: it may wait for its route.
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: Option<&BTreeMap<String, Option<Upstream>>>,
+    report: &mut Report<'_>,
+) -> Vec<UpstreamSettings> {
+    let Some(written) = written.filter(|upstreams| !upstreams.is_empty()) else {
+        let fault = Fault::new("has no upstream");
+        report.refuse(path, fault.help("write upstreams: { chat: { nodes: [10.0.0.1:3000] } }"));
+        return Vec::new();
+    };
+    let items = written.iter().map(|(name, item)| (path.key(name), item.as_ref()));
+    let filled = report.filled(items);
+    let names = written.iter().filter(|(_, item)| item.is_some()).map(|(name, _)| name);
+    let mut upstreams = Vec::new();
+    for (name, (path, upstream)) in names.zip(filled) {
+        if report.is_full() {
+            break;
+        }
+        if !is_name(name) {
+            let fault = Fault::new("is not an upstream's name");
+            report.refuse_key(&path, None, fault.help(NAME_HELP));
+        }
+        upstreams.push(one(name, &path, upstream, report));
+    }
+    upstreams
+}
+
+fn one(
+    name: &str,
+    path: &KeyPath,
+    upstream: &Upstream,
+    report: &mut Report<'_>,
+) -> UpstreamSettings {
+    let connect_timeout = report.read(
+        &path.key("connect_timeout"),
+        upstream.connect_timeout.as_ref().map(Written::as_str),
+        Settings::CONNECT_TIMEOUT,
+        |text| units::duration(text, &CONNECT_TIMEOUT),
+    );
+    let nodes = nodes(&path.key("nodes"), upstream, report);
+    let affinity = affinity::resolve(&path.key("affinity"), upstream.affinity.as_ref(), report);
+    let upstream = Settings { name: name.into(), nodes, connect_timeout };
+    UpstreamSettings { upstream, affinity }
+}
+
+fn nodes(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Vec<NodeSettings> {
+    let written = upstream.nodes.as_deref().unwrap_or_default();
+    if written.is_empty() {
+        let fault = Fault::new("must have at least one node");
+        report.refuse(path, fault.help("write nodes: [10.0.0.1:3000]"));
+    }
+    let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
+    let mut taken = Taken::default();
+    let mut nodes = Vec::new();
+    for (path, written) in report.filled(items) {
+        if report.is_full() {
+            break;
+        }
+        if let Some(node) = node(&path, written, report) {
+            taken.take(&path, &node, report);
+            nodes.push(node);
+        }
+    }
+    nodes
+}
+
+fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<NodeSettings> {
+    let node = match node {
+        TextOr::Text(text) => {
+            let address = report.read(path, Some(text), None, |t| address::node(t).map(Some))?;
+            return Some(NodeSettings { name: text.as_str().into(), address, weight: 1 });
+        }
+        TextOr::Map(node) => node,
+    };
+    let weight = weight(&path.key("weight"), node.weight, report);
+    let written = node.address.as_ref().map(Written::as_str);
+    let as_address = written.map(Arc::from);
+    let name = report.read(&path.key("name"), node.name.as_deref(), as_address, |name| {
+        let refused = || Fault::new("is not a node's name").help(NAME_HELP);
+        is_name(name).then(|| Some(name.into())).ok_or_else(refused)
+    });
+    let example = "address: 10.0.0.1:3000";
+    let address = report.require(&path.key("address"), written, example, address::node)?;
+    Some(NodeSettings { name: name?, address, weight })
+}
+
+fn weight(path: &KeyPath, written: Option<u64>, report: &mut Report<'_>) -> u32 {
+    let weight = u32::try_from(written.unwrap_or(1)).unwrap_or(u32::MAX);
+    if !WEIGHT.contains(&weight) {
+        report.refuse(path, Fault::new("is not a weight").help("write 1 to 1000"));
+    }
+    weight
+}
+
+/// The names and addresses that nodes of one upstream have, and which node has them.
+#[derive(Default)]
+struct Taken {
+    names: HashMap<Box<str>, KeyPath>,
+    addresses: HashMap<NodeAddress, KeyPath>,
+}
+
+impl Taken {
+    /// Refuses a name or address that another node has.
+    fn take(&mut self, path: &KeyPath, node: &NodeSettings, report: &mut Report<'_>) {
+        let with_address = self.addresses.insert(node.address.clone(), path.clone());
+        let with_name = self.names.insert((&*node.name).into(), path.clone());
+        let (twin, what, help) = match (with_address, with_name) {
+            (Some(twin), _) => (twin, "address", "take one of the two out"),
+            (None, Some(twin)) => (twin, "name", "give each node a name of its own"),
+            (None, None) => return,
+        };
+        let line = report.line(&twin);
+        let fault = Fault::new(format!("has the {what} of the node on line {line}"));
+        report.refuse(path, fault.help(help));
+    }
+}
+
+/// Names go into logs, metrics and cookies: one word, short.
+fn is_name(name: &str) -> bool {
+    let is_word =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']');
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_word)
+}
+
+const NAME_HELP: &str = "write at most 64 of the characters a-z A-Z 0-9 - _ . :";
+const NAME_MAX: usize = 64;
+const WEIGHT: RangeInclusive<u32> = 1..=1000;
+const CONNECT_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_mins(1);

@@ -1,0 +1,141 @@
+//! What `config` takes, what it refuses, and in which words.
+
+mod hostile;
+mod problems;
+mod shipped;
+
+use std::time::Duration;
+
+use super::*;
+use crate::affinity::Settings as Affinity;
+use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings};
+use crate::route::pattern::{HostPattern, PathPattern};
+use crate::tunnel::IdleTimeout;
+
+/// The upstream with this `affinity:`.
+fn affinity(written: &str) -> Affinity {
+    let text = format!(
+        "upstreams: {{ a: {{ nodes: [b:1], affinity: {written} }} }}\nroutes: [{{ upstream: a }}]"
+    );
+    parse("a.yaml", &text).unwrap().upstreams[0].affinity.clone()
+}
+
+#[test]
+fn the_least_that_works_has_all_defaults() {
+    let config = parse(
+        "a.yaml",
+        "upstreams: { chat: { nodes: [Chat:3000] } }\nroutes: [{ upstream: chat }]",
+    )
+    .unwrap();
+
+    assert_eq!(config.listeners, [listener::Settings::default()]);
+    let [UpstreamSettings { upstream, affinity }] = &config.upstreams[..] else { panic!() };
+    assert_eq!(*affinity, Affinity::default());
+    assert_eq!(&*upstream.nodes[0].name, "Chat:3000");
+    assert_eq!(upstream.nodes[0].address.to_string(), "chat:3000");
+    assert_eq!(upstream.connect_timeout, upstream::Settings::CONNECT_TIMEOUT);
+    let [route] = &config.routes[..] else { panic!() };
+    assert_eq!(route.host, HostPattern::Any);
+    assert_eq!(route.path, PathPattern::Prefix("/".into()));
+    assert_eq!(route.limits, route::settings::Limits::default());
+    assert_eq!(route.tunnel, crate::tunnel::Limits::default());
+    assert_eq!(config.log, logging::Settings::default());
+}
+
+#[test]
+fn every_key_reaches_its_setting() {
+    let config = parse(
+        "a.yaml",
+        r#"
+listeners:
+  - bind: "[::1]:81"
+    trusted_proxies: [10.0.0.0/8, "::1"]
+    header_timeout: 2s
+    keep_alive_timeout: 3s
+upstreams:
+  chat:
+    nodes: [{ address: 10.0.0.2:3000, name: n2, weight: 2 }]
+    connect_timeout: 250ms
+routes:
+  - host: "*.Example.com"
+    path: { exact: /health }
+    upstream: chat
+    response_timeout: 4s
+    body_timeout: 5s
+    body_max: 6KiB
+    tunnel: { idle_timeout: 7s, buffer: 8KiB }
+log: { format: json, level: debug }
+"#,
+    )
+    .unwrap();
+
+    let listener = &config.listeners[0];
+    assert_eq!(listener.bind.to_string(), "[::1]:81");
+    assert_eq!(listener.trusted_proxies.len(), 2);
+    assert_eq!(listener.header_timeout, Duration::from_secs(2));
+    assert_eq!(listener.keep_alive_timeout, Duration::from_secs(3));
+    let upstream = &config.upstreams[0].upstream;
+    assert_eq!((&*upstream.name, &*upstream.nodes[0].name), ("chat", "n2"));
+    assert_eq!(upstream.nodes[0].weight, 2);
+    assert_eq!(upstream.connect_timeout, Duration::from_millis(250));
+    let route = &config.routes[0];
+    assert_eq!(route.host, HostPattern::Below(".example.com".into()));
+    assert_eq!(route.path, PathPattern::Exact("/health".into()));
+    assert_eq!(&*route.upstream, "chat");
+    assert_eq!(route.limits.response_timeout, Some(Duration::from_secs(4)));
+    assert_eq!(route.limits.body_timeout, Duration::from_secs(5));
+    assert_eq!(route.limits.body_bytes_max, Some(6 * 1024));
+    assert_eq!(route.tunnel.idle_timeout, IdleTimeout::After(Duration::from_secs(7)));
+    assert_eq!(route.tunnel.buffer_bytes, 8 * 1024);
+    assert_eq!(config.log.format, logging::Format::Json);
+    assert_eq!(config.log.level, tracing::Level::DEBUG);
+}
+
+#[test]
+fn affinity_is_a_word_or_a_rule() {
+    let secret = || vec![Secret("0123456789abcdef".into())];
+    let cookie = |name: &str, keys| Affinity::Cookie(CookieSettings { name: name.into(), keys });
+
+    assert_eq!(affinity("sid"), Affinity::default());
+    assert_eq!(affinity("none"), Affinity::None);
+    assert_eq!(affinity("cookie"), cookie("sockeye", Vec::new()));
+    assert_eq!(
+        affinity("{ sid: { keys: ['0123456789abcdef'], tag_eio3: true } }"),
+        Affinity::Sid(SidSettings { keys: secret(), tag_eio3: true })
+    );
+    assert_eq!(
+        affinity("{ cookie: { name: node, keys: ['0123456789abcdef'] } }"),
+        cookie("node", secret())
+    );
+    assert_eq!(
+        affinity("{ rendezvous: { by: address } }"),
+        Affinity::Rendezvous(RendezvousKey::Address)
+    );
+    assert_eq!(
+        affinity("{ rendezvous: { by: { header: X-User } } }"),
+        Affinity::Rendezvous(RendezvousKey::Header(http::HeaderName::from_static("x-user")))
+    );
+    assert_eq!(
+        affinity("{ rendezvous: { by: { query: room } } }"),
+        Affinity::Rendezvous(RendezvousKey::Query("room".into()))
+    );
+}
+
+#[test]
+fn an_alias_repeats_what_its_anchor_says() {
+    let config = parse(
+        "a.yaml",
+        "upstreams: { a: { nodes: [b:1] } }
+routes:
+  - { path: /a, upstream: a, tunnel: &slow { idle_timeout: off } }
+  - { path: /b, upstream: a, tunnel: *slow }",
+    )
+    .unwrap();
+    assert_eq!(config.routes[1].tunnel.idle_timeout, IdleTimeout::Off);
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_do_no_harm() {
+    let text = "\u{feff}upstreams: { a: { nodes: [b:1] } }\r\nroutes: [{ upstream: a }]\r\n";
+    assert_eq!(parse("a.yaml", text).unwrap().routes.len(), 1);
+}

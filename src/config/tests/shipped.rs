@@ -1,0 +1,77 @@
+//! The files and the manual that we ship.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use super::super::key_path::{KeyPath, Step};
+use super::super::positions::Positions;
+use super::super::{keys, load, parse};
+
+fn shipped(path: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The path as [`keys`] writes it, whatever names the file chose.
+fn generic(path: &KeyPath) -> String {
+    let mut shown = String::new();
+    for (depth, step) in path.steps().iter().enumerate() {
+        match step {
+            Step::Index(_) => shown.push_str("[]"),
+            Step::Key(_) if depth == 1 && shown == "upstreams" => shown.push_str(".*"),
+            Step::Key(key) if depth == 0 => shown.push_str(key),
+            Step::Key(key) => shown.extend([".", &**key]),
+        }
+    }
+    shown
+}
+
+#[test]
+fn every_example_file_is_valid() {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let files: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for file in &files {
+        if let Err(problems) = load(file) {
+            panic!("{problems}");
+        }
+    }
+    assert!(files.len() >= 4, "{files:?}");
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let positions = Positions::of(&shipped("configs/reference.yaml")).unwrap();
+    let written: BTreeSet<String> = positions.paths().iter().map(generic).collect();
+    let missing: Vec<String> = keys().into_iter().filter(|key| !written.contains(key)).collect();
+    assert!(missing.is_empty(), "not in reference.yaml: {missing:?}");
+}
+
+#[test]
+fn the_reference_states_the_defaults() {
+    let bare = "
+upstreams:
+  chat: { nodes: [10.0.0.1:3000, { address: 10.0.0.2:3000 }] }
+  by-cookie: { nodes: [10.0.1.1:3000], affinity: cookie }
+  by-address: { nodes: [10.0.2.1:3000], affinity: { rendezvous: { by: address } } }
+  by-header: { nodes: [10.0.3.1:3000], affinity: { rendezvous: { by: { header: X-User-Id } } } }
+  by-query: { nodes: [10.0.4.1:3000], affinity: { rendezvous: { by: { query: room } } } }
+routes:
+  - upstream: chat
+  - { path: { exact: /health }, upstream: chat }
+";
+    let reference = parse("reference.yaml", &shipped("configs/reference.yaml")).unwrap();
+    assert_eq!(reference, parse("bare.yaml", bare).unwrap());
+}
+
+#[test]
+fn the_manual_has_every_key_and_no_other() {
+    let manual = shipped("docs/configuration.md");
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+    let mut documented: Vec<String> = manual.lines().filter_map(row).collect();
+    let mut known = keys();
+    documented.sort();
+    known.sort();
+    assert_eq!(documented, known);
+}

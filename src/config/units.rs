@@ -1,0 +1,220 @@
+//! Durations and sizes as the operator writes them: `30s`, `1m30s`, `64KiB`.
+//!
+//! A number without a unit is refused: `10` has cost too many operators a night in which a proxy
+//! read seconds as milliseconds.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::problem::Fault;
+
+/// The duration that `text` writes, if it lies in `range`.
+pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Fault> {
+    let duration = parse_duration(text)?;
+    if range.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+    Err(out_of_range(duration < *range.start(), &least, &most))
+}
+
+/// The number of bytes that `text` writes, if it lies in `range`.
+pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
+    let bytes = parse_size(text)?;
+    if range.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let (least, most) = (show_size(*range.start()), show_size(*range.end()));
+    Err(out_of_range(bytes < *range.start(), &least, &most))
+}
+
+fn out_of_range(is_below: bool, least: &str, most: &str) -> Fault {
+    let side = if is_below { "short or small" } else { "long or large" };
+    Fault::new(format!("is too {side}")).help(format!("write {least} to {most}"))
+}
+
+/// Whole numbers, each with its unit, the largest unit first.
+fn parse_duration(text: &str) -> Result<Duration, Fault> {
+    let mut rest = text;
+    let mut total_millis: u64 = 0;
+    let mut last_unit_millis = u64::MAX;
+    loop {
+        let (number, after) = split_number(rest);
+        let unit_end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, next) = after.split_at(unit_end);
+        let unit_millis = DURATION_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, m)| *m);
+        let sum = number
+            .parse::<u64>()
+            .ok()
+            .zip(unit_millis.filter(|millis| *millis < last_unit_millis))
+            .and_then(|(number, millis)| number.checked_mul(millis)?.checked_add(total_millis));
+        let Some(sum) = sum else { return Err(not_a_duration(text)) };
+        if next.is_empty() {
+            return Ok(Duration::from_millis(sum));
+        }
+        (rest, total_millis) = (next, sum);
+        last_unit_millis = unit_millis.unwrap_or(0);
+    }
+}
+
+fn parse_size(text: &str) -> Result<u64, Fault> {
+    let (number, unit) = split_number(text);
+    let unit_bytes = SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
+    number
+        .parse::<u64>()
+        .ok()
+        .zip(unit_bytes)
+        .and_then(|(number, bytes)| number.checked_mul(bytes))
+        .ok_or_else(|| not_a_size(text))
+}
+
+fn split_number(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+fn not_a_duration(text: &str) -> Fault {
+    match bare_number(text) {
+        Some(number) => Fault::new("has no unit").help(format!("write {number}s for seconds")),
+        None => Fault::new("is not a duration")
+            .help("write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s"),
+    }
+}
+
+fn not_a_size(text: &str) -> Fault {
+    match bare_number(text) {
+        Some(number) => Fault::new("has no unit").help(format!("write {number}B for bytes")),
+        None => Fault::new("is not a size")
+            .help("write a whole number and its unit: 512B, 64KiB, 1MiB, 1GiB or 1MB"),
+    }
+}
+
+fn bare_number(text: &str) -> Option<&str> {
+    (!text.is_empty() && text.len() < 20 && text.bytes().all(|b| b.is_ascii_digit()))
+        .then_some(text)
+}
+
+/// `duration` in the largest unit that writes it as a whole number.
+fn show_duration(duration: Duration) -> String {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    show(millis, &DURATION_UNITS)
+}
+
+/// `bytes` in the largest unit that writes them as a whole number.
+fn show_size(bytes: u64) -> String {
+    show(bytes, &SIZE_UNITS)
+}
+
+fn show(amount: u64, units: &[(&str, u64)]) -> String {
+    units
+        .iter()
+        .find(|(_, unit)| amount >= *unit && amount.is_multiple_of(*unit))
+        .map_or_else(|| amount.to_string(), |(name, unit)| format!("{}{name}", amount / unit))
+}
+
+/// Units in milliseconds, the largest first.
+const DURATION_UNITS: [(&str, u64); 4] =
+    [("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
+
+/// Units in bytes, in the order in which [`show`] prefers them.
+const SIZE_UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("KB", 1000),
+    ("B", 1),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ANY_DURATION: RangeInclusive<Duration> = Duration::ZERO..=Duration::MAX;
+    const ANY_SIZE: RangeInclusive<u64> = 0..=u64::MAX;
+
+    #[test]
+    fn a_duration_is_numbers_with_units_the_largest_first() {
+        let check = |text: &str, millis: u64| {
+            assert_eq!(duration(text, &ANY_DURATION).unwrap(), Duration::from_millis(millis));
+        };
+        check("0s", 0);
+        check("500ms", 500);
+        check("30s", 30_000);
+        check("10m", 600_000);
+        check("1h", 3_600_000);
+        check("1m30s", 90_000);
+        check("1h1m1s1ms", 3_661_001);
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_what_to_write() {
+        let check = |text: &str, what: &str| {
+            assert_eq!(duration(text, &ANY_DURATION).unwrap_err().what(), what, "{text:?}");
+        };
+        check("30", "has no unit");
+        for text in ["", "s", "-1s", "1.5s", "30 s", "30S", "1d", "30s1m", "1s1s", "1s ", "1m30"] {
+            check(text, "is not a duration");
+        }
+        check(&format!("{}h", u64::MAX), "is not a duration");
+        check(&format!("{}ms1h", u64::MAX), "is not a duration");
+        check(&"9".repeat(40), "is not a duration");
+    }
+
+    #[test]
+    fn a_size_is_a_number_with_a_unit() {
+        let check = |text: &str, bytes: u64| assert_eq!(size(text, &ANY_SIZE).unwrap(), bytes);
+        check("0B", 0);
+        check("512B", 512);
+        check("1KB", 1000);
+        check("64KiB", 65_536);
+        check("1MB", 1_000_000);
+        check("1MiB", 1_048_576);
+        check("2GiB", 2_147_483_648);
+        check("1GB", 1_000_000_000);
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_with_what_to_write() {
+        let check = |text: &str, what: &str| {
+            assert_eq!(size(text, &ANY_SIZE).unwrap_err().what(), what, "{text:?}");
+        };
+        check("100", "has no unit");
+        for text in ["", "B", "-1B", "1.5MiB", "1 MiB", "1m", "1M", "1mib", "1KiB1B"] {
+            check(text, "is not a size");
+        }
+        check(&format!("{}GiB", u64::MAX), "is not a size");
+    }
+
+    #[test]
+    fn a_range_is_told_in_its_own_units() {
+        let range = Duration::from_millis(100)..=Duration::from_secs(90);
+        let check = |text: &str, help: Option<&str>| {
+            assert_eq!(duration(text, &range).err().as_ref().and_then(Fault::help_text), help);
+        };
+        check("99ms", Some("write 100ms to 90s"));
+        check("100ms", None);
+        check("90s", None);
+        check("90s1ms", Some("write 100ms to 90s"));
+        let fault = size("3KiB", &(4096..=16 << 20)).unwrap_err();
+        assert_eq!(fault.help_text(), Some("write 4KiB to 16MiB"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_the_same(amount: u64) {
+            let wanted = Duration::from_millis(amount);
+            prop_assert_eq!(duration(&show_duration(wanted), &ANY_DURATION).unwrap(), wanted);
+            prop_assert_eq!(size(&show_size(amount), &ANY_SIZE).unwrap(), amount);
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = (duration(&text, &ANY_DURATION), size(&text, &ANY_SIZE));
+        }
+    }
+}
