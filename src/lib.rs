@@ -13,8 +13,10 @@ pub mod upstream;
 
 // WHAT THE OPERATOR SAYS
 pub mod config;
+pub mod cli;
 
 // WHAT KEEPS IT RUNNING
+pub mod server;
 pub mod workers;
 pub mod snapshot;
 pub mod drain;
@@ -22,6 +24,9 @@ pub mod drain;
 // WHAT THE OPERATOR SEES
 pub mod client;
 pub mod logging;
+
+pub use exchange::Proxy;
+pub use server::Server;
 
 /// The clock of the whole crate; tests can pause it.
 pub(crate) use tokio::time::Instant;

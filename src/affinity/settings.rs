@@ -18,6 +18,18 @@ pub enum Settings {
     None,
 }
 
+impl Settings {
+    /// The name of the rule, as the configuration writes it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Sid(_) => "sid",
+            Self::Cookie(_) => "cookie",
+            Self::Rendezvous(_) => "rendezvous",
+            Self::None => "none",
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self::Sid(SidSettings::default())

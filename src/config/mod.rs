@@ -22,7 +22,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::{affinity, listener, logging, route, upstream};
+use crate::affinity::{self, TagClash};
+use crate::snapshot::Snapshot;
+use crate::{listener, logging, route, upstream};
 pub use keys::keys;
 use positions::Positions;
 use problem::Fault;
@@ -49,6 +51,22 @@ pub struct UpstreamSettings {
     pub upstream: upstream::Settings,
     /// Its `affinity:`.
     pub affinity: affinity::Settings,
+}
+
+impl Config {
+    /// What routing needs of this configuration; see [`Snapshot::build`].
+    ///
+    /// # Errors
+    ///
+    /// Two nodes of an upstream cannot be told apart by their tags.
+    pub fn snapshot(&self, carried: Option<&Snapshot>) -> Result<Snapshot, TagClash> {
+        let upstreams: Vec<_> = self
+            .upstreams
+            .iter()
+            .map(|group| (group.upstream.clone(), group.affinity.clone()))
+            .collect();
+        Snapshot::build(&upstreams, &self.routes, carried)
+    }
 }
 
 /// The configuration in the file at `path`.

@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use super::address::is_host_name;
 use crate::config::problem::Fault;
-use crate::route::pattern::{HostPattern, PathPattern};
+use crate::route::{HostPattern, PathPattern};
 
 /// `*`, `*.example.com`, a name or an IP address; an IPv6 address in brackets, as in a URL.
 pub(super) fn host(text: &str) -> Result<HostPattern, Fault> {

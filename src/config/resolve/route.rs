@@ -13,8 +13,7 @@ use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
-use crate::route::pattern::{HostPattern, PathPattern};
-use crate::route::{Settings, settings::Limits};
+use crate::route::{HostPattern, Limits, PathPattern, Settings};
 use crate::tunnel::{self, IdleTimeout};
 
 /// The routes, in the order of the file.

@@ -1,0 +1,78 @@
+//! The program: what it says, and with which exit code it ends.
+
+use std::process::{Command, Output};
+
+use crate::support::{FakeNode, ProxyProcess, config, get, ok};
+
+fn sockeye(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockeye")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_teaches_and_wrong_use_is_2() {
+    let help = sockeye(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["run", "check", "sockeye.yaml", "upstreams:"] {
+        assert!(text(&help.stdout).contains(word), "{word}");
+    }
+    assert_eq!(sockeye(&[]).status.code(), Some(2));
+    assert_eq!(sockeye(&["walk"]).status.code(), Some(2));
+    assert_eq!(sockeye(&["check"]).status.code(), Some(2));
+    assert_eq!(sockeye(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn check_says_what_a_file_holds_or_what_is_wrong_with_it() {
+    let good = sockeye(&["check", "configs/minimal.yaml"]);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
+    assert!(text(&good.stdout).contains("is fine"), "{}", text(&good.stdout));
+
+    let missing = sockeye(&["check", "configs/nowhere.yaml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("configs/nowhere.yaml"), "{}", text(&missing.stderr));
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("broken.yaml");
+    std::fs::write(
+        &path,
+        "upstreams:\n  chat: { nodez: [10.0.0.1:3000] }\nroutes:\n  - { path: /, upstream: chta }\n",
+    )
+    .unwrap();
+    let broken = sockeye(&["check", path.to_str().unwrap()]);
+    let said = text(&broken.stderr);
+    assert_eq!(broken.status.code(), Some(1));
+    for part in ["broken.yaml:2:", "nodez", "`nodes`", "broken.yaml:4:", "chta", "`chat`"] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+}
+
+#[tokio::test]
+async fn run_tells_what_it_serves_and_ends_with_0_on_a_signal() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    for signal in ["TERM", "INT"] {
+        let mut proxy = ProxyProcess::start(&config(&[node.address], "", "")).await;
+        let route = proxy.until_log("route").await;
+        assert!(route.contains("path=/") && route.contains("upstream=chat"), "{route}");
+        assert_eq!(get(proxy.address, "/").await.text(), "yes");
+        proxy.signal(signal);
+        assert_eq!(proxy.child.wait().await.unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_taken_address_is_a_clear_failure() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sockeye.yaml");
+    let yaml = config(&["127.0.0.1:1".parse().unwrap()], "", "")
+        .replace("127.0.0.1:0", &address.to_string());
+    std::fs::write(&path, yaml).unwrap();
+    let failed = sockeye(&["run", "--config", path.to_str().unwrap()]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).contains(&address.to_string()), "{}", text(&failed.stderr));
+}

@@ -1,0 +1,211 @@
+//! Ordinary requests: what a node sees, what a client gets.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::support::{Client, FakeNode, Proxy, Reply, config, get, ok, request, response};
+
+#[tokio::test]
+async fn a_node_is_told_who_the_client_is() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect_from("127.0.0.7", proxy.address).await;
+    let fields = [
+        "Connection: keep-alive, X-Private",
+        "X-Private: 1",
+        "Keep-Alive: timeout=9",
+        "TE: trailers",
+        "X-Forwarded-For: 6.6.6.6",
+        "Forwarded: for=6.6.6.6",
+        "X-Request-Id: mine",
+        "Cookie: a=b",
+    ];
+    client.send(request("GET", "/path?query=1", &fields, "")).await;
+    assert_eq!(client.response().await.status(), 200);
+
+    let seen = node.requests().remove(0).head;
+    assert_eq!(seen.target, "/path?query=1");
+    assert_eq!(seen.field("host"), Some("test"));
+    assert_eq!(seen.field("cookie"), Some("a=b"));
+    assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.7"));
+    assert_eq!(seen.field("x-forwarded-proto"), Some("http"));
+    assert_eq!(seen.field("x-forwarded-host"), Some("test"));
+    assert_eq!(seen.field("forwarded"), Some("for=127.0.0.7;host=\"test\";proto=http"));
+    assert_eq!(seen.field("x-request-id").map(str::len), Some(32));
+    for dropped in ["x-private", "keep-alive", "te"] {
+        assert_eq!(seen.field(dropped), None);
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_is_believed() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let yaml = config(&[node.address], "", "")
+        .replace("'127.0.0.1:0'", "'127.0.0.1:0', trusted_proxies: [127.0.0.0/8]");
+    let proxy = Proxy::start(&yaml);
+    let mut client = Client::connect(proxy.address).await;
+    let fields =
+        ["X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Request-Id: from-outside"];
+    client.send(request("GET", "/", &fields, "")).await;
+    client.response().await;
+    let seen = node.requests().remove(0).head;
+    assert_eq!(seen.field("x-forwarded-for"), Some("6.6.6.6, 127.0.0.1"));
+    assert_eq!(seen.field("x-forwarded-proto"), Some("https"));
+    assert_eq!(seen.field("x-request-id"), Some("from-outside"));
+}
+
+#[tokio::test]
+async fn a_clients_and_a_nodes_connection_serve_many_requests() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    for _ in 0..10 {
+        assert_eq!(client.get("/").await.text(), "yes");
+    }
+    assert_eq!(node.connections(), 1);
+}
+
+#[tokio::test]
+async fn fields_of_the_nodes_connection_stay_there() {
+    let answer = "HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Node\r\nX-Node: 1\r\n\
+                  Keep-Alive: timeout=5\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok";
+    let node = FakeNode::start(|_| Reply::Bytes(answer.into())).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let head = get(proxy.address, "/").await.head;
+    assert_eq!(head.field("x-node"), None);
+    assert_eq!(head.field("keep-alive"), None);
+    assert_eq!(head.field("set-cookie"), Some("a=b"));
+}
+
+#[tokio::test]
+async fn bodies_flow_while_they_are_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::start(&config(&[listener.local_addr().unwrap()], "", ""));
+    let mut client = Client::connect(proxy.address).await;
+
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\none").await;
+    let (mut node, _) = listener.accept().await.unwrap();
+    read_until(&mut node, "one").await;
+    client.send("two").await;
+    read_until(&mut node, "two").await;
+
+    node.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none").await.unwrap();
+    read_until(&mut client.stream, "one").await;
+    node.write_all(b"two").await.unwrap();
+    read_until(&mut client.stream, "two").await;
+}
+
+async fn read_until(stream: &mut tokio::net::TcpStream, end: &str) {
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0, "{read:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_poll_at_the_node_within_a_second() {
+    let node = FakeNode::start(|_| Reply::Silence).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("GET", "/socket.io/?EIO=4&transport=polling", &[], "")).await;
+    node.until_requests(1).await;
+    let left = Instant::now();
+    drop(client);
+    node.until_lost(1).await;
+    assert!(left.elapsed().as_secs_f64() < 1.0);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_node_closed_meanwhile_costs_no_request() {
+    let node = FakeNode::start(|_| Reply::Last(response("200 OK", "yes"))).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    for count in 1..=10 {
+        client.send(request("POST", "/", &[], "body")).await;
+        assert_eq!(client.response().await.text(), "yes");
+        node.until_lost(count).await;
+    }
+    assert_eq!(node.requests().len(), 10, "and none came twice");
+}
+
+#[tokio::test]
+async fn a_message_that_may_have_reached_the_node_is_never_sent_again() {
+    let nodes =
+        [FakeNode::start(|_| Reply::Hangup).await, FakeNode::start(|_| Reply::Hangup).await];
+    let proxy = Proxy::default_before(&nodes.each_ref());
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("POST", "/", &[], "body")).await;
+    assert_eq!(client.response().await.status(), 502);
+    let seen: usize = nodes.iter().map(|node| node.requests().len()).sum();
+    assert_eq!(seen, 1);
+}
+
+#[tokio::test]
+async fn a_handshake_goes_to_another_node_when_one_fails() {
+    let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let rude = FakeNode::start(|_| Reply::Hangup).await;
+    let good = FakeNode::engineio("good").await;
+    let addresses = [refusing, rude.address, good.address];
+    let proxy = Proxy::start(&config(&addresses, "", ""));
+    for _ in 0..10 {
+        let open = get(proxy.address, "/socket.io/?EIO=4&transport=polling").await;
+        assert_eq!(open.status(), 200, "{}", open.text());
+        let target = "/socket.io/?EIO=4&transport=websocket";
+        crate::support::websocket::open(proxy.address, target).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connect_lets_any_unbound_request_go_to_another_node() {
+    let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let good = FakeNode::start(|_| ok("good")).await;
+    let proxy = Proxy::start(&config(&[refusing, good.address], "", ""));
+    for _ in 0..10 {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("POST", "/", &[], "body")).await;
+        assert_eq!(client.response().await.text(), "good");
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_passes_both_ways() {
+    let size = 900_000;
+    let node =
+        FakeNode::start(|request| ok(&String::from_utf8_lossy(&request.body))).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let body: String = (0..size).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("POST", "/", &[], &body)).await;
+    assert!(client.response().await.text() == body);
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_is_served() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+    assert_eq!(client.response().await.text(), "yes");
+    client.until_end().await;
+}
+
+#[tokio::test]
+async fn many_clients_at_once_are_served() {
+    let count = std::sync::Arc::new(AtomicUsize::new(0));
+    let node = FakeNode::start(|request| ok(&request.head.target)).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let (address, count) = (proxy.address, count.clone());
+        clients.spawn(async move {
+            let target = format!("/{number}");
+            assert_eq!(get(address, &target).await.text(), target);
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    clients.join_all().await;
+    assert_eq!(count.load(Ordering::Relaxed), 100);
+}

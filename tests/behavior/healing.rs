@@ -1,0 +1,75 @@
+//! Sessions that no tag and no table knows.
+
+use crate::support::{Client, FakeNode, Proxy, get, request, websocket};
+
+async fn nodes_and_proxy() -> ([FakeNode; 3], Proxy) {
+    let nodes = [
+        FakeNode::engineio("a").await,
+        FakeNode::engineio("b").await,
+        FakeNode::engineio("c").await,
+    ];
+    let proxy = Proxy::default_before(&nodes.each_ref());
+    (nodes, proxy)
+}
+
+fn asked(nodes: &[FakeNode]) -> usize {
+    nodes.iter().map(|node| node.requests().len()).sum()
+}
+
+#[tokio::test]
+async fn a_session_that_another_balancer_opened_is_found_and_learned() {
+    let (nodes, proxy) = nodes_and_proxy().await;
+    let target = "/socket.io/?EIO=4&transport=polling&sid=b-from-elsewhere";
+    assert_eq!(get(proxy.address, target).await.text(), "4b");
+    let before = asked(&nodes);
+    assert_eq!(get(proxy.address, target).await.text(), "4b");
+    assert_eq!(asked(&nodes), before + 1, "the second time it is known");
+}
+
+#[tokio::test]
+async fn a_message_arrives_once_and_whole_at_the_node_that_has_the_session() {
+    let (nodes, proxy) = nodes_and_proxy().await;
+    let body = "4".repeat(100_000);
+    let target = "/socket.io/?EIO=4&transport=polling&sid=c-from-elsewhere";
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("POST", target, &[], &body)).await;
+    assert_eq!(client.response().await.text(), "ok");
+    let taken: Vec<_> =
+        nodes[2].requests().into_iter().filter(|request| request.body == body.as_bytes()).collect();
+    assert_eq!(taken.len(), 1);
+}
+
+#[tokio::test]
+async fn an_upgrade_is_found_too() {
+    let (nodes, proxy) = nodes_and_proxy().await;
+    let target = "/socket.io/?EIO=4&transport=websocket&sid=b-from-elsewhere";
+    let mut client = websocket::open(proxy.address, target).await;
+    client.send(websocket::text("2probe")).await;
+    assert_eq!(client.frame().await, Some((1, b"2probe".to_vec())));
+    assert!(nodes[1].requests().iter().any(|request| request.head.is_upgrade()));
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_has_is_refused_and_not_asked_for_again() {
+    let (nodes, proxy) = nodes_and_proxy().await;
+    let target = "/socket.io/?EIO=4&transport=polling&sid=nobody";
+    let refused = get(proxy.address, target).await;
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.text(), r#"{"code":1,"message":"Session ID unknown"}"#);
+    assert_eq!(asked(&nodes), 3, "every node was asked");
+    get(proxy.address, target).await;
+    assert_eq!(asked(&nodes), 3, "the second time none is");
+}
+
+#[tokio::test]
+async fn strangers_cannot_make_us_ask_every_node_for_each_of_theirs() {
+    let (nodes, proxy) = nodes_and_proxy().await;
+    let mut client = Client::connect(proxy.address).await;
+    let requests = 600;
+    for number in 0..requests {
+        client.get(&format!("/socket.io/?EIO=4&transport=polling&sid=stranger{number}")).await;
+    }
+    let asked = asked(&nodes);
+    // One in ten may be asked for on the two other nodes; the burst allows some more.
+    assert!(asked < requests * 2, "{asked} requests to nodes for {requests} of a stranger");
+}

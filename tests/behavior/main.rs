@@ -1,0 +1,18 @@
+//! What an operator and a client see of Sockeye, tested at its sockets.
+
+#![allow(missing_docs, unreachable_pub, reason = "a test's module is nobody's interface")]
+#![allow(clippy::disallowed_methods, reason = "a test ends its tasks by ending its runtime")]
+#![allow(clippy::print_stderr, reason = "a test tells why it failed")]
+
+mod support;
+
+mod affinity;
+mod cli;
+mod forwarding;
+mod healing;
+mod refusals;
+mod routing;
+mod socketio;
+
+mod tunnel;
+mod upgrade;

@@ -1,0 +1,141 @@
+//! The answers that Sockeye gives itself: what failed, in a form that the client understands.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::support::{Client, FakeNode, Proxy, Reply, config, get, ok, request};
+
+const POLL: &str = "/socket.io/?EIO=4&transport=polling";
+
+#[tokio::test]
+async fn a_node_that_is_down_is_answered_for_within_50_ms() {
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = Proxy::start(&config(&[address], "", ""));
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("GET", POLL, &["Origin: https://app.example"], "")).await;
+    let asked = Instant::now();
+    let answer = client.response().await;
+    assert!(asked.elapsed() < Duration::from_millis(50), "{:?}", asked.elapsed());
+    assert_eq!(answer.status(), 502);
+    assert_eq!(answer.text(), r#"{"code":502,"message":"cannot connect to the node"}"#);
+    assert_eq!(answer.head.field("access-control-allow-origin"), Some("https://app.example"));
+    assert_eq!(answer.head.field("access-control-allow-credentials"), Some("true"));
+    assert!(answer.head.field("x-request-id").is_some());
+
+    let plain = get(proxy.address, "/").await;
+    assert_eq!(plain.text(), "502 Bad Gateway: cannot connect to the node\n");
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_is_not_waited_for_without_end() {
+    let node = FakeNode::start(|_| Reply::Silence).await;
+    let proxy = Proxy::before(&[&node], "", "response_timeout: 1s");
+    let answer = get(proxy.address, POLL).await;
+    assert_eq!(answer.status(), 504);
+    node.until_lost(1).await;
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_up_is_blamed() {
+    let node = FakeNode::start(|_| Reply::Hangup).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let answer = get(proxy.address, "/").await;
+    assert_eq!(answer.status(), 502);
+    let expected = "502 Bad Gateway: the node ended the connection before it answered\n";
+    assert_eq!(answer.text(), expected);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::before(&[&node], "", "body_max: 1KiB");
+    let mut client = Client::connect(proxy.address).await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\n\r\n").await;
+    assert_eq!(client.response().await.status(), 413);
+    assert!(node.requests().is_empty(), "the node is spared");
+
+    let mut client = Client::connect(proxy.address).await;
+    let chunk = format!("401\r\n{}\r\n0\r\n\r\n", "x".repeat(1025));
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}")).await;
+    assert_eq!(client.response().await.status(), 413);
+
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("POST", "/", &[], &"x".repeat(1024))).await;
+    assert_eq!(client.response().await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_engineio_message_longer_than_its_node_takes_is_refused() {
+    let node = FakeNode::engineio("a").await;
+    let proxy = Proxy::default_before(&[&node]);
+    let open = get(proxy.address, POLL).await.text();
+    let sid = open.split('"').nth(3).unwrap();
+    let mut client = Client::connect(proxy.address).await;
+    let target = format!("{POLL}&sid={sid}");
+    client.send(request("POST", &target, &[], &"4".repeat(1_000_001))).await;
+    assert_eq!(client.response().await.status(), 413);
+}
+
+#[tokio::test]
+async fn a_body_that_makes_no_progress_is_given_up() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::before(&[&node], "", "body_timeout: 1s");
+    let mut client = Client::connect(proxy.address).await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf").await;
+    let answer = client.response().await;
+    assert_eq!(answer.status(), 408, "{}", answer.text());
+    client.until_end().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_progress_is_cut() {
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+    let node = FakeNode::start(|_| Reply::Bytes(half.into())).await;
+    let proxy = Proxy::before(&[&node], "", "body_timeout: 1s");
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("GET", "/", &[], "")).await;
+    let read = String::from_utf8(client.until_end().await).unwrap();
+    assert!(read.ends_with("half"), "{read}");
+    node.until_lost(1).await;
+}
+
+#[tokio::test]
+async fn a_request_that_two_servers_might_read_differently_is_refused() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let heads = [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n",
+        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+    ];
+    for head in heads {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(head).await;
+        client.send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = client.response().await;
+        assert_eq!(answer.status(), 400, "{head:?}");
+        client.until_end().await;
+    }
+    assert!(node.requests().is_empty(), "{:?}", node.requests());
+}
+
+#[tokio::test]
+async fn engineio_parameters_that_contradict_themselves_are_refused() {
+    let node = FakeNode::engineio("a").await;
+    let proxy = Proxy::default_before(&[&node]);
+    let answer = get(proxy.address, &format!("{POLL}&sid=a1&sid=b1")).await;
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().starts_with(r#"{"code":3,"#), "{}", answer.text());
+    assert!(node.requests().is_empty());
+}

@@ -1,0 +1,206 @@
+//! The truth: real Socket.IO servers and clients of three generations, through Sockeye.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::support::balancer::Balancer;
+use crate::support::redis::Redis;
+use crate::support::socketio::{NodeServer, StayingClients, held, run_client, run_python_client};
+use crate::support::{Proxy, ProxyProcess, get, http};
+
+const TRANSPORTS: [&str; 3] = ["polling", "websocket", "polling,websocket"];
+
+/// Nodes of one kind, and a proxy in front of them.
+struct Cluster {
+    nodes: Vec<NodeServer>,
+    proxy: Proxy,
+}
+
+impl Cluster {
+    /// Two nodes: enough for a request to go astray.
+    async fn of(arguments: &[&str]) -> Self {
+        let nodes =
+            vec![NodeServer::start(arguments).await, NodeServer::start(arguments).await];
+        Self::before(nodes)
+    }
+
+    fn before(nodes: Vec<NodeServer>) -> Self {
+        let proxy = Proxy::start(&yaml(&nodes));
+        Self { nodes, proxy }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.proxy.address)
+    }
+
+    /// Runs a scenario of socket.io-client by every transport.
+    async fn holds(&self, line: &str, scenario: &str) {
+        for transports in TRANSPORTS {
+            let url = self.url();
+            let arguments = ["--url", &url, "--line", line, "--scenario", scenario];
+            held(run_client(&[&arguments[..], &["--transports", transports]].concat()).await);
+        }
+    }
+}
+
+fn yaml(nodes: &[NodeServer]) -> String {
+    let addresses: Vec<_> =
+        nodes.iter().map(|node| node.address().parse().unwrap()).collect();
+    crate::support::config(&addresses, "", "")
+}
+
+#[tokio::test]
+async fn clients_of_the_4_line_with_servers_of_the_4_line() {
+    let cluster = Cluster::of(&[]).await;
+    cluster.holds("4", "basics").await;
+    cluster.holds("4", "ordered").await;
+}
+
+#[tokio::test]
+async fn clients_of_the_3_line_with_servers_of_the_4_line() {
+    let cluster = Cluster::of(&[]).await;
+    cluster.holds("3", "basics").await;
+    cluster.holds("3", "ordered").await;
+}
+
+#[tokio::test]
+async fn clients_of_the_2_line_with_servers_of_the_2_line() {
+    let cluster = Cluster::of(&["--line", "2"]).await;
+    cluster.holds("2", "basics").await;
+    cluster.holds("2", "ordered").await;
+}
+
+#[tokio::test]
+async fn clients_of_the_2_line_with_servers_of_the_4_line() {
+    let cluster = Cluster::of(&["--allow-eio3"]).await;
+    cluster.holds("2", "basics").await;
+    cluster.holds("2", "ordered").await;
+}
+
+#[tokio::test]
+async fn a_python_client_with_javascript_servers() {
+    let cluster = Cluster::of(&[]).await;
+    let url = cluster.url();
+    for transports in TRANSPORTS {
+        let arguments = ["--url", &url, "--transports", transports];
+        held(run_python_client(&arguments).await);
+    }
+}
+
+#[tokio::test]
+async fn javascript_clients_with_python_servers() {
+    let nodes =
+        vec![NodeServer::start_python(&[]).await, NodeServer::start_python(&[]).await];
+    let cluster = Cluster::before(nodes);
+    cluster.holds("4", "basics").await;
+    cluster.holds("4", "ordered").await;
+}
+
+#[tokio::test]
+async fn polling_by_script_tags() {
+    for (server, line) in [("4", "4"), ("2", "2")] {
+        let cluster = Cluster::of(&["--line", server]).await;
+        let url = cluster.url();
+        held(run_client(&["--url", &url, "--line", line, "--scenario", "jsonp"]).await);
+    }
+}
+
+#[tokio::test]
+async fn plain_websockets_with_compression() {
+    let cluster = Cluster::of(&[]).await;
+    held(run_client(&["--url", &cluster.url(), "--scenario", "deflate"]).await);
+}
+
+#[tokio::test]
+async fn handshakes_that_the_node_compresses() {
+    let cluster = Cluster::of(&["--threshold", "1"]).await;
+    cluster.holds("4", "basics").await;
+}
+
+/// Two proxies without shared state: one in this process, one of its own.
+async fn two_proxies(nodes: &[NodeServer]) -> (Proxy, ProxyProcess) {
+    let yaml = yaml(nodes);
+    (Proxy::start(&yaml), ProxyProcess::start(&yaml).await)
+}
+
+#[tokio::test]
+async fn a_rooms_messages_reach_each_member_once_over_nodes_and_proxies() {
+    let redis = Redis::start().await;
+    let socket = redis.socket();
+    let mut nodes = Vec::new();
+    for name in ["n1", "n2", "n3"] {
+        nodes.push(NodeServer::start(&["--name", name, "--redis", &socket]).await);
+    }
+    let (first, second) = two_proxies(&nodes).await;
+    let balancer = Balancer::over(vec![first.address, second.address]).await;
+    let result = held(run_client(&["--url", &balancer.url(), "--scenario", "rooms"]).await);
+    assert_eq!(result["clients"], 30, "{result}");
+    assert_eq!(result["messages"], 200, "{result}");
+}
+
+#[tokio::test]
+async fn polling_clients_that_change_connection_address_and_proxy_keep_their_session() {
+    for line in ["4", "2"] {
+        let nodes = vec![
+            NodeServer::start(&["--line", line]).await,
+            NodeServer::start(&["--line", line]).await,
+            NodeServer::start(&["--line", line]).await,
+        ];
+        let (first, second) = two_proxies(&nodes).await;
+        let url = format!("http://{},http://{}", first.address, second.address);
+        let arguments = ["--url", &url, "--line", line, "--scenario", "roaming"];
+        let result = held(run_client(&arguments).await);
+        assert_eq!(result["unknown"], 0, "{result}");
+    }
+}
+
+#[tokio::test]
+async fn clients_of_a_killed_node_are_back_on_others_within_5_seconds() {
+    let mut nodes = Vec::new();
+    for name in ["n1", "n2", "n3"] {
+        nodes.push(NodeServer::start(&["--name", name]).await);
+    }
+    let mut cluster = Cluster::before(nodes);
+    let url = cluster.url();
+    let mut clients = StayingClients::start(&["--url", &url, "--clients", "24"]).await;
+    let mut homes = std::collections::BTreeMap::new();
+    while homes.len() < 24 {
+        let event = clients.event("connect").await;
+        homes.insert(event["client"].as_u64().unwrap(), event["node"].clone());
+    }
+    let lost = homes.values().filter(|node| **node == "n1").count();
+    assert!(lost >= 4, "clients are spread: {homes:?}");
+
+    cluster.nodes[0].kill().await;
+    let killed = Instant::now();
+    for _ in 0..lost {
+        let back = clients.event("connect").await;
+        assert_ne!(back["node"], "n1");
+    }
+    let waited = killed.elapsed();
+    assert!(waited < Duration::from_secs(5), "all are back after {waited:?}");
+    held(clients.finish().await);
+}
+
+#[tokio::test]
+async fn requests_with_a_killed_nodes_sids_are_answered_within_50_ms() {
+    let mut cluster =
+        Cluster::before(vec![NodeServer::start(&[]).await, NodeServer::start(&[]).await]);
+    let open = "/socket.io/?EIO=4&transport=polling";
+    let mut sids = Vec::new();
+    for _ in 0..8 {
+        let body = get(cluster.proxy.address, open).await.text();
+        sids.push(body.split('"').nth(3).unwrap().to_owned());
+    }
+    cluster.nodes[0].kill().await;
+    cluster.nodes[1].kill().await;
+    let mut client = http::Client::connect(cluster.proxy.address).await;
+    for sid in sids {
+        let asked = Instant::now();
+        let answer = client.get(&format!("{open}&sid={sid}")).await;
+        assert_eq!(answer.status(), 502, "{}", answer.text());
+        let waited = asked.elapsed();
+        assert!(waited < Duration::from_millis(50), "answered after {waited:?}");
+    }
+}

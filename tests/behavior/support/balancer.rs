@@ -1,0 +1,46 @@
+//! A balancer of TCP connections that knows nothing of sessions: each connection goes to the next
+//! address.
+
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A round-robin balancer on a port of its own; ends when dropped.
+pub struct Balancer {
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Balancer {
+    /// A balancer over `addresses`.
+    pub async fn over(addresses: Vec<SocketAddr>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            for target in addresses.iter().copied().cycle() {
+                let (client, _) = listener.accept().await.unwrap();
+                connections.spawn(join(client, target));
+            }
+        });
+        Self { address, task }
+    }
+
+    /// As a client writes it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn join(mut client: TcpStream, target: SocketAddr) {
+    let Ok(mut proxy) = TcpStream::connect(target).await else { return };
+    // An error of either side ends both: that is what a client sees of a real balancer.
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut proxy).await;
+}

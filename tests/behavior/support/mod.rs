@@ -1,0 +1,14 @@
+//! One import for a test.
+
+pub mod balancer;
+pub mod http;
+pub mod node;
+pub mod proxy;
+pub mod redis;
+mod script;
+pub mod socketio;
+pub mod websocket;
+
+pub use http::{Client, get, request};
+pub use node::{FakeNode, Reply, ok, open_packet, response};
+pub use proxy::{Proxy, ProxyProcess, config};

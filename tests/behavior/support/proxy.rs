@@ -1,0 +1,124 @@
+//! Sockeye under test: in this process, or as a process of its own.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use sockeye::Server;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+
+use super::node::FakeNode;
+
+/// A proxy in this process, on a port of its own. Dropping it stops it.
+pub struct Proxy {
+    pub address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Proxy {
+    /// A proxy with this configuration, whose listeners bind port 0.
+    pub fn start(yaml: &str) -> Self {
+        let config = match sockeye::config::parse("test.yaml", yaml) {
+            Ok(config) => config,
+            Err(problems) => panic!("{problems}"),
+        };
+        let server = Server::bind(&config).unwrap();
+        let address = server.addresses().next().expect("there is a listener");
+        let (stop, stopped) = oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            let until = async {
+                let _ = stopped.await;
+            };
+            server.run(until).unwrap();
+        });
+        Self { address, _stop: stop }
+    }
+
+    /// A proxy that sends everything to `nodes`; `upstream` and `route` are more lines of theirs.
+    pub fn before(nodes: &[&FakeNode], upstream: &str, route: &str) -> Self {
+        let addresses: Vec<_> = nodes.iter().map(|node| node.address).collect();
+        Self::start(&config(&addresses, upstream, route))
+    }
+
+    /// A proxy that sends everything to `nodes`, all at its default.
+    pub fn default_before(nodes: &[&FakeNode]) -> Self {
+        Self::before(nodes, "", "")
+    }
+}
+
+/// A configuration with one upstream, one route, and a listener on port 0. `upstream` and `route`
+/// hold more keys, in YAML's flow style: `affinity: none`.
+pub fn config(nodes: &[SocketAddr], upstream: &str, route: &str) -> String {
+    let nodes: Vec<_> = nodes.iter().map(|node| format!("'{node}'")).collect();
+    let comma = |keys: &str| if keys.is_empty() { String::new() } else { format!(", {keys}") };
+    format!(
+        "listeners: [{{ bind: '127.0.0.1:0' }}]\n\
+         upstreams: {{ chat: {{ nodes: [{}]{} }} }}\n\
+         routes: [{{ path: /, upstream: chat{} }}]\n",
+        nodes.join(", "),
+        comma(upstream),
+        comma(route),
+    )
+}
+
+/// A proxy as a process of its own, for signals, logs and descriptors.
+pub struct ProxyProcess {
+    pub address: SocketAddr,
+    pub child: Child,
+    log: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
+    _config: tempfile::TempDir,
+}
+
+impl ProxyProcess {
+    /// Starts the program with this configuration and waits until it listens.
+    pub async fn start(yaml: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sockeye.yaml");
+        std::fs::write(&path, yaml).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sockeye"))
+            .args(["run", "--config"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Self { address, child, log, _config: directory };
+        let line = process.until_log("listening").await;
+        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
+        process.address = address.unwrap().trim_matches('"').parse().unwrap();
+        process
+    }
+
+    /// Waits for a log line with `part` in it.
+    pub async fn until_log(&mut self, part: &str) -> String {
+        let mut passed = Vec::new();
+        let read = async {
+            loop {
+                match self.log.next_line().await.unwrap() {
+                    Some(line) if line.contains(part) => return line,
+                    Some(line) => passed.push(line),
+                    None => panic!("the log ended without {part:?}: {passed:#?}"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.expect("the log line in time")
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let status = std::process::Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
