@@ -142,6 +142,12 @@ impl ExchangeError {
         }
     }
 
+    /// Whether the client's connection must end with the answer: who cannot agree with us on what
+    /// a request says may not agree on where the next one begins.
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Self::BadHost)
+    }
+
     /// The node that had a part in it.
     pub fn node(&self) -> Option<&str> {
         match self {

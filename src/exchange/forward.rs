@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use http_body::Body as _;
 use tokio::time::timeout;
 
@@ -67,10 +67,8 @@ pub(super) async fn forward(
             Err(failure) => failure,
         };
         last = failure.error;
-        let may_go_again = matches!(
-            last,
-            ExchangeError::Connect { .. } | ExchangeError::NodeBrokeOff { .. }
-        );
+        let may_go_again =
+            matches!(last, ExchangeError::Connect { .. } | ExchangeError::NodeBrokeOff { .. });
         let spare = spare.map(|head| Request::from_parts(head, RequestBody::EMPTY));
         match failure.unsent.or(spare).filter(|_| may_go_again) {
             Some(again) => request = again,
@@ -96,6 +94,11 @@ async fn ask(
     let after = asking.response_timeout(node);
     let answer = exchange_heads(asking, lease, request);
     match within(after, upload.as_deref(), answer).await {
+        Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let reason = "the request asked for none";
+            let error = ExchangeError::BadSwitch { node: node.name().clone(), reason };
+            Err(Failure { error, unsent: None })
+        }
         Some(Ok(response)) => Ok(response),
         Some(Err(mut failure)) => {
             let max = bytes_max.unwrap_or(u64::MAX);

@@ -253,10 +253,7 @@ mod tests {
         assert_eq!(fields["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.0.0.9");
         assert_eq!(fields["x-forwarded-proto"], "https");
         assert_eq!(fields["x-forwarded-host"], "outer");
-        assert_eq!(
-            fields["forwarded"],
-            "for=1.1.1.1, for=10.0.0.9;host=\"inner\";proto=http"
-        );
+        assert_eq!(fields["forwarded"], "for=1.1.1.1, for=10.0.0.9;host=\"inner\";proto=http");
     }
 
     #[test]

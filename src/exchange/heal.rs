@@ -152,14 +152,10 @@ async fn buffered(
 
 /// Reads the body of an answer that may be a refusal for an unknown session; any other answer is
 /// passed on unread.
-async fn read_refusal(
-    asking: &Asking<'_>,
-    mut answer: Answer,
-) -> Result<Answer, ExchangeError> {
+async fn read_refusal(asking: &Asking<'_>, mut answer: Answer) -> Result<Answer, ExchangeError> {
     let is_short = |length: Option<u64>| length.is_none_or(|length| length <= REFUSAL_BYTES_MAX);
     let Some(rest) = answer.rest.take_if(|rest| {
-        answer.head.status.is_client_error()
-            && is_short(hyper::body::Body::size_hint(rest).upper())
+        answer.head.status.is_client_error() && is_short(hyper::body::Body::size_hint(rest).upper())
     }) else {
         return Ok(answer);
     };

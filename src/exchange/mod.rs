@@ -75,7 +75,8 @@ impl Proxy {
         let address = headers::client_address(request.headers(), &client);
         let asker = Asker::of(request.uri().query(), request.headers());
         let id = headers::put_request_id(request.headers_mut(), &client);
-        let mut entry = Entry::begin((request.method(), request.uri()), address, id, Instant::now());
+        let mut entry =
+            Entry::begin((request.method(), request.uri()), address, id, Instant::now());
         match self.exchange(&client, address, request, &mut entry).await {
             Ok(response) => response,
             Err(error) => {
@@ -262,10 +263,9 @@ impl Known {
 fn prepare(request: &mut Request, client: &ClientInfo, host: &str, recall: &Recall) {
     let untagged = match recall {
         Recall::Bound { sid, .. } => sid.as_ref(),
-        Recall::Anywhere
-        | Recall::Preferred(_)
-        | Recall::Gone { .. }
-        | Recall::Unknown { .. } => None,
+        Recall::Anywhere | Recall::Preferred(_) | Recall::Gone { .. } | Recall::Unknown { .. } => {
+            None
+        }
     };
     *request.uri_mut() = target::for_node(request.uri(), untagged);
     *request.version_mut() = Version::HTTP_11;

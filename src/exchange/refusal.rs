@@ -6,8 +6,8 @@
 //! Pure. Runs for every request.
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE,
-    HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION,
+    CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 
 use super::body::ResponseBody;
@@ -28,10 +28,7 @@ impl Asker {
             let mut pairs = query.unwrap_or_default().split('&');
             pairs.any(|pair| pair.split('=').next() == Some(name))
         };
-        Self {
-            is_engineio: has("EIO") && has("transport"),
-            origin: headers.get(ORIGIN).cloned(),
-        }
+        Self { is_engineio: has("EIO") && has("transport"), origin: headers.get(ORIGIN).cloned() }
     }
 
     /// What the client is told of `error`.
@@ -51,6 +48,9 @@ impl Asker {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_REQUEST_ID, request_id.clone());
+        if error.ends_connection() {
+            fields.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(origin) = self.origin.as_ref().filter(|_| self.is_engineio) {
             fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             let allowed = HeaderValue::from_static("true");

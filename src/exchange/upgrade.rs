@@ -157,9 +157,7 @@ fn judge(
     }
     match handshake.fault_of(response.headers()) {
         None => Ok(Outcome::Switched(Switched { response, lease })),
-        Some(reason) => {
-            Err(ExchangeError::BadSwitch { node: lease.node().name().clone(), reason })
-        }
+        Some(reason) => Err(ExchangeError::BadSwitch { node: lease.node().name().clone(), reason }),
     }
 }
 

@@ -1,6 +1,8 @@
 //! A session comes back to its node.
 
-use crate::support::{Client, FakeNode, Proxy, ProxyProcess, get, ok, open_packet, request, websocket};
+use crate::support::{
+    Client, FakeNode, Proxy, ProxyProcess, get, ok, open_packet, request, websocket,
+};
 use crate::support::{config, response};
 
 /// The sid in an open packet of any form.
@@ -37,9 +39,10 @@ async fn polls_posts_and_the_upgrade_go_to_the_node_that_opened_the_session() {
         let target = format!("/socket.io/?EIO=4&transport=websocket&sid={sid}");
         websocket::open(proxy.address, &target).await;
     }
-    let unknown = nodes.iter().flat_map(FakeNode::requests).filter(|request| {
-        request.query("sid").is_some_and(|sid| sid.contains('.'))
-    });
+    let unknown = nodes
+        .iter()
+        .flat_map(FakeNode::requests)
+        .filter(|request| request.query("sid").is_some_and(|sid| sid.contains('.')));
     assert_eq!(unknown.count(), 0, "a node sees its own sids, without tags");
 }
 
@@ -124,7 +127,11 @@ async fn handshakes_of_every_form_are_tagged() {
     let forms: [(&str, String, &str); 4] = [
         ("plain", open_packet("Abc"), OPEN),
         ("with more packets", more, OPEN),
-        ("other keys first", packet.replace("\"sid\":\"Abc\",", "").replace('}', ",\"sid\":\"Abc\"}"), OPEN),
+        (
+            "other keys first",
+            packet.replace("\"sid\":\"Abc\",", "").replace('}', ",\"sid\":\"Abc\"}"),
+            OPEN,
+        ),
         ("jsonp", jsonp, "/socket.io/?EIO=4&transport=polling&j=0"),
     ];
     for (name, body, target) in forms {
@@ -160,7 +167,8 @@ async fn a_chunked_or_dribbled_handshake_is_tagged() {
 
 #[tokio::test]
 async fn a_handshake_that_cannot_be_read_passes_untouched_and_is_asked_for() {
-    let compressed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00";
+    let compressed =
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00";
     let node = opens_with(|| Reply::Bytes(compressed.to_vec())).await;
     let proxy = Proxy::default_before(&[&node]);
     let open = get(proxy.address, OPEN).await;

@@ -45,7 +45,7 @@ fn check_says_what_a_file_holds_or_what_is_wrong_with_it() {
     let broken = sockeye(&["check", path.to_str().unwrap()]);
     let said = text(&broken.stderr);
     assert_eq!(broken.status.code(), Some(1));
-    for part in ["broken.yaml:2:", "nodez", "`nodes`", "broken.yaml:4:", "chta", "`chat`"] {
+    for part in ["broken.yaml:2:", "nodez", "write nodes", "broken.yaml:4:", "chta", "write chat"] {
         assert!(said.contains(part), "{part} is not in:\n{said}");
     }
 }

@@ -173,8 +173,7 @@ async fn a_refused_connect_lets_any_unbound_request_go_to_another_node() {
 #[tokio::test]
 async fn a_large_body_passes_both_ways() {
     let size = 900_000;
-    let node =
-        FakeNode::start(|request| ok(&String::from_utf8_lossy(&request.body))).await;
+    let node = FakeNode::start(|request| ok(&String::from_utf8_lossy(&request.body))).await;
     let proxy = Proxy::default_before(&[&node]);
     let body: String = (0..size).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
     let mut client = Client::connect(proxy.address).await;

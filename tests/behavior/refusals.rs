@@ -58,7 +58,9 @@ async fn a_body_that_is_too_long_is_refused() {
 
     let mut client = Client::connect(proxy.address).await;
     let chunk = format!("401\r\n{}\r\n0\r\n\r\n", "x".repeat(1025));
-    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}")).await;
+    client
+        .send(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}"))
+        .await;
     assert_eq!(client.response().await.status(), 413);
 
     let mut client = Client::connect(proxy.address).await;

@@ -20,8 +20,7 @@ struct Cluster {
 impl Cluster {
     /// Two nodes: enough for a request to go astray.
     async fn of(arguments: &[&str]) -> Self {
-        let nodes =
-            vec![NodeServer::start(arguments).await, NodeServer::start(arguments).await];
+        let nodes = vec![NodeServer::start(arguments).await, NodeServer::start(arguments).await];
         Self::before(nodes)
     }
 
@@ -45,8 +44,7 @@ impl Cluster {
 }
 
 fn yaml(nodes: &[NodeServer]) -> String {
-    let addresses: Vec<_> =
-        nodes.iter().map(|node| node.address().parse().unwrap()).collect();
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address().parse().unwrap()).collect();
     crate::support::config(&addresses, "", "")
 }
 
@@ -90,8 +88,7 @@ async fn a_python_client_with_javascript_servers() {
 
 #[tokio::test]
 async fn javascript_clients_with_python_servers() {
-    let nodes =
-        vec![NodeServer::start_python(&[]).await, NodeServer::start_python(&[]).await];
+    let nodes = vec![NodeServer::start_python(&[]).await, NodeServer::start_python(&[]).await];
     let cluster = Cluster::before(nodes);
     cluster.holds("4", "basics").await;
     cluster.holds("4", "ordered").await;

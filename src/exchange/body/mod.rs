@@ -17,8 +17,8 @@ use tokio::time::{Sleep, sleep};
 
 pub use request::RequestBody;
 pub(super) use request::Upload;
-pub use response::ResponseBody;
 pub(super) use response::Passage;
+pub use response::ResponseBody;
 
 use crate::upstream::pool;
 

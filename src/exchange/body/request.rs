@@ -132,11 +132,7 @@ impl Watched {
         Self { upload: Arc::default(), bytes_left: u64::MAX, stall: Stall::after(Duration::MAX) }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        polled: Polled,
-    ) -> Polled {
+    fn poll(&mut self, cx: &mut Context<'_>, polled: Polled) -> Polled {
         let Poll::Ready(frame) = polled else {
             ready!(self.stall.poll(cx));
             return self.fail(Fate::Stalled);
@@ -205,7 +201,11 @@ impl Upload {
     }
 
     /// What failed, if the body is the reason that an exchange failed.
-    pub(in crate::exchange) fn failure(&self, limits: &route::Limits, max: u64) -> Option<ExchangeError> {
+    pub(in crate::exchange) fn failure(
+        &self,
+        limits: &route::Limits,
+        max: u64,
+    ) -> Option<ExchangeError> {
         match self.0.fate() {
             Fate::Flowing | Fate::Ended => None,
             Fate::Stalled => Some(ExchangeError::BodyStalled(limits.body_timeout)),
