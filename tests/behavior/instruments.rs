@@ -130,6 +130,20 @@ async fn a_stopped_node_tells_its_counts() {
 }
 
 #[tokio::test]
+async fn a_stopped_node_sends_its_clients_away() {
+    for mut node in [NodeServer::start(&[]).await, NodeServer::start_python(&[]).await] {
+        let mut clients = StayingClients::start(&["--url", &node.url(), "--clients", "2"]).await;
+
+        node.stop().await;
+
+        for _ in 0..2 {
+            assert_eq!(clients.event("disconnect").await["reason"], "transport close");
+        }
+        assert_eq!(clients.finish().await["held"], false);
+    }
+}
+
+#[tokio::test]
 async fn a_frozen_node_answers_after_it_thaws() {
     let node = NodeServer::start(&[]).await;
     node.freeze().await;

@@ -31,17 +31,25 @@ async function main() {
 
   const counts = new Counts();
   const httpServer = http.createServer((request, response) => answer(request, response, counts));
-  serveEcho(httpServer, options);
+  const echo = serveEcho(httpServer, options);
   const io = await startSocketIo(httpServer, options, counts);
 
   onStdinClosed(() => process.exit());
   process.once('SIGTERM', () => {
     report('stopping', { ...counts });
-    io.close(() => process.exit());
+    stop(io, echo);
   });
   httpServer.listen(options.port, '127.0.0.1', () => {
     report('ready', { ready: true, port: httpServer.address().port, pid: process.pid, name: options.name });
   });
+}
+
+/** Ends all connections as an orderly restart does, then the process. */
+function stop(io, echo) {
+  for (const socket of echo.clients) socket.close(GOING_AWAY);
+  io.close(() => process.exit());
+  // A kept-alive connection, or a client that does not answer our Close, may hold us up.
+  setTimeout(() => process.exit(), STOP_MS);
 }
 
 /** Ordinary requests: `/counts` tells the figures, all else who answered. */
@@ -50,6 +58,10 @@ function answer(request, response, counts) {
   response.setHeader('Content-Type', 'application/json');
   response.end(JSON.stringify(facts));
 }
+
+/** RFC 6455, section 7.4.1. */
+const GOING_AWAY = 1001;
+const STOP_MS = 3_000;
 
 main().catch((error) => {
   process.stderr.write(`${error.stack}\n`);

@@ -16,8 +16,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
 
 /// Whether `arguments` choose among the workspace's packages themselves.
 fn names_a_package(arguments: &[String]) -> bool {
-    let own = arguments.iter().take_while(|argument| *argument != "--");
-    own.into_iter().any(|argument| argument == "-p" || argument.starts_with("--package"))
+    let mut own = arguments.iter().take_while(|argument| *argument != "--");
+    own.any(|argument| argument == "-p" || argument.starts_with("--package"))
 }
 
 #[cfg(test)]

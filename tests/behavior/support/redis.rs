@@ -68,6 +68,7 @@ program=$(command -v redis-server || command -v valkey-server) || exit 1
 "$program" "$@" &
 cat >/dev/null
 kill $!
+wait
 "#;
 
 const SOCKET: &str = "redis.sock";

@@ -1,5 +1,5 @@
 'use strict';
-/** Pure: how a received list differs from the one that was sent. */
+/** How a received list differs from the one that was sent. */
 
 /**
  * Compares without regard to order, which is the business of `expectRising`.

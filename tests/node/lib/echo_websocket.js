@@ -16,6 +16,7 @@ const RAW_PATH = '/raw';
  *
  * @param {import('node:http').Server} httpServer
  * @param {{threshold: number}} options size in bytes from which messages are compressed
+ * @returns {import('ws').WebSocketServer}
  */
 function serveEcho(httpServer, { threshold }) {
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: { threshold } });
@@ -23,6 +24,7 @@ function serveEcho(httpServer, { threshold }) {
     if (request.url.split('?')[0] !== RAW_PATH) return;
     sockets.handleUpgrade(request, stream, head, echo);
   });
+  return sockets;
 }
 
 function echo(socket) {
