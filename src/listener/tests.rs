@@ -311,12 +311,13 @@ async fn a_slow_head_is_answered_with_408_wherever_it_stops() {
 
 #[tokio::test]
 async fn the_time_for_a_head_does_not_run_while_an_answer_is_awaited() {
-    let mut server = Server::start_with(Duration::from_millis(30), Duration::from_millis(30)).await;
+    let mut server =
+        Server::start_with(Duration::from_millis(30), Duration::from_millis(200)).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /b HT").await.unwrap();
     soon(server.arrived.notified()).await;
     // Far longer than both timeouts: a connection that they end would end now.
-    assert!(timeout(Duration::from_millis(200), server.ends.recv()).await.is_err());
+    assert!(timeout(Duration::from_millis(300), server.ends.recv()).await.is_err());
     server.release.notify_one();
     let client = stream.local_addr().unwrap().to_string();
     until(&mut stream, &client).await;
@@ -327,7 +328,7 @@ async fn the_time_for_a_head_does_not_run_while_an_answer_is_awaited() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_without_a_word() {
-    let mut server = Server::start_with(Duration::from_secs(60), Duration::from_millis(50)).await;
+    let mut server = Server::start_with(Duration::from_secs(60), Duration::from_millis(200)).await;
     let mut silent = server.connect().await;
     assert_eq!(rest(&mut silent).await, "");
     assert!(matches!(server.end().await, ConnectionEnd::Idle));
