@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::StatusCode;
-use hyper::server::conn::http1::{self, Parts, UpgradeableConnection};
+use hyper::server::conn::http1::{self, Parts};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
@@ -106,7 +106,11 @@ pub async fn serve<S: ClientService>(
         })
         .await
     };
-    part(connection, why, progress.phase()).await
+    // Only a tunnel leaves no parts. hyper's buffers go at once, before the last words.
+    let Some(Parts { io, .. }) = connection.into_parts() else {
+        return ConnectionEnd::Upgraded;
+    };
+    part(io.into_inner(), why, progress.phase()).await
 }
 
 /// Why hyper is polled no more.
@@ -118,17 +122,8 @@ enum Why {
 
 type Io = TokioIo<Guarded<TcpStream>>;
 
-/// Says what is left to say, and closes. `last` is the phase in which `connection` ended.
-async fn part<S: ClientService>(
-    connection: UpgradeableConnection<Io, Served<S>>,
-    why: Why,
-    last: Phase,
-) -> ConnectionEnd {
-    // Only a tunnel leaves no parts.
-    let Some(Parts { io, .. }) = connection.into_parts() else {
-        return ConnectionEnd::Upgraded;
-    };
-    let guarded = io.into_inner();
+/// Says what is left to say, and closes. `last` is the phase in which the connection ended.
+async fn part(guarded: Guarded<TcpStream>, why: Why, last: Phase) -> ConnectionEnd {
     let fault = guarded.fault();
     let (mut stream, _place) = guarded.into_inner();
     match (why, fault) {
