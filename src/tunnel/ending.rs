@@ -100,23 +100,19 @@ impl Flows {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
-        let mut changed = false;
-        if !flow.gate.is_closed() && (source_is_over || is_ours(end)) {
-            match self.put_close(to, end) {
-                Gap::Here => changed = true,
-                Gap::Ahead => return false,
-                Gap::Nowhere => {
-                    self.flow(to).finish();
-                    return true;
-                }
-            }
-        }
+        let wants_close = !flow.gate.is_closed() && (source_is_over || is_ours(end));
+        let gap = wants_close.then(|| self.put_close(to, end));
+
         let flow = self.flow(to);
-        if source_is_over || (flow.gate.is_closed() && is_answered) {
+        let finishes = match gap {
+            Some(Gap::Here) | None => source_is_over || (flow.gate.is_closed() && is_answered),
+            Some(Gap::Ahead) => false,
+            Some(Gap::Nowhere) => true,
+        };
+        if finishes {
             flow.finish();
-            changed = true;
         }
-        changed
+        finishes || gap == Some(Gap::Here)
     }
 
     /// Puts our Close frame in if there is a place for it now.

@@ -87,11 +87,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Report> {
         let now = Instant::now();
-        let mut drained_until = None;
         let mut have_rung = alarms.have_rung(cx);
-        if have_rung {
-            drained_until = alarms.take_drain();
-        }
         with_scratch(|scratch| {
             loop {
                 let step = self.relay(scratch, cx);
@@ -103,7 +99,7 @@ where
                 }
                 let mut changed = self.settle(now);
                 if std::mem::take(&mut have_rung) {
-                    changed |= self.heed(drained_until, now);
+                    changed |= self.heed(alarms.take_drain(), now);
                 }
                 if changed {
                     continue;
