@@ -9,7 +9,8 @@
 
 use super::End;
 use super::control::Farewell;
-use super::relay::{Flow, Gap, Source};
+use super::gate::Gap;
+use super::relay::{Flow, Source};
 
 /// Both directions of a tunnel.
 #[derive(Debug)]
@@ -34,10 +35,10 @@ impl Flows {
     #[inline]
     pub(super) fn cause(&self) -> Option<End> {
         let (up, down) = (&self.from_client, &self.from_node);
-        if let Some(code) = up.close_seen() {
+        if let Some(code) = up.gate.close_seen() {
             return Some(End::ClientClosed(code));
         }
-        if let Some(code) = down.close_seen() {
+        if let Some(code) = down.gate.close_seen() {
             return Some(End::NodeClosed(code));
         }
         if up.source() == Source::Failed || down.is_broken() {
@@ -57,7 +58,7 @@ impl Flows {
     pub(super) fn are_over(&self) -> bool {
         [&self.from_client, &self.from_node]
             .iter()
-            .all(|flow| flow.is_over() && has_said_its_last(flow))
+            .all(|flow| flow.is_over() && flow.has_said_its_last())
     }
 
     /// Whether a Close frame of ours waits for a frame to end.
@@ -67,8 +68,8 @@ impl Flows {
 
     /// Applies the rules for `end`; says whether there is something to write.
     pub(super) fn settle(&mut self, end: End) -> bool {
-        let client_is_done = has_said_its_last(&self.from_client);
-        let node_is_done = has_said_its_last(&self.from_node);
+        let client_is_done = self.from_client.has_said_its_last();
+        let node_is_done = self.from_node.has_said_its_last();
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);
         let to_client = self.settle_one(To::Client, end, client_is_done);
@@ -99,23 +100,19 @@ impl Flows {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
-        let mut changed = false;
-        if !flow.is_closed() && (source_is_over || is_ours(end)) {
-            match self.put_close(to, end) {
-                Gap::Here => changed = true,
-                Gap::Ahead => return false,
-                Gap::Nowhere => {
-                    self.flow(to).finish();
-                    return true;
-                }
-            }
-        }
+        let wants_close = !flow.gate.is_closed() && (source_is_over || is_ours(end));
+        let gap = wants_close.then(|| self.put_close(to, end));
+
         let flow = self.flow(to);
-        if source_is_over || (flow.is_closed() && is_answered) {
+        let finishes = match gap {
+            Some(Gap::Here) | None => source_is_over || (flow.gate.is_closed() && is_answered),
+            Some(Gap::Ahead) => false,
+            Some(Gap::Nowhere) => true,
+        };
+        if finishes {
             flow.finish();
-            changed = true;
         }
-        changed
+        finishes || gap == Some(Gap::Here)
     }
 
     /// Puts our Close frame in if there is a place for it now.
@@ -160,11 +157,6 @@ fn is_ours(end: End) -> bool {
         | End::ClientReset
         | End::NodeReset => false,
     }
-}
-
-/// Whether nothing that matters can come from a flow's source any more.
-fn has_said_its_last(flow: &Flow) -> bool {
-    flow.source() != Source::Flowing || flow.close_seen().is_some()
 }
 
 /// A connection on which reading failed takes no bytes either.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::alarm::Alarms;
 use super::deadlines::{Deadlines, Due, Timer};
 use super::ending::Flows;
 use super::frame::{Scanner, Sender};
+use super::gate::Gate;
 use super::opening::Opening;
 use super::relay::{Flow, Step, with_scratch};
 use super::{End, IdleTimeout, Kind, Limits, Report, Setup};
@@ -48,9 +48,9 @@ where
     /// A tunnel that begins at `now`.
     pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
         let limits = setup.limits;
-        let flow = |sender, read_ahead: Bytes, opening| {
-            let scanner = Scanner::new(sender, setup.compression);
-            Flow::new(scanner, opening, read_ahead, limits.buffer_bytes)
+        let flow = |sender, opening, read_ahead| {
+            let gate = Gate::new(Scanner::new(sender, setup.compression), opening);
+            Flow::new(gate, read_ahead, limits.buffer_bytes)
         };
         let idle_timeout = idle_timeout(limits, &setup.kind);
         let (learned, opening) = match setup.kind {
@@ -60,8 +60,8 @@ where
             }
         };
         let flows = Flows {
-            from_client: flow(Sender::Client, setup.client_read_ahead, None),
-            from_node: flow(Sender::Node, setup.node_read_ahead, opening),
+            from_client: flow(Sender::Client, None, &setup.client_read_ahead),
+            from_node: flow(Sender::Node, opening, &setup.node_read_ahead),
             own_close_code: None,
         };
         let mut tunnel = Self {
@@ -87,11 +87,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Report> {
         let now = Instant::now();
-        let mut drained_until = None;
         let mut have_rung = alarms.have_rung(cx);
-        if have_rung {
-            drained_until = alarms.take_drain();
-        }
         with_scratch(|scratch| {
             loop {
                 let step = self.relay(scratch, cx);
@@ -103,7 +99,7 @@ where
                 }
                 let mut changed = self.settle(now);
                 if std::mem::take(&mut have_rung) {
-                    changed |= self.heed(drained_until, now);
+                    changed |= self.heed(alarms.take_drain(), now);
                 }
                 if changed {
                     continue;
@@ -129,7 +125,7 @@ where
     /// Puts the idle timeout off, and learns what the open packet says of it.
     #[inline]
     fn note_life(&mut self, now: Instant) {
-        if let Some(timings) = self.flows.from_node.take_timings()
+        if let Some(timings) = self.flows.from_node.gate.take_timings()
             && let Some(learned) = self.learned.take()
         {
             learned.set(timings);
@@ -234,8 +230,8 @@ where
         };
         Report {
             end,
-            from_client: self.flows.from_client.counts(),
-            from_node: self.flows.from_node.counts(),
+            from_client: self.flows.from_client.gate.counts(),
+            from_node: self.flows.from_node.gate.counts(),
             close_code,
             duration: now.saturating_duration_since(self.begun_at),
         }

@@ -3,7 +3,8 @@
 //! [`run`] moves bytes between two streams, follows the frames in them without touching them, and
 //! says at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
 //!
-//! - `relay`: one direction, read and written; `frame`: where its frames begin and end
+//! - `relay`: one direction, read and written; `gate`: what of it may pass; `frame`: where its
+//!   frames begin and end
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `ending`: what is an end and what each side gets; `control`: the Close frames that we send
 //! - `opening`: the open packet of an Engine.IO session, read on its way
@@ -16,6 +17,7 @@ mod deadlines;
 mod end;
 mod ending;
 mod frame;
+mod gate;
 mod life;
 mod limits;
 mod opening;

@@ -17,22 +17,16 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::trace;
 
-use super::Counts;
-use super::frame::{Position, Scanner, Until};
-use super::opening::{Opening, Outcome};
-use crate::engineio::Timings;
+use super::gate::{Gap, Gate};
 
 /// One direction: from its source to its sink.
 #[derive(Debug)]
 pub(super) struct Flow {
-    scanner: Scanner,
-    /// Reads the open packet on its way, and is gone when that is done.
-    opening: Option<Box<Opening>>,
+    pub(super) gate: Gate,
     /// What the sink has yet to take.
     kept: Bytes,
     read_bytes_max: usize,
     source: Source,
-    passing: Passing,
     sink: Sink,
     is_flushed: bool,
 }
@@ -57,61 +51,31 @@ pub(super) enum Source {
     Failed,
 }
 
-/// Where a Close frame of ours may be put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gap {
-    /// Behind what has passed.
-    Here,
-    /// Behind the frame that is passing.
-    Ahead,
-    /// Nowhere: the frame that is passing will not end, or the stream cannot be followed, or a
-    /// Close frame went before.
-    Nowhere,
-}
-
-/// What of the source's bytes goes to the sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Passing {
-    Everything,
-    /// The current frame to its end, for a Close frame of ours is to follow it.
-    Frame,
-    /// Nothing: a Close frame of ours is to follow.
-    Nothing,
-    /// Nothing: a Close frame has passed or was put in.
-    Closed,
-}
-
+/// What the side that receives may still get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sink {
     Open,
     /// Gets FIN when it has taken what is kept.
     Ending,
+    /// Got FIN.
     Ended,
+    /// Its connection failed.
     Failed,
 }
 
 impl Flow {
     /// A flow that begins with `read_ahead`, and then reads at most `read_bytes_max` at once, at
-    /// least 1, and so keeps no more. An `opening` reads the open packet when it passes.
-    pub(super) fn new(
-        scanner: Scanner,
-        opening: Option<Opening>,
-        read_ahead: Bytes,
-        read_bytes_max: usize,
-    ) -> Self {
-        let mut flow = Self {
-            scanner,
-            opening: opening.map(Box::new),
-            kept: Bytes::new(),
+    /// least 1, and so keeps no more.
+    pub(super) fn new(mut gate: Gate, read_ahead: &Bytes, read_bytes_max: usize) -> Self {
+        let passed = gate.follow(read_ahead);
+        Self {
+            gate,
+            kept: part(read_ahead, ..passed),
             read_bytes_max: read_bytes_max.max(1),
             source: Source::Flowing,
-            passing: Passing::Everything,
             sink: Sink::Open,
             is_flushed: true,
-        };
-        let passed = flow.follow(&read_ahead);
-        flow.kept = part(&read_ahead, ..passed);
-        flow
+        }
     }
 
     /// Moves bytes until one side makes it wait or others should run.
@@ -141,35 +105,15 @@ impl Flow {
         step
     }
 
-    /// The open packet's timings, once.
-    #[inline]
-    pub(super) fn take_timings(&mut self) -> Option<Timings> {
-        match self.opening.as_ref()?.outcome() {
-            Outcome::Waits => None,
-            Outcome::Opened(timings) => {
-                self.opening = None;
-                Some(timings)
-            }
-            Outcome::Unreadable => {
-                self.opening = None;
-                None
-            }
-        }
-    }
-
     /// What is heard of the side that sends.
     #[inline]
     pub(super) fn source(&self) -> Source {
         self.source
     }
 
-    /// The code of the Close frame that came, if one came.
-    #[inline]
-    pub(super) fn close_seen(&self) -> Option<Option<u16>> {
-        match self.scanner.position() {
-            Position::Closed(code) => Some(code),
-            Position::Boundary | Position::Frame | Position::Lost(_) => None,
-        }
+    /// Whether nothing that matters can come any more.
+    pub(super) fn has_said_its_last(&self) -> bool {
+        self.source != Source::Flowing || self.gate.close_seen().is_some()
     }
 
     /// Whether the sink's connection failed.
@@ -188,50 +132,24 @@ impl Flow {
         self.sink != Sink::Open
     }
 
-    /// Whether the sink got a Close frame, the source's or ours.
-    pub(super) fn is_closed(&self) -> bool {
-        self.passing == Passing::Closed
-    }
-
-    /// Whether a Close frame of ours waits for a frame to end.
-    pub(super) fn waits_for_gap(&self) -> bool {
-        self.passing == Passing::Frame && !self.is_finishing()
-    }
-
-    /// What came from the source.
-    pub(super) fn counts(&self) -> Counts {
-        self.scanner.counts()
-    }
-
-    /// Looks for the place of a Close frame of ours. From then on nothing passes that place, but
-    /// what comes is still followed, for it may be the answer to a Close frame that went the
-    /// other way.
+    /// Looks for the place of a Close frame of ours. A frame whose source is gone never ends.
     pub(super) fn find_gap(&mut self) -> Gap {
-        let goes_on = self.source == Source::Flowing;
-        match (self.passing, self.scanner.position()) {
-            (Passing::Nothing, _) => Gap::Here,
-            (Passing::Closed, _) => Gap::Nowhere,
-            (Passing::Everything | Passing::Frame, Position::Boundary) => {
-                self.passing = Passing::Nothing;
-                Gap::Here
-            }
-            (Passing::Everything | Passing::Frame, Position::Frame) if goes_on => {
-                self.passing = Passing::Frame;
-                Gap::Ahead
-            }
-            (
-                Passing::Everything | Passing::Frame,
-                Position::Frame | Position::Closed(_) | Position::Lost(_),
-            ) => Gap::Nowhere,
+        match self.gate.find_gap() {
+            Gap::Ahead if self.source != Source::Flowing => Gap::Nowhere,
+            gap @ (Gap::Here | Gap::Ahead | Gap::Nowhere) => gap,
         }
     }
 
     /// Puts `frame`, a Close frame, where [`find_gap`](Self::find_gap) said [`Gap::Here`].
     pub(super) fn close_with(&mut self, frame: Vec<u8>) {
-        debug_assert_eq!(self.passing, Passing::Nothing, "a frame only goes into a gap");
-        self.passing = Passing::Closed;
+        self.gate.close();
         let frame = if self.kept.is_empty() { frame } else { [&self.kept[..], &frame].concat() };
         self.kept = frame.into();
+    }
+
+    /// Whether a Close frame of ours waits for a frame to end.
+    pub(super) fn waits_for_gap(&self) -> bool {
+        self.gate.waits_for_gap() && !self.is_finishing()
     }
 
     /// Sends FIN behind what is kept, and nothing else any more.
@@ -279,15 +197,15 @@ impl Flow {
     }
 
     /// Whether reading must stop: what came would have to be kept on top of what is.
+    #[inline]
     fn holds_back(&self) -> bool {
-        let passes = matches!(self.passing, Passing::Everything | Passing::Frame);
-        passes && self.sink == Sink::Open && !self.kept.is_empty()
+        !self.kept.is_empty() && self.gate.is_open() && self.sink == Sink::Open
     }
 
     /// Follows `chunk` and writes what passes; keeps what the sink does not take.
     #[inline]
     fn pass<W: AsyncWrite + Unpin>(&mut self, chunk: &[u8], sink: &mut W, cx: &mut Context<'_>) {
-        let passed = self.follow(chunk);
+        let passed = self.gate.follow(chunk);
         let mut rest = chunk.split_at(passed).0;
         if self.sink != Sink::Open {
             return;
@@ -352,35 +270,6 @@ impl Flow {
                 Poll::Pending => (),
             }
         }
-    }
-
-    /// Follows `chunk` and says how many of its bytes may pass.
-    #[inline]
-    fn follow(&mut self, chunk: &[u8]) -> usize {
-        if let Some(opening) = &mut self.opening {
-            opening.push(chunk);
-        }
-        let (passed, rest) = match self.passing {
-            Passing::Everything => (self.scanner.scan(chunk, Until::Close), None),
-            Passing::Frame => {
-                let passed = self.scanner.scan(chunk, Until::Boundary);
-                (passed, chunk.get(passed..))
-            }
-            Passing::Nothing | Passing::Closed => (0, Some(chunk)),
-        };
-        match (self.passing, self.scanner.position()) {
-            (Passing::Everything | Passing::Frame, Position::Closed(_)) => {
-                self.passing = Passing::Closed;
-            }
-            (Passing::Frame, Position::Boundary) => self.passing = Passing::Nothing,
-            (Passing::Everything, Position::Boundary | Position::Frame | Position::Lost(_))
-            | (Passing::Frame, Position::Frame | Position::Lost(_))
-            | (Passing::Nothing | Passing::Closed, _) => (),
-        }
-        if let Some(rest) = rest {
-            self.scanner.scan(rest, Until::Close);
-        }
-        passed
     }
 }
 

@@ -155,7 +155,6 @@ async fn a_side_that_takes_nothing_does_not_hold_the_end_up() {
 #[tokio::test(start_paused = true)]
 async fn a_side_that_takes_no_bytes_any_more_has_reset() {
     let mut rig = Rig::start();
-    drop(rig.node);
     rig.node = duplex(1).0;
     rig.client.write_all(&masked(0x81, b"hello?")).await.unwrap();
     expect(&mut rig.client, &unmasked(0x88, b"\x03\xf3node lost")).await;

@@ -186,6 +186,23 @@ async fn a_tunnel_that_begins_in_a_drain_ends_in_it() {
     assert!(after < 13 * SECOND);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_changes_its_task_still_hears_the_time_and_the_drain() {
+    for (drain_timeout, end) in [(None, End::Idle), (Some(8 * SECOND), End::Drained)] {
+        let (drain, watch) = Drain::new();
+        let ((_client, client_side), (_node, node_side)) = (duplex(1), duplex(1));
+        let mut tunnel = Box::pin(run(client_side, node_side, setup(watch)));
+        assert!(futures_util::poll!(&mut tunnel).is_pending());
+        let mut other_task = JoinSet::new();
+        other_task.spawn(tunnel);
+        tokio::task::yield_now().await;
+        if let Some(timeout) = drain_timeout {
+            drain.begin(timeout);
+        }
+        assert_eq!(other_task.join_next().await.unwrap().unwrap().end, end);
+    }
+}
+
 /// Reads `0!` as an open packet.
 fn read_open(payload: &[u8]) -> Option<Timings> {
     (payload == b"0!").then_some(OPENED)
