@@ -158,4 +158,4 @@ const LEAST: &str = "the least that works is\n\
     \n    upstreams:\
     \n      chat: { nodes: [10.0.0.1:3000] }\
     \n    routes:\
-    \n      - { path: /socket.io/, upstream: chat }\n";
+    \n      - { path: /socket.io/, upstream: chat }";

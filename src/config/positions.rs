@@ -154,8 +154,12 @@ impl Mark {
 
 /// Whether `line` must not be shown, where it cannot be told which part of it is a secret.
 pub(super) fn may_hold_secret(line: &str) -> bool {
-    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(is_secret_key)
+    // No hand writes a longer line, and each word of it costs.
+    line.len() > LINE_SHOWN_MAX
+        || line.split(|c: char| !c.is_alphanumeric() && c != '_').any(is_secret_key)
 }
+
+const LINE_SHOWN_MAX: usize = 1000;
 
 /// Whether what is written at `path` may be a secret, even if it is at the wrong place or under a
 /// key with a typing error.

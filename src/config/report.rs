@@ -99,9 +99,12 @@ impl<'a> Report<'a> {
         filled
     }
 
-    /// The line on which the value at `path` stands.
-    pub(super) fn line(&self, path: &KeyPath) -> usize {
-        self.positions.value(path).map_or(1, |place| place.line)
+    /// `path`, and the line on which its value stands.
+    pub(super) fn locate(&self, path: &KeyPath) -> String {
+        match self.positions.value(path) {
+            Some(place) => format!("{path} (line {})", place.line),
+            None => path.to_string(),
+        }
     }
 
     /// Whether so much is wrong that nobody wants to know more.

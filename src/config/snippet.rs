@@ -71,6 +71,7 @@ fn mask(line: &mut Vec<char>, line_number: usize, secrets: &[Place]) {
     let behind = line.iter().skip(end);
     if let Some(comment) = behind.clone().position(|c| *c == '#') {
         line.truncate(end + comment);
+        while line.pop_if(|c| *c == ' ').is_some() {}
     }
 }
 
@@ -125,7 +126,7 @@ mod tests {
         let first = place(1, 8, 12);
         let block = Place { line: 2, column: 4, end_line: 4, end_column: 7 };
         let secrets = [first, block];
-        check(text, place(1, 1, 5), &secrets, " 1 | keys: [****, b] \n   | ^^^^\n");
+        check(text, place(1, 1, 5), &secrets, " 1 | keys: [****, b]\n   | ^^^^\n");
         check(text, place(3, 3, 7), &secrets, " 3 | ******\n   |   ^^^^\n");
         check(text, place(4, 3, 7), &secrets, " 4 | ******\n   |   ^^^^\n");
     }

@@ -17,7 +17,8 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
         return Ok(duration);
     }
     let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
-    Err(out_of_range(duration < *range.start(), &least, &most))
+    let side = if duration < *range.start() { "short" } else { "long" };
+    Err(Fault::new(format!("is too {side}")).help(format!("write {least} to {most}")))
 }
 
 /// The number of bytes that `text` writes, if it lies in `range`.
@@ -27,12 +28,8 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault
         return Ok(bytes);
     }
     let (least, most) = (show_size(*range.start()), show_size(*range.end()));
-    Err(out_of_range(bytes < *range.start(), &least, &most))
-}
-
-fn out_of_range(is_below: bool, least: &str, most: &str) -> Fault {
-    let side = if is_below { "short or small" } else { "long or large" };
-    Fault::new(format!("is too {side}")).help(format!("write {least} to {most}"))
+    let side = if bytes < *range.start() { "small" } else { "large" };
+    Err(Fault::new(format!("is too {side}")).help(format!("write {least} to {most}")))
 }
 
 /// Whole numbers, each with its unit, the largest unit first.

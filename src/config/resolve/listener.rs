@@ -36,8 +36,8 @@ pub(super) fn resolve(
             .then(|| first_with.insert(settings.bind, path.clone()))
             .flatten();
         if let Some(first) = first {
-            let line = report.line(&first.key("bind"));
-            let fault = Fault::new(format!("is listened on already, see line {line}"));
+            let first = report.locate(&first.key("bind"));
+            let fault = Fault::new(format!("is the same as {first}"));
             report.refuse(&path.key("bind"), fault.help("take one of the two out"));
         }
         listeners.push(settings);

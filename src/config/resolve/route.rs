@@ -33,8 +33,8 @@ pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> V
         let Some(settings) = one(&path, route, file, report) else { continue };
         let pattern = (settings.host.clone(), settings.path.clone());
         if let Some(first) = first_with.insert(pattern, path.clone()) {
-            let line = report.line(&first);
-            let fault = Fault::new(format!("has the host and path of the route on line {line}"));
+            let first = report.locate(&first);
+            let fault = Fault::new(format!("has the host and path of {first}"));
             report.refuse(&path, fault.help("change one of the two or take it out"));
         }
         routes.push(settings);

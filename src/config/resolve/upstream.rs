@@ -128,8 +128,8 @@ impl Taken {
             (None, Some(twin)) => (twin, "name", "give each node a name of its own"),
             (None, None) => return,
         };
-        let line = report.line(&twin);
-        let fault = Fault::new(format!("has the {what} of the node on line {line}"));
+        let twin = report.locate(&twin);
+        let fault = Fault::new(format!("has the {what} of {twin}"));
         report.refuse(path, fault.help(help));
     }
 }

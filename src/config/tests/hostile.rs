@@ -22,14 +22,15 @@ fn check(text: &str, what: &str) {
 
 #[test]
 fn nesting_has_a_limit() {
-    for deep in ["[", "{a: ", "- ", "? ", "{? "] {
-        check(&deep.repeat((1 << 20) / deep.len()), "is nested too deep");
+    for deep in ["[", "{a: ", "- ", ": "] {
+        check(&deep.repeat(100_000 / deep.len()), "is nested too deep");
     }
     let mut indented = String::new();
     for depth in 0..1000 {
         indented.extend([&" ".repeat(depth), "a:\n"]);
     }
     check(&indented, "is nested too deep");
+    check(&"? ".repeat(50_000), "has a key that is not a word");
 }
 
 #[test]
@@ -46,26 +47,26 @@ fn aliases_cannot_multiply_without_end() {
 
 #[test]
 fn many_values_are_refused() {
-    check(&format!("a: [{}]", "1, ".repeat(200_000)), "makes more than 100000 values");
-    check(&"- a\n".repeat(200_000), "makes more than 100000 values");
+    check(&format!("a: [{}]", "1, ".repeat(110_000)), "makes more than 100000 values");
+    check(&"- a\n".repeat(110_000), "makes more than 100000 values");
 }
 
 #[test]
 fn many_problems_end_at_a_hundred() {
-    let keys: String = (0..20_000).map(|n| format!("key_{n}: {n}\n")).collect();
+    let keys: String = (0..1000).map(|n| format!("key_{n}: {n}\n")).collect();
     let problems = refused(&keys);
     assert_eq!(problems.iter().count(), 100);
     assert!(problems.to_string().ends_with("\n100 or more problems in a.yaml"));
 
-    let upstreams: String = (0..10_000).map(|n| format!("  u{n}: {{ nodes: [a:1] }}\n")).collect();
-    let routes: String = (0..10_000).map(|n| format!("  - {{ upstream: v{n} }}\n")).collect();
+    let upstreams: String = (0..1000).map(|n| format!("  u{n}: {{ nodes: [a:1] }}\n")).collect();
+    let routes: String = (0..1000).map(|n| format!("  - {{ upstream: v{n} }}\n")).collect();
     let problems = refused(&format!("upstreams:\n{upstreams}routes:\n{routes}"));
     assert_eq!(problems.iter().count(), 100);
 }
 
 #[test]
-fn a_name_of_a_megabyte_is_shown_in_part() {
-    let long = "x".repeat(1_000_000);
+fn a_name_without_end_is_shown_in_part() {
+    let long = "x".repeat(100_000);
     for text in [
         format!("{long}: 1"),
         format!("upstreams: {{ a: {{ nodes: [b:1] }} }}\nroutes: [{{ upstream: {long} }}]"),
