@@ -67,26 +67,29 @@ async fn start_nodes(tasks: &mut Tasks) -> Result<Vec<NodeAddress>, Box<dyn Erro
 
 /// What a user would write into `sockeye.yaml` for these nodes.
 fn configuration(node_addresses: &[NodeAddress], page_address: SocketAddr) -> String {
-    let nodes: String = node_addresses
-        .iter()
-        .map(|node| format!("      - {{ name: {}, address: {} }}\n", node.name, node.address))
-        .collect();
+    // Both forms of a node. A session's tag is made of the name, or of the address without one.
+    let named = |node: &NodeAddress| {
+        format!("      - {{ name: {}, address: {} }}\n", node.name, node.address)
+    };
+    let named_nodes: String = node_addresses.iter().map(named).collect();
+    let nodes: Vec<String> = node_addresses.iter().map(|node| node.address.to_string()).collect();
+    let nodes = nodes.join(", ");
     format!(
         "listeners:
   - bind: {page_address}
 upstreams:
   chat:
     nodes:
-{nodes}  page:
-    nodes:
-{nodes}routes:
+{named_nodes}  page: {{ nodes: [{nodes}] }}
+routes:
   - {{ path: /socket.io/, upstream: chat }}
   - {{ path: /, upstream: page }}
 "
     )
 }
 
-/// Starts Sockeye with `configuration`.
+/// Starts Sockeye with `configuration` as one of `tasks`. For now it starts nothing, and the page
+/// is found only at the addresses of the nodes themselves.
 async fn start_proxy(_configuration: &str, _tasks: &mut Tasks) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
