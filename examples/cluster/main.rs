@@ -13,6 +13,8 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::Parser;
+use sockeye::Server;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 mod bus;
@@ -42,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut tasks = JoinSet::new();
     let node_addresses = start_nodes(&mut tasks).await?;
     let configuration = configuration(&node_addresses, page_address);
-    start_proxy(&configuration, &mut tasks).await?;
+    start_proxy(&configuration, &mut tasks)?;
     introduce(&configuration, &node_addresses, page_address);
 
     tokio::select! {
@@ -88,9 +90,17 @@ routes:
     )
 }
 
-/// Starts Sockeye with `configuration` as one of `tasks`. For now it starts nothing, and the page
-/// is found only at the addresses of the nodes themselves.
-async fn start_proxy(_configuration: &str, _tasks: &mut Tasks) -> Result<(), Box<dyn Error>> {
+/// Starts Sockeye with `configuration`. It has its own threads, which end with the process; only
+/// its failure is one of `tasks`.
+fn start_proxy(configuration: &str, tasks: &mut Tasks) -> Result<(), Box<dyn Error>> {
+    let config = sockeye::config::parse("the configuration above", configuration)?;
+    let server = Server::bind(&config)?;
+    let (ended, end) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody listens any more only if the example ends anyway.
+        let _ = ended.send(server.run(std::future::pending()));
+    });
+    tasks.spawn(async { end.await.map_err(std::io::Error::other)?.map_err(std::io::Error::other) });
     Ok(())
 }
 

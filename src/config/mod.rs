@@ -21,9 +21,12 @@ mod tests;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::affinity::{self, TagClash};
-use crate::snapshot::Snapshot;
+use crate::drain::Drain;
+use crate::exchange::Proxy;
+use crate::snapshot::{Current, Snapshot};
 use crate::{listener, logging, route, upstream};
 pub use keys::keys;
 use positions::Positions;
@@ -66,6 +69,18 @@ impl Config {
             .map(|group| (group.upstream.clone(), group.affinity.clone()))
             .collect();
         Snapshot::build(&upstreams, &self.routes, carried)
+    }
+
+    /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's
+    /// business, and so is the end: tunnels live until their connections are dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::snapshot`].
+    pub fn proxy(&self) -> Result<Proxy, TagClash> {
+        let current = Arc::new(Current::new(self.snapshot(None)?));
+        let (_, never) = Drain::new();
+        Ok(Proxy::new(current, never))
     }
 }
 

@@ -10,6 +10,7 @@ mod affinity;
 mod cli;
 mod forwarding;
 mod healing;
+mod instruments;
 mod refusals;
 mod routing;
 mod socketio;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::affinity::Settings as Affinity;
 use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings};
-use crate::route::pattern::{HostPattern, PathPattern};
+use crate::route::{HostPattern, PathPattern};
 use crate::tunnel::IdleTimeout;
 
 /// The upstream with this `affinity:`.
@@ -37,7 +37,7 @@ fn the_least_that_works_has_all_defaults() {
     let [route] = &config.routes[..] else { panic!() };
     assert_eq!(route.host, HostPattern::Any);
     assert_eq!(route.path, PathPattern::Prefix("/".into()));
-    assert_eq!(route.limits, route::settings::Limits::default());
+    assert_eq!(route.limits, route::Limits::default());
     assert_eq!(route.tunnel, crate::tunnel::Limits::default());
     assert_eq!(config.log, logging::Settings::default());
 }
