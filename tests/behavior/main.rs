@@ -13,6 +13,6 @@ mod healing;
 mod refusals;
 mod routing;
 mod socketio;
-
+mod tidy;
 mod tunnel;
 mod upgrade;
