@@ -14,6 +14,6 @@ mod instruments;
 mod refusals;
 mod routing;
 mod socketio;
-
+mod tidy;
 mod tunnel;
 mod upgrade;
