@@ -1,10 +1,12 @@
 //! What the operator says: a file becomes a [`Config`], which cannot be wrong, or [`Problems`].
 //!
-//! `file` is the YAML as written, `resolve` gives it its meaning. Before either, `positions` goes
-//! over the text and refuses what is not fit to be read; `report` collects what is wrong.
+//! `events` goes over the text once, refuses what is not fit to be read, and leaves `positions`;
+//! `typed` fits the YAML tree into the types of `file`; `resolve` gives them their meaning. Each
+//! tells a `report` what is wrong, and it knows the place.
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod events;
 mod file;
 mod key_path;
 mod keys;
@@ -12,6 +14,7 @@ mod positions;
 mod problem;
 mod report;
 mod resolve;
+mod secrets;
 mod snippet;
 mod typed;
 mod units;

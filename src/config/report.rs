@@ -5,9 +5,11 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use super::events::Flaw;
 use super::key_path::KeyPath;
-use super::positions::{Flaw, Positions, may_hold_secret};
+use super::positions::Positions;
 use super::problem::{Fault, PROBLEMS_MAX, Place, Problem, Problems};
+use super::secrets::may_hold_secret;
 use super::snippet::Snippet;
 
 /// The problems of one file so far.
@@ -85,10 +87,10 @@ impl<'a> Report<'a> {
     }
 
     /// The items of a list or map, each with its path; those that are empty are refused.
-    pub(super) fn filled<'f, T>(
+    pub(super) fn filled<T>(
         &mut self,
-        items: impl Iterator<Item = (KeyPath, Option<&'f T>)>,
-    ) -> Vec<(KeyPath, &'f T)> {
+        items: impl Iterator<Item = (KeyPath, Option<T>)>,
+    ) -> Vec<(KeyPath, T)> {
         let mut filled = Vec::new();
         for (path, item) in items {
             match item {

@@ -27,11 +27,11 @@ pub(super) fn resolve(
         report.refuse(path, fault.help("write upstreams: { chat: { nodes: [10.0.0.1:3000] } }"));
         return Vec::new();
     };
-    let items = written.iter().map(|(name, item)| (path.key(name), item.as_ref()));
-    let filled = report.filled(items);
-    let names = written.iter().filter(|(_, item)| item.is_some()).map(|(name, _)| name);
+    let items = written
+        .iter()
+        .map(|(name, item)| (path.key(name), item.as_ref().map(|upstream| (name, upstream))));
     let mut upstreams = Vec::new();
-    for (name, (path, upstream)) in names.zip(filled) {
+    for (path, (name, upstream)) in report.filled(items) {
         if report.is_full() {
             break;
         }
