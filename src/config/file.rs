@@ -136,7 +136,7 @@ pub(super) struct Route {
     /// How long a body, of a request or an answer, may make no progress, 1s to 1h. Default: `30s`.
     pub(super) body_timeout: Option<Written>,
     /// The longest request body, 1B to 1024GiB, or `auto`: on Engine.IO requests what the node's
-    /// handshake says, all else 1MiB. Default: `auto`.
+    /// handshake says, all else 64MiB. Default: `auto`.
     pub(super) body_max: Option<Written>,
     /// The bounds of its WebSockets. Default: the keys below at their defaults.
     pub(super) tunnel: Option<Tunnel>,

@@ -1,3 +1,5 @@
+//! A client connection at its socket: keep-alive, slow heads, refused heads, takeovers, the end.
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;

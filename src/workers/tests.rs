@@ -1,3 +1,5 @@
+//! Dealing connections over workers, and the end of both.
+
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub, reason = "a test's module is nobody's interface")]
 #![allow(clippy::disallowed_methods, reason = "a test ends its tasks by ending its runtime")]
-#![allow(clippy::print_stderr, reason = "a test tells why it failed")]
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod support;
 

@@ -1,3 +1,5 @@
+//! The guard judges a head alike however it is split.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The scanner against a reference model, each input split at each byte.
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -9,7 +9,7 @@ use crate::command::{Failure, output, run, succeeds};
 pub(super) struct Tool {
     name: &'static str,
     is_there: fn() -> bool,
-    /// Packages by the name of the manager's program.
+    /// Packages by the name of the installer's program.
     packages: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -55,58 +55,59 @@ pub(super) fn provide(tool: &Tool) -> Result<(), Failure> {
     if (tool.is_there)() {
         return Ok(());
     }
-    let Some((manager, packages)) = offer(tool) else {
+    let Some((installer, packages)) = offer(tool) else {
         return Err(Failure(format!(
             "{} is missing: please install it, then try again",
             tool.name
         )));
     };
     let by_hand =
-        format!("{} {} {}", manager.program, manager.install.join(" "), packages.join(" "));
-    let Some(rights) = rights(manager) else {
+        format!("{} {} {}", installer.program, installer.install.join(" "), packages.join(" "));
+    let Some(rights) = rights(installer) else {
         return Err(Failure(format!(
             "{} is missing, and installing needs root:\n  {by_hand}",
             tool.name
         )));
     };
-    if let Some(refresh) = manager.refresh {
-        run(rights.command(manager).arg(refresh))?;
+    if let Some(refresh) = installer.refresh {
+        run(rights.command(installer).arg(refresh))?;
     }
-    run(rights.command(manager).args(manager.install).args(packages))?;
+    run(rights.command(installer).args(installer.install).args(packages))?;
     if (tool.is_there)() {
         return Ok(());
     }
     Err(Failure(format!("{} is still missing after\n  {by_hand}", tool.name)))
 }
 
-/// A package manager and how it installs without questions.
-struct Manager {
+/// A package installer and how it installs without questions.
+struct Installer {
     program: &'static str,
     /// Renews the list of packages: an image of a container often has none.
     refresh: Option<&'static str>,
     install: &'static [&'static str],
 }
 
-const MANAGERS: &[Manager] = &[
-    Manager {
+const INSTALLERS: &[Installer] = &[
+    Installer {
         program: "apt-get",
         refresh: Some("update"),
         install: &["install", "--yes", "--no-install-recommends"],
     },
-    Manager { program: "dnf", refresh: None, install: &["install", "--assumeyes"] },
-    Manager { program: "apk", refresh: None, install: &["add", "--no-cache"] },
-    Manager { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "--needed"] },
-    Manager { program: "brew", refresh: None, install: &["install"] },
+    Installer { program: "dnf", refresh: None, install: &["install", "--assumeyes"] },
+    Installer { program: "apk", refresh: None, install: &["add", "--no-cache"] },
+    Installer { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "--needed"] },
+    Installer { program: "brew", refresh: None, install: &["install"] },
 ];
 
-/// The first manager of this system that has `tool`, and its packages there.
-fn offer(tool: &Tool) -> Option<(&'static Manager, &'static [&'static str])> {
-    MANAGERS
+/// The first installer of this system that has `tool`, and its packages there.
+fn offer(tool: &Tool) -> Option<(&'static Installer, &'static [&'static str])> {
+    INSTALLERS
         .iter()
-        .filter(|manager| succeeds(Command::new(manager.program).arg("--version")))
-        .find_map(|manager| {
-            let (_, packages) = tool.packages.iter().find(|(name, _)| *name == manager.program)?;
-            Some((manager, *packages))
+        .filter(|installer| succeeds(Command::new(installer.program).arg("--version")))
+        .find_map(|installer| {
+            let (_, packages) =
+                tool.packages.iter().find(|(name, _)| *name == installer.program)?;
+            Some((installer, *packages))
         })
 }
 
@@ -119,12 +120,16 @@ enum Rights {
 }
 
 impl Rights {
-    fn command(&self, manager: &Manager) -> Command {
+    fn command(&self, installer: &Installer) -> Command {
         let mut command = match self {
-            Self::Own => Command::new(manager.program),
+            Self::Own => Command::new(installer.program),
             Self::Sudo => {
                 let mut sudo = Command::new("sudo");
-                sudo.args(["--non-interactive", "DEBIAN_FRONTEND=noninteractive", manager.program]);
+                sudo.args([
+                    "--non-interactive",
+                    "DEBIAN_FRONTEND=noninteractive",
+                    installer.program,
+                ]);
                 sudo
             }
         };
@@ -133,10 +138,10 @@ impl Rights {
     }
 }
 
-fn rights(manager: &Manager) -> Option<Rights> {
+fn rights(installer: &Installer) -> Option<Rights> {
     let is_root = output(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
     // Homebrew belongs to the user, and refuses root by itself.
-    if is_root || manager.program == "brew" {
+    if is_root || installer.program == "brew" {
         return Some(Rights::Own);
     }
     succeeds(Command::new("sudo").args(["--non-interactive", "true"])).then_some(Rights::Sudo)
@@ -184,10 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn each_manager_has_each_tool() {
+    fn each_installer_has_each_tool() {
         for tool in TOOLS {
             let offered: Vec<&str> = tool.packages.iter().map(|(program, _)| *program).collect();
-            let managers: Vec<&str> = MANAGERS.iter().map(|manager| manager.program).collect();
+            let managers: Vec<&str> =
+                INSTALLERS.iter().map(|installer| installer.program).collect();
             assert_eq!(offered, managers, "{}", tool.name);
         }
     }
