@@ -69,6 +69,23 @@ impl Script {
         }
     }
 
+    /// The lines before the one whose `event` is `name`. Panics as [`Script::event`] does.
+    pub(crate) async fn events_until(&mut self, name: &str, deadline: Duration) -> Vec<Value> {
+        let mut passed = Vec::new();
+        let read = async {
+            while let Some(line) = self.lines.recv().await {
+                if line["event"] == name {
+                    return true;
+                }
+                passed.push(line);
+            }
+            false
+        };
+        let found = timeout(deadline, read).await;
+        assert!(found == Ok(true), "{} printed no `{name}` in {deadline:?}", self.name);
+        passed
+    }
+
     async fn find(&mut self, name: &str) -> Option<Value> {
         loop {
             let line = self.lines.recv().await?;

@@ -103,6 +103,8 @@ pub(crate) fn held(result: Value) -> Value {
 /// Clients that are connected while the test does things to the proxy and the nodes, and that tell
 /// of each loss and each return.
 pub(crate) struct StayingClients {
+    /// The `connect` of each client that came before all were connected.
+    pub(crate) first: Vec<Value>,
     script: Script,
 }
 
@@ -112,8 +114,8 @@ impl StayingClients {
         let mut all = vec!["--scenario", "survive", "--deadline", "600"];
         all.extend(arguments);
         let mut script = Script::node("client.js", &all);
-        script.event("ready", READY_WITHIN).await;
-        Self { script }
+        let first = script.events_until("ready", READY_WITHIN).await;
+        Self { first, script }
     }
 
     /// The next `connect` (client, node) or `disconnect` (client, reason) of any client.
