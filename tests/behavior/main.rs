@@ -6,11 +6,13 @@
 
 mod support;
 
+mod admin;
 mod affinity;
 mod cli;
 mod forwarding;
 mod healing;
 mod instruments;
+mod metrics;
 mod refusals;
 mod routing;
 mod socketio;
