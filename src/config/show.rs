@@ -196,7 +196,7 @@ mod tests {
         check(
             "listeners: [{ bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms }]
 upstreams:
-  a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 90s }
+  a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms }
   b: { nodes: [h:1], affinity: { cookie: { name: c } } }
   c: { nodes: [h:1], affinity: { rendezvous: { by: address } } }
   d: { nodes: [h:1], affinity: { rendezvous: { by: { header: X-User-Id } } } }
