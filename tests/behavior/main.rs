@@ -8,6 +8,7 @@ mod support;
 
 mod affinity;
 mod cli;
+mod embedding;
 mod forwarding;
 mod healing;
 mod instruments;
