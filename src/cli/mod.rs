@@ -5,13 +5,15 @@
 //! Runs at start, at reload, or on a timer.
 
 mod check;
+mod describe;
 mod run;
 
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -34,6 +36,19 @@ enum Command {
         /// The YAML file
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration, by which editors complete and check it
+    Schema,
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man {
+        /// Of one command; without it, of the whole program
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
     },
 }
 
@@ -58,6 +73,9 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check { file } => check::check(&file),
+        Command::Schema => describe::schema(),
+        Command::Completions { shell } => describe::completions(Arguments::command(), shell),
+        Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
