@@ -7,6 +7,7 @@
 mod support;
 
 mod affinity;
+mod chat;
 mod cli;
 mod forwarding;
 mod healing;
