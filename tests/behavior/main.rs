@@ -8,11 +8,14 @@ mod support;
 
 mod admin;
 mod affinity;
+mod chat;
 mod cli;
+mod embedding;
 mod forwarding;
 mod healing;
 mod instruments;
 mod metrics;
+mod packaging;
 mod refusals;
 mod routing;
 mod socketio;
