@@ -78,7 +78,8 @@ impl Report {
             first_error: reasons,
             runs: runs.len(),
             failed_runs: runs.len() - measured.len(),
-            noisy_runs: count(&is_noisy),
+            // Memory is what it is, whoever else works.
+            noisy_runs: count(&|it| is_rate && is_noisy(it)),
             load_bound_runs: count(&|it| is_rate && self.placement.is_load_bound(it)),
         })
     }

@@ -87,11 +87,14 @@ impl Report {
                 ));
             }
         }
-        for (scenario, it) in &all {
-            if let (Figure::BytesPerTunnel, Some(used)) = (scenario.figure(), it.used_bytes) {
-                let title = it.peer.title();
-                lines.push(format!("{title} after one message: {} B/tunnel.", number(used)));
-            }
+        let used: Vec<String> = all
+            .iter()
+            .filter(|(scenario, _)| scenario.figure() == Figure::BytesPerTunnel)
+            .filter_map(|(_, it)| Some(format!("{} {}", it.peer.title(), number(it.used_bytes?))))
+            .collect();
+        if !used.is_empty() {
+            let used = used.join(", ");
+            lines.push(format!("Bytes for each tunnel once it has carried a message: {used}."));
         }
         lines.push(self.origin());
         separated(lines)
@@ -210,7 +213,9 @@ pub(super) mod tests {
         has(&report, "| echo64, µs/message | 20.0 ±5 % | 21.0 ±5 % |");
         has(&report, "| idle, B/tunnel | 20,000 ±5 % | 21,000 ±5 % |");
         has(&report, "|  | direct | bare relay | Sockeye |");
-        has(&report, "Sockeye after one message: 42,000 B/tunnel.");
+        let used = "Bytes for each tunnel once it has carried a message: bare relay 40,000, \
+                    Sockeye 42,000.";
+        has(&report, used);
     }
 
     #[test]
