@@ -10,6 +10,7 @@ fn a_poll_of_a_browser(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(POLL.len()))
         .bench_local(|| guard.inspect(divan::black_box(POLL)).is_ok());
+    assert_eq!(guard.fault(), None);
 }
 
 #[divan::bench]
@@ -23,6 +24,7 @@ fn a_post_of_a_kibibyte(bencher: Bencher<'_, '_>) {
     bencher
         .counter(BytesCount::new(request.len()))
         .bench_local(|| guard.inspect(divan::black_box(&request)).is_ok());
+    assert_eq!(guard.fault(), None);
 }
 
 const POLL: &[u8] =
