@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 
@@ -74,6 +75,7 @@ fn build_route(settings: &route::Settings, groups: &BTreeMap<Arc<str>, Group>) -
         affinity: group.affinity.clone(),
         limits: settings.limits,
         tunnel: settings.tunnel,
+        idle_contradictions: AtomicU64::new(0),
     }
 }
 

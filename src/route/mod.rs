@@ -12,6 +12,7 @@ mod settings;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::affinity::Affinity;
 use crate::tunnel;
@@ -35,6 +36,9 @@ pub struct Route {
     pub limits: Limits,
     /// The bounds of its tunnels.
     pub tunnel: tunnel::Limits,
+    /// How many of its tunnels began with an `idle_timeout` that is shorter than the heartbeat of
+    /// their session.
+    pub idle_contradictions: AtomicU64,
 }
 
 /// All routes, in a form that answers fast.
@@ -134,6 +138,7 @@ mod tests {
             affinity: Arc::new(affinity),
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
+            idle_contradictions: AtomicU64::new(0),
         })
     }
 

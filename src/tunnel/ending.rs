@@ -9,6 +9,7 @@
 
 use super::End;
 use super::control::Farewell;
+use super::end::Manner;
 use super::gate::Gap;
 use super::relay::{Flow, Source};
 
@@ -29,12 +30,16 @@ enum To {
 }
 
 impl Flows {
-    /// What has ended the tunnel. A Close frame says more than the FIN or error that came with
+    /// What has ended the tunnel. What a client did wrong comes first, for nothing passed from
+    /// there on; a Close frame says more than the FIN or error that came with
     /// it, and an error more than a FIN: the kernel tells of a reset once, on whichever call comes
     /// first, and pretends a FIN to the next.
     #[inline]
     pub(super) fn cause(&self) -> Option<End> {
         let (up, down) = (&self.from_client, &self.from_node);
+        if let Some(offence) = up.gate.offence() {
+            return Some(offence);
+        }
         if let Some(code) = up.gate.close_seen() {
             return Some(End::ClientClosed(code));
         }
@@ -68,8 +73,26 @@ impl Flows {
 
     /// Applies the rules for `end`; says whether there is something to write.
     pub(super) fn settle(&mut self, end: End) -> bool {
-        let client_is_done = self.from_client.has_said_its_last();
-        let node_is_done = self.from_node.has_said_its_last();
+        let client_is_done = self.from_client.will_not_answer();
+        let node_is_done = self.from_node.will_not_answer();
+        match end {
+            End::StalledClient => self.from_node.break_off(),
+            End::StalledNode => self.from_client.break_off(),
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::ClientLeft
+            | End::NodeLeft
+            | End::ClientReset
+            | End::NodeReset
+            | End::Idle
+            | End::IdleMessages
+            | End::MaxAge
+            | End::KeepaliveLost(_)
+            | End::TooBig
+            | End::TooFast
+            | End::BadFrame(_)
+            | End::Drained => (),
+        }
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);
         let to_client = self.settle_one(To::Client, end, client_is_done);
@@ -100,7 +123,8 @@ impl Flows {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
-        let wants_close = !flow.gate.is_closed() && (source_is_over || is_ours(end));
+        let wants_close =
+            !flow.gate.is_closed() && (source_is_over || end.manner() != Manner::Theirs);
         let gap = wants_close.then(|| self.put_close(to, end));
 
         let flow = self.flow(to);
@@ -143,19 +167,6 @@ impl Flows {
             To::Client => &mut self.from_node,
             To::Node => &mut self.from_client,
         }
-    }
-}
-
-/// Whether we end the tunnel, and not one of its sides.
-fn is_ours(end: End) -> bool {
-    match end {
-        End::Idle | End::Drained => true,
-        End::ClientClosed(_)
-        | End::NodeClosed(_)
-        | End::ClientLeft
-        | End::NodeLeft
-        | End::ClientReset
-        | End::NodeReset => false,
     }
 }
 
