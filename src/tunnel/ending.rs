@@ -7,11 +7,11 @@
 //!
 //! Runs for every byte.
 
-use super::End;
 use super::control::Farewell;
 use super::end::Manner;
 use super::gate::Gap;
 use super::relay::{Flow, Source};
+use super::{End, Side};
 
 /// Both directions of a tunnel.
 #[derive(Debug)]
@@ -20,13 +20,6 @@ pub(super) struct Flows {
     pub(super) from_node: Flow,
     /// The code of the first Close frame that we put in.
     pub(super) own_close_code: Option<u16>,
-}
-
-/// Who gets a flow's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
-    Client,
-    Node,
 }
 
 impl Flows {
@@ -56,6 +49,14 @@ impl Flows {
             (Source::Ended, _) => Some(End::ClientLeft),
             (_, Source::Ended) => Some(End::NodeLeft),
             (Source::Flowing | Source::Failed, Source::Flowing | Source::Failed) => None,
+        }
+    }
+
+    /// What comes from `side`, and what goes to it.
+    pub(super) fn of(&mut self, side: Side) -> (&mut Flow, &mut Flow) {
+        match side {
+            Side::Client => (&mut self.from_client, &mut self.from_node),
+            Side::Node => (&mut self.from_node, &mut self.from_client),
         }
     }
 
@@ -95,14 +96,14 @@ impl Flows {
         }
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);
-        let to_client = self.settle_one(To::Client, end, client_is_done);
-        let to_node = self.settle_one(To::Node, end, node_is_done);
+        let to_client = self.settle_one(Side::Client, end, client_is_done);
+        let to_node = self.settle_one(Side::Node, end, node_is_done);
         to_client || to_node
     }
 
     /// Ends what has not ended: a Close frame where one fits at once, and FIN.
     pub(super) fn cut(&mut self, end: End) {
-        for to in [To::Client, To::Node] {
+        for to in Side::ALL {
             self.put_close(to, end);
             self.flow(to).finish();
         }
@@ -117,7 +118,7 @@ impl Flows {
         }
     }
 
-    fn settle_one(&mut self, to: To, end: End, is_answered: bool) -> bool {
+    fn settle_one(&mut self, to: Side, end: End, is_answered: bool) -> bool {
         let flow = self.flow(to);
         if flow.is_finishing() {
             return false;
@@ -140,10 +141,10 @@ impl Flows {
     }
 
     /// Puts our Close frame in if there is a place for it now.
-    fn put_close(&mut self, to: To, end: End) -> Gap {
+    fn put_close(&mut self, to: Side, end: End) -> Gap {
         let farewell = match to {
-            To::Client => Farewell::to_client(end),
-            To::Node => Farewell::to_node(end),
+            Side::Client => Farewell::to_client(end),
+            Side::Node => Farewell::to_node(end),
         };
         let flow = self.flow(to);
         let Some(farewell) = farewell.filter(|_| !flow.is_finishing()) else {
@@ -154,19 +155,16 @@ impl Flows {
             // The mask keeps a client's text from being read as HTTP by a cache on the way
             // (RFC 6455, section 10.3). This text is ours, so any key will do.
             flow.close_with(match to {
-                To::Client => farewell.unmasked(),
-                To::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
+                Side::Client => farewell.unmasked(),
+                Side::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
             });
             self.own_close_code = self.own_close_code.or(farewell.code);
         }
         gap
     }
 
-    fn flow(&mut self, to: To) -> &mut Flow {
-        match to {
-            To::Client => &mut self.from_node,
-            To::Node => &mut self.from_client,
-        }
+    fn flow(&mut self, to: Side) -> &mut Flow {
+        self.of(to).1
     }
 }
 

@@ -76,7 +76,7 @@ impl Keepalive {
         }
     }
 
-    /// Nothing can be expected of `side` now: what would make it speak waits on our side.
+    /// Nothing can be expected of `side` now: it cannot be asked, or its answer not be read.
     pub(super) fn excuse(&mut self, side: Side, now: Instant) {
         let watched = self.watched(side);
         match &mut watched.pinged_at {

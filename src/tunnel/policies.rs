@@ -99,13 +99,14 @@ impl Policies {
     ) -> Option<Side> {
         let keepalive = self.keepalive.as_mut()?;
         for side in Side::ALL {
-            let (from, to) = match side {
-                Side::Client => (&mut flows.from_client, &mut flows.from_node),
-                Side::Node => (&mut flows.from_node, &mut flows.from_client),
-            };
-            if !to.can_be_pinged() {
+            let (from, to) = flows.of(side);
+            // Nor is anybody heard who is not read, since the other side reads slowly.
+            if !to.can_be_pinged() || from.is_waiting() {
                 keepalive.excuse(side, now);
             }
+        }
+        for side in Side::ALL {
+            let (from, to) = flows.of(side);
             match keepalive.due(side, now) {
                 Due::Wait(until) => deadlines.hasten(Timer::Keepalive, until),
                 Due::Ping(until) => {

@@ -11,6 +11,7 @@ mod cli;
 mod forwarding;
 mod healing;
 mod instruments;
+mod policies;
 mod refusals;
 mod routing;
 mod socketio;

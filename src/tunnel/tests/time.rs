@@ -167,7 +167,8 @@ async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
     let mut turns_of_quarters = [0; 4];
     while let Some(report) = tunnels.join_next().await {
         let turn = report.unwrap().duration - 5 * SECOND;
-        turns_of_quarters[(turn.as_secs_f64() / 10.0) as usize] += 1;
+        // Timers are whole milliseconds, rounded up.
+        turns_of_quarters[((turn.as_secs_f64() / 10.0) as usize).min(3)] += 1;
     }
     for turns in turns_of_quarters {
         assert!((60..=140).contains(&turns), "{turns_of_quarters:?}");
