@@ -17,7 +17,7 @@ mod control;
 mod deadlines;
 mod end;
 mod ending;
-mod frame;
+pub(crate) mod frame;
 mod gate;
 mod keepalive;
 mod life;

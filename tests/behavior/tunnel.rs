@@ -127,19 +127,20 @@ async fn a_client_that_does_not_read_holds_its_node_back() {
 async fn an_idle_tunnel_is_closed_and_a_busy_one_is_not() {
     let node = FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await;
     let proxy = Proxy::before(&[&node], "", "tunnel: { idle_timeout: 1s }");
+    let begun = Instant::now();
     let mut idle = open(proxy.address, "/ws").await;
     let mut busy = open(proxy.address, "/ws").await;
-    let begun = Instant::now();
     let idle = async {
         let (opcode, payload) = idle.frame().await.expect("a Close frame");
         assert_eq!((opcode, &payload[..2]), (8, &1001u16.to_be_bytes()[..]));
         assert!(begun.elapsed() >= Duration::from_secs(1));
     };
     let busy = async {
+        let mut turns = tokio::time::interval(Duration::from_millis(100));
         while begun.elapsed() < Duration::from_millis(2500) {
+            turns.tick().await;
             busy.send(text("still here")).await;
             assert_eq!(busy.frame().await.unwrap().0, 1);
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
     tokio::join!(idle, busy);

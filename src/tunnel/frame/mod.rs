@@ -365,6 +365,22 @@ fn part_of(head: &Head) -> Part {
     }
 }
 
+/// Follows what a client sends, in `chunks` as they come. The scanner itself is the tunnel's own;
+/// this is for benchmarks.
+pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Counts {
+    let now = Instant::now();
+    let bounds = Bounds::new(u64::MAX, None, now);
+    let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(Box::new(bounds)));
+    let mut held = Vec::new();
+    for chunk in chunks {
+        let joined = if held.is_empty() { Vec::new() } else { [&held, chunk].concat() };
+        let chunk = if joined.is_empty() { chunk } else { &joined };
+        let followed = scanner.scan(chunk, Until::Close, now);
+        held = rest_of(chunk, followed.passed).to_vec();
+    }
+    scanner.counts()
+}
+
 /// `chunk` behind its first `taken` bytes, which are never more than it has.
 fn rest_of(chunk: &[u8], taken: usize) -> &[u8] {
     chunk.get(taken..).unwrap_or_default()
