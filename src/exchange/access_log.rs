@@ -140,6 +140,7 @@ impl Entry {
             client = %self.client, path = self.uri.path(), transport = "websocket",
             session = self.session(), node = %node,
             end = report.end.label(), by = report.end.who().label(), code = report.close_code,
+            fault = report.end.fault().map(tracing::field::display),
             seconds = report.duration.as_secs_f64(),
             bytes_from_client = report.from_client.bytes,
             bytes_from_node = report.from_node.bytes,

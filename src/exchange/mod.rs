@@ -13,6 +13,7 @@ mod heal;
 mod headers;
 mod refusal;
 mod service;
+mod sockets;
 mod switch;
 mod target;
 mod upgrade;

@@ -2,23 +2,25 @@
 //!
 //! Runs for every request.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::access_log::Entry;
+use super::sockets;
 use super::upgrade::{Switched, put_upgrade};
 use super::{Asking, Request, Response, ResponseBody, headers};
 use crate::client::{Place, RawSocket, Takeover};
 use crate::engineio::{OpenPacket, Timings};
-use crate::tunnel::{self, Kind, ReadOpen, Setup};
+use crate::route::Route;
+use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side};
 use crate::upstream::Lease;
 
 /// The client's side of a connection that is about to be upgraded.
@@ -48,6 +50,9 @@ pub(super) fn switch(
     entry: Entry,
 ) -> Response {
     let on_node = hyper::upgrade::on(&mut switched.response);
+    if asking.call.is_some() {
+        tell_contradiction(asking.route, &switched.lease);
+    }
     let setup = Setup {
         limits: asking.route.tunnel,
         client_read_ahead: Bytes::new(),
@@ -74,6 +79,25 @@ fn kind(asking: &Asking<'_>, lease: &Lease) -> Kind {
             // A session that began by polling had its open packet there.
             open: call.sid.is_none().then_some(read_open as ReadOpen),
         },
+    }
+}
+
+/// Says, once for each route, that its idle timeout cuts sessions that are well: both ends may be
+/// silent for longer. Of clients that begin with a WebSocket, the second one tells, for the first
+/// one's handshake has yet to come.
+fn tell_contradiction(route: &Route, lease: &Lease) {
+    let (IdleTimeout::After(idle_timeout), Some(timings)) =
+        (route.tunnel.idle_timeout, lease.node().learned().told())
+    else {
+        return;
+    };
+    let heartbeat = timings.ping_interval.saturating_add(timings.ping_timeout);
+    if idle_timeout < heartbeat && route.idle_contradictions.fetch_add(1, Ordering::Relaxed) == 0 {
+        warn!(
+            host = %route.host, path = %route.path, ?idle_timeout,
+            ping_interval = ?timings.ping_interval, ping_timeout = ?timings.ping_timeout,
+            "idle_timeout is shorter than the heartbeat of its sessions: write auto"
+        );
     }
 }
 
@@ -104,8 +128,8 @@ async fn begin(
     let report = match take_socket(on_client, client.takeover) {
         Ok(socket) => {
             setup.client_read_ahead = socket.read_ahead;
-            keep_little_unsent(&socket.stream, setup.limits.buffer_bytes);
-            keep_little_unsent(&node, setup.limits.buffer_bytes);
+            sockets::tune(&socket.stream, Side::Client, &setup.limits);
+            sockets::tune(&node, Side::Node, &setup.limits);
             let _place = socket.place;
             tunnel::run(socket.stream, node, setup).await
         }
@@ -140,14 +164,6 @@ fn take_socket(upgraded: Upgraded, takeover: Option<Takeover>) -> Result<RawSock
         read_ahead: parts.read_buf,
         place: Place::default(),
     })
-}
-
-/// Lets the kernel take little more than what is on its way: else megabytes hide there for each
-/// slow client, and a write tells of progress only in steps of half a minute.
-fn keep_little_unsent(stream: &TcpStream, bytes: usize) {
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    // A system without the option keeps what it likes.
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
 }
 
 /// How long a client may take to accept the 101 that it asked for.

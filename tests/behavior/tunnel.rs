@@ -11,18 +11,27 @@ use crate::support::websocket::{accept, close, frame, open, switching, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Reply, config, get};
 
 /// A node whose upgraded connections the test holds itself.
-struct HeldNode(TcpListener);
+pub(crate) struct HeldNode(TcpListener);
 
 impl HeldNode {
-    async fn start() -> (Self, SocketAddr) {
+    pub(crate) async fn start() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         (Self(listener), address)
     }
 
     /// Opens a tunnel and gives both its ends.
-    async fn tunnel(&self, proxy: SocketAddr) -> (Client, Client) {
-        let client = tokio::spawn(async move { open(proxy, "/ws").await });
+    pub(crate) async fn tunnel(&self, proxy: SocketAddr) -> (Client, Client) {
+        self.tunnel_to(proxy, "/ws").await
+    }
+
+    /// Opens a tunnel for this target.
+    pub(crate) async fn tunnel_to(
+        &self,
+        proxy: SocketAddr,
+        target: &'static str,
+    ) -> (Client, Client) {
+        let client = tokio::spawn(async move { open(proxy, target).await });
         let (stream, _) = self.0.accept().await.unwrap();
         let mut node = Client { stream, buffer: Vec::new() };
         let head = crate::support::http::read_head(&mut node.stream, &mut node.buffer).await;
