@@ -13,11 +13,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::access_log::Entry;
+use super::access_log::TunnelEntry;
 use super::sockets;
+use super::tenure::Tenure;
 use super::upgrade::{Switched, put_upgrade};
 use super::{Asking, Request, Response, ResponseBody, headers};
 use crate::client::{Place, RawSocket, Takeover};
+use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, Timings};
 use crate::route::Route;
 use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side};
@@ -47,7 +49,7 @@ pub(super) fn switch(
     asking: &Asking<'_>,
     client: ClientSide,
     mut switched: Switched,
-    entry: Entry,
+    entry: TunnelEntry,
 ) -> Response {
     let on_node = hyper::upgrade::on(&mut switched.response);
     if asking.call.is_some() {
@@ -63,7 +65,8 @@ pub(super) fn switch(
         compression: switched.compression(),
     };
     let lease = switched.lease.into_tunnel();
-    asking.proxy.tasks.spawn(begin(client, on_node, setup, lease, entry));
+    let tasks = asking.proxy.tasks.clone();
+    asking.proxy.tasks.spawn(begin(client, on_node, setup, (lease, entry), tasks));
 
     let (mut head, _) = switched.response.into_parts();
     headers::remove_hop_by_hop(&mut head.headers);
@@ -105,13 +108,14 @@ fn read_open(packet: &[u8]) -> Option<Timings> {
     OpenPacket::of_packet(packet).map(|open| open.timings)
 }
 
-/// Waits until both connections are free of hyper, then runs the tunnel to its end.
+/// Waits until both connections are free of hyper, then starts the tunnel as a task of its own:
+/// this one is larger, and soon over.
 async fn begin(
     client: ClientSide,
     on_node: OnUpgrade,
     mut setup: Setup,
-    lease: Lease,
-    entry: Entry,
+    (lease, entry): (Lease, TunnelEntry),
+    tasks: Tasks,
 ) {
     let upgraded = async { tokio::try_join!(client.on_upgrade, on_node) };
     let (on_client, on_node) = match timeout(TAKEOVER_TIMEOUT, upgraded).await {
@@ -122,21 +126,22 @@ async fn begin(
     let Ok(node) = on_node.downcast::<TokioIo<TcpStream>>() else {
         unreachable!("the pool opens connections to nodes over TCP only")
     };
-    let _open = setup.counts.open.begin();
+    let open = setup.counts.open.begin();
     setup.node_read_ahead = node.read_buf;
     let node = node.io.into_inner();
-    let report = match take_socket(on_client, client.takeover) {
-        Ok(socket) => {
-            setup.client_read_ahead = socket.read_ahead;
-            sockets::tune(&socket.stream, Side::Client, &setup.limits);
-            sockets::tune(&node, Side::Node, &setup.limits);
-            let _place = socket.place;
-            tunnel::run(socket.stream, node, setup).await
+    sockets::tune(&node, Side::Node, &setup.limits);
+    match take_socket(on_client, client.takeover) {
+        Ok(RawSocket { stream, read_ahead, place }) => {
+            setup.client_read_ahead = read_ahead;
+            sockets::tune(&stream, Side::Client, &setup.limits);
+            let tenure = Tenure { entry, lease, place, open };
+            tasks.spawn(tenure.of(tunnel::run(stream, node, setup)));
         }
-        // Boxed, for it is large and rare, and every tunnel's task would be as large.
-        Err(upgraded) => Box::pin(tunnel::run(TokioIo::new(upgraded), node, setup)).await,
-    };
-    entry.tunnel_ended(lease.node().name(), &report);
+        Err(upgraded) => {
+            let tenure = Tenure { entry, lease, place: Place::default(), open };
+            tasks.spawn(tenure.of(tunnel::run(TokioIo::new(upgraded), node, setup)));
+        }
+    }
 }
 
 /// The client's raw socket, if its server is one that we know.

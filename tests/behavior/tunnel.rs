@@ -198,7 +198,7 @@ async fn one_line_tells_who_ended_a_tunnel_and_why_and_never_the_whole_sid() {
         "messages_from_node=1",
         "bytes_from_client=19",
         "transport=\"websocket\"",
-        &format!("node={}", node.address),
+        &format!("node=\"{}\"", node.address),
     ] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
