@@ -13,6 +13,7 @@ pub mod upstream;
 
 // WHAT THE OPERATOR SAYS
 pub mod config;
+pub mod admin;
 pub mod cli;
 
 // WHAT KEEPS IT RUNNING
@@ -22,6 +23,7 @@ pub mod snapshot;
 pub mod drain;
 
 // WHAT THE OPERATOR SEES
+pub mod metrics;
 pub mod client;
 pub mod logging;
 

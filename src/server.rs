@@ -5,15 +5,17 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::info;
 
+use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
 use crate::config::Config;
-use crate::drain::Drain;
+use crate::drain::{Drain, Tasks};
 use crate::exchange::Proxy;
 use crate::listener::{BindError, Listener};
 use crate::snapshot::Current;
@@ -23,6 +25,8 @@ use crate::workers;
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
+    admin: Option<Admin>,
+    config: Arc<ArcSwap<Config>>,
     current: Arc<Current>,
     workers: NonZeroUsize,
 }
@@ -51,12 +55,19 @@ impl Server {
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         let current = Arc::new(Current::new(config.snapshot(None)?));
         let listeners = config.listeners.iter().map(Listener::bind).collect::<Result<_, _>>()?;
-        Ok(Self { listeners, current, workers: workers::per_core() })
+        let admin = config.admin.map(Admin::bind).transpose()?;
+        let config = Arc::new(ArcSwap::from_pointee(config.clone()));
+        Ok(Self { listeners, admin, config, current, workers: workers::per_core() })
     }
 
     /// The addresses that the server listens on, in the order of the configuration.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().map(Listener::local_address)
+    }
+
+    /// The address of the admin listener; `None` if there is none.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::local_address)
     }
 
     /// Serves until `until` comes, then ends in order: no new connections, answers under way are
@@ -68,11 +79,25 @@ impl Server {
     /// [`StartError::Workers`], before anything was served.
     pub fn run(self, until: impl Future<Output = ()>) -> Result<(), StartError> {
         let (drain, watch) = Drain::new();
-        let proxy = Proxy::new(self.current, watch.clone());
+        let proxy = Proxy::new(self.current.clone(), watch.clone());
+        let stop = watch.clone();
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };
         let control = async |control: workers::Control| {
+            // Not waited for: it tells of the stop to its end, and ends with the runtime.
+            let aside = Tasks::default();
+            if let Some(admin) = self.admin {
+                aside.spawn(admin.serve(Site {
+                    current: self.current,
+                    config: self.config,
+                    control: control.clone(),
+                    stop,
+                    reloads: Arc::default(),
+                    reload: None,
+                    since: SystemTime::now(),
+                }));
+            }
             let accepting: Vec<_> =
                 self.listeners.into_iter().map(|listener| control.accept(listener)).collect();
             until.await;

@@ -14,10 +14,10 @@ use std::marker::PhantomData;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     /// The addresses that clients connect to. Default: one, `0.0.0.0:8080`.
@@ -26,12 +26,14 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
+    /// Where the process tells of itself and takes orders. Default: nowhere.
+    pub(super) admin: Option<Admin>,
     /// What is logged. Default: text at level `info`.
     pub(super) log: Option<Log>,
 }
 
 /// An address that clients connect to.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listener {
     /// The IP address and port; `:80` is short for `0.0.0.0:80`. Default: none; it is needed.
@@ -45,7 +47,7 @@ pub(super) struct Listener {
 }
 
 /// A named group of nodes.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Upstream {
     /// The server processes: addresses, or maps with the keys below. Default: none; at least one
@@ -59,7 +61,7 @@ pub(super) struct Upstream {
 }
 
 /// One server process.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Node {
     /// The host and port. Default: none; it is needed.
@@ -71,7 +73,7 @@ pub(super) struct Node {
 }
 
 /// How a session comes back to its node; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Affinity {
     /// By the session id. Default: the keys below at their defaults.
@@ -83,7 +85,7 @@ pub(super) struct Affinity {
 }
 
 /// By the session id.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Sid {
     /// Secrets of at least 16 characters: the first makes tags, all are known. None means a
@@ -94,7 +96,7 @@ pub(super) struct Sid {
 }
 
 /// By a cookie of the proxy's own.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Cookie {
     /// The cookie's name. Default: `sockeye`.
@@ -104,7 +106,7 @@ pub(super) struct Cookie {
 }
 
 /// By a property of the request.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rendezvous {
     /// Which property: `address`, or a map with one of the keys below. Default: none; it is
@@ -113,7 +115,7 @@ pub(super) struct Rendezvous {
 }
 
 /// Which property of the request; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RendezvousBy {
     /// A request header's name. Default: none.
@@ -123,7 +125,7 @@ pub(super) struct RendezvousBy {
 }
 
 /// Which requests go to an upstream, and within what bounds.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Route {
     /// The host: a name, an IP address, `*.example.com`, or `*` for all. Default: `*`.
@@ -145,7 +147,7 @@ pub(super) struct Route {
 }
 
 /// A path that is not a prefix.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RoutePath {
     /// One path and nothing below it. Default: none.
@@ -153,7 +155,7 @@ pub(super) struct RoutePath {
 }
 
 /// The bounds of a route's WebSockets.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tunnel {
     /// How long a WebSocket may be silent, 1s to 24h, or `off`, or `auto`: what the session's
@@ -179,7 +181,7 @@ pub(super) struct Tunnel {
 }
 
 /// When quiet sides get Pings of the proxy's own.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Keepalive {
     /// A side from which nothing came for this long gets a Ping, 1s to 1h. Default: `25s`.
@@ -188,8 +190,16 @@ pub(super) struct Keepalive {
     pub(super) lost_after: Option<Written>,
 }
 
+/// Where the process tells of itself and takes orders, without asking who it is.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// The IP address and port, or `off`. Default: `off`.
+    pub(super) bind: Option<Written>,
+}
+
 /// What is logged.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
     /// How a line looks: `text` or `json`. Default: `text`.
@@ -205,11 +215,12 @@ pub(super) struct Log {
 pub(super) type List<T> = Option<Vec<Option<T>>>;
 
 /// Text or a number as it was written: which it is, is no matter of YAML.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Written(String);
 
 /// A value that has a short form.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 pub(super) enum TextOr<M> {
     /// The short form.
     Text(String),
@@ -218,6 +229,11 @@ pub(super) enum TextOr<M> {
 }
 
 impl Written {
+    /// As it is to be written.
+    pub(super) fn new(text: impl ToString) -> Self {
+        Self(text.to_string())
+    }
+
     /// As written; numbers as YAML shows them.
     pub(super) fn as_str(&self) -> &str {
         &self.0

@@ -65,6 +65,6 @@ mod tests {
         ] {
             assert!(keys.iter().any(|known| known == key), "{key} is not in {keys:?}");
         }
-        assert_eq!(keys.len(), 44, "{keys:?}");
+        assert_eq!(keys.len(), 46, "{keys:?}");
     }
 }

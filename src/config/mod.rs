@@ -2,7 +2,7 @@
 //!
 //! `events` goes over the text once, refuses what is not fit to be read, and leaves `positions`;
 //! `typed` fits the YAML tree into the types of `file`; `resolve` gives them their meaning. Each
-//! tells a `report` what is wrong, and it knows the place.
+//! tells a `report` what is wrong, and it knows the place. `show` is the way back.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -16,6 +16,7 @@ mod report;
 mod resolve;
 mod schema;
 mod secrets;
+mod show;
 mod snippet;
 mod typed;
 mod units;
@@ -24,6 +25,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSettings>,
     /// At least one, in the order of the file; no two with the same host and path.
     pub routes: Vec<route::Settings>,
+    /// Where the admin listener listens; `None` is nowhere.
+    pub admin: Option<SocketAddr>,
     /// The `log:` section.
     pub log: logging::Settings,
 }

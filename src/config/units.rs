@@ -93,13 +93,13 @@ fn bare_number(text: &str) -> Option<&str> {
 }
 
 /// `duration` in the largest unit that writes it as a whole number.
-fn show_duration(duration: Duration) -> String {
+pub(super) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, &DURATION_UNITS)
 }
 
 /// `bytes` in the largest unit that writes them as a whole number.
-fn show_size(bytes: u64) -> String {
+pub(super) fn show_size(bytes: u64) -> String {
     show(bytes, &SIZE_UNITS)
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Runs for every request.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,6 +58,7 @@ pub(super) fn switch(
         node_read_ahead: Bytes::new(),
         kind: kind(asking, &switched.lease),
         drain: asking.proxy.drain.clone(),
+        counts: asking.route.counts.tunnels.clone(),
         compression: switched.compression(),
     };
     let lease = switched.lease.into_tunnel();
@@ -91,7 +91,7 @@ fn tell_contradiction(route: &Route, lease: &Lease) {
         return;
     };
     let heartbeat = timings.ping_interval.saturating_add(timings.ping_timeout);
-    if idle_timeout < heartbeat && route.idle_contradictions.fetch_add(1, Ordering::Relaxed) == 0 {
+    if idle_timeout < heartbeat && route.counts.tunnels.idle_contradictions.inc() == 0 {
         warn!(
             host = %route.host, path = %route.path, ?idle_timeout,
             ping_interval = ?timings.ping_interval, ping_timeout = ?timings.ping_timeout,
@@ -121,6 +121,7 @@ async fn begin(
     let Ok(node) = on_node.downcast::<TokioIo<TcpStream>>() else {
         unreachable!("the pool opens connections to nodes over TCP only")
     };
+    let _open = setup.counts.open.begin();
     setup.node_read_ahead = node.read_buf;
     let node = node.io.into_inner();
     let report = match take_socket(on_client, client.takeover) {

@@ -12,9 +12,9 @@ mod settings;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::affinity::Affinity;
+use crate::metrics::RouteCounts;
 use crate::tunnel;
 use crate::upstream::Upstream;
 
@@ -36,9 +36,15 @@ pub struct Route {
     pub limits: Limits,
     /// The bounds of its tunnels.
     pub tunnel: tunnel::Limits,
-    /// How many of its tunnels began with an `idle_timeout` that is shorter than the heartbeat of
-    /// their session.
-    pub idle_contradictions: AtomicU64,
+    /// What its exchanges and tunnels did; carried over to the route of the same host and path.
+    pub counts: Arc<RouteCounts>,
+}
+
+impl Route {
+    /// What metrics call it: host and path.
+    pub fn label(&self) -> String {
+        format!("{}{}", self.host, self.path)
+    }
 }
 
 /// All routes, in a form that answers fast.
@@ -138,7 +144,7 @@ mod tests {
             affinity: Arc::new(affinity),
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
-            idle_contradictions: AtomicU64::new(0),
+            counts: Arc::default(),
         })
     }
 

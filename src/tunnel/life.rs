@@ -22,6 +22,7 @@ use super::opening::Opening;
 use super::policies::Policies;
 use super::relay::{Flow, Step, WakeUp};
 use super::scratch::with_scratch;
+use super::tally::Tally;
 use super::{End, IdleTimeout, Kind, MessageMax, Report, Setup};
 use crate::Instant;
 use crate::engineio::Learned;
@@ -41,6 +42,7 @@ pub(super) struct Tunnel<C, N> {
     is_message_max_auto: bool,
     /// Where the open packet's timings go, until it has come.
     learned: Option<Arc<Learned>>,
+    tally: Tally,
     end: Option<End>,
     is_cut: bool,
 }
@@ -85,6 +87,7 @@ where
             is_idle_auto: limits.idle_timeout == IdleTimeout::Auto,
             is_message_max_auto: limits.message_max == MessageMax::Auto,
             learned,
+            tally: Tally::new(setup.counts),
             end: None,
             is_cut: false,
         };
@@ -109,10 +112,12 @@ where
                     self.note_life(now);
                 }
                 if let Some(end) = self.over() {
+                    self.tell_counts();
                     return Poll::Ready(self.report(end, now));
                 }
                 let mut changed = self.settle(now);
                 if std::mem::take(&mut have_rung) {
+                    self.tell_counts();
                     changed |= self.heed(alarms.take_drain(), now);
                 }
                 if changed {
@@ -259,6 +264,11 @@ where
     #[inline]
     fn over(&self) -> Option<End> {
         self.end.filter(|_| self.is_cut || self.flows.are_over())
+    }
+
+    fn tell_counts(&mut self) {
+        let Flows { from_client, from_node, .. } = &self.flows;
+        self.tally.tell(from_client.gate.counts(), from_node.gate.counts());
     }
 
     fn report(&self, end: End, now: Instant) -> Report {

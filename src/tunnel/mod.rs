@@ -8,6 +8,7 @@
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
 //! - `ending`: what is an end and what each side gets; `control`: the frames that we send
+//! - `tally`: what of it metrics know already
 //! - `opening`: the open packet of an Engine.IO session, read on its way
 //!
 //! Runs for every byte.
@@ -26,6 +27,7 @@ mod opening;
 mod policies;
 mod relay;
 mod scratch;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +45,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::Instant;
 use crate::drain::DrainWatch;
 use crate::engineio::{Learned, Timings};
+use crate::metrics::TunnelCounts;
 use alarm::Alarms;
 use life::Tunnel;
 
@@ -61,6 +64,8 @@ pub struct Setup {
     pub compression: Compression,
     /// When this begins, the tunnel ends at a random moment before the drain does.
     pub drain: DrainWatch,
+    /// Where its bytes and messages are counted: whenever its timer fires, and at its end.
+    pub counts: Arc<TunnelCounts>,
 }
 
 /// What speaks through a tunnel.

@@ -13,10 +13,14 @@ mod route;
 mod tunnel;
 mod upstream;
 
+use std::net::SocketAddr;
+
 use tracing::Level;
 
+pub(super) use address::node as node_address;
+
 use super::Config;
-use super::file::{File, Log};
+use super::file::{Admin, File, Log, Written};
 use super::key_path::KeyPath;
 use super::problem::Fault;
 use super::report::Report;
@@ -26,11 +30,20 @@ use crate::logging::{self, Format};
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     Config {
+        admin: admin(&top.key("admin"), file.admin.as_ref(), report),
         log: log(&top.key("log"), file.log.as_ref(), report),
         listeners: listener::resolve(&top.key("listeners"), file.listeners.as_deref(), report),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
         routes: route::resolve(&top.key("routes"), file, report),
     }
+}
+
+fn admin(path: &KeyPath, written: Option<&Admin>, report: &mut Report<'_>) -> Option<SocketAddr> {
+    let bind = written?.bind.as_ref().map(Written::as_str);
+    report.read(&path.key("bind"), bind, None, |text| match text {
+        "off" => Ok(None),
+        text => address::bind(text).map(Some).map_err(|fault| fault.or_write("off")),
+    })
 }
 
 fn log(path: &KeyPath, written: Option<&Log>, report: &mut Report<'_>) -> logging::Settings {
@@ -53,9 +66,9 @@ fn choose<T: Copy>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fau
     chosen.ok_or_else(|| Fault::none_of(what, word, known.iter().map(|(name, _)| *name)))
 }
 
-const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+pub(super) const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 
-const LEVELS: [(&str, Level); 5] = [
+pub(super) const LEVELS: [(&str, Level); 5] = [
     ("error", Level::ERROR),
     ("warn", Level::WARN),
     ("info", Level::INFO),
