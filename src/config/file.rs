@@ -180,6 +180,14 @@ pub(super) struct Tunnel {
     pub(super) buffer: Option<Written>,
 }
 
+/// Where the process tells of itself and takes orders, without asking who it is.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// The IP address and port, or `off`. Default: `off`.
+    pub(super) bind: Option<Written>,
+}
+
 /// When quiet sides get Pings of the proxy's own.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -188,14 +196,6 @@ pub(super) struct Keepalive {
     pub(super) every: Option<Written>,
     /// And is lost if nothing comes for this long then, 1s to 1h. Default: `20s`.
     pub(super) lost_after: Option<Written>,
-}
-
-/// Where the process tells of itself and takes orders, without asking who it is.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Admin {
-    /// The IP address and port, or `off`. Default: `off`.
-    pub(super) bind: Option<Written>,
 }
 
 /// What is logged.

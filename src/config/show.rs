@@ -17,7 +17,7 @@ use super::units::{show_duration, show_size};
 use super::{Config, UpstreamSettings};
 use crate::affinity::settings::{RendezvousKey, Secret, Settings};
 use crate::route::PathPattern;
-use crate::tunnel::{IdleTimeout, KeepaliveTimes, MessageMax};
+use crate::tunnel::{IdleTimeout, MessageMax};
 use crate::{listener, logging, route, tunnel, upstream};
 
 impl Config {
@@ -116,10 +116,11 @@ fn route(settings: &route::Settings) -> Route {
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
+    let auto = || Written::new("auto");
     let off = || Written::new("off");
     Tunnel {
         idle_timeout: Some(match limits.idle_timeout {
-            IdleTimeout::Auto => Written::new("auto"),
+            IdleTimeout::Auto => auto(),
             IdleTimeout::Off => off(),
             IdleTimeout::After(timeout) => duration(timeout),
         }),
@@ -127,13 +128,13 @@ fn tunnel(limits: &tunnel::Limits) -> Tunnel {
         keepalive: Some(match limits.keepalive {
             tunnel::Keepalive::Auto => TextOr::Text("auto".to_owned()),
             tunnel::Keepalive::Off => TextOr::Text("off".to_owned()),
-            tunnel::Keepalive::On(KeepaliveTimes { every, lost_after }) => {
-                let (every, lost_after) = (Some(duration(every)), Some(duration(lost_after)));
-                TextOr::Map(Keepalive { every, lost_after })
-            }
+            tunnel::Keepalive::On(times) => TextOr::Map(Keepalive {
+                every: Some(duration(times.every)),
+                lost_after: Some(duration(times.lost_after)),
+            }),
         }),
         message_max: Some(match limits.message_max {
-            MessageMax::Auto => Written::new("auto"),
+            MessageMax::Auto => auto(),
             MessageMax::Off => off(),
             MessageMax::Bytes(bytes) => size(bytes),
         }),
@@ -227,9 +228,9 @@ routes:
   - { host: '*.example.com', path: /a, upstream: a, body_max: 1MB, response_timeout: 2m }
   - { host: '[::1]', path: { exact: /b }, upstream: b, body_timeout: 1m30s }
   - { upstream: c, tunnel: { idle_timeout: off, buffer: 1MiB } }
-  - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: off, message_max: off } }
-  - { path: /e, upstream: e, tunnel: { keepalive: { every: 9s }, message_max: 1MB, max_age: 1h } }
-  - { path: /f, upstream: f, tunnel: { idle_messages: 5m, messages_per_second: 7, stalled_client: 5s } }
+  - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: { every: 10s } } }
+  - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
+  - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 admin: { bind: 127.0.0.1:9090 }
 log: { format: json, level: debug }
 ",
