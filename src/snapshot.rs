@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 
@@ -95,7 +94,6 @@ fn build_route(
         limits: settings.limits,
         tunnel: settings.tunnel,
         counts: counts.cloned().unwrap_or_default(),
-        idle_contradictions: AtomicU64::new(0),
     }
 }
 

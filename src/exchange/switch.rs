@@ -2,7 +2,6 @@
 //!
 //! Runs for every request.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -95,7 +94,7 @@ fn tell_contradiction(route: &Route, lease: &Lease) {
         return;
     };
     let heartbeat = timings.ping_interval.saturating_add(timings.ping_timeout);
-    if idle_timeout < heartbeat && route.idle_contradictions.fetch_add(1, Ordering::Relaxed) == 0 {
+    if idle_timeout < heartbeat && route.counts.tunnels.idle_contradictions.inc() == 0 {
         warn!(
             host = %route.host, path = %route.path, ?idle_timeout,
             ping_interval = ?timings.ping_interval, ping_timeout = ?timings.ping_timeout,

@@ -12,7 +12,6 @@ mod settings;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::affinity::Affinity;
 use crate::metrics::RouteCounts;
@@ -37,9 +36,6 @@ pub struct Route {
     pub limits: Limits,
     /// The bounds of its tunnels.
     pub tunnel: tunnel::Limits,
-    /// How many of its tunnels began with an `idle_timeout` that is shorter than the heartbeat of
-    /// their session.
-    pub idle_contradictions: AtomicU64,
     /// What its exchanges and tunnels did; carried over to the route of the same host and path.
     pub counts: Arc<RouteCounts>,
 }
@@ -149,7 +145,6 @@ mod tests {
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),
-            idle_contradictions: AtomicU64::new(0),
         })
     }
 

@@ -26,8 +26,8 @@ mod limits;
 mod opening;
 mod policies;
 mod relay;
-mod tally;
 mod scratch;
+mod tally;
 #[cfg(test)]
 mod tests;
 

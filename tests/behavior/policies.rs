@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use crate::support::websocket::{close, frame, open, text};
+use crate::support::http::request;
+use crate::support::websocket::{UPGRADE, close, frame, open, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, config, get};
 use crate::tunnel::HeldNode;
 
@@ -76,13 +78,16 @@ async fn a_client_that_stops_reading_is_cut_off_and_nobody_else_suffers() {
 
 /// Is a client that reads 20 kB a second well after so many? A kernel tells the sender of progress
 /// when half of the reader's buffer is free, so that a large buffer means long silences.
-async fn check_slow(route: &str, seconds: u64, buffer_bytes: Option<usize>) {
+async fn check_slow(route: &str, seconds: u64, buffer_bytes: u32) {
     let (held, address) = HeldNode::start().await;
     let proxy = Proxy::start(&config(&[address], "", route));
-    let (mut client, mut node) = held.tunnel(proxy.address).await;
-    if let Some(bytes) = buffer_bytes {
-        socket2::SockRef::from(&client.stream).set_recv_buffer_size(bytes).unwrap();
-    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(buffer_bytes).unwrap();
+    let stream = socket.connect(proxy.address).await.unwrap();
+    let mut client = Client { stream, buffer: Vec::new() };
+    client.send(request("GET", "/ws", &UPGRADE, "")).await;
+    let mut node = held.accept().await;
+    assert_eq!(client.response().await.status(), 101);
     let emitting = tokio::spawn(async move { emit(&mut node).await });
     let mut ticks = interval(Duration::from_millis(100));
     let mut received = vec![0; 2000];
@@ -95,13 +100,13 @@ async fn check_slow(route: &str, seconds: u64, buffer_bytes: Option<usize>) {
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_is_not_cut_off() {
-    check_slow("tunnel: { stalled_client: 6s }", 12, Some(16 << 10)).await;
+    check_slow("tunnel: { stalled_client: 6s }", 12, 32 << 10).await;
 }
 
 #[tokio::test]
 #[ignore = "takes two minutes: cargo test --test behavior slowly -- --ignored"]
 async fn a_client_that_reads_slowly_for_two_minutes_is_not_cut_off() {
-    check_slow("", 120, None).await;
+    check_slow("", 120, 128 << 10).await;
 }
 
 #[tokio::test]

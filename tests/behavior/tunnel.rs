@@ -32,12 +32,18 @@ impl HeldNode {
         target: &'static str,
     ) -> (Client, Client) {
         let client = tokio::spawn(async move { open(proxy, target).await });
+        let node = self.accept().await;
+        (client.await.unwrap(), node)
+    }
+
+    /// Takes the next tunnel.
+    pub(crate) async fn accept(&self) -> Client {
         let (stream, _) = self.0.accept().await.unwrap();
         let mut node = Client { stream, buffer: Vec::new() };
         let head = crate::support::http::read_head(&mut node.stream, &mut node.buffer).await;
         let accept = accept(head.unwrap().field("sec-websocket-key").unwrap());
         node.send(switching(&accept)).await;
-        (client.await.unwrap(), node)
+        node
     }
 }
 

@@ -365,10 +365,9 @@ fn part_of(head: &Head) -> Part {
     }
 }
 
-/// Follows what a client sends, in `chunks` as they come. The scanner itself is the tunnel's own;
-/// this is for benchmarks.
-pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Counts {
-    let now = Instant::now();
+/// Follows what a client sends, in `chunks` as they come at `now`. The scanner itself is the
+/// tunnel's own; this is for benchmarks.
+pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Counts {
     let bounds = Bounds::new(u64::MAX, None, now);
     let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(Box::new(bounds)));
     let mut held = Vec::new();
