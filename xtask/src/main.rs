@@ -37,7 +37,7 @@ enum Chore {
     },
     /// Install what tests need, as far as it is missing or has changed
     ///
-    /// Node.js with the packages of tests/node, Python with those of tests/python, and Redis. Packages
+    /// Node.js with the packages of tests/node, Python with those of tests/python, Redis and Chromium. Packages
     /// stay inside the repository. Programs of the system come from its package manager, but only if that
     /// works without asking (as root, or by sudo without a password); else you are told what to install.
     Setup,
