@@ -8,6 +8,7 @@ mod support;
 
 mod admin;
 mod affinity;
+mod browser;
 mod chat;
 mod cli;
 mod embedding;
