@@ -1,6 +1,6 @@
 //! The command line: words, exit codes, and the lines that tell what is served.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong use.
+//! Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -14,7 +14,9 @@ use tracing::info;
 
 use crate::config::{self, Config};
 use crate::logging;
-use crate::server::Server;
+use crate::reload::Reloader;
+use crate::server::{Server, Stopped};
+use crate::systemd;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -26,7 +28,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve what a configuration file says, until SIGTERM or SIGINT
+    /// Serve what a configuration file says, until SIGTERM or SIGINT; SIGHUP or a change of the
+    /// file reloads it, a second SIGTERM or SIGINT ends at once
     Run {
         /// The YAML file
         #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
@@ -54,7 +57,7 @@ long polling and the upgrade from one to the other. Try it:
   sockeye check sockeye.yaml
   sockeye run
 
-Exit codes: 0 fine, 1 failed, 2 wrong use.";
+Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
 
 /// Runs the program on this process's arguments.
 pub fn main() -> ExitCode {
@@ -74,24 +77,51 @@ pub fn main() -> ExitCode {
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn run(path: &Path) -> Outcome {
-    let config = config::load(path)?;
+    let (config, outline) = config::load_with_outline(path)?;
     logging::init(config.log);
-    let server = Server::bind(&config)?;
+    let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
+    let reloader = server.follow(path.to_owned(), outline);
     announce(&config, &server);
-    Ok(server.run(stop_signal())?)
+    match server.run_or_cut(stop_signal(reloader), second_signal())? {
+        Stopped::InOrder => Ok(()),
+        Stopped::Cut => Err("a second signal cut the stop short".into()),
+    }
 }
 
-/// Waits for SIGTERM or SIGINT. If signals cannot be had, they keep their default: to end the
-/// process at once.
-async fn stop_signal() {
+/// Waits for SIGTERM or SIGINT, and hands SIGHUP on. If signals cannot be had, they keep their
+/// default: to end the process at once.
+async fn stop_signal(reloader: Reloader) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return info!("got SIGTERM"),
+            _ = interrupt.recv() => return info!("got SIGINT"),
+            _ = hang_up.recv() => {
+                info!("got SIGHUP");
+                reloader.ask();
+            }
+        }
+    }
+}
+
+/// Waits for the second of all SIGTERM and SIGINT, which says that the stop takes too long.
+async fn second_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => info!("got SIGTERM"),
-        _ = interrupt.recv() => info!("got SIGINT"),
+    for _ in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
     }
 }
 

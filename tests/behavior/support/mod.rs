@@ -6,9 +6,11 @@ pub mod node;
 pub mod proxy;
 pub mod redis;
 mod script;
+pub mod site;
 pub mod socketio;
 pub mod websocket;
 
 pub use http::{Client, get, request};
 pub use node::{FakeNode, Reply, ok, open_packet, response};
 pub use proxy::{Proxy, ProxyProcess, config};
+pub use site::Site;
