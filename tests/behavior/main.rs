@@ -14,6 +14,7 @@ mod instruments;
 mod refusals;
 mod reload;
 mod routing;
+mod soak;
 mod socketio;
 mod stop;
 mod systemd;
