@@ -1,7 +1,8 @@
 //! The configuration as it is written: the YAML's shape, and nothing of what it means.
 //!
 //! All keys are optional here, the items of lists and maps too: what is missing or wrong is told
-//! by `resolve`, with all else that is. The first sentence on each key is the manual's; `Default:`
+//! by `resolve`, with all else that is. The sentence on each key is the one that `schema` tells to
+//! editors and that the manual and `configs/reference.yaml` begin with, a test says so; `Default:`
 //! ends it.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
@@ -10,12 +11,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     /// The addresses that clients connect to. Default: one, `0.0.0.0:8080`.
@@ -31,12 +33,12 @@ pub(super) struct File {
 }
 
 /// An address that clients connect to.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listener {
     /// The IP address and port; `:80` is short for `0.0.0.0:80`. Default: none; it is needed.
     pub(super) bind: Option<Written>,
-    /// The networks whose `X-Forwarded-*` and `Forwarded` fields are believed. Default: none.
+    /// The networks whose `X-Forwarded-*` and `Forwarded` fields are believed. Default: `[]`.
     pub(super) trusted_proxies: List<String>,
     /// How long the head of a request may take from its first byte, 1s to 5m. Default: `10s`.
     pub(super) header_timeout: Option<Written>,
@@ -45,7 +47,7 @@ pub(super) struct Listener {
 }
 
 /// A named group of nodes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Upstream {
     /// The server processes: addresses, or maps with the keys below. Default: none; at least one
@@ -59,7 +61,7 @@ pub(super) struct Upstream {
 }
 
 /// One server process.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Node {
     /// The host and port. Default: none; it is needed.
@@ -71,7 +73,7 @@ pub(super) struct Node {
 }
 
 /// How a session comes back to its node; one of the keys.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Affinity {
     /// By the session id. Default: the keys below at their defaults.
@@ -83,28 +85,28 @@ pub(super) struct Affinity {
 }
 
 /// By the session id.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Sid {
-    /// Secrets of at least 16 characters: the first makes tags, all are known. Default: none,
-    /// which means a constant that is the same in every Sockeye.
+    /// Secrets of at least 16 characters: the first makes tags, all are known. None means a
+    /// constant that is the same in every Sockeye. Default: `[]`.
     pub(super) keys: List<String>,
     /// Tag the sessions of EIO=3 clients too, though they see the tag. Default: `false`.
     pub(super) tag_eio3: Option<bool>,
 }
 
 /// By a cookie of the proxy's own.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Cookie {
     /// The cookie's name. Default: `sockeye`.
     pub(super) name: Option<String>,
-    /// Secrets of at least 16 characters, as for `sid`. Default: none, as for `sid`.
+    /// Secrets of at least 16 characters, as for `sid`. Default: `[]`.
     pub(super) keys: List<String>,
 }
 
 /// By a property of the request.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rendezvous {
     /// Which property: `address`, or a map with one of the keys below. Default: none; it is
@@ -113,7 +115,7 @@ pub(super) struct Rendezvous {
 }
 
 /// Which property of the request; one of the keys.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RendezvousBy {
     /// A request header's name. Default: none.
@@ -123,7 +125,7 @@ pub(super) struct RendezvousBy {
 }
 
 /// Which requests go to an upstream, and within what bounds.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Route {
     /// The host: a name, an IP address, `*.example.com`, or `*` for all. Default: `*`.
@@ -145,7 +147,7 @@ pub(super) struct Route {
 }
 
 /// A path that is not a prefix.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RoutePath {
     /// One path and nothing below it. Default: none.
@@ -153,7 +155,7 @@ pub(super) struct RoutePath {
 }
 
 /// The bounds of a route's WebSockets.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tunnel {
     /// How long a WebSocket may be silent, 1s to 24h, or `off`, or `auto`: what the session's
@@ -164,7 +166,7 @@ pub(super) struct Tunnel {
 }
 
 /// How the process stops.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Stop {
     /// How long new connections are still accepted when the stop has begun, 0s to 5m. Default:
@@ -175,13 +177,15 @@ pub(super) struct Stop {
 }
 
 /// What is logged.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
     /// How a line looks: `text` or `json`. Default: `text`.
+    #[schemars(extend("enum" = ["text", "json", null]))]
     pub(super) format: Option<String>,
     /// The least level that is written: `error`, `warn`, `info`, `debug` or `trace`. Default:
     /// `info`.
+    #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", null]))]
     pub(super) level: Option<String>,
 }
 

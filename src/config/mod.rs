@@ -15,6 +15,7 @@ mod positions;
 mod problem;
 mod report;
 mod resolve;
+mod schema;
 mod secrets;
 mod snippet;
 mod typed;
@@ -38,6 +39,7 @@ use positions::Positions;
 use problem::Fault;
 pub use problem::{Place, Problem, Problems};
 use report::Report;
+pub use schema::schema;
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]

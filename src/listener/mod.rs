@@ -122,7 +122,7 @@ impl Listener {
     ) -> io::Result<()> {
         let Self { socket, address, settings } = self;
         let socket = tokio::net::TcpListener::from_std(socket)?;
-        info!(%address, "listening");
+        debug!(%address, "listening");
         let mut failing = Failing::No;
         loop {
             let next = tokio::select! {

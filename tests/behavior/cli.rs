@@ -76,3 +76,24 @@ async fn a_taken_address_is_a_clear_failure() {
     assert_eq!(failed.status.code(), Some(1));
     assert!(text(&failed.stderr).contains(&address.to_string()), "{}", text(&failed.stderr));
 }
+
+#[test]
+fn the_program_tells_other_programs_about_itself() {
+    let schema = sockeye(&["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert_eq!(schema["required"], serde_json::json!(["routes", "upstreams"]), "{schema:#}");
+
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = text(&sockeye(&["completions", shell]).stdout);
+        for word in ["sockeye", "check", "config"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(sockeye(&["completions", "abacus"]).status.code(), Some(2));
+
+    let page = text(&sockeye(&["man"]).stdout);
+    assert!(page.contains(".TH sockeye 1") && page.contains("sockeye\\-check(1)"), "{page}");
+    let page = text(&sockeye(&["man", "run"]).stdout);
+    assert!(page.contains(".TH sockeye-run 1") && page.contains("sockeye.yaml"), "{page}");
+    assert_eq!(sockeye(&["man", "walk"]).status.code(), Some(1));
+}

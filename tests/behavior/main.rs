@@ -7,10 +7,13 @@
 mod support;
 
 mod affinity;
+mod chat;
 mod cli;
+mod embedding;
 mod forwarding;
 mod healing;
 mod instruments;
+mod packaging;
 mod refusals;
 mod reload;
 mod routing;

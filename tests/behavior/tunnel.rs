@@ -118,9 +118,9 @@ async fn a_client_that_does_not_read_holds_its_node_back() {
 async fn an_idle_tunnel_is_closed_and_a_busy_one_is_not() {
     let node = FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await;
     let proxy = Proxy::before(&[&node], "", "tunnel: { idle_timeout: 1s }");
+    let begun = Instant::now();
     let mut idle = open(proxy.address, "/ws").await;
     let mut busy = open(proxy.address, "/ws").await;
-    let begun = Instant::now();
     let idle = async {
         let (opcode, payload) = idle.frame().await.expect("a Close frame");
         assert_eq!((opcode, &payload[..2]), (8, &1001u16.to_be_bytes()[..]));

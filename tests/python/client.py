@@ -137,7 +137,7 @@ LARGE_BINARY = 600_000
 ANSWER_SECONDS = 20
 
 # Packets in one polling body. The library's 16 ends the session of whoever sends faster than it polls.
-Payload.max_decode_packets = 1_000
+Payload.max_decode_packets = 10_000
 
 if __name__ == "__main__":
     sys.exit(asyncio.run(main()))

@@ -84,7 +84,7 @@ BACKLOG = 1024
 STOP_SECONDS = 2
 
 # Packets in one polling body. The library's 16 ends the session of whoever sends faster than it polls.
-Payload.max_decode_packets = 1_000
+Payload.max_decode_packets = 10_000
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,9 @@
 //! What `config` takes, what it refuses, and in which words.
 
 mod hostile;
+mod manual;
 mod problems;
+mod schema;
 mod shipped;
 
 use std::time::Duration;

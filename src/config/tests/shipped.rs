@@ -8,13 +8,20 @@ use super::super::key_path::{KeyPath, Step};
 use super::super::positions::Positions;
 use super::super::{keys, load, parse};
 
-fn shipped(path: &str) -> String {
+/// The files directly in `configs/`; what is below is for other programs.
+pub(super) fn example_files() -> Vec<PathBuf> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_file()).collect()
+}
+
+pub(super) fn shipped(path: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The path as [`keys`] writes it, whatever names the file chose.
-fn generic(path: &KeyPath) -> String {
+pub(super) fn generic(path: &KeyPath) -> String {
     let mut shown = String::new();
     for (depth, step) in path.steps().iter().enumerate() {
         match step {
@@ -29,9 +36,7 @@ fn generic(path: &KeyPath) -> String {
 
 #[test]
 fn every_example_file_is_valid() {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("configs");
-    let files: Vec<PathBuf> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files = example_files();
     for file in &files {
         if let Err(problems) = load(file) {
             panic!("{problems}");

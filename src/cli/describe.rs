@@ -1,0 +1,49 @@
+//! `sockeye schema`, `completions` and `man`: what the program knows of itself, for other programs.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::io::{self, Write};
+
+use clap::Command;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::Outcome;
+use crate::config;
+
+/// Prints the JSON Schema of the configuration.
+pub(super) fn schema() -> Outcome {
+    let text = serde_json::to_string_pretty(&config::schema())?;
+    print(format!("{text}\n").as_bytes())
+}
+
+/// Prints what `shell` has to know to complete the words of `program`.
+pub(super) fn completions(mut program: Command, shell: Shell) -> Outcome {
+    let mut script = Vec::new();
+    let name = program.get_name().to_owned();
+    clap_complete::generate(shell, &mut program, name, &mut script);
+    print(&script)
+}
+
+/// Prints the manual page of `program`, or of its command `name`, in roff.
+pub(super) fn man(mut program: Command, name: Option<&str>) -> Outcome {
+    // Without it a command does not know that it is called `sockeye run`.
+    program.build();
+    let described = match name {
+        None => &program,
+        Some(name) => {
+            let found = program.find_subcommand(name);
+            found.ok_or_else(|| format!("there is no command `{name}`; see sockeye --help"))?
+        }
+    };
+    let mut page = Vec::new();
+    Man::new(described.clone()).render(&mut page)?;
+    print(&page)
+}
+
+/// A reader that has seen enough, such as `head`, is a failure to write and not a panic.
+fn print(bytes: &[u8]) -> Outcome {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    Ok(stdout.flush()?)
+}

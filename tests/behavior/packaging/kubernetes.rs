@@ -1,0 +1,81 @@
+//! `configs/kubernetes`, whose files have to fit each other.
+
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::{CONFIGURATION, assert_accepted, root, shipped, words};
+
+#[test]
+fn each_manifest_is_one_object() {
+    let mut kinds: Vec<String> = std::fs::read_dir(root("configs/kubernetes"))
+        .unwrap()
+        .map(|entry| format!("kubernetes/{}", entry.unwrap().file_name().display()))
+        .map(|path| {
+            let manifest: Value =
+                serde_yaml::from_str(&shipped(&format!("configs/{path}"))).unwrap();
+            assert_eq!(manifest["metadata"]["name"], "sockeye", "{path}");
+            assert!(manifest["apiVersion"].is_string(), "{path}");
+            manifest["kind"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    kinds.sort();
+    assert_eq!(kinds, ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service"]);
+}
+
+#[test]
+fn the_configuration_in_the_map_is_what_the_pods_run() {
+    let map = manifest("configmap");
+    let (key, text) = map["data"].as_mapping().unwrap().iter().next().unwrap();
+    let config = sockeye::config::parse("configmap.yaml", text.as_str().unwrap());
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+
+    let pod = &manifest("deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0];
+    let arguments = words(&container["args"]);
+    assert_accepted(&arguments);
+    let (volume, mount) = (&pod["volumes"][0], &container["volumeMounts"][0]);
+    assert_eq!(volume["configMap"]["name"], map["metadata"]["name"]);
+    assert_eq!(volume["name"], mount["name"]);
+    let path = format!("{}/{}", mount["mountPath"].as_str().unwrap(), key.as_str().unwrap());
+    assert_eq!(path, CONFIGURATION);
+    assert!(arguments.contains(&path));
+
+    let port = u64::from(config.listeners[0].bind.port());
+    let ports = container["ports"].as_sequence().unwrap();
+    assert!(ports.iter().any(|open| open["containerPort"] == port), "{port}");
+}
+
+#[test]
+fn the_service_finds_the_pods() {
+    let (deployment, service) = (manifest("deployment"), manifest("service"));
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&service["spec"]["selector"], labels);
+    assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(&manifest("disruption")["spec"]["selector"]["matchLabels"], labels);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let names: Vec<&Value> =
+        container["ports"].as_sequence().unwrap().iter().map(|port| &port["name"]).collect();
+    assert!(names.contains(&&service["spec"]["ports"][0]["targetPort"]));
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        let (_, target) = container[probe].as_mapping().unwrap().iter().next().unwrap();
+        assert!(names.contains(&&target["port"]), "{probe}");
+    }
+}
+
+#[test]
+fn the_orderly_end_has_the_time_it_needs() {
+    let pod = &manifest("deployment")["spec"]["template"]["spec"];
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(Duration::from_secs(grace) > sockeye::drain::Settings::default().timeout);
+}
+
+#[test]
+fn the_image_is_of_this_version() {
+    let pod = &manifest("deployment")["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], concat!("sockeye:", env!("CARGO_PKG_VERSION")));
+}
+
+fn manifest(name: &str) -> Value {
+    serde_yaml::from_str(&shipped(&format!("configs/kubernetes/{name}.yaml"))).unwrap()
+}
