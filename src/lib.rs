@@ -30,5 +30,11 @@ pub mod logging;
 pub use exchange::Proxy;
 pub use server::Server;
 
+/// Doors to private parts, for our own benchmarks and fuzz targets: nothing here is stable.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::tunnel::frame::scan_client_frames;
+}
+
 /// The clock of the whole crate; tests can pause it.
 pub(crate) use tokio::time::Instant;

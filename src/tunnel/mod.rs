@@ -16,7 +16,7 @@ mod control;
 mod deadlines;
 mod end;
 mod ending;
-mod frame;
+pub(crate) mod frame;
 mod gate;
 mod life;
 mod limits;

@@ -127,10 +127,11 @@ async fn an_idle_tunnel_is_closed_and_a_busy_one_is_not() {
         assert!(begun.elapsed() >= Duration::from_secs(1));
     };
     let busy = async {
+        let mut turns = tokio::time::interval(Duration::from_millis(100));
         while begun.elapsed() < Duration::from_millis(2500) {
+            turns.tick().await;
             busy.send(text("still here")).await;
             assert_eq!(busy.frame().await.unwrap().0, 1);
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
     tokio::join!(idle, busy);

@@ -119,5 +119,14 @@ fn collect(directory: &Path, files: &mut Vec<TextFile>) {
 }
 
 /// Directories of what was built, fetched, found by machines, or written elsewhere.
-const NOT_OURS: [&str; 8] =
-    [".git", ".venv", "__pycache__", "artifacts", "corpus", "node_modules", "target", "vendor"];
+const NOT_OURS: [&str; 9] = [
+    ".git",
+    ".venv",
+    "__pycache__",
+    "artifacts",
+    "corpus",
+    "node_modules",
+    "results",
+    "target",
+    "vendor",
+];

@@ -1,0 +1,149 @@
+//! A client's connections.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Options;
+use crate::wire::{Frame, FrameReader, Mask, Opcode, invalid, put_frame, read_head};
+
+/// A WebSocket whose session is open.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) reader: FrameReader<OwnedReadHalf>,
+    pub(super) writer: OwnedWriteHalf,
+}
+
+impl Socket {
+    /// Connects as client number `index`, upgrades, and reads the open packet. `query` is added
+    /// to the session's.
+    pub(super) async fn open(options: &Options, index: usize, query: &str) -> io::Result<Self> {
+        timeout(OPEN_TIMEOUT, open(options, index, query))
+            .await
+            .map_err(|_| invalid("no open packet in 10 s"))?
+    }
+
+    /// Sends a message and reads the one that comes next.
+    pub(super) async fn ask(&mut self, message: &[u8]) -> io::Result<BytesMut> {
+        send(&mut self.writer, Opcode::Text, message).await?;
+        self.receive().await
+    }
+
+    /// Closes as RFC 6455 says, and waits for the node's Close and for the end.
+    pub(super) async fn close(mut self) -> io::Result<()> {
+        send(&mut self.writer, Opcode::Close, &NORMAL_CLOSURE).await?;
+        match self.reader.next().await? {
+            Some(Frame { opcode: Opcode::Close, .. }) => (),
+            Some(Frame { opcode: Opcode::Text, .. }) => return Err(invalid("more than was asked")),
+            None => return Err(invalid("no Close in answer to ours")),
+        }
+        match self.reader.next().await? {
+            None => Ok(()),
+            Some(_) => Err(invalid("a frame behind a Close")),
+        }
+    }
+
+    async fn receive(&mut self) -> io::Result<BytesMut> {
+        match self.reader.next().await? {
+            Some(Frame { opcode: Opcode::Text, payload }) => Ok(payload),
+            Some(Frame { opcode: Opcode::Close, .. }) | None => Err(invalid("closed too early")),
+        }
+    }
+}
+
+/// Opens as many as the options say, [`OPENING_MAX`] at a time.
+pub(super) async fn open_all(
+    options: &Arc<Options>,
+    query: &'static str,
+) -> io::Result<Vec<Socket>> {
+    let mut opening = JoinSet::new();
+    let mut sockets = Vec::with_capacity(options.connections());
+    for index in 0..options.connections() {
+        if opening.len() >= OPENING_MAX
+            && let Some(opened) = opening.join_next().await
+        {
+            sockets.push(opened??);
+        }
+        let options = options.clone();
+        opening.spawn(async move { Socket::open(&options, index, query).await });
+    }
+    while let Some(opened) = opening.join_next().await {
+        sockets.push(opened??);
+    }
+    Ok(sockets)
+}
+
+/// A connection of client number `index` to its target, from one of 64 addresses: proxies that
+/// balance by address have something to go by, and ports do not run out.
+pub(super) async fn connect(options: &Options, index: usize) -> io::Result<TcpStream> {
+    let target = options.targets.iter().cycle().nth(index % options.targets.len());
+    let target = *target.ok_or_else(|| invalid("no target"))?;
+    let socket = TcpSocket::new_v4()?;
+    if target.ip().is_loopback() {
+        let source = Ipv4Addr::new(127, 0, 0, 2 + (index % 64) as u8);
+        socket.bind(SocketAddr::from((source, 0)))?;
+    }
+    let stream = socket.connect(target).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Sends a frame.
+pub(super) async fn send(
+    writer: &mut OwnedWriteHalf,
+    opcode: Opcode,
+    payload: &[u8],
+) -> io::Result<()> {
+    let mut frame = Vec::with_capacity(payload.len() + 14);
+    put_frame(&mut frame, opcode, payload, Mask::Client);
+    writer.write_all(&frame).await
+}
+
+/// Sends a Close on each. The sockets stay open for what comes until their readers are dropped:
+/// some proxies end a tunnel at once when a client has said that it sends no more.
+pub(super) async fn close_all(writers: Vec<OwnedWriteHalf>) -> io::Result<()> {
+    for mut writer in writers {
+        send(&mut writer, Opcode::Close, &NORMAL_CLOSURE).await?;
+        writer.forget();
+    }
+    Ok(())
+}
+
+async fn open(options: &Options, index: usize, query: &str) -> io::Result<Socket> {
+    let mut stream = connect(options, index).await?;
+    let request = format!(
+        "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: bench.test\r\n\
+         Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut read_ahead = BytesMut::new();
+    let head = read_head(&mut stream, &mut read_ahead).await?;
+    let head = head.ok_or_else(|| invalid("closed instead of an answer"))?;
+    if !head.first_line().starts_with("HTTP/1.1 101") {
+        return Err(invalid(format!("instead of a 101: {}", head.first_line())));
+    }
+    let (reader, writer) = stream.into_split();
+    let mut socket = Socket { reader: FrameReader::new(reader, read_ahead), writer };
+    let packet = socket.receive().await?;
+    if !packet.starts_with(b"0{") {
+        return Err(invalid("the first message is no open packet"));
+    }
+    Ok(socket)
+}
+
+/// Code 1000 (RFC 6455, section 7.4.1).
+const NORMAL_CLOSURE: [u8; 2] = 1000_u16.to_be_bytes();
+
+/// Above, a node's accept queue would be what is measured.
+const OPENING_MAX: usize = 32;
+
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,69 @@
+//! From runs to a table, a chart and a page.
+
+mod chart;
+mod placement;
+mod run;
+mod statistics;
+mod summary;
+mod table;
+
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::compare::Peer;
+use crate::machine::Machine;
+pub(crate) use placement::Placement;
+pub(crate) use run::Run;
+pub(crate) use summary::FOREIGN_CORES_MAX;
+
+/// A whole comparison.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) machine: Machine,
+    pub(crate) placement: Placement,
+    /// How long each run was measured.
+    pub(crate) seconds: f64,
+    pub(crate) rounds: u32,
+    pub(crate) versions: Vec<(Peer, String)>,
+    pub(crate) runs: Vec<Run>,
+}
+
+impl Report {
+    /// `page` with our figures in the place of those that it has between its two marks.
+    pub(crate) fn put_into(&self, page: &str) -> Outcome<String> {
+        let marks = page.split_once(BEGIN).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(END)?;
+            Some((before, after))
+        });
+        let (before, after) = marks.ok_or("the page lacks the marks of the place for figures")?;
+        let chart = "![CPU time and memory of each proxy](performance.svg)";
+        let table = self.markdown();
+        Ok(format!("{before}{BEGIN}\n\n{chart}\n\n{}\n\n{END}{after}", table.trim_end()))
+    }
+}
+
+const BEGIN: &str =
+    "<!-- figures: written by `cargo run --release -p bench -- compare --write-docs` -->";
+const END: &str = "<!-- end of figures -->";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_take_the_place_of_those_before() {
+        let report = table::tests::report();
+        let page = format!("head\n{BEGIN}\nold\n{END}\ntail\n");
+        let once = report.put_into(&page).unwrap();
+        assert!(once.starts_with("head\n") && once.ends_with("\ntail\n"), "{once}");
+        assert!(!once.contains("old") && once.contains("echo64"), "{once}");
+        assert_eq!(report.put_into(&once).unwrap(), once);
+        assert!(report.put_into("no marks").is_err());
+    }
+
+    #[test]
+    fn the_page_in_the_repository_has_the_marks() {
+        let page = include_str!("../../../docs/performance.md");
+        assert!(table::tests::report().put_into(page).is_ok());
+    }
+}

@@ -1,0 +1,81 @@
+//! What is measured: the kinds of work that a proxy of Socket.IO does.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// A kind of work.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scenario {
+    /// Messages of 64 B at a fixed rate, each echoed: the same work for all
+    Echo64,
+    /// Messages of 16 KiB, one under way on each tunnel
+    Echo16k,
+    /// Messages of 128 B from the nodes to all tunnels at the same instants
+    Fanout128,
+    /// Connect, upgrade, one echo, close
+    Handshake,
+    /// Keep-alive clients that post and poll in turn
+    Polling,
+    /// Tunnels that are open and silent
+    Idle,
+}
+
+/// What the figure of a scenario counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Figure {
+    /// Microseconds of the proxy's CPU time for each unit.
+    CpuPer(&'static str),
+    /// Bytes of the proxy's memory for each tunnel.
+    BytesPerTunnel,
+}
+
+impl Scenario {
+    /// All, in the order in which they are reported.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Echo64, Self::Echo16k, Self::Fanout128, Self::Handshake, Self::Polling, Self::Idle];
+
+    /// As it is typed and shown.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Echo64 => "echo64",
+            Self::Echo16k => "echo16k",
+            Self::Fanout128 => "fanout128",
+            Self::Handshake => "handshake",
+            Self::Polling => "polling",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// What its figure counts.
+    pub(crate) fn figure(self) -> Figure {
+        match self {
+            Self::Echo64 | Self::Echo16k | Self::Fanout128 => Figure::CpuPer("message"),
+            Self::Handshake => Figure::CpuPer("connection"),
+            Self::Polling => Figure::CpuPer("request"),
+            Self::Idle => Figure::BytesPerTunnel,
+        }
+    }
+
+    /// How many connections there are at a time.
+    pub(crate) fn connections(self) -> usize {
+        match self {
+            Self::Echo64 | Self::Echo16k | Self::Polling => 100,
+            Self::Fanout128 => 300,
+            Self::Handshake => 32,
+            Self::Idle => 5000,
+        }
+    }
+}
+
+impl Figure {
+    /// The unit, to stand behind a number.
+    pub(crate) fn unit(self) -> String {
+        match self {
+            Self::CpuPer(unit) => format!("µs/{unit}"),
+            Self::BytesPerTunnel => "B/tunnel".to_owned(),
+        }
+    }
+}
