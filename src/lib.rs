@@ -13,6 +13,7 @@ pub mod upstream;
 
 // WHAT THE OPERATOR SAYS
 pub mod config;
+pub mod admin;
 pub mod cli;
 
 // WHAT KEEPS IT RUNNING
@@ -24,6 +25,7 @@ pub mod drain;
 pub mod systemd;
 
 // WHAT THE OPERATOR SEES
+pub mod metrics;
 pub mod client;
 pub mod logging;
 

@@ -10,12 +10,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
+use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use tokio::time::sleep;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
 
+use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
 use crate::config::{Config, Outline};
 use crate::drain::{self, Drain, DrainWatch, Readiness, Stage, Tasks};
@@ -29,11 +32,12 @@ use crate::{logging, systemd};
 /// A proxy that has its listeners and waits to be run.
 #[derive(Debug)]
 pub struct Server {
-    config: Config,
+    config: Arc<ArcSwap<Config>>,
     listeners: Vec<Listener>,
+    admin: Option<Admin>,
     current: Arc<Current>,
     readiness: Readiness,
-    reloads: Option<Reloads>,
+    reloads: Option<(Reloader, Reloads)>,
     workers: NonZeroUsize,
 }
 
@@ -88,8 +92,9 @@ impl Server {
             warn!(%address, "no listener wants this socket, which was passed to us");
         }
         Ok(Self {
-            config: config.clone(),
+            config: Arc::new(ArcSwap::from_pointee(config.clone())),
             listeners,
+            admin: config.admin.map(Admin::bind).transpose()?,
             current,
             readiness: Readiness::default(),
             reloads: None,
@@ -101,13 +106,18 @@ impl Server {
     /// changes, and when the answer is asked to.
     pub fn follow(&mut self, path: PathBuf, outline: Outline) -> Reloader {
         let (reloader, reloads) = Reloads::of(path, outline);
-        self.reloads = Some(reloads);
+        self.reloads = Some((reloader.clone(), reloads));
         reloader
     }
 
     /// The addresses that the server listens on, in the order of the configuration.
     pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().map(Listener::local_address)
+    }
+
+    /// The address of the admin listener; `None` if there is none.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::local_address)
     }
 
     /// Whether the server wants new clients; for balancers, who have to ask.
@@ -136,7 +146,8 @@ impl Server {
         until: impl Future<Output = ()>,
         cut: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Stopped, StartError> {
-        let Self { config, listeners, current, readiness, reloads, workers } = self;
+        let Self { config, listeners, admin, current, readiness, reloads, workers } = self;
+        let (reloader, reloads) = reloads.unzip();
         let (drain, watch) = Drain::new();
         let drain = Arc::new(drain);
         let proxy = Proxy::new(current.clone(), watch.clone());
@@ -151,9 +162,19 @@ impl Server {
             let aside = Tasks::default();
             aside.spawn(cutting);
             aside.spawn(systemd::feed_watchdog());
-            let mut site = Site::open(config, listeners, current, control);
-            site.serve(until, &readiness, reloads).await;
-            site.close(seen_drain, &drain).await;
+            if let Some(admin) = admin {
+                aside.spawn(admin.serve(Site {
+                    current: current.clone(),
+                    config: config.clone(),
+                    control: control.clone(),
+                    readiness: readiness.clone(),
+                    reloader,
+                    since: SystemTime::now(),
+                }));
+            }
+            let mut running = Running::open(config, listeners, current, control);
+            running.serve(until, &readiness, reloads).await;
+            running.close(seen_drain, &drain).await;
         };
         workers::run(workers, service, watch, control)?;
         info!("stopped");
@@ -180,8 +201,8 @@ fn take_passed(
 
 /// What runs, and can change.
 #[derive(Debug)]
-struct Site {
-    config: Config,
+struct Running {
+    config: Arc<ArcSwap<Config>>,
     current: Arc<Current>,
     control: Control,
     doors: Vec<Door>,
@@ -195,14 +216,15 @@ struct Door {
     accepting: Accepting,
 }
 
-impl Site {
+impl Running {
     fn open(
-        config: Config,
+        config: Arc<ArcSwap<Config>>,
         listeners: Vec<Listener>,
         current: Arc<Current>,
         control: Control,
     ) -> Self {
-        let binds = config.listeners.iter().map(|settings| settings.bind);
+        let settings = config.load_full();
+        let binds = settings.listeners.iter().map(|settings| settings.bind);
         let open = |(bind, listener)| Door { bind, accepting: control.accept(listener) };
         let doors = binds.zip(listeners).map(open).collect();
         Self { config, current, control, doors }
@@ -261,17 +283,17 @@ impl Site {
         }
         // What is left in `former` stops to accept, and its connections live on.
         logging::set_level(next.log.level);
-        if next.log.format != self.config.log.format {
-            warn!("log.format is another one at the next start only");
+        let former = self.config.swap(Arc::new(next.clone()));
+        if (former.log.format, former.admin) != (next.log.format, next.admin) {
+            warn!("log.format and admin are other ones at the next start only");
         }
-        self.config = next;
         Ok(())
     }
 
     /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says; then closes
     /// the addresses and begins the `drain`. A drain that was cut meanwhile ends it at once.
     async fn close(self, mut seen_drain: DrainWatch, drain: &Drain) {
-        let drain::Settings { delay, timeout } = self.config.stop;
+        let drain::Settings { delay, timeout } = self.config.load().stop;
         let connections: usize = self.control.connections().sum();
         info!(connections, ?delay, ?timeout, "stopping");
         tokio::select! {

@@ -7,13 +7,14 @@
 //!
 //! Runs for every request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::affinity::{self, Affinity, TagClash};
-use crate::route::{self, Route, RouteTable};
+use crate::metrics::RouteCounts;
+use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
 use crate::upstream::{self, Upstream};
 
 /// Everything that routing needs.
@@ -21,6 +22,8 @@ use crate::upstream::{self, Upstream};
 pub struct Snapshot {
     /// Which route a request takes.
     pub routes: RouteTable,
+    /// What became of requests that no route serves.
+    pub unrouted: Arc<RouteCounts>,
     upstreams: BTreeMap<Arc<str>, Group>,
 }
 
@@ -32,8 +35,8 @@ struct Group {
 }
 
 impl Snapshot {
-    /// Builds a snapshot. `carried` is the one that it follows: nodes, learned sessions and
-    /// timings are taken over from it.
+    /// Builds a snapshot. `carried` is the one that it follows: nodes, learned sessions, timings
+    /// and counts are taken over from it.
     ///
     /// # Errors
     ///
@@ -55,8 +58,16 @@ impl Snapshot {
             let affinity = Arc::new(Affinity::new(affinity, &upstream, former)?);
             groups.insert(settings.name.clone(), Group { upstream, affinity });
         }
-        let routes = routes.iter().map(|settings| Arc::new(build_route(settings, &groups)));
-        Ok(Self { routes: RouteTable::new(routes.collect()), upstreams: groups })
+        let former = carried.iter().flat_map(|snapshot| snapshot.routes.iter());
+        let former: Counts<'_> =
+            former.map(|route| ((&route.host, &route.path), &route.counts)).collect();
+        let routes =
+            routes.iter().map(|settings| Arc::new(build_route(settings, &groups, &former)));
+        Ok(Self {
+            routes: RouteTable::new(routes.collect()),
+            unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
+            upstreams: groups,
+        })
     }
 
     /// All upstreams, by name.
@@ -65,7 +76,15 @@ impl Snapshot {
     }
 }
 
-fn build_route(settings: &route::Settings, groups: &BTreeMap<Arc<str>, Group>) -> Route {
+/// The counts of routes, by host and path.
+type Counts<'a> = HashMap<(&'a HostPattern, &'a PathPattern), &'a Arc<RouteCounts>>;
+
+fn build_route(
+    settings: &route::Settings,
+    groups: &BTreeMap<Arc<str>, Group>,
+    former: &Counts<'_>,
+) -> Route {
+    let counts = former.get(&(&settings.host, &settings.path)).copied();
     let group = groups.get(&settings.upstream).expect("the configuration knows every upstream");
     Route {
         host: settings.host.clone(),
@@ -74,6 +93,7 @@ fn build_route(settings: &route::Settings, groups: &BTreeMap<Arc<str>, Group>) -
         affinity: group.affinity.clone(),
         limits: settings.limits,
         tunnel: settings.tunnel,
+        counts: counts.cloned().unwrap_or_default(),
     }
 }
 

@@ -32,6 +32,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         kind: Kind::Plain,
         compression: Compression::Off,
         drain: watch,
+        counts: std::sync::Arc::default(),
     };
     let tasks = Tasks::default();
     runtime.block_on(async {

@@ -25,6 +25,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::Instant;
 use crate::client::Scheme;
 use crate::engineio::{Call, OpenPacket, Sid, Transport, query};
+use crate::metrics::AffinityOutcome;
 use crate::upstream::{Node, Upstream};
 use by_sid::BySid;
 use cookie::Cookies;
@@ -163,6 +164,22 @@ impl Affinity {
                 Recall::Preferred(order.filter_map(|index| self.node(index)).collect())
             }
             Strategy::None => Recall::Anywhere,
+        }
+    }
+
+    /// What metrics count `recall` as; `None` for a session that has to be asked for, of which only
+    /// the search can tell.
+    pub fn outcome(&self, recall: &Recall) -> Option<AffinityOutcome> {
+        match (recall, &self.strategy) {
+            (Recall::Anywhere, _) => Some(AffinityOutcome::None),
+            (Recall::Bound { .. } | Recall::Preferred(_), Strategy::Cookie(_)) => {
+                Some(AffinityOutcome::Cookie)
+            }
+            (Recall::Bound { sid: Some(_), .. }, _) => Some(AffinityOutcome::Tag),
+            (Recall::Bound { sid: None, .. }, _) => Some(AffinityOutcome::Table),
+            (Recall::Preferred(_), _) => Some(AffinityOutcome::Rendezvous),
+            (Recall::Gone { .. }, _) => Some(AffinityOutcome::Gone),
+            (Recall::Unknown { .. }, _) => None,
         }
     }
 

@@ -4,6 +4,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod ask;
 mod check;
 mod describe;
 mod run;
@@ -14,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+
+use ask::Asked;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -38,6 +41,12 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Ask a running process how it is; fails if it is not ready
+    Status(Asked),
+    /// Ask a running process for its nodes and what they have to do
+    Nodes(Asked),
+    /// Tell a running process to read its configuration file anew
+    Reload(Asked),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
     Schema,
     /// Print the completions for a shell
@@ -67,6 +76,9 @@ long polling and the upgrade from one to the other. Try it:
   sockeye check sockeye.yaml
   sockeye run
 
+With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes and reload
+talk to the running process.
+
 Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
 
 /// Runs the program on this process's arguments.
@@ -74,6 +86,9 @@ pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run { config } => run::run(&config),
         Command::Check { file } => check::check(&file),
+        Command::Status(asked) => ask::status(&asked),
+        Command::Nodes(asked) => ask::nodes(&asked),
+        Command::Reload(asked) => ask::reload(&asked),
         Command::Schema => describe::schema(),
         Command::Completions { shell } => describe::completions(Arguments::command(), shell),
         Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),

@@ -69,6 +69,9 @@ fn announce(config: &Config, server: &Server) {
     for address in server.addresses() {
         info!(%address, "listening");
     }
+    if let Some(address) = server.admin_address() {
+        info!(%address, "admin listener");
+    }
     for group in &config.upstreams {
         let upstream = &group.upstream;
         let nodes: Vec<_> = upstream.nodes.iter().map(|node| &*node.name).collect();

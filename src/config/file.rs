@@ -14,10 +14,10 @@ use std::marker::PhantomData;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     /// The addresses that clients connect to. Default: one, `0.0.0.0:8080`.
@@ -28,12 +28,14 @@ pub(super) struct File {
     pub(super) routes: List<Route>,
     /// How the process stops. Default: the keys below at their defaults.
     pub(super) stop: Option<Stop>,
+    /// Where the process tells of itself and takes orders. Default: nowhere.
+    pub(super) admin: Option<Admin>,
     /// What is logged. Default: text at level `info`.
     pub(super) log: Option<Log>,
 }
 
 /// An address that clients connect to.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listener {
     /// The IP address and port; `:80` is short for `0.0.0.0:80`. Default: none; it is needed.
@@ -47,7 +49,7 @@ pub(super) struct Listener {
 }
 
 /// A named group of nodes.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Upstream {
     /// The server processes: addresses, or maps with the keys below. Default: none; at least one
@@ -61,7 +63,7 @@ pub(super) struct Upstream {
 }
 
 /// One server process.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Node {
     /// The host and port. Default: none; it is needed.
@@ -73,7 +75,7 @@ pub(super) struct Node {
 }
 
 /// How a session comes back to its node; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Affinity {
     /// By the session id. Default: the keys below at their defaults.
@@ -85,7 +87,7 @@ pub(super) struct Affinity {
 }
 
 /// By the session id.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Sid {
     /// Secrets of at least 16 characters: the first makes tags, all are known. None means a
@@ -96,7 +98,7 @@ pub(super) struct Sid {
 }
 
 /// By a cookie of the proxy's own.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Cookie {
     /// The cookie's name. Default: `sockeye`.
@@ -106,7 +108,7 @@ pub(super) struct Cookie {
 }
 
 /// By a property of the request.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rendezvous {
     /// Which property: `address`, or a map with one of the keys below. Default: none; it is
@@ -115,7 +117,7 @@ pub(super) struct Rendezvous {
 }
 
 /// Which property of the request; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RendezvousBy {
     /// A request header's name. Default: none.
@@ -125,7 +127,7 @@ pub(super) struct RendezvousBy {
 }
 
 /// Which requests go to an upstream, and within what bounds.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Route {
     /// The host: a name, an IP address, `*.example.com`, or `*` for all. Default: `*`.
@@ -147,7 +149,7 @@ pub(super) struct Route {
 }
 
 /// A path that is not a prefix.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RoutePath {
     /// One path and nothing below it. Default: none.
@@ -155,7 +157,7 @@ pub(super) struct RoutePath {
 }
 
 /// The bounds of a route's WebSockets.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tunnel {
     /// How long a WebSocket may be silent, 1s to 24h, or `off`, or `auto`: what the session's
@@ -166,7 +168,7 @@ pub(super) struct Tunnel {
 }
 
 /// How the process stops.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Stop {
     /// How long new connections are still accepted when the stop has begun, 0s to 5m. Default:
@@ -176,8 +178,16 @@ pub(super) struct Stop {
     pub(super) timeout: Option<Written>,
 }
 
+/// Where the process tells of itself and takes orders, without asking who it is.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// The IP address and port, or `off`. Default: `off`.
+    pub(super) bind: Option<Written>,
+}
+
 /// What is logged.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
     /// How a line looks: `text` or `json`. Default: `text`.
@@ -193,11 +203,12 @@ pub(super) struct Log {
 pub(super) type List<T> = Option<Vec<Option<T>>>;
 
 /// Text or a number as it was written: which it is, is no matter of YAML.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Written(String);
 
 /// A value that has a short form.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 pub(super) enum TextOr<M> {
     /// The short form.
     Text(String),
@@ -206,6 +217,11 @@ pub(super) enum TextOr<M> {
 }
 
 impl Written {
+    /// As it is to be written.
+    pub(super) fn new(text: impl ToString) -> Self {
+        Self(text.to_string())
+    }
+
     /// As written; numbers as YAML shows them.
     pub(super) fn as_str(&self) -> &str {
         &self.0

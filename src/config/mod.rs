@@ -2,7 +2,7 @@
 //!
 //! `events` goes over the text once, refuses what is not fit to be read, and leaves `positions`;
 //! `typed` fits the YAML tree into the types of `file`; `resolve` gives them their meaning. Each
-//! tells a `report` what is wrong, and it knows the place.
+//! tells a `report` what is wrong, and it knows the place. `show` is the way back.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -17,6 +17,7 @@ mod report;
 mod resolve;
 mod schema;
 mod secrets;
+mod show;
 mod snippet;
 mod typed;
 mod units;
@@ -25,6 +26,7 @@ mod tests;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub routes: Vec<route::Settings>,
     /// The `stop:` section.
     pub stop: drain::Settings,
+    /// Where the admin listener listens; `None` is nowhere.
+    pub admin: Option<SocketAddr>,
     /// The `log:` section.
     pub log: logging::Settings,
 }

@@ -1,4 +1,5 @@
-//! One line for each exchange and one for each tunnel's end.
+//! One line for each exchange and one for each tunnel's end; where we answer ourselves and where a
+//! tunnel ends, the line is counted too.
 //!
 //! A query is never logged, for it holds the session id; ids are shortened by their type.
 //!
@@ -15,6 +16,7 @@ use super::ExchangeError;
 use super::error::Blame;
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
+use crate::metrics::RouteCounts;
 use crate::tunnel::Report;
 
 /// What a log line needs of a request that has gone on its way.
@@ -28,14 +30,17 @@ pub(super) struct Entry {
     transport: &'static str,
     sid: Option<Sid>,
     is_handshake: bool,
+    is_upgrade: bool,
+    counts: Arc<RouteCounts>,
 }
 
 impl Entry {
-    /// Begins the line of a request.
+    /// Begins the line of a request, which is not routed yet.
     pub(super) fn begin(
         head: (&Method, &Uri),
         client: IpAddr,
         request_id: HeaderValue,
+        unrouted: Arc<RouteCounts>,
         now: Instant,
     ) -> Self {
         Self {
@@ -47,7 +52,25 @@ impl Entry {
             transport: "http",
             sid: None,
             is_handshake: false,
+            is_upgrade: false,
+            counts: unrouted,
         }
+    }
+
+    /// Adds what the request's route counts.
+    pub(super) fn set_counts(&mut self, counts: Arc<RouteCounts>) {
+        self.counts = counts;
+    }
+
+    /// Adds that the request asks for an upgrade.
+    pub(super) fn set_upgrade(&mut self) {
+        self.is_upgrade = true;
+        self.counts.upgrades_tried.inc();
+    }
+
+    /// The client's address, after trusted proxies were believed.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
     }
 
     /// Adds what the request wants of Engine.IO.
@@ -84,9 +107,14 @@ impl Entry {
         }
     }
 
-    /// Writes the line of a request that got an answer of ours.
+    /// Writes the line of a request that got an answer of ours, and counts it.
     pub(super) fn failed(&self, error: &ExchangeError, now: Instant) {
         let facts = error.facts();
+        self.counts.answers.count(facts.status);
+        self.counts.errors.count([facts.label, facts.blame.as_str()]);
+        if self.is_upgrade {
+            self.counts.upgrades.count(["failed", facts.label]);
+        }
         let (millis, cause) = (millis(self.began, now), source_of(error));
         match facts.blame {
             Blame::Client => debug!(
@@ -105,8 +133,9 @@ impl Entry {
         }
     }
 
-    /// Writes the line of a tunnel's end.
+    /// Writes the line of a tunnel's end, and counts it.
     pub(super) fn tunnel_ended(&self, node: &Arc<str>, report: &Report) {
+        self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
         info!(
             client = %self.client, path = self.uri.path(), transport = "websocket",
             session = self.session(), node = %node,

@@ -46,6 +46,7 @@ pub(super) async fn remember(
     };
     answer.lease.handshake_answered(Instant::now());
     let node = answer.lease.node().clone();
+    node.counts().handshakes_by_polling.inc();
     let (read, rest, scan) = read_open(asking, &node, rest).await?;
     answer.read = read;
     answer.rest = rest;

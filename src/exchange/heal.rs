@@ -20,6 +20,7 @@ use super::{Asking, ExchangeError, Request, RequestBody};
 use crate::Instant;
 use crate::affinity::Search;
 use crate::engineio::{Sid, is_unknown_sid};
+use crate::metrics::AffinityOutcome;
 use crate::upstream::Node;
 
 /// Asks for the session `sid` at one node after the other, and learns where it lives.
@@ -29,7 +30,7 @@ pub(super) async fn ask_around(
     request: Request,
 ) -> Result<Answer, ExchangeError> {
     let mut candidates = Candidates::any(&asking.route.upstream);
-    match asking.route.affinity.search(sid, Instant::now()) {
+    match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return forward::forward(asking, request, &mut candidates).await,
         Search::Around => (),
@@ -55,7 +56,7 @@ pub(super) async fn ask_around_for_upgrade(
     head: &request::Parts,
 ) -> Result<Outcome, ExchangeError> {
     let mut candidates = Candidates::any(&asking.route.upstream);
-    match asking.route.affinity.search(sid, Instant::now()) {
+    match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return upgrade::forward(asking, handshake, head, &mut candidates).await,
         Search::Around => (),
@@ -75,6 +76,18 @@ pub(super) async fn ask_around_for_upgrade(
         }
     }
     round.missed().map(Outcome::Refused)
+}
+
+/// Whom to ask. Where the answer will tell nothing new, this is all there is to count.
+fn search(asking: &Asking<'_>, sid: &Sid) -> Search {
+    let search = asking.route.affinity.search(sid, Instant::now());
+    match search {
+        Search::Nobody | Search::One => {
+            asking.route.counts.affinity.count(AffinityOutcome::Unknown)
+        }
+        Search::Around => (),
+    }
+    search
 }
 
 /// One round of asking for a session.
@@ -117,12 +130,14 @@ impl<'a> Round<'a> {
     }
 
     fn found_at(&self, node: &Arc<Node>) {
+        self.asking.route.counts.affinity.count(AffinityOutcome::Healed);
         self.asking.route.affinity.learn(self.sid, node, Instant::now());
     }
 
     /// What the client gets when no node has the session: the last refusal, or if there was none,
     /// what was wrong with the nodes.
     fn missed(self) -> Result<Answer, ExchangeError> {
+        self.asking.route.counts.affinity.count(AffinityOutcome::Unknown);
         self.asking.route.affinity.missed(self.sid, Instant::now());
         self.refusal.ok_or(self.error.unwrap_or(ExchangeError::NoNode))
     }

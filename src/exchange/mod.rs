@@ -17,11 +17,11 @@ mod switch;
 mod target;
 mod upgrade;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::Version;
 use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
+use http::{StatusCode, Version};
 
 use self::access_log::Entry;
 use self::body::Passage;
@@ -36,7 +36,7 @@ use crate::client::ClientInfo;
 use crate::drain::{DrainWatch, Tasks};
 use crate::engineio::Call;
 use crate::route::Route;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, Snapshot};
 use crate::upstream::Node;
 use crate::upstream::pool::Pool;
 
@@ -75,9 +75,10 @@ impl Proxy {
         let address = headers::client_address(request.headers(), &client);
         let asker = Asker::of(request.uri().query(), request.headers());
         let id = headers::put_request_id(request.headers_mut(), &client);
-        let mut entry =
-            Entry::begin((request.method(), request.uri()), address, id, Instant::now());
-        match self.exchange(&client, address, request, &mut entry).await {
+        let snapshot = self.current.load();
+        let head = (request.method(), request.uri());
+        let mut entry = Entry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
+        match self.exchange(&snapshot, &client, request, &mut entry).await {
             Ok(response) => response,
             Err(error) => {
                 entry.failed(&error, Instant::now());
@@ -89,29 +90,36 @@ impl Proxy {
     /// Finds the node for `request`, asks it, and gives back what it said.
     async fn exchange(
         &self,
+        snapshot: &Snapshot,
         client: &ClientInfo,
-        address: IpAddr,
         mut request: Request,
         entry: &mut Entry,
     ) -> Result<Response, ExchangeError> {
         let host = target::host(request.uri(), request.headers())?;
-        let snapshot = self.current.load();
         let route = snapshot
             .routes
             .find(target::without_port(&host), request.uri().path())
             .ok_or(ExchangeError::NoRoute)?;
+        entry.set_counts(route.counts.clone());
         let call = Call::of(request.uri().query())?;
         if let Some(call) = &call {
             entry.set_call(call);
         }
-        let upgrade = upgrade::requested(&request)?;
+        let upgrade = upgrade::requested(&request);
+        if !matches!(upgrade, Ok(None)) {
+            entry.set_upgrade();
+        }
+        let upgrade = upgrade?;
         let asked = Asked {
             call: call.as_ref(),
             headers: request.headers(),
             query: request.uri().query(),
-            address,
+            address: entry.client(),
         };
         let recall = route.affinity.recall(&asked, Instant::now());
+        if let Some(outcome) = route.affinity.outcome(&recall) {
+            route.counts.affinity.count(outcome);
+        }
         let client_side = ClientSide::of(&mut request);
         prepare(&mut request, client, &host, &recall);
 
@@ -188,12 +196,15 @@ impl<'a> Asking<'a> {
         match outcome {
             Outcome::Switched(switched) => {
                 let node = switched.lease.node().clone();
-                entry.answered(node.name(), switched.response.status(), Instant::now());
+                self.answered(&node, switched.response.status(), entry);
+                self.switched(&node);
                 let mut response = switch::switch(self, client_side, switched, entry.clone());
                 self.put_cookie(&mut response, &known, &node);
                 Ok(response)
             }
             Outcome::Refused(answer) => {
+                let cause = upgrade::refusal_cause(answer.head.status);
+                self.route.counts.upgrades.count(["refused", cause]);
                 let mut response = self.pass(answer, &known, entry);
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
@@ -217,7 +228,7 @@ impl<'a> Asking<'a> {
     fn pass(&self, answer: Answer, known: &Known, entry: &Entry) -> Response {
         let Answer { mut head, read, rest, lease } = answer;
         let node = lease.node().clone();
-        entry.answered(node.name(), head.status, Instant::now());
+        self.answered(&node, head.status, entry);
         headers::remove_hop_by_hop(&mut head.headers);
         let body = match rest {
             None => ResponseBody::whole(read),
@@ -229,6 +240,21 @@ impl<'a> Asking<'a> {
         let mut response = Response::from_parts(head, body);
         self.put_cookie(&mut response, known, &node);
         response
+    }
+
+    /// Logs and counts what a node said.
+    fn answered(&self, node: &Node, status: StatusCode, entry: &Entry) {
+        entry.answered(node.name(), status, Instant::now());
+        self.route.counts.answers.count(status);
+        node.counts().answers.count(status);
+    }
+
+    /// Counts an upgrade, and the session that begins with it.
+    fn switched(&self, node: &Node) {
+        self.route.counts.upgrades.count(["switched", "none"]);
+        if self.call.as_ref().is_some_and(|call| call.sid.is_none()) {
+            node.counts().handshakes_by_websocket.inc();
+        }
     }
 
     fn put_cookie(&self, response: &mut Response, known: &Known, node: &Arc<Node>) {

@@ -54,6 +54,7 @@ pub(super) fn switch(
         node_read_ahead: Bytes::new(),
         kind: kind(asking, &switched.lease),
         drain: asking.proxy.drain.clone(),
+        counts: asking.route.counts.tunnels.clone(),
         compression: switched.compression(),
     };
     let lease = switched.lease.into_tunnel();
@@ -97,6 +98,7 @@ async fn begin(
     let Ok(node) = on_node.downcast::<TokioIo<TcpStream>>() else {
         unreachable!("the pool opens connections to nodes over TCP only")
     };
+    let _open = setup.counts.open.begin();
     setup.node_read_ahead = node.read_buf;
     let node = node.io.into_inner();
     let report = match take_socket(on_client, client.takeover) {

@@ -95,6 +95,24 @@ pub(super) fn put_upgrade(fields: &mut HeaderMap) {
     fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
+/// What metrics say of a node that answered a handshake otherwise than by 101.
+pub(super) fn refusal_cause(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        426 => "426",
+        429 => "429",
+        502 => "502",
+        503 => "503",
+        _ if status.is_redirection() => "3xx",
+        _ if status.is_client_error() => "4xx",
+        _ if status.is_server_error() => "5xx",
+        _ => "other",
+    }
+}
+
 /// Asks the first of `candidates` that can be asked for the upgrade.
 pub(super) async fn forward(
     asking: &Asking<'_>,

@@ -55,6 +55,22 @@ pub enum ConnectionEnd {
     Failed(hyper::Error),
 }
 
+impl ConnectionEnd {
+    /// The name in metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Upgraded => "upgraded",
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+            Self::SlowHead => "slow_head",
+            Self::Stalled => "stalled",
+            Self::Refused(_) => "refused",
+            Self::Lost(_) => "lost",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
 /// Serves the requests of one connection until its end. `place` goes to the tunnel if one comes
 /// of it.
 ///

@@ -21,7 +21,7 @@ use tracing::{debug, error, info};
 use crate::affinity::TagClash;
 use crate::config::{self, Changes, Config, Outline, Problems};
 use crate::listener::BindError;
-use crate::systemd;
+use crate::{metrics, systemd};
 use watch::FileWatch;
 
 /// Asks for reloads and tells what came of the last one. Clones ask the same server.
@@ -29,6 +29,7 @@ use watch::FileWatch;
 pub struct Reloader {
     asks: mpsc::Sender<Ask>,
     last: latest::Receiver<Option<Last>>,
+    counts: Arc<metrics::Reloads>,
 }
 
 /// What came of a reload: what changed, nothing perhaps, or why all is as before.
@@ -72,6 +73,7 @@ pub struct Reloads {
     outline: Outline,
     asks: mpsc::Receiver<Ask>,
     last: latest::Sender<Option<Last>>,
+    counts: Arc<metrics::Reloads>,
     file: FileWatch,
 }
 
@@ -111,6 +113,24 @@ impl Reloader {
     pub fn last(&self) -> Option<Last> {
         self.last.borrow().clone()
     }
+
+    /// How many succeeded and failed; a file that was touched and says the same is none.
+    pub fn counts(&self) -> &metrics::Reloads {
+        &self.counts
+    }
+}
+
+impl ReloadError {
+    /// What is wrong, with all its causes; on one line if it has no line ends of its own.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
+    }
 }
 
 impl Reloads {
@@ -118,8 +138,10 @@ impl Reloads {
     pub fn of(path: PathBuf, outline: Outline) -> (Reloader, Self) {
         let (sender, asks) = mpsc::channel(ASKS_MAX);
         let (last, seen_last) = latest::channel(None);
+        let counts = Arc::new(metrics::Reloads::default());
+        let reloader = Reloader { asks: sender, last: seen_last, counts: counts.clone() };
         let file = FileWatch::of(&path);
-        (Reloader { asks: sender, last: seen_last }, Self { path, outline, asks, last, file })
+        (reloader, Self { path, outline, asks, last, counts, file })
     }
 
     /// Serves everyone who asks, for as long as it is polled. `apply` puts a configuration in
@@ -179,7 +201,11 @@ impl Reloads {
             (Err(refused), Ask::FileTouched) if self.is_known(refused) => {
                 return debug!("the configuration's file is as wrong as before");
             }
-            (Err(refused), _) => error!("not reloaded, all is as before: {}", chain(refused)),
+            (Err(refused), _) => error!("not reloaded, all is as before: {}", refused.chain()),
+        }
+        match &outcome {
+            Ok(_) => _ = self.counts.succeeded.inc(),
+            Err(_) => _ = self.counts.failed.inc(),
         }
         self.last.send_replace(Some(Last { at: SystemTime::now(), outcome: outcome.clone() }));
         if let Ask::Waiting(waiting) = ask {
@@ -192,7 +218,7 @@ impl Reloads {
     fn is_known(&self, refused: &ReloadError) -> bool {
         let last = self.last.borrow();
         let known = last.as_ref().and_then(|last| last.outcome.as_ref().err());
-        known.is_some_and(|known| chain(known) == chain(refused))
+        known.is_some_and(|known| known.chain() == refused.chain())
     }
 }
 
@@ -203,17 +229,6 @@ fn forget_failure(last: &mut Option<Last>) -> bool {
         *last = None;
     }
     failed
-}
-
-/// The error with all its causes, on one line if it has no line ends of its own.
-fn chain(error: &ReloadError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// How many may ask before the first is served.

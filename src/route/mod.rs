@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::affinity::Affinity;
+use crate::metrics::RouteCounts;
 use crate::tunnel;
 use crate::upstream::Upstream;
 
@@ -35,6 +36,15 @@ pub struct Route {
     pub limits: Limits,
     /// The bounds of its tunnels.
     pub tunnel: tunnel::Limits,
+    /// What its exchanges and tunnels did; carried over to the route of the same host and path.
+    pub counts: Arc<RouteCounts>,
+}
+
+impl Route {
+    /// What metrics call it: host and path.
+    pub fn label(&self) -> String {
+        format!("{}{}", self.host, self.path)
+    }
 }
 
 /// All routes, in a form that answers fast.
@@ -134,6 +144,7 @@ mod tests {
             affinity: Arc::new(affinity),
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
+            counts: Arc::default(),
         })
     }
 

@@ -19,6 +19,7 @@ use super::frame::{Scanner, Sender};
 use super::gate::Gate;
 use super::opening::Opening;
 use super::relay::{Flow, Step, with_scratch};
+use super::tally::Tally;
 use super::{End, IdleTimeout, Kind, Limits, Report, Setup};
 use crate::Instant;
 use crate::engineio::Learned;
@@ -35,6 +36,7 @@ pub(super) struct Tunnel<C, N> {
     is_idle_auto: bool,
     /// Where the open packet's timings go, until it has come.
     learned: Option<Arc<Learned>>,
+    tally: Tally,
     begun_at: Instant,
     end: Option<End>,
     is_cut: bool,
@@ -72,6 +74,7 @@ where
             idle_timeout,
             is_idle_auto: limits.idle_timeout == IdleTimeout::Auto,
             learned,
+            tally: Tally::new(setup.counts),
             begun_at: now,
             end: None,
             is_cut: false,
@@ -95,10 +98,12 @@ where
                     self.note_life(now);
                 }
                 if let Some(end) = self.over() {
+                    self.tell_counts();
                     return Poll::Ready(self.report(end, now));
                 }
                 let mut changed = self.settle(now);
                 if std::mem::take(&mut have_rung) {
+                    self.tell_counts();
                     changed |= self.heed(alarms.take_drain(), now);
                 }
                 if changed {
@@ -216,6 +221,11 @@ where
     #[inline]
     fn over(&self) -> Option<End> {
         self.end.filter(|_| self.is_cut || self.flows.are_over())
+    }
+
+    fn tell_counts(&mut self) {
+        let Flows { from_client, from_node, .. } = &self.flows;
+        self.tally.tell(from_client.gate.counts(), from_node.gate.counts());
     }
 
     fn report(&self, end: End, now: Instant) -> Report {

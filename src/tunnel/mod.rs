@@ -7,6 +7,7 @@
 //!   frames begin and end
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `ending`: what is an end and what each side gets; `control`: the Close frames that we send
+//! - `tally`: what of it metrics know already
 //! - `opening`: the open packet of an Engine.IO session, read on its way
 //!
 //! Runs for every byte.
@@ -22,6 +23,7 @@ mod life;
 mod limits;
 mod opening;
 mod relay;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +41,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::Instant;
 use crate::drain::DrainWatch;
 use crate::engineio::{Learned, Timings};
+use crate::metrics::TunnelCounts;
 use alarm::Alarms;
 use life::Tunnel;
 
@@ -57,6 +60,8 @@ pub struct Setup {
     pub compression: Compression,
     /// When this begins, the tunnel ends at a random moment before the drain does.
     pub drain: DrainWatch,
+    /// Where its bytes and messages are counted: whenever its timer fires, and at its end.
+    pub counts: Arc<TunnelCounts>,
 }
 
 /// What speaks through a tunnel.

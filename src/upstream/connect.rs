@@ -54,7 +54,10 @@ pub async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, Connec
     let result = connect_within(node, timeout).await;
     match &result {
         Ok(_) => node.reach().connected(),
-        Err(error) if error.tells_of_node() => node.reach().failed(Instant::now()),
+        Err(error) if error.tells_of_node() => {
+            node.reach().failed(Instant::now());
+            node.counts().connects_failed.inc();
+        }
         Err(_) => (),
     }
     result

@@ -13,6 +13,7 @@ use super::resolve::Host;
 use super::settings::{NodeAddress, NodeSettings};
 use crate::Instant;
 use crate::engineio::Learned;
+use crate::metrics::NodeCounts;
 
 /// A node and what we know of it.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ struct Seen {
     load: Load,
     reach: Reach,
     host: Host,
+    counts: NodeCounts,
 }
 
 impl Node {
@@ -37,7 +39,8 @@ impl Node {
     pub fn new(settings: &NodeSettings) -> Self {
         let base = Instant::now();
         let host = Host::new(&settings.address);
-        let seen = Seen { load: Load::new(base), reach: Reach::new(base), host };
+        let (load, reach) = (Load::new(base), Reach::new(base));
+        let seen = Seen { load, reach, host, counts: NodeCounts::default() };
         Self::of(settings, Arc::default(), Arc::new(seen))
     }
 
@@ -106,7 +109,18 @@ impl Node {
         self.seen.reach.failed_at()
     }
 
-    /// Open tunnels, pending exchanges and handshakes answered in the last 5 s, these fading.
+    /// Open tunnels, pending exchanges and handshakes answered in the last 5 s, these fading, at
+    /// `now`. Finite and not negative.
+    pub fn load_at(&self, now: Instant) -> f64 {
+        self.seen.load.at(now)
+    }
+
+    /// What it did, as metrics show it.
+    pub fn counts(&self) -> &NodeCounts {
+        &self.seen.counts
+    }
+
+    /// What balancing goes by.
     pub(super) fn load(&self) -> &Load {
         &self.seen.load
     }

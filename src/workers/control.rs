@@ -12,6 +12,7 @@ use tracing::error;
 use super::desk::{Dealing, Desk, QUEUE_MAX};
 use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{Accepted, Listener, LiveSettings, Settings};
+use crate::metrics::Connections;
 
 /// A handle to the running workers. For use on the first worker only, where `control` runs.
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub struct Control {
     tasks: Tasks,
     accepted: mpsc::Sender<Accepted>,
     connections: Arc<[Arc<AtomicUsize>]>,
+    counts: Arc<Connections>,
 }
 
 /// A listener that accepts. It stops when this is dropped.
@@ -30,10 +32,15 @@ pub struct Accepting {
 }
 
 impl Control {
-    pub(super) fn new(desks: &[Desk], tasks: Tasks, over: DrainWatch) -> (Self, Dealing) {
+    pub(super) fn new(
+        desks: &[Desk],
+        tasks: Tasks,
+        over: DrainWatch,
+        counts: Arc<Connections>,
+    ) -> (Self, Dealing) {
         let (sender, accepted) = mpsc::channel(QUEUE_MAX);
         let connections = desks.iter().map(|desk| desk.connections().clone()).collect();
-        (Self { tasks, accepted: sender, connections }, Dealing { accepted, over })
+        (Self { tasks, accepted: sender, connections, counts }, Dealing { accepted, over })
     }
 
     /// Accepts on `listener` from now on, until the answer is stopped or dropped.
@@ -56,6 +63,11 @@ impl Control {
     /// How many connections and tunnels each worker has, with those that are still on its desk.
     pub fn connections(&self) -> impl Iterator<Item = usize> {
         self.connections.iter().map(|taken| taken.load(Ordering::Relaxed))
+    }
+
+    /// What became of the connections of all workers.
+    pub fn counts(&self) -> &Arc<Connections> {
+        &self.counts
     }
 
     /// The tasks of the first worker.

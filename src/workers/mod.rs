@@ -29,6 +29,7 @@ use crate::Instant;
 use crate::client::Place;
 use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{Accepted, ClientService, serve};
+use crate::metrics::Connections;
 
 /// One worker for each core that this process may use; limits of containers count.
 pub fn per_core() -> NonZeroUsize {
@@ -65,6 +66,7 @@ where
     C: AsyncFnOnce(Control) -> R,
 {
     let make_service = Arc::new(make_service);
+    let counts = Arc::<Connections>::default();
     // A thread ends when its desk is gone: the desks, declared last, are dropped first.
     let mut threads = Vec::new();
     let (desk, work) = Desk::new();
@@ -72,7 +74,12 @@ where
     for number in 1..count.get() {
         let (desk, work) = Desk::new();
         desks.push(desk);
-        threads.push(Thread::start(number, make_service.clone(), work, drain.clone())?);
+        threads.push(Thread::start(
+            number,
+            make_service.clone(),
+            (work, counts.clone()),
+            drain.clone(),
+        )?);
     }
 
     let runtime = new_runtime().map_err(StartError::Runtime)?;
@@ -80,7 +87,7 @@ where
         let tasks = Tasks::default();
         let service = make_service(tasks.clone());
         let (over, seen_over) = Drain::new();
-        let (handle, dealing) = Control::new(&desks, tasks.clone(), seen_over);
+        let (handle, dealing) = Control::new(&desks, tasks.clone(), seen_over, counts.clone());
         tasks.spawn(deal(desks, dealing));
         // Clones of the handle may outlive `control` in tasks; the dealing does not.
         let controlled = async {
@@ -88,7 +95,7 @@ where
             over.begin(Duration::ZERO);
             answer
         };
-        tokio::join!(controlled, work_off(work, service, tasks, drain)).0
+        tokio::join!(controlled, work_off((work, counts), service, tasks, drain)).0
     }))
 }
 
@@ -116,7 +123,7 @@ pub enum StartError {
 
 /// Serves what is laid on the desk, and ends as [`run`] says when the desk is gone.
 async fn work_off<S: ClientService>(
-    mut work: Work,
+    (mut work, counts): (Work, Arc<Connections>),
     service: S,
     tasks: Tasks,
     mut drain: DrainWatch,
@@ -131,7 +138,9 @@ async fn work_off<S: ClientService>(
             }
             next = work.recv() => {
                 let Some((accepted, place)) = next else { break };
-                tasks.spawn(serve_one(accepted, place, service.clone(), watch.clone()));
+
+                let served = (service.clone(), watch.clone(), counts.clone());
+                tasks.spawn(serve_one(accepted, place, served));
             }
         }
     }
@@ -151,11 +160,12 @@ async fn work_off<S: ClientService>(
 async fn serve_one<S: ClientService>(
     accepted: Accepted,
     place: Place,
-    service: S,
-    drain: DrainWatch,
+    (service, drain, counts): (S, DrainWatch, Arc<Connections>),
 ) {
     let client = accepted.address;
+    let _open = counts.open.begin();
     let end = serve(accepted, place, service, drain).await;
+    counts.ends.count([end.label()]);
     debug!(%client, ?end, "connection over");
 }
 
@@ -173,7 +183,7 @@ impl Thread {
     fn start<M, S>(
         number: usize,
         make_service: Arc<M>,
-        work: Work,
+        work: (Work, Arc<Connections>),
         drain: DrainWatch,
     ) -> Result<Self, StartError>
     where

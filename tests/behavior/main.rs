@@ -6,6 +6,7 @@
 
 mod support;
 
+mod admin;
 mod affinity;
 mod chat;
 mod cli;
@@ -13,6 +14,7 @@ mod embedding;
 mod forwarding;
 mod healing;
 mod instruments;
+mod metrics;
 mod packaging;
 mod refusals;
 mod reload;

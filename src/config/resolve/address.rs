@@ -36,7 +36,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
 }
 
 /// Where a node listens.
-pub(super) fn node(text: &str) -> Result<NodeAddress, Fault> {
+pub(in crate::config) fn node(text: &str) -> Result<NodeAddress, Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return Err(not_a_url(scheme, rest));
     }

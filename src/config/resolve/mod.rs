@@ -12,12 +12,15 @@ mod pattern;
 mod route;
 mod upstream;
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tracing::Level;
 
-use super::file::{File, Log, Stop, Written};
+pub(super) use address::node as node_address;
+
+use super::file::{Admin, File, Log, Stop, Written};
 use super::key_path::KeyPath;
 use super::problem::Fault;
 use super::report::Report;
@@ -30,6 +33,7 @@ pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     Config {
         stop: stop(&top.key("stop"), file.stop.as_ref(), report),
+        admin: admin(&top.key("admin"), file.admin.as_ref(), report),
         log: log(&top.key("log"), file.log.as_ref(), report),
         listeners: listener::resolve(&top.key("listeners"), file.listeners.as_deref(), report),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
@@ -50,6 +54,14 @@ fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> drai
             units::duration(text, &STOP_TIMEOUT)
         }),
     }
+}
+
+fn admin(path: &KeyPath, written: Option<&Admin>, report: &mut Report<'_>) -> Option<SocketAddr> {
+    let bind = written?.bind.as_ref().map(Written::as_str);
+    report.read(&path.key("bind"), bind, None, |text| match text {
+        "off" => Ok(None),
+        text => address::bind(text).map(Some).map_err(|fault| fault.or_write("off")),
+    })
 }
 
 fn log(path: &KeyPath, written: Option<&Log>, report: &mut Report<'_>) -> logging::Settings {
@@ -75,9 +87,9 @@ fn choose<T: Copy>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fau
 const STOP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
 const STOP_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
-const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+pub(super) const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 
-const LEVELS: [(&str, Level); 5] = [
+pub(super) const LEVELS: [(&str, Level); 5] = [
     ("error", Level::ERROR),
     ("warn", Level::WARN),
     ("info", Level::INFO),

@@ -436,6 +436,19 @@ a.yaml:4:47: upstreams.chat.affinity.sid.keys[0]: is not text
 const FILES: &[(&str, &str)] = &[
     (
         "\
+admin: { bind: 9090 }
+upstreams: { a: { nodes: [b:1] } }
+routes: [{ upstream: a }]
+",
+        r#"
+a.yaml:1:16: admin.bind: `9090` is a port alone
+ 1 | admin: { bind: 9090 }
+   |                ^^^^
+   = help: write ":9090" or 0.0.0.0:9090, or off
+1 problem in a.yaml"#,
+    ),
+    (
+        "\
 listeners:
   - bind: '8080'
   - bind: localhost:80

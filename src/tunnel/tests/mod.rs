@@ -56,6 +56,7 @@ fn setup(drain: DrainWatch) -> Setup {
         kind: Kind::Plain,
         compression: Compression::Off,
         drain,
+        counts: Arc::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One import for a test.
 
 pub mod balancer;
+pub mod exposition;
 pub mod http;
 pub mod node;
 pub mod proxy;
@@ -10,6 +11,7 @@ pub mod site;
 pub mod socketio;
 pub mod websocket;
 
+pub use exposition::Exposition;
 pub use http::{Client, get, request};
 pub use node::{FakeNode, Reply, ok, open_packet, response};
 pub use proxy::{Proxy, ProxyProcess, config};

@@ -15,6 +15,8 @@ use super::node::FakeNode;
 /// A proxy in this process, on a port of its own. Dropping it stops it.
 pub struct Proxy {
     pub address: SocketAddr,
+    /// Of the admin listener, if the configuration has one.
+    pub admin: Option<SocketAddr>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -27,6 +29,7 @@ impl Proxy {
         };
         let server = Server::bind(&config).unwrap();
         let address = server.addresses().next().expect("there is a listener");
+        let admin = server.admin_address();
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::spawn(move || {
             let until = async {
@@ -34,7 +37,7 @@ impl Proxy {
             };
             server.run(until).unwrap();
         });
-        Self { address, _stop: stop }
+        Self { address, admin, _stop: stop }
     }
 
     /// A proxy that sends everything to `nodes`; `upstream` and `route` are more lines of theirs.

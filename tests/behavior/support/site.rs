@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 pub struct Site {
     /// Of each listener that it began with.
     pub addresses: Vec<SocketAddr>,
+    /// Of the admin listener, if the configuration has one.
+    pub admin: Option<SocketAddr>,
     pub reloader: Reloader,
     pub readiness: Readiness,
     file: PathBuf,
@@ -38,6 +40,7 @@ impl Site {
         let reloader = server.follow(file.clone(), outline);
         let readiness = server.readiness();
         let addresses = server.addresses().collect();
+        let admin = server.admin_address();
         let (stop, stopped) = oneshot::channel::<()>();
         let (alive, ended) = oneshot::channel();
         std::thread::spawn(move || {
@@ -48,7 +51,7 @@ impl Site {
             server.run(until).unwrap();
         });
         let stop = Some(stop);
-        Self { addresses, reloader, readiness, file, stop, ended, _directory: directory }
+        Self { addresses, admin, reloader, readiness, file, stop, ended, _directory: directory }
     }
 
     /// The first listener's address.
@@ -63,10 +66,15 @@ impl Site {
 
     /// Writes the file as an orderly program does, and waits for what comes of it.
     pub async fn reload(&self, yaml: &str) -> Result<Changes, Arc<ReloadError>> {
+        self.write(yaml);
+        self.reloader.reload().await
+    }
+
+    /// Writes the file as an orderly program does.
+    pub fn write(&self, yaml: &str) {
         let new = self.file.with_extension("new");
         std::fs::write(&new, yaml).unwrap();
         std::fs::rename(&new, &self.file).unwrap();
-        self.reloader.reload().await
     }
 
     /// Begins the stop.

@@ -1,0 +1,217 @@
+//! `/metrics`: what is counted everywhere, gathered when it is asked for.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::site::Site;
+use super::views::{is_reachable, seconds};
+use crate::Instant;
+use crate::drain::Stage;
+use crate::metrics::table::{self, Kind, Metric};
+use crate::metrics::{Process, RouteCounts, TunnelCounts};
+use crate::reload::Reloader;
+use crate::snapshot::Snapshot;
+use crate::upstream::Node;
+
+/// The whole exposition, in OpenMetrics' text form.
+pub(super) fn metrics_page(site: &Site) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Page { series: gather(site) }));
+    let mut page = String::new();
+    text::encode(&mut page, &registry)?;
+    Ok(page)
+}
+
+/// What there is to show, all at one moment.
+#[derive(Debug)]
+struct Page {
+    series: Vec<(Metric, Vec<Sample>)>,
+}
+
+/// One value: its labels' values in the order of the metric's labels, and how much.
+type Sample = (Vec<String>, Value);
+
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Count(u64),
+    Level(f64),
+}
+
+impl Value {
+    fn encode(self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => ConstCounter::new(count).encode(encoder),
+            Self::Level(level) => ConstGauge::new(level).encode(encoder),
+        }
+    }
+}
+
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for (metric, samples) in &self.series {
+            let name = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+            let kind = match metric.kind {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            let mut family = encoder.encode_descriptor(name, metric.help, None, kind)?;
+            if metric.labels.is_empty() {
+                if let Some((_, value)) = samples.first() {
+                    value.encode(family)?;
+                }
+                continue;
+            }
+            for (values, value) in samples {
+                let values = values.iter().map(String::as_str);
+                let labels: Vec<(&str, &str)> = metric.labels.iter().copied().zip(values).collect();
+                value.encode(family.encode_family(&labels.as_slice())?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn gather(site: &Site) -> Vec<(Metric, Vec<Sample>)> {
+    let snapshot = site.current.load();
+    let routes = routes(&snapshot);
+    let process = Process::now();
+    table::ALL
+        .into_iter()
+        .map(|metric| {
+            let samples = of_process(metric, site, &process)
+                .or_else(|| of_nodes(metric, &snapshot))
+                .unwrap_or_else(|| of_routes(metric, &routes));
+            (metric, samples)
+        })
+        .collect()
+}
+
+/// The routes by their label, in its order; last, what no route serves.
+fn routes(snapshot: &Snapshot) -> Vec<(String, Arc<RouteCounts>)> {
+    let mut routes: Vec<_> =
+        snapshot.routes.iter().map(|route| (route.label(), route.counts.clone())).collect();
+    routes.sort_by(|one, other| one.0.cmp(&other.0));
+    routes.push((UNROUTED.to_owned(), snapshot.unrouted.clone()));
+    routes
+}
+
+fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Sample>> {
+    let connections = site.control.counts();
+    let level = |value: Option<f64>| value.map(|value| (Vec::new(), Value::Level(value)));
+    let number = |value: Option<u64>| level(value.map(|value| value as f64));
+    let truth = |value: bool| level(Some(f64::from(u8::from(value))));
+    let one = |sample: Option<Sample>| sample.into_iter().collect();
+    Some(match metric {
+        table::CONNECTIONS => vec![(Vec::new(), Value::Count(connections.open.begun()))],
+        table::CONNECTIONS_OPEN => one(level(Some(connections.open.open() as f64))),
+        table::CONNECTION_ENDS => counts([], connections.ends.iter()),
+        table::WORKER_CONNECTIONS => {
+            let taken = site.control.connections().enumerate();
+            taken.map(|(i, n)| (vec![i.to_string()], Value::Level(n as f64))).collect()
+        }
+        table::RELOADS => {
+            let done = site.reloader.as_ref().map(Reloader::counts);
+            let succeeded = done.map_or(0, |done| done.succeeded.get());
+            let failed = done.map_or(0, |done| done.failed.get());
+            counts([], [(["succeeded"], succeeded), (["failed"], failed)])
+        }
+        table::RELOAD_FAILED => {
+            let last = site.reloader.as_ref().and_then(Reloader::last);
+            one(truth(last.is_some_and(|last| last.outcome.is_err())))
+        }
+        table::STOPPING => one(truth(site.readiness.stage() == Stage::Stopping)),
+        table::BUILD => vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], Value::Level(1.0))],
+        table::START_TIME => one(number(Some(seconds(site.since)))),
+        table::MEMORY => one(number(process.memory_bytes)),
+        table::DESCRIPTORS => one(number(process.descriptors)),
+        table::DESCRIPTORS_MAX => one(number(process.descriptors_max)),
+        _ => return None,
+    })
+}
+
+fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+    let now = Instant::now();
+    let of_node = |node: &Arc<Node>, own: [&str; 2]| {
+        let count = |count| counts(own, [([], count)]);
+        let level = |level: f64| vec![(own.map(str::to_owned).to_vec(), Value::Level(level))];
+        let did = node.counts();
+        Some(match metric {
+            table::NODE_ANSWERS => counts(own, did.answers.iter().map(|(class, n)| ([class], n))),
+            table::NODE_HANDSHAKES => {
+                let polling = (["polling"], did.handshakes_by_polling.get());
+                counts(own, [polling, (["websocket"], did.handshakes_by_websocket.get())])
+            }
+            table::NODE_CONNECTS_FAILED => count(did.connects_failed.get()),
+            table::NODE_REACHABLE => level(f64::from(u8::from(is_reachable(node)))),
+            table::NODE_EXCHANGES_OPEN => level(node.exchanges().into()),
+            table::NODE_TUNNELS_OPEN => level(node.tunnels().into()),
+            table::NODE_LOAD => level(node.load_at(now)),
+            _ => return None,
+        })
+    };
+    let mut samples = Vec::new();
+    for upstream in snapshot.upstreams() {
+        for node in upstream.nodes() {
+            samples.extend(of_node(node, [upstream.name(), node.name()])?);
+        }
+    }
+    Some(samples)
+}
+
+fn of_routes(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<Sample> {
+    let of_route = |(route, did): &(String, Arc<RouteCounts>)| {
+        let own = [route.as_str()];
+        match metric {
+            table::EXCHANGES => counts(own, did.answers.iter().map(|(class, n)| ([class], n))),
+            table::EXCHANGE_ERRORS => counts(own, did.errors.iter()),
+            table::AFFINITY => counts(own, did.affinity.iter().map(|(word, n)| ([word], n))),
+            table::UPGRADES_TRIED => counts(own, [([], did.upgrades_tried.get())]),
+            table::UPGRADES => counts(own, did.upgrades.iter()),
+            _ => of_tunnels(metric, own, &did.tunnels),
+        }
+    };
+    routes.iter().flat_map(of_route).collect()
+}
+
+fn of_tunnels(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample> {
+    let both = |client: u64, node: u64| counts(own, [(["client"], client), (["node"], node)]);
+    match metric {
+        table::TUNNELS => counts(own, [([], did.open.begun())]),
+        table::TUNNELS_OPEN => {
+            vec![(own.map(str::to_owned).to_vec(), Value::Level(did.open.open() as f64))]
+        }
+        table::TUNNEL_ENDS => counts(own, did.ends.iter()),
+        table::TUNNEL_BYTES => both(did.from_clients.bytes.get(), did.from_nodes.bytes.get()),
+        table::TUNNEL_MESSAGES => {
+            both(did.from_clients.messages.get(), did.from_nodes.messages.get())
+        }
+        _ => {
+            debug_assert!(false, "{} is gathered nowhere", metric.name);
+            Vec::new()
+        }
+    }
+}
+
+/// Counts of what has the labels `own`, by further words.
+fn counts<'a, const N: usize, const M: usize>(
+    own: [&str; N],
+    counted: impl IntoIterator<Item = ([&'a str; M], u64)>,
+) -> Vec<Sample> {
+    let sample = |(words, count): ([&str; M], u64)| {
+        let labels = own.iter().chain(&words).map(|label| (*label).to_owned()).collect();
+        (labels, Value::Count(count))
+    };
+    counted.into_iter().map(sample).collect()
+}
+
+/// The route of requests that no route serves.
+const UNROUTED: &str = "none";

@@ -1,0 +1,169 @@
+//! Answers of the admin listener as people read them.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use serde_json::Value;
+
+/// `/nodes`: one line for each node.
+pub fn nodes(answer: &Value) -> String {
+    let mut rows = vec![TITLES.map(str::to_owned)];
+    for upstream in items(&answer["upstreams"]) {
+        for node in items(&upstream["nodes"]) {
+            rows.push([
+                text(&upstream["name"]),
+                text(&node["name"]),
+                text(&node["address"]),
+                if node["reachable"] == true { "up" } else { "unreachable" }.to_owned(),
+                text(&node["tunnels"]),
+                text(&node["exchanges"]),
+                text(&node["handshakes"]),
+                format!("{:.1}", node["load"].as_f64().unwrap_or_default()),
+                text(&node["weight"]),
+            ]);
+        }
+    }
+    table(&rows)
+}
+
+const TITLES: [&str; 9] =
+    ["UPSTREAM", "NODE", "ADDRESS", "STATE", "TUNNELS", "REQUESTS", "HANDSHAKES", "LOAD", "WEIGHT"];
+
+/// `/status`: one line for each thing that there is to tell.
+pub fn status(answer: &Value) -> String {
+    let ready = &answer["readiness"];
+    let open = &answer["descriptors"];
+    let mut rows = vec![
+        ["version".to_owned(), text(&answer["version"])],
+        ["pid".to_owned(), text(&answer["pid"])],
+        ["up".to_owned(), duration(answer["uptime_seconds"].as_u64().unwrap_or_default())],
+        ["ready".to_owned(), if ready["ready"] == true { "yes" } else { "no" }.to_owned()],
+    ];
+    let told = items(&ready["reasons"]).chain(items(&ready["warnings"]));
+    rows.extend(told.map(|sentence| ["!".to_owned(), text(sentence)]));
+    let reachable = format!(
+        "{} of {} reachable",
+        text(&answer["nodes"]["reachable"]),
+        text(&answer["nodes"]["all"])
+    );
+    rows.extend([
+        ["nodes".to_owned(), reachable],
+        ["tunnels".to_owned(), text(&answer["tunnels"])],
+        ["requests".to_owned(), text(&answer["exchanges"])],
+        ["connections".to_owned(), text(&answer["connections"]["open"])],
+        ["memory".to_owned(), mebibytes(&answer["memory_bytes"])],
+        ["descriptors".to_owned(), format!("{} of {}", text(&open["open"]), text(&open["max"]))],
+    ]);
+    table(&rows)
+}
+
+/// `/reload`: what changed, or what is wrong.
+pub fn reload(answer: &Value) -> String {
+    if answer["reloaded"] != true {
+        return format!("{}\n", text(&answer["error"]));
+    }
+    let changes: Vec<String> = items(&answer["changes"]).map(text).collect();
+    match changes.as_slice() {
+        [] => "reloaded: nothing has changed\n".to_owned(),
+        changes => format!("reloaded:\n  {}\n", changes.join("\n  ")),
+    }
+}
+
+fn items(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// On one line and without what a terminal would obey.
+fn text(value: &Value) -> String {
+    let shown = match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            value.to_string()
+        }
+    };
+    shown.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+fn mebibytes(bytes: &Value) -> String {
+    match bytes.as_u64() {
+        Some(bytes) => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+        None => "-".to_owned(),
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    let (days, hours) = (seconds / 86400, seconds / 3600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{seconds}s"),
+        (0, ..) => format!("{hours}h{minutes}m"),
+        (..) => format!("{days}d{hours}h"),
+    }
+}
+
+/// Columns two spaces apart, as wide as their widest cell.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_stand_in_columns() {
+        let node = json!({
+            "name": "n1", "address": "10.0.0.1:3000", "reachable": false, "tunnels": 12,
+            "exchanges": 3, "handshakes": 40, "load": 15.25, "weight": 1,
+        });
+        let answer = json!({ "upstreams": [{ "name": "chat", "nodes": [node] }] });
+        let expected = "\
+UPSTREAM  NODE  ADDRESS        STATE        TUNNELS  REQUESTS  HANDSHAKES  LOAD  WEIGHT
+chat      n1    10.0.0.1:3000  unreachable  12       3         40          15.2  1
+";
+        assert_eq!(nodes(&answer), expected);
+        assert_eq!(nodes(&json!({})).lines().count(), 1, "what is no answer of ours does no harm");
+    }
+
+    #[test]
+    fn status_tells_what_is_amiss() {
+        let readiness = json!({ "ready": false, "reasons": ["the process\u{1b} is stopping"] });
+        let shown = status(&json!({ "readiness": readiness, "uptime_seconds": 93784 }));
+        assert!(
+            shown.contains("ready        no\n!            the process is stopping\n"),
+            "{shown}"
+        );
+        assert!(shown.contains("up           1d2h\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_duration_has_its_two_largest_units() {
+        let check = |seconds, shown: &str| assert_eq!(duration(seconds), shown);
+        check(0, "0s");
+        check(61, "1m1s");
+        check(3600, "1h0m");
+        check(200_000, "2d7h");
+    }
+
+    #[test]
+    fn a_reload_tells_its_changes_or_its_problems() {
+        let check = |answer: Value, shown: &str| assert_eq!(reload(&answer), shown);
+        check(json!({ "reloaded": true, "changes": [] }), "reloaded: nothing has changed\n");
+        check(json!({ "reloaded": true, "changes": ["a", "b"] }), "reloaded:\n  a\n  b\n");
+        check(json!({ "reloaded": false, "error": "a.yaml: is\nwrong" }), "a.yaml: is\nwrong\n");
+    }
+}

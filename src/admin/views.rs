@@ -1,0 +1,160 @@
+//! What the endpoints show, as JSON.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::site::Site;
+use crate::Instant;
+use crate::config::Problem;
+use crate::drain::Stage;
+use crate::metrics::Process;
+use crate::reload::{ReloadError, Reloader};
+use crate::snapshot::Snapshot;
+use crate::upstream::{Node, Upstream};
+
+/// Whether new clients should come here, and what is amiss.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    /// Why not.
+    reasons: Vec<String>,
+    /// What the operator should look at, though another proxy would serve no better.
+    warnings: Vec<String>,
+}
+
+impl Ready {
+    pub(super) fn is_ready(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    pub(super) fn show(&self) -> Value {
+        json!({ "ready": self.is_ready(), "reasons": self.reasons, "warnings": self.warnings })
+    }
+}
+
+/// Ready is who can serve someone: to leave the balancer's list because one of several upstreams is
+/// down would take the others' clients along.
+pub(super) fn ready(site: &Site) -> Ready {
+    let mut ready = Ready::default();
+    match site.readiness.stage() {
+        Stage::Ready => (),
+        Stage::Starting => ready.reasons.push("the process is starting".to_owned()),
+        Stage::Stopping => ready.reasons.push("the process is stopping".to_owned()),
+    }
+    let snapshot = site.current.load();
+    let upstreams = snapshot.upstreams().count();
+    let unreachable: Vec<String> = snapshot
+        .upstreams()
+        .filter(|upstream| !upstream.nodes().iter().any(is_reachable))
+        .map(|upstream| format!("no node of upstream {} accepts connections", upstream.name()))
+        .collect();
+    if unreachable.len() == upstreams {
+        ready.reasons.extend(unreachable);
+    } else {
+        ready.warnings.extend(unreachable);
+    }
+    let last = site.reloader.as_ref().and_then(Reloader::last);
+    if let Some(failure) = last.and_then(|last| last.outcome.err()) {
+        ready.warnings.push(format!("the last reload failed: {}", failure.chain()));
+    }
+    ready
+}
+
+/// Whether the last connect to it succeeded, or there was none.
+pub(super) fn is_reachable(node: &Arc<Node>) -> bool {
+    node.failed_at().is_none()
+}
+
+/// The process at a glance.
+pub(super) fn status(site: &Site) -> Value {
+    let process = Process::now();
+    let counts = site.control.counts();
+    let snapshot = site.current.load();
+    let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
+    let last = site
+        .reloader
+        .as_ref()
+        .and_then(Reloader::last)
+        .map(|last| (last.at, last.outcome.err().map(|failure| failure.chain())))
+        .map(|(at, failure)| json!({ "at": seconds(at), "failure": failure }));
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "since": seconds(site.since),
+        "uptime_seconds": site.since.elapsed().unwrap_or_default().as_secs(),
+        "readiness": ready(site).show(),
+        "connections": {
+            "open": counts.open.open(),
+            "by_worker": site.control.connections().collect::<Vec<_>>(),
+        },
+        "tunnels": nodes().map(|node| u64::from(node.tunnels())).sum::<u64>(),
+        "exchanges": nodes().map(|node| u64::from(node.exchanges())).sum::<u64>(),
+        "nodes": {
+            "all": nodes().count(),
+            "reachable": nodes().filter(|node| is_reachable(node)).count(),
+        },
+        "memory_bytes": process.memory_bytes,
+        "descriptors": { "open": process.descriptors, "max": process.descriptors_max },
+        "last_reload": last,
+    })
+}
+
+/// All upstreams with their nodes.
+pub(super) fn nodes(snapshot: &Snapshot) -> Value {
+    let now = Instant::now();
+    let upstream = |upstream: &Arc<Upstream>| {
+        let nodes: Vec<Value> = upstream.nodes().iter().map(|found| node(found, now)).collect();
+        json!({ "name": **upstream.name(), "nodes": nodes })
+    };
+    json!({ "upstreams": snapshot.upstreams().map(upstream).collect::<Vec<_>>() })
+}
+
+fn node(node: &Arc<Node>, now: Instant) -> Value {
+    let counts = node.counts();
+    let timings = node.learned().timings();
+    let failed = node.failed_at().map(|at| now.saturating_duration_since(at).as_secs_f64());
+    json!({
+        "name": **node.name(),
+        "address": node.address().to_string(),
+        "weight": node.weight(),
+        "reachable": is_reachable(node),
+        "failed_seconds_ago": failed,
+        "load": node.load_at(now),
+        "tunnels": node.tunnels(),
+        "exchanges": node.exchanges(),
+        "handshakes": counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
+        "connects_failed": counts.connects_failed.get(),
+        "silence_max_seconds": timings.silence_max().as_secs_f64(),
+    })
+}
+
+/// Why a reload changed nothing: as text for people, and each problem by its parts.
+pub(super) fn reload_failure(failure: &ReloadError) -> Value {
+    let problems: Vec<Value> = match failure {
+        ReloadError::Problems(problems) => problems.iter().map(problem).collect(),
+        ReloadError::Bind(_)
+        | ReloadError::TagClash(_)
+        | ReloadError::Broken(_)
+        | ReloadError::Stopping => Vec::new(),
+    };
+    json!({ "reloaded": false, "error": failure.chain(), "problems": problems })
+}
+
+fn problem(problem: &Problem) -> Value {
+    json!({
+        "path": problem.path,
+        "line": problem.place.map(|place| place.line),
+        "column": problem.place.map(|place| place.column),
+        "value": problem.value,
+        "what": problem.what,
+        "help": problem.help,
+    })
+}
+
+/// Since 1970.
+pub(super) fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

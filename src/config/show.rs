@@ -1,0 +1,238 @@
+//! The way back: a [`Config`] as the file that says all of it, defaults included.
+//!
+//! What it makes can be read again and means the same, but for the secrets, which are hidden.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::file::{
+    Admin, Affinity, Cookie, File, List, Listener, Log, Node, Rendezvous, RendezvousBy, Route,
+    RoutePath, Sid, Stop, TextOr, Tunnel, Upstream, Written,
+};
+use super::resolve::{FORMATS, LEVELS, node_address};
+use super::units::{show_duration, show_size};
+use super::{Config, UpstreamSettings};
+use crate::affinity::settings::{RendezvousKey, Secret, Settings};
+use crate::route::PathPattern;
+use crate::tunnel::IdleTimeout;
+use crate::{listener, logging, route, tunnel, upstream};
+
+impl Config {
+    /// All of it, with the keys of the file and in their order. Secrets are hidden.
+    pub fn show(&self) -> Value {
+        let file = File {
+            listeners: list(&self.listeners, listener),
+            upstreams: Some(self.upstreams.iter().map(upstream).collect()),
+            routes: list(&self.routes, route),
+            stop: Some(Stop {
+                delay: Some(duration(self.stop.delay)),
+                timeout: Some(duration(self.stop.timeout)),
+            }),
+            admin: Some(Admin {
+                bind: Some(self.admin.map_or_else(|| Written::new("off"), Written::new)),
+            }),
+            log: Some(log(self.log)),
+        };
+        let shown = serde_yaml::to_value(file).expect("its keys are text and its values plain");
+        without_nulls(shown)
+    }
+}
+
+fn listener(settings: &listener::Settings) -> Listener {
+    Listener {
+        bind: Some(Written::new(settings.bind)),
+        trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
+        header_timeout: Some(duration(settings.header_timeout)),
+        keep_alive_timeout: Some(duration(settings.keep_alive_timeout)),
+    }
+}
+
+fn upstream(group: &UpstreamSettings) -> (String, Option<Upstream>) {
+    let settings = &group.upstream;
+    let upstream = Upstream {
+        nodes: list(&settings.nodes, |settings| TextOr::Map(node(settings))),
+        affinity: Some(affinity(&group.affinity)),
+        connect_timeout: Some(duration(settings.connect_timeout)),
+    };
+    (settings.name.to_string(), Some(upstream))
+}
+
+fn node(settings: &upstream::NodeSettings) -> Node {
+    // The name of a node that has none is its address as written, which may be no name: it may
+    // hold brackets.
+    let is_named = node_address(&settings.name).as_ref() != Ok(&settings.address);
+    Node {
+        address: Some(if is_named {
+            Written::new(&settings.address)
+        } else {
+            Written::new(&settings.name)
+        }),
+        name: is_named.then(|| settings.name.to_string()),
+        weight: Some(settings.weight.into()),
+    }
+}
+
+fn affinity(settings: &Settings) -> TextOr<Affinity> {
+    let mut shown = Affinity::default();
+    match settings {
+        Settings::None => return TextOr::Text(settings.label().to_owned()),
+        Settings::Sid(by) => {
+            shown.sid = Some(Sid { keys: hidden(&by.keys), tag_eio3: Some(by.tag_eio3) });
+        }
+        Settings::Cookie(by) => {
+            shown.cookie = Some(Cookie { name: Some(by.name.to_string()), keys: hidden(&by.keys) });
+        }
+        Settings::Rendezvous(by) => shown.rendezvous = Some(Rendezvous { by: Some(key(by)) }),
+    }
+    TextOr::Map(shown)
+}
+
+fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
+    match key {
+        RendezvousKey::Address => TextOr::Text("address".to_owned()),
+        RendezvousKey::Header(name) => {
+            TextOr::Map(RendezvousBy { header: Some(name.to_string()), query: None })
+        }
+        RendezvousKey::Query(name) => {
+            TextOr::Map(RendezvousBy { header: None, query: Some(name.to_string()) })
+        }
+    }
+}
+
+fn route(settings: &route::Settings) -> Route {
+    let auto = || Written::new("auto");
+    let limits = &settings.limits;
+    Route {
+        host: Some(settings.host.to_string()),
+        path: Some(match &settings.path {
+            PathPattern::Prefix(prefix) => TextOr::Text(prefix.to_string()),
+            PathPattern::Exact(exact) => TextOr::Map(RoutePath { exact: Some(exact.to_string()) }),
+        }),
+        upstream: Some(settings.upstream.to_string()),
+        response_timeout: Some(limits.response_timeout.map_or_else(auto, duration)),
+        body_timeout: Some(duration(limits.body_timeout)),
+        body_max: Some(limits.body_bytes_max.map_or_else(auto, size)),
+        tunnel: Some(tunnel(&settings.tunnel)),
+    }
+}
+
+fn tunnel(limits: &tunnel::Limits) -> Tunnel {
+    Tunnel {
+        idle_timeout: Some(match limits.idle_timeout {
+            IdleTimeout::Auto => Written::new("auto"),
+            IdleTimeout::Off => Written::new("off"),
+            IdleTimeout::After(timeout) => duration(timeout),
+        }),
+        buffer: Some(size(limits.buffer_bytes as u64)),
+    }
+}
+
+fn log(settings: logging::Settings) -> Log {
+    Log { format: word(&FORMATS, settings.format), level: word(&LEVELS, settings.level) }
+}
+
+/// What stands before `chosen` in `known`.
+fn word<T: PartialEq>(known: &[(&str, T)], chosen: T) -> Option<String> {
+    known.iter().find(|(_, value)| *value == chosen).map(|(word, _)| (*word).to_owned())
+}
+
+fn list<T, U>(items: &[T], show: impl Fn(&T) -> U) -> List<U> {
+    Some(items.iter().map(|item| Some(show(item))).collect())
+}
+
+fn hidden(secrets: &[Secret]) -> List<String> {
+    list(secrets, |_| HIDDEN.to_owned())
+}
+
+fn duration(duration: Duration) -> Written {
+    Written::new(show_duration(duration))
+}
+
+fn size(bytes: u64) -> Written {
+    Written::new(show_size(bytes))
+}
+
+/// Keys without a value, which a person would not write.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Mapping(map) => {
+            let entries = map.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Mapping(entries.map(|(key, value)| (key, without_nulls(value))).collect())
+        }
+        Value::Sequence(items) => Value::Sequence(items.into_iter().map(without_nulls).collect()),
+        value @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Tagged(_)) => value,
+    }
+}
+
+/// Too short for a secret, so that who copies the answer is told.
+const HIDDEN: &str = "(hidden)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    /// What is shown of `text` means the same.
+    fn check(text: &str) -> String {
+        let config = parse("a.yaml", text).unwrap();
+        let shown = serde_yaml::to_string(&config.show()).unwrap();
+        match parse("shown.yaml", &shown) {
+            Ok(again) => assert_eq!(again, config, "{shown}"),
+            Err(problems) => panic!("{problems}\n{shown}"),
+        }
+        shown
+    }
+
+    #[test]
+    fn what_is_shown_means_the_same() {
+        let least = "upstreams: { chat: { nodes: [10.0.0.1:3000] } }\nroutes: [{ upstream: chat }]";
+        let shown = check(least);
+        for line in ["header_timeout: 10s", "idle_timeout: auto", "bind: off", "level: info"] {
+            assert!(shown.contains(line), "{line} is not in\n{shown}");
+        }
+        check(
+            "listeners: [{ bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms }]
+upstreams:
+  a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms }
+  b: { nodes: [h:1], affinity: { cookie: { name: c } } }
+  c: { nodes: [h:1], affinity: { rendezvous: { by: address } } }
+  d: { nodes: [h:1], affinity: { rendezvous: { by: { header: X-User-Id } } } }
+  e: { nodes: [h:1], affinity: { rendezvous: { by: { query: room } } } }
+  f: { nodes: [h:1], affinity: none }
+  g: { nodes: [h:1], affinity: { sid: { tag_eio3: true } } }
+routes:
+  - { host: '*.example.com', path: /a, upstream: a, body_max: 1MB, response_timeout: 2m }
+  - { host: '[::1]', path: { exact: /b }, upstream: b, body_timeout: 1m30s }
+  - { upstream: c, tunnel: { idle_timeout: off, buffer: 1MiB } }
+  - { path: /d, upstream: d, tunnel: { idle_timeout: 90s } }
+admin: { bind: 127.0.0.1:9090 }
+log: { format: json, level: debug }
+",
+        );
+    }
+
+    #[test]
+    fn the_reference_means_the_same() {
+        check(include_str!("../../configs/reference.yaml"));
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        let text = "upstreams:
+  a: { nodes: [h:1], affinity: { sid: { keys: [0123456789abcdef] } } }
+  b: { nodes: [h:1], affinity: { cookie: { keys: [0123456789abcdef] } } }
+routes: [{ upstream: a }]";
+        let shown = serde_yaml::to_string(&parse("a.yaml", text).unwrap().show()).unwrap();
+        assert!(!shown.contains("0123456789abcdef"), "{shown}");
+        assert_eq!(shown.matches(HIDDEN).count(), 2, "{shown}");
+        let problems = parse("shown.yaml", &shown).unwrap_err().to_string();
+        assert!(problems.contains("too short for a secret"), "{problems}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What this process takes of the machine, as Linux tells it.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::fs;
+use std::path::Path;
+
+/// What this process takes of the machine. What the system does not tell is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Memory that is in use now, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Open files and sockets.
+    pub descriptors: Option<u64>,
+    /// How many of them it may have.
+    pub descriptors_max: Option<u64>,
+}
+
+impl Process {
+    /// As it is now.
+    pub fn now() -> Self {
+        Self::at(Path::new("/proc/self"))
+    }
+
+    fn at(directory: &Path) -> Self {
+        let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
+        let resident = field(&read("status"), "VmRSS:");
+        Self {
+            memory_bytes: resident.map(|kibibytes| kibibytes.saturating_mul(1024)),
+            descriptors: descriptors(&directory.join("fd")),
+            descriptors_max: field(&read("limits"), "Max open files"),
+        }
+    }
+}
+
+/// How many entries `directory` has. Since Linux 6.2 its size tells; to go through a hundred
+/// thousand of them would keep this thread's connections waiting.
+fn descriptors(directory: &Path) -> Option<u64> {
+    let size = fs::metadata(directory).ok()?.len();
+    if size > 0 {
+        return Some(size);
+    }
+    let entries = fs::read_dir(directory).ok()?;
+    // The one that reads the directory is among them.
+    Some((entries.count() as u64).saturating_sub(1))
+}
+
+/// The first number behind `name` at the beginning of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_the_number_behind_its_name() {
+        let text = "VmSize:  10 kB\nVmRSS:\t    1234 kB\nRssAnon: 9 kB\n";
+        assert_eq!(field(text, "VmRSS:"), Some(1234));
+        assert_eq!(field(text, "VmSwap:"), None);
+        let limits = "Max processes   1   2\nMax open files            1024      4096    files\n";
+        assert_eq!(field(limits, "Max open files"), Some(1024));
+        assert_eq!(field("Max open files   unlimited  unlimited files", "Max open files"), None);
+    }
+
+    #[test]
+    fn this_process_has_memory_and_descriptors() {
+        let before = Process::now();
+        assert!(before.memory_bytes.is_some_and(|bytes| bytes > 1 << 20), "{before:?}");
+        assert!(before.descriptors.is_some_and(|open| open >= 3), "{before:?}");
+        assert_eq!(Process::at(Path::new("/nowhere")), Process::default());
+    }
+}

@@ -1,0 +1,227 @@
+//! Every metric: its name, its labels, what it tells.
+//!
+//! `docs/metrics.md` has the same rows with when to worry; a test compares the two.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+/// A metric as Prometheus sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// With the unit, and `_total` for counters.
+    pub name: &'static str,
+    /// Whether it may go down.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence, without its full stop.
+    pub help: &'static str,
+}
+
+/// Whether a metric may go down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, until the process or what it counts for ends.
+    Counter,
+    /// It tells how it is now.
+    Gauge,
+}
+
+impl Kind {
+    /// The word in the manual and in the exposition.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+        }
+    }
+}
+
+/// All of them, in the order of the exposition.
+pub const ALL: [Metric; 29] = [
+    CONNECTIONS,
+    CONNECTIONS_OPEN,
+    CONNECTION_ENDS,
+    EXCHANGES,
+    EXCHANGE_ERRORS,
+    AFFINITY,
+    UPGRADES_TRIED,
+    UPGRADES,
+    TUNNELS,
+    TUNNELS_OPEN,
+    TUNNEL_ENDS,
+    TUNNEL_BYTES,
+    TUNNEL_MESSAGES,
+    NODE_ANSWERS,
+    NODE_HANDSHAKES,
+    NODE_CONNECTS_FAILED,
+    NODE_REACHABLE,
+    NODE_EXCHANGES_OPEN,
+    NODE_TUNNELS_OPEN,
+    NODE_LOAD,
+    WORKER_CONNECTIONS,
+    RELOADS,
+    RELOAD_FAILED,
+    STOPPING,
+    BUILD,
+    START_TIME,
+    MEMORY,
+    DESCRIPTORS,
+    DESCRIPTORS_MAX,
+];
+
+/// See [`Connections`](super::Connections).
+pub const CONNECTIONS: Metric =
+    counter("sockeye_connections_total", &[], "Connections that clients opened");
+/// See [`Connections::open`](super::Connections::open).
+pub const CONNECTIONS_OPEN: Metric =
+    gauge("sockeye_connections_open", &[], "Connections on which clients speak HTTP");
+/// See [`Connections::ends`](super::Connections::ends).
+pub const CONNECTION_ENDS: Metric =
+    counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
+/// See [`RouteCounts::answers`](super::RouteCounts::answers).
+pub const EXCHANGES: Metric =
+    counter("sockeye_exchanges_total", &["route", "class"], "Requests that got an answer");
+/// See [`RouteCounts::errors`](super::RouteCounts::errors).
+pub const EXCHANGE_ERRORS: Metric = counter(
+    "sockeye_exchange_errors_total",
+    &["route", "error", "blame"],
+    "Requests that got an answer of the proxy's own",
+);
+/// See [`RouteCounts::affinity`](super::RouteCounts::affinity).
+pub const AFFINITY: Metric = counter(
+    "sockeye_affinity_total",
+    &["route", "outcome"],
+    "Requests by how their session's node was found",
+);
+/// See [`RouteCounts::upgrades_tried`](super::RouteCounts::upgrades_tried).
+pub const UPGRADES_TRIED: Metric =
+    counter("sockeye_upgrades_tried_total", &["route"], "WebSocket handshakes that clients began");
+/// See [`RouteCounts::upgrades`](super::RouteCounts::upgrades).
+pub const UPGRADES: Metric = counter(
+    "sockeye_upgrades_total",
+    &["route", "outcome", "cause"],
+    "WebSocket handshakes by how they ended",
+);
+/// See [`TunnelCounts::open`](super::TunnelCounts::open).
+pub const TUNNELS: Metric =
+    counter("sockeye_tunnels_total", &["route"], "WebSockets that were opened");
+/// See [`TunnelCounts::open`](super::TunnelCounts::open).
+pub const TUNNELS_OPEN: Metric =
+    gauge("sockeye_tunnels_open", &["route"], "WebSockets that are open");
+/// See [`TunnelCounts::ends`](super::TunnelCounts::ends).
+pub const TUNNEL_ENDS: Metric = counter(
+    "sockeye_tunnel_ends_total",
+    &["route", "end", "by"],
+    "WebSockets by how and by whom they ended",
+);
+/// See [`Traffic::bytes`](super::Traffic::bytes).
+pub const TUNNEL_BYTES: Metric =
+    counter("sockeye_tunnel_bytes_total", &["route", "from"], "Bytes of WebSocket frames");
+/// See [`Traffic::messages`](super::Traffic::messages).
+pub const TUNNEL_MESSAGES: Metric =
+    counter("sockeye_tunnel_messages_total", &["route", "from"], "WebSocket messages");
+/// See [`NodeCounts::answers`](super::NodeCounts::answers).
+pub const NODE_ANSWERS: Metric = counter(
+    "sockeye_node_answers_total",
+    &["upstream", "node", "class"],
+    "Answers of a node that went to clients",
+);
+/// See [`NodeCounts::handshakes_by_polling`](super::NodeCounts::handshakes_by_polling).
+pub const NODE_HANDSHAKES: Metric = counter(
+    "sockeye_node_handshakes_total",
+    &["upstream", "node", "transport"],
+    "Engine.IO sessions that a node opened",
+);
+/// See [`NodeCounts::connects_failed`](super::NodeCounts::connects_failed).
+pub const NODE_CONNECTS_FAILED: Metric = counter(
+    "sockeye_node_connects_failed_total",
+    &["upstream", "node"],
+    "Connections that a node did not accept",
+);
+/// Whether the last connect succeeded.
+pub const NODE_REACHABLE: Metric = gauge(
+    "sockeye_node_reachable",
+    &["upstream", "node"],
+    "1 if the last connect to a node succeeded or there was none, else 0",
+);
+/// Pending exchanges.
+pub const NODE_EXCHANGES_OPEN: Metric = gauge(
+    "sockeye_node_exchanges_open",
+    &["upstream", "node"],
+    "Requests at a node whose answers are not complete",
+);
+/// Open tunnels.
+pub const NODE_TUNNELS_OPEN: Metric =
+    gauge("sockeye_node_tunnels_open", &["upstream", "node"], "WebSockets to a node that are open");
+/// What balancing goes by.
+pub const NODE_LOAD: Metric = gauge(
+    "sockeye_node_load",
+    &["upstream", "node"],
+    "Open WebSockets, open requests and handshakes of the last seconds, before the weight",
+);
+/// Connections and tunnels of a worker.
+pub const WORKER_CONNECTIONS: Metric = gauge(
+    "sockeye_worker_connections",
+    &["worker"],
+    "Connections and WebSockets of clients that a worker has",
+);
+/// Reloads of the configuration.
+pub const RELOADS: Metric =
+    counter("sockeye_reloads_total", &["outcome"], "Reloads of the configuration");
+/// Whether the last reload failed.
+pub const RELOAD_FAILED: Metric = gauge(
+    "sockeye_reload_failed",
+    &[],
+    "1 if the last reload failed and an older configuration serves on, else 0",
+);
+/// Whether the stop has begun.
+pub const STOPPING: Metric =
+    gauge("sockeye_stopping", &[], "1 once the process was told to stop, else 0");
+/// The version, as a label.
+pub const BUILD: Metric = gauge("sockeye_build_info", &["version"], "Always 1");
+/// When the process began.
+pub const START_TIME: Metric = gauge(
+    "sockeye_start_time_seconds",
+    &[],
+    "When the proxy began to serve, in seconds since 1970",
+);
+/// See [`Process::memory_bytes`](super::Process::memory_bytes).
+pub const MEMORY: Metric =
+    gauge("sockeye_memory_bytes", &[], "Memory of the process that is in use now");
+/// See [`Process::descriptors`](super::Process::descriptors).
+pub const DESCRIPTORS: Metric =
+    gauge("sockeye_descriptors_open", &[], "Open files and sockets of the process");
+/// See [`Process::descriptors_max`](super::Process::descriptors_max).
+pub const DESCRIPTORS_MAX: Metric =
+    gauge("sockeye_descriptors_max", &[], "How many files and sockets the process may have open");
+
+const fn counter(
+    name: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_prometheus() {
+        for metric in ALL {
+            let is_total = metric.name.ends_with("_total");
+            assert_eq!(is_total, metric.kind == Kind::Counter, "{}", metric.name);
+            assert!(metric.name.starts_with("sockeye_"), "{}", metric.name);
+            assert!(!metric.help.ends_with('.'), "{}", metric.name);
+        }
+        let names: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}

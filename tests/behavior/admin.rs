@@ -1,0 +1,269 @@
+//! The admin listener: what it tells, what it takes, and from whom.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, FakeNode, Proxy, ProxyProcess, Site, config, get, ok, request, websocket,
+};
+
+fn start(nodes: &[&FakeNode], upstream: &str) -> Proxy {
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address).collect();
+    Proxy::start(&(config(&addresses, upstream, "") + "admin: { bind: '127.0.0.1:0' }\n"))
+}
+
+/// Status and JSON of an answer of the admin listener.
+async fn ask(proxy: &Proxy, method: &str, target: &str, fields: &[&str]) -> (u16, Value) {
+    ask_at(proxy.admin.unwrap(), method, target, fields).await
+}
+
+async fn ask_at(address: SocketAddr, method: &str, target: &str, fields: &[&str]) -> (u16, Value) {
+    let mut client = Client::connect(address).await;
+    let text = request(method, target, fields, "").replace("Host: test", "Host: localhost");
+    client.send(text).await;
+    let answer = client.response().await;
+    (answer.status(), serde_json::from_slice(&answer.body).unwrap())
+}
+
+#[tokio::test]
+async fn a_process_that_serves_is_live_and_ready() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = start(&[&node], "");
+    assert_eq!(ask(&proxy, "GET", "/live", &[]).await, (200, json!({ "live": true })));
+    let ready = json!({ "ready": true, "reasons": [], "warnings": [] });
+    assert_eq!(ask(&proxy, "GET", "/ready", &[]).await, (200, ready));
+}
+
+#[tokio::test]
+async fn who_can_reach_no_node_is_not_ready() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let gone = node.address;
+    drop(node);
+    let proxy = Proxy::start(&(config(&[gone], "", "") + "admin: { bind: '127.0.0.1:0' }\n"));
+    assert_eq!(get(proxy.address, "/").await.status(), 502);
+    let (status, ready) = ask(&proxy, "GET", "/ready", &[]).await;
+    assert_eq!((status, &ready["ready"]), (503, &json!(false)));
+    assert_eq!(ready["reasons"], json!(["no node of upstream chat accepts connections"]));
+}
+
+#[tokio::test]
+async fn one_of_two_upstreams_without_nodes_is_a_warning() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Proxy::start(&format!(
+        "listeners: [{{ bind: '127.0.0.1:0' }}]\nadmin: {{ bind: '127.0.0.1:0' }}\n\
+         upstreams: {{ a: {{ nodes: ['{}'] }}, b: {{ nodes: ['{gone}'] }} }}\n\
+         routes: [{{ path: /a, upstream: a }}, {{ path: /b, upstream: b }}]\n",
+        node.address
+    ));
+    assert_eq!(get(proxy.address, "/b").await.status(), 502);
+    let (status, ready) = ask(&proxy, "GET", "/ready", &[]).await;
+    assert_eq!((status, &ready["ready"]), (200, &json!(true)));
+    assert_eq!(ready["warnings"], json!(["no node of upstream b accepts connections"]));
+}
+
+#[tokio::test]
+async fn the_configuration_is_shown_with_defaults_and_without_secrets() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = start(&[&node], "affinity: { sid: { keys: [0123456789abcdef] } }");
+    let (status, shown) = ask(&proxy, "GET", "/config", &[]).await;
+    assert_eq!(status, 200);
+    assert_eq!(shown["routes"][0]["tunnel"]["idle_timeout"], "auto");
+    assert_eq!(shown["upstreams"]["chat"]["nodes"][0]["address"], node.address.to_string());
+    assert!(!shown.to_string().contains("0123456789abcdef"), "{shown}");
+    assert_eq!(ask(&proxy, "GET", "/config?format=toml", &[]).await.0, 400);
+}
+
+#[tokio::test]
+async fn the_shown_configuration_can_be_used_again() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let yaml = config(&[node.address], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
+    let proxy = Proxy::start(&yaml);
+    let shown = get(proxy.admin.unwrap(), "/config?format=yaml");
+    let shown = {
+        // A stranger's name is refused, so this one is asked for by its address.
+        let refused = shown.await;
+        assert_eq!(refused.status(), 403, "{}", refused.text());
+        let mut client = Client::connect(proxy.admin.unwrap()).await;
+        client.send("GET /config?format=yaml HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
+        client.response().await.text()
+    };
+    let parse = |name, text: &str| sockeye::config::parse(name, text).unwrap();
+    assert_eq!(parse("shown.yaml", &shown), parse("a.yaml", &yaml), "{shown}");
+}
+
+#[tokio::test]
+async fn nodes_are_told_with_their_load() {
+    let nodes = [FakeNode::engineio("a").await, FakeNode::engineio("b").await];
+    let proxy = start(&nodes.each_ref(), "");
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    let mut tunnels = Vec::new();
+    for _ in 0..4 {
+        let mut client = websocket::open(proxy.address, target).await;
+        client.send(websocket::text("x")).await;
+        client.frame().await;
+        tunnels.push(client);
+    }
+    let (_, shown) = ask(&proxy, "GET", "/nodes", &[]).await;
+    assert_eq!(shown["upstreams"][0]["name"], "chat");
+    for (index, node) in nodes.iter().enumerate() {
+        let shown = &shown["upstreams"][0]["nodes"][index];
+        assert_eq!(shown["address"], node.address.to_string());
+        for (key, expected) in [("tunnels", json!(2)), ("handshakes", json!(2))] {
+            assert_eq!(shown[key], expected, "{key} of {shown:#}");
+        }
+        assert_eq!(shown["reachable"], true);
+    }
+    let (_, status) = ask(&proxy, "GET", "/status", &[]).await;
+    assert_eq!(status["tunnels"], 4);
+    assert_eq!(status["nodes"], json!({ "all": 2, "reachable": 2 }));
+    assert_eq!(status["pid"], std::process::id());
+}
+
+#[tokio::test]
+async fn what_is_not_there_and_what_is_asked_wrongly_is_told() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = start(&[&node], "");
+    let (status, answer) = ask(&proxy, "GET", "/metric", &[]).await;
+    assert_eq!(status, 404);
+    assert!(answer["endpoints"].as_array().unwrap().contains(&json!("/metrics")), "{answer}");
+    let (status, answer) = ask(&proxy, "GET", "/reload", &[]).await;
+    assert_eq!((status, &answer["error"]), (405, &json!("/reload takes POST")));
+    assert_eq!(ask(&proxy, "POST", "/config", &[]).await.0, 405);
+}
+
+#[tokio::test]
+async fn a_web_page_gets_nothing() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = start(&[&node], "");
+    let origin = ["Origin: http://localhost"];
+    assert_eq!(ask(&proxy, "POST", "/reload", &origin).await.0, 403);
+    let mut rebound = Client::connect(proxy.admin.unwrap()).await;
+    rebound.send("GET /config HTTP/1.1\r\nHost: evil.example:9090\r\n\r\n").await;
+    let answer = rebound.response().await;
+    assert_eq!(answer.status(), 403);
+    assert!(!answer.text().contains("upstreams"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn connections_to_the_admin_listener_are_bounded() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let proxy = start(&[&node], "");
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        let mut client = Client::connect(proxy.admin.unwrap()).await;
+        client.send("GET /live HTTP/1.1\r\nHost: [::1]\r\n\r\n").await;
+        assert_eq!(client.response().await.status(), 200);
+        clients.push(client);
+    }
+    let mut one_more = Client::connect(proxy.admin.unwrap()).await;
+    assert!(one_more.until_end().await.is_empty());
+}
+
+fn sockeye(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sockeye")).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn the_commands_ask_a_running_process() {
+    let node = FakeNode::engineio("a").await;
+    let yaml = config(&[node.address], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
+    let mut proxy = ProxyProcess::start(&yaml).await;
+    let line = proxy.until_log("admin listener").await;
+    let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
+
+    let (code, table, _) = said(&sockeye(&["status", "--admin", &admin]));
+    assert_eq!(code, Some(0));
+    assert!(table.contains("ready        yes\n"), "{table}");
+    assert!(table.contains("nodes        1 of 1 reachable\n"), "{table}");
+
+    let (code, table, _) = said(&sockeye(&["nodes", "--admin", &admin]));
+    assert_eq!(code, Some(0));
+    assert!(table.starts_with("UPSTREAM  NODE "), "{table}");
+    assert!(table.contains(&node.address.to_string()), "{table}");
+
+    let (code, answer, _) = said(&sockeye(&["nodes", "--json", "--admin", &admin]));
+    assert_eq!(code, Some(0));
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["upstreams"][0]["name"], "chat");
+
+    drop(node);
+    assert_eq!(get(proxy.address, "/").await.status(), 502);
+    let (code, table, _) = said(&sockeye(&["status", "--admin", &admin]));
+    assert_eq!(code, Some(1), "not ready");
+    assert!(table.contains("ready        no\n"), "{table}");
+}
+
+#[test]
+fn a_command_that_finds_nobody_says_where_it_looked_and_what_to_do() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for command in ["status", "nodes", "reload"] {
+        let (code, _, error) = said(&sockeye(&[command, "--admin", &free.to_string()]));
+        assert_eq!(code, Some(1), "{command}");
+        for part in [free.to_string(), "admin: { bind:".to_owned(), "refused".to_owned()] {
+            assert!(error.contains(&part), "{part} is not in {error}");
+        }
+        let (code, ..) = said(&sockeye(&[command, "--admin", "nowhere"]));
+        assert_eq!(code, Some(2), "{command}");
+    }
+    let (code, _, error) = said(&sockeye(&["status", "--config", "configs/minimal.yaml"]));
+    assert_eq!(code, Some(1));
+    assert!(error.contains("write admin: { bind: 127.0.0.1:9090 }"), "{error}");
+}
+
+#[tokio::test]
+async fn an_order_to_reload_says_what_changed_or_why_not() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let yaml = config(&[node.address], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
+    let site = Site::start(&yaml);
+    let admin = site.admin.unwrap();
+    let order = async || ask_at(admin, "POST", "/reload", &[]).await;
+
+    assert_eq!(order().await, (200, json!({ "reloaded": true, "changes": [] })));
+    site.write("routes: [{ upstream: chat }]");
+    let (status, answer) = order().await;
+    assert_eq!(status, 422, "{answer}");
+    assert_eq!(answer["problems"][0]["path"], "upstreams");
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!((status, &ready["ready"]), (200, &json!(true)));
+    let warning = ready["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("the last reload failed: "), "{warning}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let holder = std::net::TcpListener::bind(taken).unwrap();
+    site.write(&yaml.replacen("127.0.0.1:0", &taken.to_string(), 1));
+    let (status, answer) = order().await;
+    assert_eq!(status, 409, "{answer}");
+    drop(holder);
+    let (status, answer) = order().await;
+    assert_eq!((status, &answer["reloaded"]), (200, &json!(true)), "{answer}");
+    assert_eq!(get(taken, "/").await.text(), "yes");
+    let (_, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!(ready["warnings"], json!([]));
+    let (_, shown) = ask_at(admin, "GET", "/config", &[]).await;
+    assert_eq!(shown["listeners"][0]["bind"], json!(taken.to_string()), "what is in force");
+}
+
+#[tokio::test]
+async fn who_stops_is_not_ready_and_still_tells_so() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let yaml = config(&[node.address], "", "");
+    let mut site = Site::start(&(yaml + "admin: { bind: '127.0.0.1:0' }\nstop: { delay: 1m }\n"));
+    let admin = site.admin.unwrap();
+    assert_eq!(ask_at(admin, "GET", "/ready", &[]).await.0, 200);
+    site.begin_stop();
+    while site.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!((status, &ready["reasons"]), (503, &json!(["the process is stopping"])));
+    assert_eq!(get(site.address(), "/").await.text(), "yes", "during the delay it serves on");
+    assert_eq!(ask_at(admin, "POST", "/reload", &[]).await.0, 503);
+}
