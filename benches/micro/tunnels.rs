@@ -12,10 +12,11 @@ use tokio::runtime::Builder;
 #[divan::bench(args = [64, 16 * 1024])]
 fn scan_frames(bencher: Bencher<'_, '_>, payload_bytes: usize) {
     let stream = frame(payload_bytes).repeat(FRAMES);
+    let now = tokio::time::Instant::now();
     bencher
         .counter(ItemsCount::new(FRAMES))
         .counter(BytesCount::new(stream.len()))
-        .bench_local(|| scan_client_frames(divan::black_box(&stream).chunks(READ_BYTES)));
+        .bench_local(|| scan_client_frames(divan::black_box(&stream).chunks(READ_BYTES), now));
 }
 
 /// From the client's end to the node's, tasks woken included.

@@ -190,6 +190,7 @@ fn of_tunnels(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample>
             vec![(own.map(str::to_owned).to_vec(), Value::Level(did.open.open() as f64))]
         }
         table::TUNNEL_ENDS => counts(own, did.ends.iter()),
+        table::IDLE_CONTRADICTIONS => counts(own, [([], did.idle_contradictions.get())]),
         table::TUNNEL_BYTES => both(did.from_clients.bytes.get(), did.from_nodes.bytes.get()),
         table::TUNNEL_MESSAGES => {
             both(did.from_clients.messages.get(), did.from_nodes.messages.get())

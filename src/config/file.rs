@@ -163,6 +163,21 @@ pub(super) struct Tunnel {
     /// How long a WebSocket may be silent, 1s to 24h, or `off`, or `auto`: what the session's
     /// handshake says, 5m if it is no Engine.IO session. Default: `auto`.
     pub(super) idle_timeout: Option<Written>,
+    /// How long it may pass no message, 1s to 24h, or `off`; Pings, Pongs and the heartbeats of
+    /// Engine.IO are no messages. Default: `off`.
+    pub(super) idle_messages: Option<Written>,
+    /// Whether quiet sides get Pings of the proxy's own: `auto`, which is `off` for Engine.IO, `off`,
+    /// or a map with the keys below, for all. Default: `auto`.
+    pub(super) keepalive: Option<TextOr<Keepalive>>,
+    /// The longest message of a client, 1B to 1024GiB, or `off`, or `auto`: what the session's
+    /// handshake says, `off` if it is no Engine.IO session. Default: `auto`.
+    pub(super) message_max: Option<Written>,
+    /// How many messages a client may send each second, 1 to 1000000, or `off`. Default: `off`.
+    pub(super) messages_per_second: Option<Written>,
+    /// How long a client may take nothing of what waits for it, 1s to 1h. Default: `20s`.
+    pub(super) stalled_client: Option<Written>,
+    /// How old a WebSocket may get, 10s to 720h, or `off`. Default: `off`.
+    pub(super) max_age: Option<Written>,
     /// How much is kept for a side that does not read, 4KiB to 16MiB. Default: `64KiB`.
     pub(super) buffer: Option<Written>,
 }
@@ -184,6 +199,16 @@ pub(super) struct Stop {
 pub(super) struct Admin {
     /// The IP address and port, or `off`. Default: `off`.
     pub(super) bind: Option<Written>,
+}
+
+/// When quiet sides get Pings of the proxy's own.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Keepalive {
+    /// A side from which nothing came for this long gets a Ping, 1s to 1h. Default: `25s`.
+    pub(super) every: Option<Written>,
+    /// And is lost if nothing comes for this long then, 1s to 1h. Default: `20s`.
+    pub(super) lost_after: Option<Written>,
 }
 
 /// What is logged.

@@ -9,15 +9,15 @@ use std::time::Duration;
 use serde_yaml::Value;
 
 use super::file::{
-    Admin, Affinity, Cookie, File, List, Listener, Log, Node, Rendezvous, RendezvousBy, Route,
-    RoutePath, Sid, Stop, TextOr, Tunnel, Upstream, Written,
+    Admin, Affinity, Cookie, File, Keepalive, List, Listener, Log, Node, Rendezvous, RendezvousBy,
+    Route, RoutePath, Sid, Stop, TextOr, Tunnel, Upstream, Written,
 };
 use super::resolve::{FORMATS, LEVELS, node_address};
 use super::units::{show_duration, show_size};
 use super::{Config, UpstreamSettings};
 use crate::affinity::settings::{RendezvousKey, Secret, Settings};
 use crate::route::PathPattern;
-use crate::tunnel::IdleTimeout;
+use crate::tunnel::{IdleTimeout, MessageMax};
 use crate::{listener, logging, route, tunnel, upstream};
 
 impl Config {
@@ -120,12 +120,33 @@ fn route(settings: &route::Settings) -> Route {
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
+    let auto = || Written::new("auto");
+    let off = || Written::new("off");
     Tunnel {
         idle_timeout: Some(match limits.idle_timeout {
-            IdleTimeout::Auto => Written::new("auto"),
-            IdleTimeout::Off => Written::new("off"),
+            IdleTimeout::Auto => auto(),
+            IdleTimeout::Off => off(),
             IdleTimeout::After(timeout) => duration(timeout),
         }),
+        idle_messages: Some(limits.idle_messages.map_or_else(off, duration)),
+        keepalive: Some(match limits.keepalive {
+            tunnel::Keepalive::Auto => TextOr::Text("auto".to_owned()),
+            tunnel::Keepalive::Off => TextOr::Text("off".to_owned()),
+            tunnel::Keepalive::On(times) => TextOr::Map(Keepalive {
+                every: Some(duration(times.every)),
+                lost_after: Some(duration(times.lost_after)),
+            }),
+        }),
+        message_max: Some(match limits.message_max {
+            MessageMax::Auto => auto(),
+            MessageMax::Off => off(),
+            MessageMax::Bytes(bytes) => size(bytes),
+        }),
+        messages_per_second: Some(
+            limits.messages_per_second.map_or_else(off, |rate| Written::new(rate.to_string())),
+        ),
+        stalled_client: Some(duration(limits.stalled_client)),
+        max_age: Some(limits.max_age.map_or_else(off, duration)),
         buffer: Some(size(limits.buffer_bytes as u64)),
     }
 }
@@ -211,7 +232,9 @@ routes:
   - { host: '*.example.com', path: /a, upstream: a, body_max: 1MB, response_timeout: 2m }
   - { host: '[::1]', path: { exact: /b }, upstream: b, body_timeout: 1m30s }
   - { upstream: c, tunnel: { idle_timeout: off, buffer: 1MiB } }
-  - { path: /d, upstream: d, tunnel: { idle_timeout: 90s } }
+  - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: { every: 10s } } }
+  - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
+  - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 admin: { bind: 127.0.0.1:9090 }
 log: { format: json, level: debug }
 ",

@@ -72,6 +72,11 @@ impl Learned {
         }
     }
 
+    /// The timings of the last open packet, if one was seen.
+    pub fn told(&self) -> Option<Timings> {
+        Some(self.timings()).filter(|timings| *timings != Timings::DEFAULT)
+    }
+
     /// Takes over what an open packet said.
     pub fn set(&self, timings: Timings) {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);

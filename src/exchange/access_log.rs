@@ -20,7 +20,7 @@ use crate::metrics::RouteCounts;
 use crate::tunnel::Report;
 
 /// What a log line needs of a request that has gone on its way.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Entry {
     began: Instant,
     method: Method,
@@ -133,24 +133,48 @@ impl Entry {
         }
     }
 
-    /// Writes the line of a tunnel's end, and counts it.
-    pub(super) fn tunnel_ended(&self, node: &Arc<str>, report: &Report) {
+    /// What the line of its tunnel's end needs, in memory of its own.
+    pub(super) fn for_tunnel(&self) -> TunnelEntry {
+        TunnelEntry {
+            client: self.client,
+            path: self.uri.path().into(),
+            request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into(),
+            sid: self.sid.clone(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    fn session(&self) -> Option<tracing::field::DisplayValue<&Sid>> {
+        self.sid.as_ref().map(tracing::field::display)
+    }
+}
+
+/// What the line of a tunnel's end needs.
+#[derive(Debug)]
+pub(super) struct TunnelEntry {
+    client: IpAddr,
+    path: Box<str>,
+    request_id: Box<str>,
+    sid: Option<Sid>,
+    counts: Arc<RouteCounts>,
+}
+
+impl TunnelEntry {
+    /// Counts a tunnel's end and writes its line.
+    pub(super) fn ended(&self, node: &str, report: &Report) {
         self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
         info!(
-            client = %self.client, path = self.uri.path(), transport = "websocket",
-            session = self.session(), node = %node,
+            client = %self.client, path = self.path, transport = "websocket",
+            session = self.sid.as_ref().map(tracing::field::display), node,
             end = report.end.label(), by = report.end.who().label(), code = report.close_code,
+            fault = report.end.fault().map(tracing::field::display),
             seconds = report.duration.as_secs_f64(),
             bytes_from_client = report.from_client.bytes,
             bytes_from_node = report.from_node.bytes,
             messages_from_client = report.from_client.messages,
             messages_from_node = report.from_node.messages,
-            request = ?self.request_id, "tunnel ended"
+            request = self.request_id, "tunnel ended"
         );
-    }
-
-    fn session(&self) -> Option<tracing::field::DisplayValue<&Sid>> {
-        self.sid.as_ref().map(tracing::field::display)
     }
 }
 

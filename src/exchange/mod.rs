@@ -13,8 +13,10 @@ mod heal;
 mod headers;
 mod refusal;
 mod service;
+mod sockets;
 mod switch;
 mod target;
+mod tenure;
 mod upgrade;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -198,7 +200,7 @@ impl<'a> Asking<'a> {
                 let node = switched.lease.node().clone();
                 self.answered(&node, switched.response.status(), entry);
                 self.switched(&node);
-                let mut response = switch::switch(self, client_side, switched, entry.clone());
+                let mut response = switch::switch(self, client_side, switched, entry.for_tunnel());
                 self.put_cookie(&mut response, &known, &node);
                 Ok(response)
             }

@@ -8,17 +8,20 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::access_log::Entry;
+use super::access_log::TunnelEntry;
+use super::sockets;
+use super::tenure::Tenure;
 use super::upgrade::{Switched, put_upgrade};
 use super::{Asking, Request, Response, ResponseBody, headers};
 use crate::client::{Place, RawSocket, Takeover};
+use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, Timings};
-use crate::tunnel::{self, Kind, ReadOpen, Setup};
+use crate::route::Route;
+use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side};
 use crate::upstream::Lease;
 
 /// The client's side of a connection that is about to be upgraded.
@@ -45,9 +48,12 @@ pub(super) fn switch(
     asking: &Asking<'_>,
     client: ClientSide,
     mut switched: Switched,
-    entry: Entry,
+    entry: TunnelEntry,
 ) -> Response {
     let on_node = hyper::upgrade::on(&mut switched.response);
+    if asking.call.is_some() {
+        tell_contradiction(asking.route, &switched.lease);
+    }
     let setup = Setup {
         limits: asking.route.tunnel,
         client_read_ahead: Bytes::new(),
@@ -58,7 +64,8 @@ pub(super) fn switch(
         compression: switched.compression(),
     };
     let lease = switched.lease.into_tunnel();
-    asking.proxy.tasks.spawn(begin(client, on_node, setup, lease, entry));
+    let tasks = asking.proxy.tasks.clone();
+    asking.proxy.tasks.spawn(begin(client, on_node, setup, (lease, entry), tasks));
 
     let (mut head, _) = switched.response.into_parts();
     headers::remove_hop_by_hop(&mut head.headers);
@@ -77,17 +84,37 @@ fn kind(asking: &Asking<'_>, lease: &Lease) -> Kind {
     }
 }
 
+/// Says, once for each route, that its idle timeout cuts sessions that are well: both ends may be
+/// silent for longer. Of clients that begin with a WebSocket, the second one tells, for the first
+/// one's handshake has yet to come.
+fn tell_contradiction(route: &Route, lease: &Lease) {
+    let (IdleTimeout::After(idle_timeout), Some(timings)) =
+        (route.tunnel.idle_timeout, lease.node().learned().told())
+    else {
+        return;
+    };
+    let heartbeat = timings.ping_interval.saturating_add(timings.ping_timeout);
+    if idle_timeout < heartbeat && route.counts.tunnels.idle_contradictions.inc() == 0 {
+        warn!(
+            host = %route.host, path = %route.path, ?idle_timeout,
+            ping_interval = ?timings.ping_interval, ping_timeout = ?timings.ping_timeout,
+            "idle_timeout is shorter than the heartbeat of its sessions: write auto"
+        );
+    }
+}
+
 fn read_open(packet: &[u8]) -> Option<Timings> {
     OpenPacket::of_packet(packet).map(|open| open.timings)
 }
 
-/// Waits until both connections are free of hyper, then runs the tunnel to its end.
+/// Waits until both connections are free of hyper, then starts the tunnel as a task of its own:
+/// this one is larger, and soon over.
 async fn begin(
     client: ClientSide,
     on_node: OnUpgrade,
     mut setup: Setup,
-    lease: Lease,
-    entry: Entry,
+    (lease, entry): (Lease, TunnelEntry),
+    tasks: Tasks,
 ) {
     let upgraded = async { tokio::try_join!(client.on_upgrade, on_node) };
     let (on_client, on_node) = match timeout(TAKEOVER_TIMEOUT, upgraded).await {
@@ -98,21 +125,22 @@ async fn begin(
     let Ok(node) = on_node.downcast::<TokioIo<TcpStream>>() else {
         unreachable!("the pool opens connections to nodes over TCP only")
     };
-    let _open = setup.counts.open.begin();
+    let open = setup.counts.open.begin();
     setup.node_read_ahead = node.read_buf;
     let node = node.io.into_inner();
-    let report = match take_socket(on_client, client.takeover) {
-        Ok(socket) => {
-            setup.client_read_ahead = socket.read_ahead;
-            keep_little_unsent(&socket.stream, setup.limits.buffer_bytes);
-            keep_little_unsent(&node, setup.limits.buffer_bytes);
-            let _place = socket.place;
-            tunnel::run(socket.stream, node, setup).await
+    sockets::tune(&node, Side::Node, &setup.limits);
+    match take_socket(on_client, client.takeover) {
+        Ok(RawSocket { stream, read_ahead, place }) => {
+            setup.client_read_ahead = read_ahead;
+            sockets::tune(&stream, Side::Client, &setup.limits);
+            let tenure = Tenure { entry, lease, place, open };
+            tasks.spawn(tenure.of(tunnel::run(stream, node, setup)));
         }
-        // Boxed, for it is large and rare, and every tunnel's task would be as large.
-        Err(upgraded) => Box::pin(tunnel::run(TokioIo::new(upgraded), node, setup)).await,
-    };
-    entry.tunnel_ended(lease.node().name(), &report);
+        Err(upgraded) => {
+            let tenure = Tenure { entry, lease, place: Place::default(), open };
+            tasks.spawn(tenure.of(tunnel::run(TokioIo::new(upgraded), node, setup)));
+        }
+    }
 }
 
 /// The client's raw socket, if its server is one that we know.
@@ -140,14 +168,6 @@ fn take_socket(upgraded: Upgraded, takeover: Option<Takeover>) -> Result<RawSock
         read_ahead: parts.read_buf,
         place: Place::default(),
     })
-}
-
-/// Lets the kernel take little more than what is on its way: else megabytes hide there for each
-/// slow client, and a write tells of progress only in steps of half a minute.
-fn keep_little_unsent(stream: &TcpStream, bytes: usize) {
-    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    // A system without the option keeps what it likes.
-    let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
 }
 
 /// How long a client may take to accept the 101 that it asked for.

@@ -46,6 +46,8 @@ pub struct TunnelCounts {
     pub open: OpenCount,
     /// Those that are over: the end, whose doing it was.
     pub ends: Words<2>,
+    /// Those that began though their `idle_timeout` was shorter than their session's heartbeat.
+    pub idle_contradictions: Counter,
     /// What came from clients.
     pub from_clients: Traffic,
     /// What came from nodes.

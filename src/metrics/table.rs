@@ -37,7 +37,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 29] = [
+pub const ALL: [Metric; 30] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTION_ENDS,
@@ -51,6 +51,7 @@ pub const ALL: [Metric; 29] = [
     TUNNEL_ENDS,
     TUNNEL_BYTES,
     TUNNEL_MESSAGES,
+    IDLE_CONTRADICTIONS,
     NODE_ANSWERS,
     NODE_HANDSHAKES,
     NODE_CONNECTS_FAILED,
@@ -120,6 +121,12 @@ pub const TUNNEL_BYTES: Metric =
 /// See [`Traffic::messages`](super::Traffic::messages).
 pub const TUNNEL_MESSAGES: Metric =
     counter("sockeye_tunnel_messages_total", &["route", "from"], "WebSocket messages");
+/// See [`TunnelCounts::idle_contradictions`](super::TunnelCounts::idle_contradictions).
+pub const IDLE_CONTRADICTIONS: Metric = counter(
+    "sockeye_idle_contradictions_total",
+    &["route"],
+    "WebSockets that may be silent for less long than their session's heartbeat",
+);
 /// See [`NodeCounts::answers`](super::NodeCounts::answers).
 pub const NODE_ANSWERS: Metric = counter(
     "sockeye_node_answers_total",

@@ -1,8 +1,10 @@
-//! Our own frames: the Close that tells a side why its tunnel ends (RFC 6455, section 5.5.1).
+//! Our own frames: the Close that tells a side why its tunnel ends, and the Ping that asks whether
+//! it is there (RFC 6455, sections 5.5.1 and 5.5.2).
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use super::End;
+use super::frame::PingPayload;
+use super::{End, Side};
 
 /// Why a side's tunnel ends, in a Close frame's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +23,17 @@ impl Farewell {
     pub(super) fn to_client(end: End) -> Option<Self> {
         match end {
             End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
-            End::ClientLeft | End::ClientReset => None,
+            End::ClientLeft | End::ClientReset | End::StalledClient => None,
             End::NodeLeft | End::NodeReset => Some(Self::new(INTERNAL_ERROR, "node lost")),
-            End::Idle => Some(Self::new(GOING_AWAY, "idle")),
+            End::KeepaliveLost(Side::Node) | End::StalledNode => {
+                Some(Self::new(INTERNAL_ERROR, "node lost"))
+            }
+            End::Idle | End::IdleMessages => Some(Self::new(GOING_AWAY, "idle")),
+            End::MaxAge => Some(Self::new(GOING_AWAY, "max age")),
+            End::KeepaliveLost(Side::Client) => Some(Self::new(GOING_AWAY, "keepalive lost")),
+            End::TooBig => Some(Self::new(MESSAGE_TOO_BIG, "message too big")),
+            End::TooFast => Some(Self::new(POLICY_VIOLATION, "too fast")),
+            End::BadFrame(_) => Some(Self::new(PROTOCOL_ERROR, "bad frame")),
             End::Drained => Some(Self::new(SERVICE_RESTART, "drained")),
         }
     }
@@ -33,28 +43,29 @@ impl Farewell {
     pub(super) fn to_node(end: End) -> Option<Self> {
         match end {
             End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
-            End::ClientLeft | End::ClientReset => Some(Self::new(GOING_AWAY, "client lost")),
-            End::NodeLeft | End::NodeReset => None,
-            End::Idle => Some(Self::new(GOING_AWAY, "idle")),
+            End::ClientLeft | End::ClientReset | End::KeepaliveLost(Side::Client) => {
+                Some(Self::new(GOING_AWAY, "client lost"))
+            }
+            End::NodeLeft | End::NodeReset | End::StalledNode => None,
+            End::Idle | End::IdleMessages => Some(Self::new(GOING_AWAY, "idle")),
+            End::MaxAge => Some(Self::new(GOING_AWAY, "max age")),
+            End::KeepaliveLost(Side::Node) => Some(Self::new(GOING_AWAY, "keepalive lost")),
+            End::StalledClient => Some(Self::new(GOING_AWAY, "client stalled")),
+            End::TooBig => Some(Self::new(GOING_AWAY, "client's message too big")),
+            End::TooFast => Some(Self::new(GOING_AWAY, "client too fast")),
+            End::BadFrame(_) => Some(Self::new(GOING_AWAY, "client's bad frame")),
             End::Drained => Some(Self::new(GOING_AWAY, "drained")),
         }
     }
 
     /// The Close frame as a server sends it.
     pub(super) fn unmasked(self) -> Vec<u8> {
-        let payload = self.payload();
-        let mut frame = vec![FIN_CLOSE, payload.len() as u8];
-        frame.extend(payload);
-        frame
+        unmasked(FIN_CLOSE, &self.payload())
     }
 
     /// The Close frame as a client sends it.
     pub(super) fn masked(self, mask: [u8; 4]) -> Vec<u8> {
-        let payload = self.payload();
-        let mut frame = vec![FIN_CLOSE, MASKED | payload.len() as u8];
-        frame.extend(mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
-        frame
+        masked(FIN_CLOSE, &self.payload(), mask)
     }
 
     const fn new(code: u16, reason: &'static str) -> Self {
@@ -68,20 +79,49 @@ impl Farewell {
     }
 }
 
+/// A Ping as `to`'s other side sends it.
+pub(super) fn ping(to: Side, payload: PingPayload, mask: [u8; 4]) -> Vec<u8> {
+    match to {
+        Side::Client => unmasked(FIN_PING, &payload),
+        Side::Node => masked(FIN_PING, &payload, mask),
+    }
+}
+
+/// A control frame, whose payload has at most 125 bytes.
+fn unmasked(first: u8, payload: &[u8]) -> Vec<u8> {
+    [&[first, payload.len() as u8], payload].concat()
+}
+
+fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    let mut frame = vec![first, MASKED | payload.len() as u8];
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
 /// RFC 6455, section 7.4.1: an endpoint goes away.
 const GOING_AWAY: u16 = 1001;
+/// RFC 6455, section 7.4.1: a frame that must not be.
+const PROTOCOL_ERROR: u16 = 1002;
+/// RFC 6455, section 7.4.1: a policy has no code of its own.
+const POLICY_VIOLATION: u16 = 1008;
+/// RFC 6455, section 7.4.1: the message is too big to process.
+const MESSAGE_TOO_BIG: u16 = 1009;
 /// RFC 6455, section 7.4.1: the server cannot fulfil the request.
 const INTERNAL_ERROR: u16 = 1011;
 /// IANA's registry: the service restarts, reconnect.
 const SERVICE_RESTART: u16 = 1012;
 
 const FIN_CLOSE: u8 = 0x88;
+const FIN_PING: u8 = 0x89;
 const MASKED: u8 = 0x80;
 const REASON_BYTES_MAX: usize = 123;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Instant;
+    use crate::tunnel::FrameError;
     use crate::tunnel::frame::{Compression, Position, Scanner, Sender, Until};
 
     #[test]
@@ -95,6 +135,15 @@ mod tests {
             End::ClientReset,
             End::NodeReset,
             End::Idle,
+            End::IdleMessages,
+            End::MaxAge,
+            End::KeepaliveLost(Side::Client),
+            End::KeepaliveLost(Side::Node),
+            End::StalledClient,
+            End::StalledNode,
+            End::TooBig,
+            End::TooFast,
+            End::BadFrame(FrameError::Unmasked),
             End::Drained,
         ];
         for end in ends {
@@ -110,8 +159,8 @@ mod tests {
     }
 
     fn check(sender: Sender, frame: &[u8], code: Option<u16>) {
-        let mut scanner = Scanner::new(sender, Compression::Off);
-        assert_eq!(scanner.scan(frame, Until::Close), frame.len());
+        let mut scanner = Scanner::new(sender, Compression::Off, None);
+        assert_eq!(scanner.scan(frame, Until::Close, Instant::now()).passed, frame.len());
         assert_eq!(scanner.position(), Position::Closed(code), "{frame:02x?}");
     }
 
@@ -122,5 +171,8 @@ mod tests {
         assert_eq!(farewell.masked([0xff, 0, 0, 0]), b"\x88\x86\xff\0\0\0\xfc\xe9id\x93e");
         let echo = Farewell::to_client(End::ClientClosed(None)).unwrap();
         assert_eq!(echo.unmasked(), b"\x88\x00");
+        let payload = *b"12345678";
+        assert_eq!(ping(Side::Client, payload, [1; 4]), b"\x89\x0812345678");
+        assert_eq!(ping(Side::Node, payload, [0xff, 0, 0, 0])[..9], *b"\x89\x88\xff\0\0\0\xce23");
     }
 }

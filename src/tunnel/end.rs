@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::frame::FrameError;
+
 /// What a tunnel says when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -51,8 +53,44 @@ pub enum End {
     NodeReset,
     /// Nothing came from either side for the idle timeout.
     Idle,
+    /// No message that counts came from either side for the timeout of messages.
+    IdleMessages,
+    /// The tunnel was as old as tunnels may be.
+    MaxAge,
+    /// Nothing came from this side in spite of a Ping of ours.
+    KeepaliveLost(Side),
+    /// The client took none of what waited for it for too long.
+    StalledClient,
+    /// The node took none of what waited for it for a minute.
+    StalledNode,
+    /// The client began a message that is longer than allowed.
+    TooBig,
+    /// The client sent more messages or control frames than allowed.
+    TooFast,
+    /// The client broke RFC 6455.
+    BadFrame(FrameError),
     /// The node or the process is being drained.
     Drained,
+}
+
+/// One of a tunnel's two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Who asked for the upgrade.
+    Client,
+    /// Who granted it.
+    Node,
+}
+
+/// How an end goes on once its cause is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// A side began it: the other hears of it and may answer.
+    Theirs,
+    /// We began it: both hear of it, each at the end of a frame, and may answer.
+    Ours,
+    /// We began it since a side is as good as gone: at once, without waiting for a frame's end.
+    AtOnce,
 }
 
 /// Who ended a tunnel.
@@ -79,6 +117,30 @@ impl End {
         self.facts().1
     }
 
+    /// Which rule of RFC 6455 the client broke, if that ended it.
+    pub fn fault(self) -> Option<FrameError> {
+        if let Self::BadFrame(error) = self { Some(error) } else { None }
+    }
+
+    pub(super) fn manner(self) -> Manner {
+        match self {
+            Self::ClientClosed(_)
+            | Self::NodeClosed(_)
+            | Self::ClientLeft
+            | Self::NodeLeft
+            | Self::ClientReset
+            | Self::NodeReset => Manner::Theirs,
+            Self::Idle
+            | Self::IdleMessages
+            | Self::MaxAge
+            | Self::TooBig
+            | Self::TooFast
+            | Self::BadFrame(_)
+            | Self::Drained => Manner::Ours,
+            Self::KeepaliveLost(_) | Self::StalledClient | Self::StalledNode => Manner::AtOnce,
+        }
+    }
+
     fn facts(self) -> (&'static str, Who) {
         match self {
             Self::ClientClosed(_) => ("client_closed", Who::Client),
@@ -88,6 +150,15 @@ impl End {
             Self::ClientReset => ("client_reset", Who::Client),
             Self::NodeReset => ("node_reset", Who::Node),
             Self::Idle => ("idle", Who::Proxy),
+            Self::IdleMessages => ("idle_messages", Who::Proxy),
+            Self::MaxAge => ("max_age", Who::Proxy),
+            Self::KeepaliveLost(Side::Client) => ("keepalive_lost", Who::Client),
+            Self::KeepaliveLost(Side::Node) => ("keepalive_lost", Who::Node),
+            Self::StalledClient => ("stalled_client", Who::Client),
+            Self::StalledNode => ("stalled_node", Who::Node),
+            Self::TooBig => ("too_big", Who::Client),
+            Self::TooFast => ("too_fast", Who::Client),
+            Self::BadFrame(_) => ("bad_frame", Who::Client),
             Self::Drained => ("drained", Who::Operator),
         }
     }
@@ -101,6 +172,19 @@ impl Who {
             Self::Node => "node",
             Self::Proxy => "proxy",
             Self::Operator => "operator",
+        }
+    }
+}
+
+impl Side {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::Client, Self::Node];
+
+    /// Who is at the other end.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Node,
+            Self::Node => Self::Client,
         }
     }
 }

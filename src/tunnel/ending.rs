@@ -7,10 +7,11 @@
 //!
 //! Runs for every byte.
 
-use super::End;
 use super::control::Farewell;
+use super::end::Manner;
 use super::gate::Gap;
 use super::relay::{Flow, Source};
+use super::{End, Side};
 
 /// Both directions of a tunnel.
 #[derive(Debug)]
@@ -21,20 +22,17 @@ pub(super) struct Flows {
     pub(super) own_close_code: Option<u16>,
 }
 
-/// Who gets a flow's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
-    Client,
-    Node,
-}
-
 impl Flows {
-    /// What has ended the tunnel. A Close frame says more than the FIN or error that came with
+    /// What has ended the tunnel. What a client did wrong comes first, for nothing passed from
+    /// there on; a Close frame says more than the FIN or error that came with
     /// it, and an error more than a FIN: the kernel tells of a reset once, on whichever call comes
     /// first, and pretends a FIN to the next.
     #[inline]
     pub(super) fn cause(&self) -> Option<End> {
         let (up, down) = (&self.from_client, &self.from_node);
+        if let Some(offence) = up.gate.offence() {
+            return Some(offence);
+        }
         if let Some(code) = up.gate.close_seen() {
             return Some(End::ClientClosed(code));
         }
@@ -54,6 +52,14 @@ impl Flows {
         }
     }
 
+    /// What comes from `side`, and what goes to it.
+    pub(super) fn of(&mut self, side: Side) -> (&mut Flow, &mut Flow) {
+        match side {
+            Side::Client => (&mut self.from_client, &mut self.from_node),
+            Side::Node => (&mut self.from_node, &mut self.from_client),
+        }
+    }
+
     /// Whether both sides got FIN and both have said their last.
     pub(super) fn are_over(&self) -> bool {
         [&self.from_client, &self.from_node]
@@ -68,18 +74,36 @@ impl Flows {
 
     /// Applies the rules for `end`; says whether there is something to write.
     pub(super) fn settle(&mut self, end: End) -> bool {
-        let client_is_done = self.from_client.has_said_its_last();
-        let node_is_done = self.from_node.has_said_its_last();
+        let client_is_done = self.from_client.will_not_answer();
+        let node_is_done = self.from_node.will_not_answer();
+        match end {
+            End::StalledClient => self.from_node.break_off(),
+            End::StalledNode => self.from_client.break_off(),
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::ClientLeft
+            | End::NodeLeft
+            | End::ClientReset
+            | End::NodeReset
+            | End::Idle
+            | End::IdleMessages
+            | End::MaxAge
+            | End::KeepaliveLost(_)
+            | End::TooBig
+            | End::TooFast
+            | End::BadFrame(_)
+            | End::Drained => (),
+        }
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);
-        let to_client = self.settle_one(To::Client, end, client_is_done);
-        let to_node = self.settle_one(To::Node, end, node_is_done);
+        let to_client = self.settle_one(Side::Client, end, client_is_done);
+        let to_node = self.settle_one(Side::Node, end, node_is_done);
         to_client || to_node
     }
 
     /// Ends what has not ended: a Close frame where one fits at once, and FIN.
     pub(super) fn cut(&mut self, end: End) {
-        for to in [To::Client, To::Node] {
+        for to in Side::ALL {
             self.put_close(to, end);
             self.flow(to).finish();
         }
@@ -94,13 +118,14 @@ impl Flows {
         }
     }
 
-    fn settle_one(&mut self, to: To, end: End, is_answered: bool) -> bool {
+    fn settle_one(&mut self, to: Side, end: End, is_answered: bool) -> bool {
         let flow = self.flow(to);
         if flow.is_finishing() {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
-        let wants_close = !flow.gate.is_closed() && (source_is_over || is_ours(end));
+        let wants_close =
+            !flow.gate.is_closed() && (source_is_over || end.manner() != Manner::Theirs);
         let gap = wants_close.then(|| self.put_close(to, end));
 
         let flow = self.flow(to);
@@ -116,10 +141,10 @@ impl Flows {
     }
 
     /// Puts our Close frame in if there is a place for it now.
-    fn put_close(&mut self, to: To, end: End) -> Gap {
+    fn put_close(&mut self, to: Side, end: End) -> Gap {
         let farewell = match to {
-            To::Client => Farewell::to_client(end),
-            To::Node => Farewell::to_node(end),
+            Side::Client => Farewell::to_client(end),
+            Side::Node => Farewell::to_node(end),
         };
         let flow = self.flow(to);
         let Some(farewell) = farewell.filter(|_| !flow.is_finishing()) else {
@@ -130,32 +155,16 @@ impl Flows {
             // The mask keeps a client's text from being read as HTTP by a cache on the way
             // (RFC 6455, section 10.3). This text is ours, so any key will do.
             flow.close_with(match to {
-                To::Client => farewell.unmasked(),
-                To::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
+                Side::Client => farewell.unmasked(),
+                Side::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
             });
             self.own_close_code = self.own_close_code.or(farewell.code);
         }
         gap
     }
 
-    fn flow(&mut self, to: To) -> &mut Flow {
-        match to {
-            To::Client => &mut self.from_node,
-            To::Node => &mut self.from_client,
-        }
-    }
-}
-
-/// Whether we end the tunnel, and not one of its sides.
-fn is_ours(end: End) -> bool {
-    match end {
-        End::Idle | End::Drained => true,
-        End::ClientClosed(_)
-        | End::NodeClosed(_)
-        | End::ClientLeft
-        | End::NodeLeft
-        | End::ClientReset
-        | End::NodeReset => false,
+    fn flow(&mut self, to: Side) -> &mut Flow {
+        self.of(to).1
     }
 }
 

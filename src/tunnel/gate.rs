@@ -1,13 +1,16 @@
-//! Which of a direction's bytes may pass, and where a Close frame of ours may be put in.
+//! Which of a direction's bytes may pass, and where a frame of ours may be put in.
 //!
-//! Nothing passes behind a Close frame, and nothing of ours is put inside a frame. What does not
-//! pass is still followed, for it may be the answer to a Close frame that went the other way.
+//! Nothing passes behind a Close frame, nor from the first frame on with which a client broke a
+//! bound or the protocol; nothing of ours is put inside a frame. What does not pass is still
+//! followed, for it may be the answer to a Close frame that went the other way. A node's bytes that
+//! are no frames pass: some nodes refuse a client with HTTP text behind their 101.
 //!
 //! Pure. Runs for every byte.
 
-use super::Counts;
-use super::frame::{Position, Scanner, Until};
+use super::frame::{Bounds, Breach, ControlSeen, Followed, PingPayload, Position, Scanner, Until};
 use super::opening::{Opening, Outcome};
+use super::{Counts, End};
+use crate::Instant;
 use crate::engineio::Timings;
 
 /// Follows one direction's bytes and lets them pass or not.
@@ -17,6 +20,18 @@ pub(super) struct Gate {
     /// Reads the open packet on its way, and is gone when that is done.
     opening: Option<Box<Opening>>,
     passing: Passing,
+    /// Who must keep to the protocol.
+    strictness: Strictness,
+    offence: Option<End>,
+}
+
+/// What happens to a side that breaks RFC 6455.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// The tunnel ends.
+    Strict,
+    /// Its bytes pass, and are not followed any more.
+    Lenient,
 }
 
 /// Where a Close frame of ours may be put in.
@@ -44,30 +59,33 @@ enum Passing {
 
 impl Gate {
     /// Lets everything pass, and reads the open packet if there is an `opening`.
-    pub(super) fn new(scanner: Scanner, opening: Option<Opening>) -> Self {
-        Self { scanner, opening: opening.map(Box::new), passing: Passing::Everything }
+    pub(super) fn new(scanner: Scanner, strictness: Strictness, opening: Option<Opening>) -> Self {
+        let opening = opening.map(Box::new);
+        Self { scanner, opening, passing: Passing::Everything, strictness, offence: None }
     }
 
-    /// Follows `chunk` and says how many of its bytes, from the first on, may pass.
+    /// Follows `chunk`, read at `now`, as far as `until` says, and says which of its bytes may
+    /// pass. Of what is left, if anything, the beginning of the next frame, the rest has yet to
+    /// come if nothing was followed.
     #[inline]
-    pub(super) fn follow(&mut self, chunk: &[u8]) -> usize {
-        if let Some(opening) = &mut self.opening {
-            opening.push(chunk);
-        }
-        match self.passing {
+    pub(super) fn follow(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
+        let followed = match self.passing {
             Passing::Everything => {
-                let passed = self.scanner.scan(chunk, Until::Close);
-                if self.close_seen().is_some() {
-                    self.passing = Passing::Closed;
+                let followed = self.scanner.scan(chunk, until, now);
+                if followed.passed + followed.dropped == chunk.len() && self.close_seen().is_none()
+                {
+                    followed
+                } else {
+                    self.halt(chunk, followed, now)
                 }
-                passed
             }
-            Passing::Frame => self.follow_to_boundary(chunk),
-            Passing::Nothing | Passing::Closed => {
-                self.scanner.scan(chunk, Until::Close);
-                0
-            }
+            Passing::Frame => self.follow_to_boundary(chunk, now),
+            Passing::Nothing | Passing::Closed => self.discard(chunk, now),
+        };
+        if let Some(opening) = &mut self.opening {
+            opening.push(chunk.split_at(followed.passed).0);
         }
+        followed
     }
 
     /// Looks for the place of a Close frame of ours; from then on nothing passes that place.
@@ -86,6 +104,16 @@ impl Gate {
             (Passing::Everything | Passing::Frame, Position::Closed(_) | Position::Lost(_)) => {
                 Gap::Nowhere
             }
+        }
+    }
+
+    /// Where a frame of ours may be put in that does not end the stream.
+    pub(super) fn gap(&self) -> Gap {
+        match (self.passing, self.scanner.position()) {
+            (Passing::Everything, Position::Boundary) => Gap::Here,
+            (Passing::Everything, Position::Frame) => Gap::Ahead,
+            (Passing::Everything, Position::Closed(_) | Position::Lost(_))
+            | (Passing::Frame | Passing::Nothing | Passing::Closed, _) => Gap::Nowhere,
         }
     }
 
@@ -123,6 +151,17 @@ impl Gate {
         }
     }
 
+    /// How the sender broke a bound or the protocol, so that nothing passes any more.
+    #[inline]
+    pub(super) fn offence(&self) -> Option<End> {
+        self.offence
+    }
+
+    /// Whether no Close frame can be found in what comes.
+    pub(super) fn is_deaf(&self) -> bool {
+        matches!(self.scanner.position(), Position::Lost(_))
+    }
+
     /// The open packet's timings, once.
     #[inline]
     pub(super) fn take_timings(&mut self) -> Option<Timings> {
@@ -140,15 +179,77 @@ impl Gate {
         self.scanner.counts()
     }
 
-    fn follow_to_boundary(&mut self, chunk: &[u8]) -> usize {
-        let passed = self.scanner.scan(chunk, Until::Boundary);
+    /// How many messages came that were Engine.IO's ping or pong.
+    pub(super) fn heartbeats(&self) -> u32 {
+        self.scanner.heartbeats()
+    }
+
+    /// Which control frames came since the last call.
+    pub(super) fn take_seen(&mut self) -> ControlSeen {
+        self.scanner.take_seen()
+    }
+
+    /// From now on, Pongs with this payload do not pass.
+    pub(super) fn drop_pongs(&mut self, payload: PingPayload) {
+        self.scanner.drop_pongs(payload);
+    }
+
+    /// The bounds of the sender, if it has some.
+    pub(super) fn bounds_mut(&mut self) -> Option<&mut Bounds> {
+        self.scanner.bounds_mut()
+    }
+
+    /// Finds out why not all of `chunk` was followed, and goes on as far as that permits.
+    #[cold]
+    fn halt(&mut self, chunk: &[u8], mut followed: Followed, now: Instant) -> Followed {
+        let behind = chunk.get(followed.passed + followed.dropped..).unwrap_or_default();
+        if self.close_seen().is_some() {
+            self.passing = Passing::Closed;
+            followed.dropped += self.discard(behind, now).dropped;
+        } else if let (Strictness::Strict, Some(offence)) = (self.strictness, self.find_offence()) {
+            self.offence = Some(offence);
+            self.passing = Passing::Nothing;
+            followed.dropped += self.discard(behind, now).dropped;
+        } else if self.is_deaf() {
+            followed.passed += self.scanner.scan(behind, Until::Close, now).passed;
+        }
+        followed
+    }
+
+    fn find_offence(&self) -> Option<End> {
+        match (self.scanner.breach(), self.scanner.position()) {
+            (Some(Breach::TooBig), _) => Some(End::TooBig),
+            (Some(Breach::TooFast), _) => Some(End::TooFast),
+            (None, Position::Lost(error)) => Some(End::BadFrame(error)),
+            (None, Position::Boundary | Position::Frame | Position::Closed(_)) => None,
+        }
+    }
+
+    /// Lets pass what belongs to the frame that the stream stands in.
+    fn follow_to_boundary(&mut self, chunk: &[u8], now: Instant) -> Followed {
+        let followed = self.scanner.scan(chunk, Until::Boundary, now);
         self.passing = match self.scanner.position() {
             Position::Boundary => Passing::Nothing,
             Position::Closed(_) => Passing::Closed,
             Position::Frame | Position::Lost(_) => Passing::Frame,
         };
-        self.scanner.scan(chunk.get(passed..).unwrap_or_default(), Until::Close);
-        passed
+        followed
+    }
+
+    /// Follows without letting anything pass.
+    fn discard(&mut self, chunk: &[u8], now: Instant) -> Followed {
+        self.scanner.lift_bounds();
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let Followed { passed, dropped } = self.scanner.scan(rest, Until::Close, now);
+            rest = rest.get(passed + dropped..).unwrap_or_default();
+            match self.scanner.position() {
+                Position::Closed(_) => rest = &[],
+                Position::Boundary | Position::Frame if passed + dropped == 0 => break,
+                Position::Boundary | Position::Frame | Position::Lost(_) => (),
+            }
+        }
+        Followed { passed: 0, dropped: chunk.len() - rest.len() }
     }
 }
 
@@ -157,22 +258,41 @@ mod tests {
     use super::*;
     use crate::tunnel::frame::{Compression, Sender};
 
+    fn gate(sender: Sender, strictness: Strictness) -> Gate {
+        let now = Instant::now();
+        let bounds = (sender == Sender::Client).then(|| Box::new(Bounds::new(4, Some(3), now)));
+        Gate::new(Scanner::new(sender, Compression::Off, bounds), strictness, None)
+    }
+
+    /// How many bytes of `chunk` pass, when all is asked for?
+    fn passed(gate: &mut Gate, chunk: &[u8]) -> usize {
+        let (mut rest, mut passed) = (chunk, 0);
+        loop {
+            let followed = gate.follow(rest, Until::Close, Instant::now());
+            passed += followed.passed;
+            rest = &rest[followed.passed + followed.dropped..];
+            if followed == Followed::default() || rest.is_empty() {
+                return passed;
+            }
+        }
+    }
+
     /// When a gap is looked for behind `before`, what is found, and what passes of `behind`?
-    fn check(before: &[u8], gap: Gap, behind: &[u8], passed: usize) {
-        let mut gate = Gate::new(Scanner::new(Sender::Node, Compression::Off), None);
-        assert_eq!(gate.follow(before), before.len());
+    fn check(before: &[u8], gap: Gap, behind: &[u8], expected: usize) {
+        let mut gate = gate(Sender::Node, Strictness::Lenient);
+        assert_eq!(passed(&mut gate, before), before.len());
         assert_eq!(gate.find_gap(), gap, "behind {before:02x?}");
         assert_eq!(gate.find_gap(), gap, "behind {before:02x?}, asked again");
-        assert_eq!(gate.follow(behind), passed, "{behind:02x?} behind {before:02x?}");
+        assert_eq!(passed(&mut gate, behind), expected, "{behind:02x?} behind {before:02x?}");
     }
 
     #[test]
     fn a_gap_is_found_between_two_frames_only() {
         check(b"", Gap::Here, b"\x81\x01a", 0);
         check(b"\x81\x01a", Gap::Here, b"\x81\x01a", 0);
-        check(b"\x81", Gap::Ahead, b"\x01a\x81\x01a", 2);
         check(b"\x81\x01", Gap::Ahead, b"a\x81\x01a", 1);
-        check(b"\x88", Gap::Ahead, b"\x00\x81\x01a", 1);
+        check(b"\x81\x02a", Gap::Ahead, b"b\x81", 1);
+        check(b"\x88\x02\x03", Gap::Ahead, b"\xe8\x81\x01a", 1);
         check(b"\x88\x00", Gap::Nowhere, b"\x81\x01a", 0);
         check(b"HTTP", Gap::Nowhere, b"/1.1", 4);
     }
@@ -183,15 +303,40 @@ mod tests {
             (&b"\x81\x00"[..], &b"\x81\x01a\x88\x02\x03\xe8"[..]),
             (b"\x81\x02a", b"b\x81\x01a\x88\x02\x03\xe8"),
         ] {
-            let mut gate = Gate::new(Scanner::new(Sender::Node, Compression::Off), None);
-            gate.follow(before);
+            let mut gate = gate(Sender::Node, Strictness::Lenient);
+            passed(&mut gate, before);
             gate.find_gap();
-            gate.follow(behind);
+            passed(&mut gate, behind);
             assert_eq!(gate.close_seen(), Some(Some(1000)));
             assert!(!gate.is_closed(), "the node's Close frame has not passed");
             assert_eq!(gate.find_gap(), Gap::Here);
             gate.close();
             assert!(gate.is_closed());
         }
+    }
+
+    #[test]
+    fn nothing_of_an_offending_frame_passes_however_it_is_split() {
+        use crate::tunnel::FrameError;
+        let check = |stream: &[u8], expected: usize, offence| {
+            for i in 0..=stream.len() {
+                let mut gate = gate(Sender::Client, Strictness::Strict);
+                let before = passed(&mut gate, &stream[..i]);
+                let followed = gate.counts().bytes as usize;
+                let behind = passed(&mut gate, &stream[followed.min(i)..]);
+                assert_eq!(before + behind, expected, "{stream:02x?} split at {i}");
+                assert_eq!(gate.offence(), offence, "{stream:02x?} split at {i}");
+                let gap = if offence.is_some() { Gap::Here } else { Gap::Ahead };
+                assert!(expected == stream.len() || gate.find_gap() == gap);
+            }
+        };
+        let message = b"\x81\x81\0\0\0\0a";
+        let behind = |more: &[u8]| [&message[..], more, message].concat();
+        check(&behind(b""), 14, None);
+        check(&behind(b"\x81\x01a"), 7, Some(End::BadFrame(FrameError::Unmasked)));
+        check(&behind(b"\x83\x80\0\0\0\0"), 7, Some(End::BadFrame(FrameError::ReservedOpcode)));
+        check(&behind(b"\x81\x85\0\0\0\0abcde"), 7, Some(End::TooBig));
+        check(&behind(b"\x01\x83\0\0\0\0abc\x80\x82\0\0\0\0de"), 16, Some(End::TooBig));
+        check(&[&message[..]; 4].concat(), 21, Some(End::TooFast));
     }
 }

@@ -14,13 +14,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::alarm::Alarms;
 use super::deadlines::{Deadlines, Due, Timer};
+use super::end::Manner;
 use super::ending::Flows;
-use super::frame::{Scanner, Sender};
-use super::gate::Gate;
+use super::frame::{Bounds, Scanner, Sender};
+use super::gate::{Gate, Strictness};
 use super::opening::Opening;
-use super::relay::{Flow, Step, with_scratch};
+use super::policies::Policies;
+use super::relay::{Flow, Step, WakeUp};
+use super::scratch::with_scratch;
 use super::tally::Tally;
-use super::{End, IdleTimeout, Kind, Limits, Report, Setup};
+use super::{End, IdleTimeout, Kind, MessageMax, Report, Setup};
 use crate::Instant;
 use crate::engineio::Learned;
 
@@ -31,13 +34,15 @@ pub(super) struct Tunnel<C, N> {
     node: N,
     flows: Flows,
     deadlines: Deadlines,
+    policies: Policies,
     idle_timeout: Option<Duration>,
     /// Whether the open packet sets the idle timeout.
     is_idle_auto: bool,
+    /// Whether the open packet sets how long a message may be.
+    is_message_max_auto: bool,
     /// Where the open packet's timings go, until it has come.
     learned: Option<Arc<Learned>>,
     tally: Tally,
-    begun_at: Instant,
     end: Option<End>,
     is_cut: bool,
 }
@@ -50,32 +55,39 @@ where
     /// A tunnel that begins at `now`.
     pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
         let limits = setup.limits;
-        let flow = |sender, opening, read_ahead| {
-            let gate = Gate::new(Scanner::new(sender, setup.compression), opening);
-            Flow::new(gate, read_ahead, limits.buffer_bytes)
-        };
-        let idle_timeout = idle_timeout(limits, &setup.kind);
+        let bounds =
+            Bounds::new(limits.message_bytes_max(&setup.kind), limits.messages_per_second, now);
+        let flow = |gate, read_ahead| Flow::new(gate, read_ahead, limits.buffer_bytes, now);
+        let scanner = |sender, bounds| Scanner::new(sender, setup.compression, bounds);
+        let from_client = scanner(Sender::Client, Some(Box::new(bounds)));
+        let from_node = scanner(Sender::Node, None);
+        let mut deadlines = Deadlines::new(now);
+        let policies = Policies::new(&limits, &setup.kind, &mut deadlines, now);
+        let idle_timeout = limits.idle_timeout(&setup.kind);
         let (learned, opening) = match setup.kind {
             Kind::Plain | Kind::EngineIo { open: None, .. } => (None, None),
             Kind::EngineIo { learned, open: Some(read) } => {
                 (Some(learned), Some(Opening::new(read)))
             }
         };
+        let from_client = Gate::new(from_client, Strictness::Strict, None);
+        let from_node = Gate::new(from_node, Strictness::Lenient, opening);
         let flows = Flows {
-            from_client: flow(Sender::Client, None, &setup.client_read_ahead),
-            from_node: flow(Sender::Node, opening, &setup.node_read_ahead),
+            from_client: flow(from_client, &setup.client_read_ahead),
+            from_node: flow(from_node, &setup.node_read_ahead),
             own_close_code: None,
         };
         let mut tunnel = Self {
             client,
             node,
             flows,
-            deadlines: Deadlines::default(),
+            deadlines,
+            policies,
             idle_timeout,
             is_idle_auto: limits.idle_timeout == IdleTimeout::Auto,
+            is_message_max_auto: limits.message_max == MessageMax::Auto,
             learned,
             tally: Tally::new(setup.counts),
-            begun_at: now,
             end: None,
             is_cut: false,
         };
@@ -92,9 +104,11 @@ where
         let now = Instant::now();
         let mut have_rung = alarms.have_rung(cx);
         with_scratch(|scratch| {
+            let mut wake_up = WakeUp { now, scratch, cx };
             loop {
-                let step = self.relay(scratch, cx);
-                if step.arrived {
+                let (up, down) = self.relay(&mut wake_up);
+                let arrived = up.arrived || down.arrived;
+                if self.note_policies((up, down), now) || arrived {
                     self.note_life(now);
                 }
                 if let Some(end) = self.over() {
@@ -109,8 +123,8 @@ where
                 if changed {
                     continue;
                 }
-                if step.more {
-                    cx.waker().wake_by_ref();
+                if up.more || down.more {
+                    wake_up.cx.waker().wake_by_ref();
                 }
                 alarms.arm(self.deadlines.next());
                 return Poll::Pending;
@@ -118,16 +132,23 @@ where
         })
     }
 
-    /// Moves bytes both ways.
+    /// Moves bytes both ways: from the client, from the node.
     #[inline]
-    fn relay(&mut self, scratch: &mut [u8], cx: &mut Context<'_>) -> Step {
+    fn relay(&mut self, wake_up: &mut WakeUp<'_, '_>) -> (Step, Step) {
         let Flows { from_client, from_node, .. } = &mut self.flows;
-        let up = from_client.poll(&mut self.client, &mut self.node, scratch, cx);
-        let down = from_node.poll(&mut self.node, &mut self.client, scratch, cx);
-        Step { arrived: up.arrived || down.arrived, more: up.more || down.more }
+        let up = from_client.poll(&mut self.client, &mut self.node, wake_up);
+        let down = from_node.poll(&mut self.node, &mut self.client, wake_up);
+        (up, down)
     }
 
-    /// Puts the idle timeout off, and learns what the open packet says of it.
+    /// Lets the rules see what was moved; says whether there was life that nobody sent.
+    #[inline]
+    fn note_policies(&mut self, steps: (Step, Step), now: Instant) -> bool {
+        let (flows, deadlines) = (&mut self.flows, &mut self.deadlines);
+        self.end.is_none() && self.policies.note(steps, flows, deadlines, now)
+    }
+
+    /// Puts the idle timeout off, and learns what the open packet says.
     #[inline]
     fn note_life(&mut self, now: Instant) {
         if let Some(timings) = self.flows.from_node.gate.take_timings()
@@ -136,6 +157,11 @@ where
             learned.set(timings);
             if self.is_idle_auto {
                 self.idle_timeout = Some(timings.silence_max());
+            }
+            if self.is_message_max_auto
+                && let Some(bounds) = self.flows.from_client.gate.bounds_mut()
+            {
+                bounds.set_message_bytes_max(timings.payload_bytes_max);
             }
         }
         if let (None, Some(idle_timeout)) = (self.end, self.idle_timeout) {
@@ -157,39 +183,44 @@ where
     fn settle_end(&mut self, now: Instant) -> bool {
         let Some(end) = self.end else { return false };
         let changed = self.flows.settle(end);
-        match end {
-            End::ClientClosed(_) | End::NodeClosed(_) => (),
-            End::ClientLeft | End::ClientReset if self.flows.from_client.is_over() => {
-                self.deadlines.hasten(Timer::Cut, now + GRACE);
-            }
-            End::NodeLeft | End::NodeReset if self.flows.from_node.is_over() => {
-                self.deadlines.hasten(Timer::Cut, now + GRACE);
-            }
-            End::ClientLeft | End::ClientReset | End::NodeLeft | End::NodeReset => (),
-            End::Idle | End::Drained => {
-                if self.deadlines.is_set(Timer::Boundary) && !self.flows.wait_for_gap() {
-                    self.deadlines.set(Timer::Boundary, None);
-                    self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT));
-                }
-            }
+        let is_alone = match end {
+            End::ClientLeft | End::ClientReset => self.flows.from_client.is_over(),
+            End::NodeLeft | End::NodeReset => self.flows.from_node.is_over(),
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::Idle
+            | End::IdleMessages
+            | End::MaxAge
+            | End::KeepaliveLost(_)
+            | End::StalledClient
+            | End::StalledNode
+            | End::TooBig
+            | End::TooFast
+            | End::BadFrame(_)
+            | End::Drained => false,
+        };
+        if is_alone {
+            self.deadlines.hasten(Timer::Cut, now + GRACE);
+        }
+        if self.deadlines.is_set(Timer::Boundary) && !self.flows.wait_for_gap() {
+            self.deadlines.set(Timer::Boundary, None);
+            self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT));
         }
         changed
     }
 
     fn begin_end(&mut self, end: End, now: Instant) {
         self.end = Some(end);
-        self.deadlines.set(Timer::Idle, None);
-        self.deadlines.set(Timer::Turn, None);
-        let (timer, timeout) = match end {
-            End::ClientClosed(_)
-            | End::NodeClosed(_)
-            | End::ClientLeft
-            | End::NodeLeft
-            | End::ClientReset
-            | End::NodeReset => (Timer::Cut, ANSWER_TIMEOUT),
-            End::Idle | End::Drained => (Timer::Boundary, BOUNDARY_TIMEOUT),
-        };
-        self.deadlines.set(timer, Some(now + timeout));
+        self.deadlines.clear();
+        match end.manner() {
+            Manner::Theirs => self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT)),
+            Manner::Ours => self.deadlines.set(Timer::Boundary, Some(now + BOUNDARY_TIMEOUT)),
+            Manner::AtOnce => {
+                self.flows.settle(end);
+                self.flows.cut(end);
+                self.deadlines.set(Timer::Cut, Some(now + GRACE));
+            }
+        }
     }
 
     /// Does what the time and the drain ask for. Says whether there is something to write.
@@ -202,7 +233,12 @@ where
             match (self.deadlines.poll(now), self.end) {
                 (Due::Wait(_), _) => return changed,
                 (Due::Now(Timer::Idle), _) => self.begin_end(End::Idle, now),
+                (Due::Now(Timer::IdleMessages), _) => self.begin_end(End::IdleMessages, now),
+                (Due::Now(Timer::MaxAge), _) => self.begin_end(End::MaxAge, now),
+                (Due::Now(Timer::StalledClient), _) => self.begin_end(End::StalledClient, now),
+                (Due::Now(Timer::StalledNode), _) => self.begin_end(End::StalledNode, now),
                 (Due::Now(Timer::Turn), _) => self.begin_end(End::Drained, now),
+                (Due::Now(Timer::Keepalive), _) => self.tend_keepalive(now),
                 (Due::Now(Timer::Boundary), _) => {
                     self.flows.give_gaps_up();
                     self.deadlines.hasten(Timer::Cut, now + ANSWER_TIMEOUT);
@@ -214,6 +250,13 @@ where
                 (Due::Now(Timer::Cut), None) => debug_assert!(false, "a cut without a cause"),
             }
             changed = true;
+        }
+    }
+
+    fn tend_keepalive(&mut self, now: Instant) {
+        let lost = self.policies.tend_keepalive(&mut self.flows, &mut self.deadlines, now);
+        if let Some(side) = lost {
+            self.begin_end(End::KeepaliveLost(side), now);
         }
     }
 
@@ -236,6 +279,14 @@ where
             | End::ClientReset
             | End::NodeReset
             | End::Idle
+            | End::IdleMessages
+            | End::MaxAge
+            | End::KeepaliveLost(_)
+            | End::StalledClient
+            | End::StalledNode
+            | End::TooBig
+            | End::TooFast
+            | End::BadFrame(_)
             | End::Drained => self.flows.own_close_code,
         };
         Report {
@@ -243,19 +294,7 @@ where
             from_client: self.flows.from_client.gate.counts(),
             from_node: self.flows.from_node.gate.counts(),
             close_code,
-            duration: now.saturating_duration_since(self.begun_at),
-        }
-    }
-}
-
-/// What `limits` mean for a tunnel of this kind, before its own open packet was seen.
-fn idle_timeout(limits: Limits, kind: &Kind) -> Option<Duration> {
-    match (limits.idle_timeout, kind) {
-        (IdleTimeout::Off, _) => None,
-        (IdleTimeout::After(timeout), _) => Some(timeout),
-        (IdleTimeout::Auto, Kind::Plain) => Some(Limits::PLAIN_IDLE_TIMEOUT),
-        (IdleTimeout::Auto, Kind::EngineIo { learned, .. }) => {
-            Some(learned.timings().silence_max())
+            duration: now.saturating_duration_since(self.deadlines.begun_at()),
         }
     }
 }
@@ -275,5 +314,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const BOUNDARY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a side may still speak when the other is gone and it knows. A WebSocket has no use
-/// for half a connection, so this is for the answer to our Close frame.
+/// for half a connection, so this is for the answer to our Close frame; nor does a side that was
+/// given up get more.
 const GRACE: Duration = Duration::from_secs(1);

@@ -1,14 +1,31 @@
-//! What a tunnel may cost and how long it may be silent.
+//! What a tunnel may cost, how long it may be silent, and how its sides may behave.
 //!
 //! Runs at start, at reload, or on a timer.
 
 use std::time::Duration;
 
+use super::Kind;
+
 /// The bounds of one tunnel; a route's `tunnel:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Without a frame in either direction for this long the tunnel is closed.
+    /// Without a byte in either direction for this long the tunnel is closed.
     pub idle_timeout: IdleTimeout,
+    /// Without a message in either direction for this long the tunnel is closed, whatever else
+    /// passes: WebSocket's control frames and Engine.IO's ping and pong are no messages. `None`:
+    /// never.
+    pub idle_messages: Option<Duration>,
+    /// Whether quiet sides are asked for a sign of life.
+    pub keepalive: Keepalive,
+    /// How long a message of a client may be.
+    pub message_max: MessageMax,
+    /// How many messages a client may send each second on average, with as many at once; at least
+    /// 1. `None`: any number.
+    pub messages_per_second: Option<u32>,
+    /// A client that takes no byte for this long while some wait for it is cut off.
+    pub stalled_client: Duration,
+    /// No tunnel gets older; each ends at a random moment of the last tenth. `None`: any age.
+    pub max_age: Option<Duration>,
     /// The bytes kept for each direction when the other side does not take them; then reading
     /// stops.
     pub buffer_bytes: usize,
@@ -26,13 +43,95 @@ pub enum IdleTimeout {
     Off,
 }
 
+/// Whether quiet sides get Pings of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keepalive {
+    /// At [`KeepaliveTimes::default`] where no Engine.IO does the same already.
+    Auto,
+    /// On all tunnels.
+    On(KeepaliveTimes),
+    /// Never.
+    Off,
+}
+
+/// When a quiet side gets a Ping, and when it is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepaliveTimes {
+    /// A side from which nothing came for this long gets a Ping.
+    pub every: Duration,
+    /// And if nothing comes for this long then, it is lost.
+    pub lost_after: Duration,
+}
+
+/// How long a message of a client may be, all its frames together, as on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageMax {
+    /// As the session's handshake says (`maxPayload`); for tunnels that are not Engine.IO's, any.
+    Auto,
+    /// So many bytes.
+    Bytes(u64),
+    /// Any.
+    Off,
+}
+
 impl Limits {
     /// `idle_timeout: auto` on a route of plain WebSockets.
     pub const PLAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+    /// A node that takes nothing for this long is stuck, not busy. While it does not read, its
+    /// client is not read either, and nobody would notice that the client has gone.
+    pub const STALLED_NODE: Duration = Duration::from_secs(60);
+
+    /// What `idle_timeout` means for a tunnel of this kind, before its own open packet was seen.
+    pub(super) fn idle_timeout(&self, kind: &Kind) -> Option<Duration> {
+        match (self.idle_timeout, kind) {
+            (IdleTimeout::Off, _) => None,
+            (IdleTimeout::After(timeout), _) => Some(timeout),
+            (IdleTimeout::Auto, Kind::Plain) => Some(Self::PLAIN_IDLE_TIMEOUT),
+            (IdleTimeout::Auto, Kind::EngineIo { learned, .. }) => {
+                Some(learned.timings().silence_max())
+            }
+        }
+    }
+
+    /// What `keepalive` means for a tunnel of this kind.
+    pub(super) fn keepalive(&self, kind: &Kind) -> Option<KeepaliveTimes> {
+        match (self.keepalive, kind) {
+            (Keepalive::On(times), _) => Some(times),
+            (Keepalive::Auto, Kind::Plain) => Some(KeepaliveTimes::default()),
+            (Keepalive::Auto, Kind::EngineIo { .. }) | (Keepalive::Off, _) => None,
+        }
+    }
+
+    /// What `message_max` means for a tunnel of this kind, before its own open packet was seen.
+    pub(super) fn message_bytes_max(&self, kind: &Kind) -> u64 {
+        match (self.message_max, kind) {
+            (MessageMax::Bytes(bytes), _) => bytes,
+            (MessageMax::Auto, Kind::EngineIo { learned, .. }) => {
+                learned.timings().payload_bytes_max
+            }
+            (MessageMax::Auto, Kind::Plain) | (MessageMax::Off, _) => u64::MAX,
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { idle_timeout: IdleTimeout::Auto, buffer_bytes: 64 * 1024 }
+        Self {
+            idle_timeout: IdleTimeout::Auto,
+            idle_messages: None,
+            keepalive: Keepalive::Auto,
+            message_max: MessageMax::Auto,
+            messages_per_second: None,
+            stalled_client: Duration::from_secs(20),
+            max_age: None,
+            buffer_bytes: 64 * 1024,
+        }
+    }
+}
+
+impl Default for KeepaliveTimes {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) }
     }
 }

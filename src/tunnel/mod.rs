@@ -6,7 +6,8 @@
 //! - `relay`: one direction, read and written; `gate`: what of it may pass; `frame`: where its
 //!   frames begin and end
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
-//! - `ending`: what is an end and what each side gets; `control`: the Close frames that we send
+//! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
+//! - `ending`: what is an end and what each side gets; `control`: the frames that we send
 //! - `tally`: what of it metrics know already
 //! - `opening`: the open packet of an Engine.IO session, read on its way
 //!
@@ -19,17 +20,20 @@ mod end;
 mod ending;
 pub(crate) mod frame;
 mod gate;
+mod keepalive;
 mod life;
 mod limits;
 mod opening;
+mod policies;
 mod relay;
+mod scratch;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use end::{Counts, End, Report, Who};
+pub use end::{Counts, End, Report, Side, Who};
 pub use frame::{Compression, FrameError};
-pub use limits::{IdleTimeout, Limits};
+pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax};
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -48,7 +52,7 @@ use life::Tunnel;
 /// What a tunnel begins with.
 #[derive(Debug)]
 pub struct Setup {
-    /// What it may cost and how long it may be silent.
+    /// What it may cost, how long it may be silent, and how its sides may behave.
     pub limits: Limits,
     /// What the client sent behind its request.
     pub client_read_ahead: Bytes,
@@ -71,8 +75,8 @@ pub enum Kind {
     Plain,
     /// An Engine.IO session.
     EngineIo {
-        /// What the node's handshakes told; the idle timeout is made of it, and the session's own
-        /// handshake goes into it.
+        /// What the node's handshakes told; the idle timeout and the longest message are made of
+        /// it, and the session's own handshake goes into it.
         learned: Arc<Learned>,
         /// Reads the node's first frame, which is the open packet of a session that begins with a
         /// WebSocket. `None` for a session that comes from polling: it was opened there.

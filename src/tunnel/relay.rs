@@ -1,13 +1,12 @@
 //! One direction of a tunnel: read, follow the frames, write straight to the other side.
 //!
-//! Bytes are read into a scratch buffer that all tunnels of a thread share; it is lent for one
-//! poll and never across an await. Only what the other side did not take is kept, and while
+//! Bytes are read into a scratch buffer that all tunnels of a thread share. Only what the other side did not take is kept, and while
 //! something is kept, nothing is read: that is the back-pressure, and `kept` is never longer than
-//! one read (and the read-ahead at the beginning, and one control frame at the end).
+//! one read (and the read-ahead at the beginning, and a control frame of ours). The beginning of a
+//! frame that cannot be followed yet is held, and goes before the next read.
 //!
 //! Runs for every byte.
 
-use std::cell::Cell;
 use std::io;
 use std::ops::RangeBounds;
 use std::pin::Pin;
@@ -17,7 +16,11 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::trace;
 
+use super::frame::{Followed, PingPayload, Until};
 use super::gate::{Gap, Gate};
+use super::scratch::{HELD_BYTES_MAX, Held};
+use super::{Side, control};
+use crate::Instant;
 
 /// One direction: from its source to its sink.
 #[derive(Debug)]
@@ -25,10 +28,25 @@ pub(super) struct Flow {
     pub(super) gate: Gate,
     /// What the sink has yet to take.
     kept: Bytes,
+    /// The beginning of a frame that cannot be followed yet.
+    held: Held,
+    /// A Ping of ours to this side that waits for the end of a frame.
+    ping: Option<(Side, PingPayload)>,
     read_bytes_max: usize,
     source: Source,
     sink: Sink,
     is_flushed: bool,
+    /// The sink has taken bytes since somebody asked.
+    has_moved: bool,
+}
+
+/// What a wake-up of a tunnel lends to its flows.
+#[derive(Debug)]
+pub(super) struct WakeUp<'a, 'b> {
+    /// When it came: the clock is read once.
+    pub(super) now: Instant,
+    pub(super) scratch: &'a mut [u8],
+    pub(super) cx: &'a mut Context<'b>,
 }
 
 /// What one poll of a flow did.
@@ -36,6 +54,8 @@ pub(super) struct Flow {
 pub(super) struct Step {
     /// Bytes came from the source.
     pub(super) arrived: bool,
+    /// Bytes wait for the sink.
+    pub(super) waits: bool,
     /// The poll stopped to let others run: poll again soon, nothing else will wake the task.
     pub(super) more: bool,
 }
@@ -66,16 +86,20 @@ enum Sink {
 impl Flow {
     /// A flow that begins with `read_ahead`, and then reads at most `read_bytes_max` at once, at
     /// least 1, and so keeps no more.
-    pub(super) fn new(mut gate: Gate, read_ahead: &Bytes, read_bytes_max: usize) -> Self {
-        let passed = gate.follow(read_ahead);
-        Self {
+    pub(super) fn new(gate: Gate, read_ahead: &Bytes, read_bytes_max: usize, now: Instant) -> Self {
+        let mut flow = Self {
             gate,
-            kept: part(read_ahead, ..passed),
+            kept: Bytes::new(),
+            held: Held::default(),
+            ping: None,
             read_bytes_max: read_bytes_max.max(1),
             source: Source::Flowing,
             sink: Sink::Open,
             is_flushed: true,
-        }
+            has_moved: false,
+        };
+        flow.sift(read_ahead, now, |flow, bytes| flow.keep(bytes));
+        flow
     }
 
     /// Moves bytes until one side makes it wait or others should run.
@@ -84,14 +108,14 @@ impl Flow {
         &mut self,
         source: &mut R,
         sink: &mut W,
-        scratch: &mut [u8],
-        cx: &mut Context<'_>,
+        wake_up: &mut WakeUp<'_, '_>,
     ) -> Step
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        let mut step = Step { arrived: false, more: true };
+        let WakeUp { now, scratch, cx } = wake_up;
+        let mut step = Step { arrived: false, waits: false, more: true };
         for _ in 0..ROUNDS_MAX {
             self.write_kept(sink, cx);
             let Poll::Ready(chunk) = self.poll_read(source, scratch, cx) else {
@@ -99,9 +123,10 @@ impl Flow {
                 break;
             };
             step.arrived = true;
-            self.pass(chunk, sink, cx);
+            self.sift(chunk, *now, |flow, bytes| flow.pass(bytes, sink, cx));
         }
         self.tend_sink(sink, cx);
+        step.waits = !self.kept.is_empty();
         step
     }
 
@@ -114,6 +139,21 @@ impl Flow {
     /// Whether nothing that matters can come any more.
     pub(super) fn has_said_its_last(&self) -> bool {
         self.source != Source::Flowing || self.gate.close_seen().is_some()
+    }
+
+    /// Whether bytes wait for the sink.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Whether the sink has taken bytes since the last call.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.has_moved)
+    }
+
+    /// Whether a Close frame is of no use to wait for: there was one, or none can be found.
+    pub(super) fn will_not_answer(&self) -> bool {
+        self.has_said_its_last() || self.gate.is_deaf()
     }
 
     /// Whether the sink's connection failed.
@@ -143,8 +183,27 @@ impl Flow {
     /// Puts `frame`, a Close frame, where [`find_gap`](Self::find_gap) said [`Gap::Here`].
     pub(super) fn close_with(&mut self, frame: Vec<u8>) {
         self.gate.close();
-        let frame = if self.kept.is_empty() { frame } else { [&self.kept[..], &frame].concat() };
-        self.kept = frame.into();
+        self.ping = None;
+        self.keep(&frame);
+    }
+
+    /// Puts a Ping to `side`, the sink, in as soon as that is between two frames.
+    pub(super) fn ping_with(&mut self, side: Side, payload: PingPayload) {
+        self.ping = Some((side, payload));
+        self.put_ping();
+    }
+
+    /// Whether a Ping would go to the sink at once, or behind a frame.
+    pub(super) fn can_be_pinged(&self) -> bool {
+        self.sink == Sink::Open
+            && self.kept.is_empty()
+            && self.ping.is_none()
+            && self.gate.gap() != Gap::Nowhere
+    }
+
+    /// From now on, Pongs with this payload are answers to us.
+    pub(super) fn drop_pongs(&mut self, payload: PingPayload) {
+        self.gate.drop_pongs(payload);
     }
 
     /// Whether a Close frame of ours waits for a frame to end.
@@ -176,13 +235,15 @@ impl Flow {
         if self.source != Source::Flowing || self.holds_back() {
             return Poll::Pending;
         }
-        let length = scratch.len().min(self.read_bytes_max);
-        let mut buffer = ReadBuf::new(scratch.split_at_mut(length).0);
+        let (before, room) = scratch.split_at_mut(HELD_BYTES_MAX);
+        let length = room.len().min(self.read_bytes_max);
+        let mut buffer = ReadBuf::new(room.split_at_mut(length).0);
         match ready!(Pin::new(source).poll_read(cx, &mut buffer)) {
             Ok(()) if buffer.filled().is_empty() => self.source = Source::Ended,
             Ok(()) => {
-                let length = buffer.filled().len();
-                return Poll::Ready(scratch.split_at(length).0);
+                let end = HELD_BYTES_MAX + buffer.filled().len();
+                let begin = HELD_BYTES_MAX - self.held.release(before);
+                return Poll::Ready(scratch.get(begin..end).unwrap_or_default());
             }
             // TLS says so when FIN came without its close_notify, which many clients omit.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -202,22 +263,68 @@ impl Flow {
         !self.kept.is_empty() && self.gate.is_open() && self.sink == Sink::Open
     }
 
-    /// Follows `chunk` and writes what passes; keeps what the sink does not take.
+    /// Follows `chunk`, gives `pass` what passes, and holds what cannot be followed yet.
     #[inline]
-    fn pass<W: AsyncWrite + Unpin>(&mut self, chunk: &[u8], sink: &mut W, cx: &mut Context<'_>) {
-        let passed = self.gate.follow(chunk);
-        let mut rest = chunk.split_at(passed).0;
+    fn sift(&mut self, chunk: &[u8], now: Instant, mut pass: impl FnMut(&mut Self, &[u8])) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let until = if self.ping.is_none() { Until::Close } else { Until::Boundary };
+            let Followed { passed, dropped } = self.gate.follow(rest, until, now);
+            let (passing, behind) = rest.split_at(passed);
+            if passed > 0 {
+                pass(self, passing);
+            }
+            if self.ping.is_some() {
+                self.put_ping();
+            }
+            rest = behind.get(dropped..).unwrap_or_default();
+            if passed + dropped == 0 {
+                break;
+            }
+        }
+        if !rest.is_empty() {
+            self.held.keep(rest);
+        }
+    }
+
+    /// Puts our Ping in if the sink is between two frames; drops it if it never will be.
+    #[cold]
+    fn put_ping(&mut self) {
+        match (self.gate.gap(), self.ping.take()) {
+            (Gap::Here, Some((side, payload))) => {
+                let mask = fastrand::u32(..).to_be_bytes();
+                self.keep(&control::ping(side, payload, mask));
+            }
+            (Gap::Ahead, ping) => self.ping = ping,
+            (Gap::Here | Gap::Nowhere, _) => (),
+        }
+    }
+
+    /// Writes `bytes`; keeps what the sink does not take.
+    #[inline]
+    fn pass<W: AsyncWrite + Unpin>(&mut self, bytes: &[u8], sink: &mut W, cx: &mut Context<'_>) {
         if self.sink != Sink::Open {
             return;
         }
-        debug_assert!(self.kept.is_empty() || rest.is_empty(), "bytes would overtake others");
+        let mut rest = bytes;
         while !rest.is_empty() {
+            if !self.kept.is_empty() {
+                return self.keep(rest);
+            }
             let Poll::Ready(taken) = self.poll_write(rest, sink, cx) else {
-                self.kept = Bytes::copy_from_slice(rest);
-                return;
+                return self.keep(rest);
             };
             rest = rest.get(taken..).unwrap_or_default();
         }
+    }
+
+    /// Keeps `bytes` behind what is kept already.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.kept = if self.kept.is_empty() {
+            Bytes::copy_from_slice(bytes)
+        } else {
+            [&self.kept[..], bytes].concat().into()
+        };
     }
 
     /// Writes what is kept, as far as the sink takes it.
@@ -244,6 +351,7 @@ impl Flow {
         match ready!(Pin::new(sink).poll_write(cx, bytes)) {
             Ok(taken) if taken > 0 => {
                 self.is_flushed = false;
+                self.has_moved = true;
                 return Poll::Ready(taken.min(bytes.len()));
             }
             Ok(_) => trace!("write took nothing"),
@@ -278,22 +386,6 @@ fn part(bytes: &Bytes, range: impl RangeBounds<usize>) -> Bytes {
     let part = bytes.slice(range);
     if part.is_empty() { Bytes::new() } else { part }
 }
-
-/// Lends the thread's scratch buffer to one poll.
-pub(super) fn with_scratch<T>(poll: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut scratch = SCRATCH.take().unwrap_or_else(|| vec![0; SCRATCH_BYTES].into_boxed_slice());
-    let polled = poll(&mut scratch);
-    SCRATCH.set(Some(scratch));
-    polled
-}
-
-thread_local! {
-    /// Taken out while it is lent, so that a stream that polls another tunnel gets one of its own.
-    static SCRATCH: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
-
-/// One read takes at most this much.
-const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// After so many reads a flow lets the other flow and the other tunnels run: at full speed that is
 /// every 256 KiB, some tens of microseconds.

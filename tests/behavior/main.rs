@@ -16,6 +16,7 @@ mod healing;
 mod instruments;
 mod metrics;
 mod packaging;
+mod policies;
 mod refusals;
 mod reload;
 mod routing;

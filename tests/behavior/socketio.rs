@@ -115,6 +115,43 @@ async fn handshakes_that_the_node_compresses() {
     cluster.holds("4", "basics").await;
 }
 
+/// All the rules of a tunnel on, each as tight as a client that is well can bear.
+const TIGHT: &str = "tunnel: { keepalive: { every: 1s, lost_after: 2s }, message_max: 1000000B, \
+                     messages_per_second: 5000, stalled_client: 2s, idle_messages: 5m, \
+                     max_age: 10m, buffer: 4KiB }";
+
+#[tokio::test]
+async fn clients_of_all_kinds_within_tight_rules() {
+    for (server, line) in [("4", "4"), ("2", "2")] {
+        let arguments = ["--line", server];
+        let nodes = vec![NodeServer::start(&arguments).await, NodeServer::start(&arguments).await];
+        let addresses: Vec<_> = nodes.iter().map(|node| node.address().parse().unwrap()).collect();
+        let proxy = Proxy::start(&crate::support::config(&addresses, "", TIGHT));
+        let cluster = Cluster { nodes, proxy };
+        cluster.holds(line, "basics").await;
+        cluster.holds(line, "ordered").await;
+    }
+}
+
+#[tokio::test]
+async fn real_clients_and_servers_answer_our_pings() {
+    let nodes = vec![NodeServer::start(&[]).await];
+    let address = nodes[0].address().parse().unwrap();
+    let proxy = Proxy::start(&crate::support::config(&[address], "", TIGHT));
+    let cluster = Cluster { nodes, proxy };
+    let url = cluster.url();
+    let arguments = ["--url", &url, "--clients", "6", "--transports", "websocket"];
+    let clients = StayingClients::start(&arguments).await;
+    let python = tokio::spawn(async move {
+        run_python_client(&["--url", &url, "--transports", "websocket"]).await
+    });
+    // Longer than a side that does not answer lives.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let result = held(clients.finish().await);
+    assert_eq!(result["disconnects"].as_u64().unwrap_or(0), 0, "{result}");
+    held(python.await.unwrap());
+}
+
 /// Three nodes, `n1` to `n3`.
 async fn three(arguments: &[&str]) -> Vec<NodeServer> {
     let mut nodes = Vec::new();

@@ -11,24 +11,39 @@ use crate::support::websocket::{accept, close, frame, open, switching, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Reply, config, get};
 
 /// A node whose upgraded connections the test holds itself.
-struct HeldNode(TcpListener);
+pub(crate) struct HeldNode(TcpListener);
 
 impl HeldNode {
-    async fn start() -> (Self, SocketAddr) {
+    pub(crate) async fn start() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         (Self(listener), address)
     }
 
     /// Opens a tunnel and gives both its ends.
-    async fn tunnel(&self, proxy: SocketAddr) -> (Client, Client) {
-        let client = tokio::spawn(async move { open(proxy, "/ws").await });
+    pub(crate) async fn tunnel(&self, proxy: SocketAddr) -> (Client, Client) {
+        self.tunnel_to(proxy, "/ws").await
+    }
+
+    /// Opens a tunnel for this target.
+    pub(crate) async fn tunnel_to(
+        &self,
+        proxy: SocketAddr,
+        target: &'static str,
+    ) -> (Client, Client) {
+        let client = tokio::spawn(async move { open(proxy, target).await });
+        let node = self.accept().await;
+        (client.await.unwrap(), node)
+    }
+
+    /// Takes the next tunnel.
+    pub(crate) async fn accept(&self) -> Client {
         let (stream, _) = self.0.accept().await.unwrap();
         let mut node = Client { stream, buffer: Vec::new() };
         let head = crate::support::http::read_head(&mut node.stream, &mut node.buffer).await;
         let accept = accept(head.unwrap().field("sec-websocket-key").unwrap());
         node.send(switching(&accept)).await;
-        (client.await.unwrap(), node)
+        node
     }
 }
 
@@ -189,7 +204,7 @@ async fn one_line_tells_who_ended_a_tunnel_and_why_and_never_the_whole_sid() {
         "messages_from_node=1",
         "bytes_from_client=19",
         "transport=\"websocket\"",
-        &format!("node={}", node.address),
+        &format!("node=\"{}\"", node.address),
     ] {
         assert!(line.contains(part), "{part} is not in {line}");
     }

@@ -10,6 +10,7 @@ mod affinity;
 mod listener;
 mod pattern;
 mod route;
+mod tunnel;
 mod upstream;
 
 use std::net::SocketAddr;

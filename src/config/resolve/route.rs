@@ -7,14 +7,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pattern;
-use crate::config::file::{File, Route, RoutePath, TextOr, Tunnel, Written};
+use super::{pattern, tunnel};
+use crate::config::file::{File, Route, RoutePath, TextOr, Written};
 use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::route::{HostPattern, Limits, PathPattern, Settings};
-use crate::tunnel::{self, IdleTimeout};
 
 /// The routes, in the order of the file.
 pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
@@ -49,7 +48,7 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
         });
     let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
     let limits = limits(path, route, report);
-    let tunnel = tunnel_limits(&path.key("tunnel"), route.tunnel.as_ref(), report);
+    let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
     let (at, written) = (path.key("upstream"), route.upstream.as_deref());
     let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
     Some(Settings { host: host?, path: path_pattern?, upstream, limits, tunnel })
@@ -105,39 +104,6 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
     }
 }
 
-fn tunnel_limits(
-    path: &KeyPath,
-    written: Option<&Tunnel>,
-    report: &mut Report<'_>,
-) -> tunnel::Limits {
-    let default = tunnel::Limits::default();
-    let Some(written) = written else { return default };
-    let idle_timeout = written.idle_timeout.as_ref().map(Written::as_str);
-    let buffer = written.buffer.as_ref().map(Written::as_str);
-    tunnel::Limits {
-        idle_timeout: report.read(
-            &path.key("idle_timeout"),
-            idle_timeout,
-            default.idle_timeout,
-            parse_idle_timeout,
-        ),
-        buffer_bytes: report.read(&path.key("buffer"), buffer, default.buffer_bytes, |text| {
-            let bytes = units::size(text, &BUFFER_BYTES)?;
-            usize::try_from(bytes).map_err(|_| Fault::new("is too large for this machine"))
-        }),
-    }
-}
-
-fn parse_idle_timeout(text: &str) -> Result<IdleTimeout, Fault> {
-    match text {
-        "auto" => Ok(IdleTimeout::Auto),
-        "off" => Ok(IdleTimeout::Off),
-        text => units::duration(text, &IDLE_TIMEOUT)
-            .map(IdleTimeout::After)
-            .map_err(|fault| fault.or_write("auto or off")),
-    }
-}
-
 /// None for `auto`.
 fn auto_or<T>(
     text: &str,
@@ -152,5 +118,3 @@ fn auto_or<T>(
 const RESPONSE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const BODY_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const BODY_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;
-const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-const BUFFER_BYTES: RangeInclusive<u64> = 4 << 10..=16 << 20;

@@ -12,7 +12,7 @@ use super::*;
 use crate::affinity::Settings as Affinity;
 use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings};
 use crate::route::{HostPattern, PathPattern};
-use crate::tunnel::IdleTimeout;
+use crate::tunnel::{self, IdleTimeout, Keepalive, KeepaliveTimes, MessageMax};
 
 /// The upstream with this `affinity:`.
 fn affinity(written: &str) -> Affinity {
@@ -40,7 +40,7 @@ fn the_least_that_works_has_all_defaults() {
     assert_eq!(route.host, HostPattern::Any);
     assert_eq!(route.path, PathPattern::Prefix("/".into()));
     assert_eq!(route.limits, route::Limits::default());
-    assert_eq!(route.tunnel, crate::tunnel::Limits::default());
+    assert_eq!(route.tunnel, tunnel::Limits::default());
     assert_eq!(config.stop, drain::Settings::default());
     assert_eq!(config.log, logging::Settings::default());
 }
@@ -66,7 +66,7 @@ routes:
     response_timeout: 4s
     body_timeout: 5s
     body_max: 6KiB
-    tunnel: { idle_timeout: 7s, buffer: 8KiB }
+    tunnel: { buffer: 8KiB }
 stop: { delay: 9s, timeout: 10s }
 log: { format: json, level: debug }
 "#,
@@ -89,7 +89,6 @@ log: { format: json, level: debug }
     assert_eq!(route.limits.response_timeout, Some(Duration::from_secs(4)));
     assert_eq!(route.limits.body_timeout, Duration::from_secs(5));
     assert_eq!(route.limits.body_bytes_max, Some(6 * 1024));
-    assert_eq!(route.tunnel.idle_timeout, IdleTimeout::After(Duration::from_secs(7)));
     assert_eq!(route.tunnel.buffer_bytes, 8 * 1024);
     assert_eq!(config.stop.delay, Duration::from_secs(9));
     assert_eq!(config.stop.timeout, Duration::from_secs(10));
@@ -125,6 +124,47 @@ fn affinity_is_a_word_or_a_rule() {
         affinity("{ rendezvous: { by: { query: room } } }"),
         Affinity::Rendezvous(RendezvousKey::Query("room".into()))
     );
+}
+
+/// The bounds of a route with this `tunnel:`.
+fn limits(written: &str) -> tunnel::Limits {
+    let text = format!(
+        "upstreams: {{ a: {{ nodes: [b:1] }} }}\nroutes: [{{ upstream: a, tunnel: {written} }}]"
+    );
+    parse("a.yaml", &text).unwrap().routes[0].tunnel
+}
+
+#[test]
+fn every_key_of_a_tunnel_reaches_its_setting() {
+    let written = "{ idle_timeout: 7s, idle_messages: 8s, buffer: 8KiB, message_max: 11B, \
+                   keepalive: { every: 9s, lost_after: 10s }, messages_per_second: 12, \
+                   stalled_client: 13s, max_age: 14s }";
+    let expected = tunnel::Limits {
+        idle_timeout: IdleTimeout::After(Duration::from_secs(7)),
+        idle_messages: Some(Duration::from_secs(8)),
+        keepalive: Keepalive::On(KeepaliveTimes {
+            every: Duration::from_secs(9),
+            lost_after: Duration::from_secs(10),
+        }),
+        message_max: MessageMax::Bytes(11),
+        messages_per_second: Some(12),
+        stalled_client: Duration::from_secs(13),
+        max_age: Some(Duration::from_secs(14)),
+        buffer_bytes: 8 * 1024,
+    };
+    assert_eq!(limits(written), expected);
+}
+
+#[test]
+fn what_can_be_off_or_automatic_is_so_when_written() {
+    let auto = "{ idle_timeout: auto, idle_messages: off, keepalive: auto, message_max: auto, \
+                messages_per_second: off, max_age: off }";
+    assert_eq!(limits(auto), tunnel::Limits::default());
+    let off = limits("{ keepalive: off, message_max: off }");
+    assert_eq!((off.keepalive, off.message_max), (Keepalive::Off, MessageMax::Off));
+    let half = limits("{ keepalive: { every: 9s } }").keepalive;
+    let every = Duration::from_secs(9);
+    assert_eq!(half, Keepalive::On(KeepaliveTimes { every, ..KeepaliveTimes::default() }));
 }
 
 #[test]

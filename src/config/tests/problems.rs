@@ -185,6 +185,40 @@ a.yaml:3:39: routes[0].tunnel.buffer: `1GiB` is too large
 1 problem in a.yaml",
     ),
     (
+        "upstream: chat, tunnel: { keepalive: on, message_max: 0B, messages_per_second: 0 }",
+        "
+a.yaml:3:42: routes[0].tunnel.keepalive: `on` is not a keepalive
+ 3 | - { upstream: chat, tunnel: { keepalive: on, message_max: 0B, messages_per_second: 0 } }
+   |                                          ^^
+   = help: write auto, off, or { every: 25s, lost_after: 20s }
+a.yaml:3:59: routes[0].tunnel.message_max: `0B` is too small
+ 3 | - { upstream: chat, tunnel: { keepalive: on, message_max: 0B, messages_per_second: 0 } }
+   |                                                           ^^
+   = help: write 1B to 1024GiB, or auto or off
+a.yaml:3:84: routes[0].tunnel.messages_per_second: `0` is not a rate
+ 3 | - { upstream: chat, tunnel: { keepalive: on, message_max: 0B, messages_per_second: 0 } }
+   |                                                                                    ^
+   = help: write a whole number from 1 to 1000000, or off
+3 problems in a.yaml",
+    ),
+    (
+        "upstream: chat, tunnel: { keepalive: { every: 0s }, stalled_client: off, max_age: 1000h }",
+        "
+a.yaml:3:51: routes[0].tunnel.keepalive.every: `0s` is too short
+ 3 | - { upstream: chat, tunnel: { keepalive: { every: 0s }, stalled_client: off, max_age: 1000h } }
+   |                                                   ^^
+   = help: write 1s to 1h
+a.yaml:3:73: routes[0].tunnel.stalled_client: `off` is not a duration
+ 3 | - { upstream: chat, tunnel: { keepalive: { every: 0s }, stalled_client: off, max_age: 1000h } }
+   |                                                                         ^^^
+   = help: write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s
+a.yaml:3:87: routes[0].tunnel.max_age: `1000h` is too long
+ 3 | - { upstream: chat, tunnel: { keepalive: { every: 0s }, stalled_client: off, max_age: 1000h } }
+   |                                                                                       ^^^^^
+   = help: write 10s to 720h, or off
+3 problems in a.yaml",
+    ),
+    (
         "upstream: chat, tunnel: off",
         "
 a.yaml:3:29: routes[0].tunnel: `off` is not a map

@@ -65,6 +65,7 @@ upstreams:
 routes:
   - upstream: chat
   - { path: { exact: /health }, upstream: chat }
+  - { path: /plain/, upstream: chat, tunnel: { keepalive: {} } }
 ";
     let reference = parse("reference.yaml", &shipped("configs/reference.yaml")).unwrap();
     assert_eq!(reference, parse("bare.yaml", bare).unwrap());

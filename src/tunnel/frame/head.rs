@@ -88,6 +88,3 @@ fn checked_length(length: u64, least: u64) -> Result<u64, FrameError> {
     }
     if length < least { Err(FrameError::LongLength) } else { Ok(length) }
 }
-
-/// The longest head: two bytes, a 64-bit length, a mask.
-pub(super) const HEAD_BYTES_MAX: usize = 14;

@@ -1,30 +1,62 @@
 //! Where the frames of one direction begin and end: a scanner of frame heads (RFC 6455, section
 //! 5.2) over a byte stream that comes in chunks.
 //!
-//! What the scanner says depends on the bytes so far and not on how they were split. Payload is
-//! skipped, never looked at, but for the two bytes of a Close frame's code.
+//! A head is followed once it is whole: one that is split over chunks is not followed before the
+//! rest is there, so that nothing of a frame that is refused has passed. Payload is skipped, never
+//! looked at, but for the two bytes of a Close frame's code, the one of an Engine.IO heartbeat, and
+//! the Pongs that may be answers to Pings of ours.
 //!
 //! Pure. Runs for every byte.
 
+mod bounds;
+mod error;
 mod head;
+mod rules;
 #[cfg(test)]
 mod tests;
 
+pub(super) use bounds::{Bounds, Breach};
+pub use error::FrameError;
 pub(super) use head::{Head, Opcode};
 
-use head::HEAD_BYTES_MAX;
-
 use super::Counts;
+use crate::Instant;
 
 /// Follows the frames of one direction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Scanner {
     sender: Sender,
     compression: Compression,
     state: State,
     /// A data frame without FIN has passed and its message goes on.
     in_message: bool,
+    seen: ControlSeen,
     counts: Counts,
+    heartbeats: u32,
+    /// A node may send what it likes.
+    bounds: Option<Box<Bounds>>,
+    breach: Option<Breach>,
+    own_ping: Option<PingPayload>,
+}
+
+/// What our Pings through one tunnel carry.
+pub(super) type PingPayload = [u8; 8];
+
+/// Which control frames came since somebody asked, but our own Pongs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ControlSeen {
+    pub(super) ping: bool,
+    pub(super) pong: bool,
+}
+
+/// What became of a chunk: its first bytes, then the next ones. What is behind both is to be
+/// scanned again, together with what comes then if both are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// Bytes that are the other side's.
+    pub(super) passed: usize,
+    /// Bytes that are not: a Pong that answers a Ping of ours.
+    pub(super) dropped: usize,
 }
 
 /// Who sends what a scanner follows: clients mask, servers do not (RFC 6455, section 5.1).
@@ -67,51 +99,9 @@ pub(super) enum Position {
     Lost(FrameError),
 }
 
-/// A way to break RFC 6455.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// Section 5.1: a client must mask.
-    #[error("unmasked frame from the client")]
-    Unmasked,
-    /// Section 5.1: a server must not mask.
-    #[error("masked frame from the node")]
-    Masked,
-    /// Section 5.2: opcodes 3 to 7 and 11 to 15.
-    #[error("reserved opcode")]
-    ReservedOpcode,
-    /// Section 5.2: a reserved bit that no extension gave a meaning.
-    #[error("reserved bit set")]
-    ReservedBit,
-    /// Section 5.5: at most 125 bytes.
-    #[error("control frame of more than 125 bytes")]
-    LongControl,
-    /// Section 5.5: control frames have FIN set.
-    #[error("fragmented control frame")]
-    FragmentedControl,
-    /// Section 5.5.1: a Close frame's payload is empty or begins with a code of two bytes.
-    #[error("close frame of one byte")]
-    ShortClose,
-    /// Section 5.2: the shortest form must be used.
-    #[error("length not in its shortest form")]
-    LongLength,
-    /// Section 5.2: the highest bit of a 64-bit length is 0.
-    #[error("length with the highest bit set")]
-    HugeLength,
-    /// Section 5.4: there is no message to continue.
-    #[error("continuation without a start")]
-    StrayContinuation,
-    /// Section 5.4: a message's fragments come one after another.
-    #[error("new message inside a fragmented one")]
-    Interleaved,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum State {
-    /// A head of which `len` bytes came; at 0 the stream stands at a boundary.
-    Head {
-        bytes: [u8; HEAD_BYTES_MAX],
-        len: u8,
-    },
+    Boundary,
     /// A payload of which `left` bytes are to come, at least 1.
     Payload {
         left: u64,
@@ -133,39 +123,74 @@ enum Part {
     Control,
     Fragment,
     Last,
+    /// A whole text message of one byte, masked with this one.
+    Letter(u8),
+}
+
+/// What to do with the next bytes of a chunk.
+enum Step {
+    Follow(usize),
+    Drop(usize),
+    /// They cannot be followed: not yet, or not at all.
+    Stop,
 }
 
 impl Scanner {
     /// At the beginning of a stream, right behind the 101.
-    pub(super) fn new(sender: Sender, compression: Compression) -> Self {
-        let counts = Counts::default();
-        Self { sender, compression, state: State::BOUNDARY, in_message: false, counts }
+    pub(super) fn new(
+        sender: Sender,
+        compression: Compression,
+        bounds: Option<Box<Bounds>>,
+    ) -> Self {
+        Self {
+            sender,
+            compression,
+            state: State::Boundary,
+            in_message: false,
+            seen: ControlSeen::default(),
+            counts: Counts::default(),
+            heartbeats: 0,
+            bounds,
+            breach: None,
+            own_ping: None,
+        }
     }
 
-    /// Follows `chunk` and says how many of its bytes were followed: all of them, unless what
-    /// `until` names came before. A stream that breaks the protocol is [`Position::Lost`] from
-    /// there on and all its bytes count as followed.
-    pub(super) fn scan(&mut self, chunk: &[u8], until: Until) -> usize {
-        let mut rest = chunk;
-        while !rest.is_empty() && !matches!(self.state, State::Closed(_)) {
-            rest = self.scan_part(rest);
-            if until == Until::Boundary && self.position() == Position::Boundary {
+    /// Follows `chunk`, read at `now`, as far as `until` says.
+    ///
+    /// It stops before the head of a frame that is not whole, that breaks a bound
+    /// ([`breach`](Self::breach)) or the protocol ([`Position::Lost`]). Asked again, it follows
+    /// what breaks a bound, and takes all bytes behind what breaks the protocol for followed.
+    pub(super) fn scan(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
+        let (mut rest, mut dropped) = (chunk, 0);
+        while !rest.is_empty() {
+            match self.scan_part(rest, now) {
+                Step::Follow(taken) => rest = rest_of(rest, taken),
+                Step::Drop(taken) => dropped = taken,
+                Step::Stop => break,
+            }
+            if dropped > 0 || (until == Until::Boundary && self.is_at_boundary()) {
                 break;
             }
         }
-        let followed = chunk.len() - rest.len();
-        self.counts.bytes += followed as u64;
-        followed
+        let passed = chunk.len() - rest.len();
+        self.counts.bytes += (passed + dropped) as u64;
+        Followed { passed, dropped }
     }
 
     /// Where the stream stands.
     pub(super) fn position(&self) -> Position {
         match self.state {
-            State::Head { len: 0, .. } => Position::Boundary,
-            State::Head { .. } | State::Payload { .. } | State::Close { .. } => Position::Frame,
+            State::Boundary => Position::Boundary,
+            State::Payload { .. } | State::Close { .. } => Position::Frame,
             State::Closed(code) => Position::Closed(code),
             State::Lost(error) => Position::Lost(error),
         }
+    }
+
+    /// The bound that was broken, if one was.
+    pub(super) fn breach(&self) -> Option<Breach> {
+        self.breach
     }
 
     /// What was followed so far; a frame counts when its last byte passed.
@@ -173,116 +198,127 @@ impl Scanner {
         self.counts
     }
 
-    /// Follows `chunk` to the end of a head or payload and gives back the rest.
-    fn scan_part<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
+    /// How many of the messages were Engine.IO's `2` or `3`, ping and pong. A compressed one
+    /// cannot be told from others and is not among them.
+    pub(super) fn heartbeats(&self) -> u32 {
+        self.heartbeats
+    }
+
+    /// Which control frames came since the last call.
+    pub(super) fn take_seen(&mut self) -> ControlSeen {
+        std::mem::take(&mut self.seen)
+    }
+
+    /// From now on, Pongs with this payload are dropped.
+    pub(super) fn drop_pongs(&mut self, payload: PingPayload) {
+        self.own_ping = Some(payload);
+    }
+
+    /// The bounds of the sender, if it has some.
+    pub(super) fn bounds_mut(&mut self) -> Option<&mut Bounds> {
+        self.bounds.as_deref_mut()
+    }
+
+    /// Nothing is too much from now on.
+    pub(super) fn lift_bounds(&mut self) {
+        self.bounds = None;
+    }
+
+    fn is_at_boundary(&self) -> bool {
+        matches!(self.state, State::Boundary)
+    }
+
+    /// Follows `chunk` to the end of a head or payload.
+    fn scan_part(&mut self, chunk: &[u8], now: Instant) -> Step {
         match &mut self.state {
-            State::Head { len: 0, .. } => match Head::read(chunk) {
-                Ok(Some(head)) => {
-                    self.begin(&head);
-                    rest_of(chunk, head.head_bytes)
-                }
-                Ok(None) => self.collect_head(chunk),
+            State::Boundary => match Head::read(chunk) {
+                Ok(Some(head)) => self.begin(&head, chunk, now),
+                Ok(None) => Step::Stop,
                 Err(error) => self.lose(error),
             },
-            State::Head { .. } => self.collect_head(chunk),
             State::Payload { left, part } => {
+                let part = *part;
                 let skipped = (*left).min(chunk.len() as u64);
                 *left -= skipped;
                 if *left == 0 {
-                    let part = *part;
                     self.end(part);
                 }
-                rest_of(chunk, skipped as usize)
+                if let (Part::Letter(mask), Some(letter)) = (part, chunk.first()) {
+                    let is_heartbeat = matches!(letter ^ mask, b'2' | b'3');
+                    self.heartbeats = self.heartbeats.saturating_add(is_heartbeat.into());
+                }
+                Step::Follow(skipped as usize)
             }
             State::Close { .. } => self.scan_close(chunk),
-            State::Closed(_) | State::Lost(_) => &[],
+            State::Closed(_) => Step::Stop,
+            State::Lost(_) => Step::Follow(chunk.len()),
         }
     }
 
-    /// Takes over the bytes of a head that is split over chunks.
-    fn collect_head<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
-        for (i, byte) in chunk.iter().enumerate() {
-            let State::Head { bytes, len } = &mut self.state else { break };
-            let Some(place) = bytes.get_mut(usize::from(*len)) else { break };
-            *place = *byte;
-            *len += 1;
-            match Head::read(bytes.get(..usize::from(*len)).unwrap_or_default()) {
-                Ok(None) => (),
-                Ok(Some(head)) => {
-                    self.begin(&head);
-                    return rest_of(chunk, i + 1);
-                }
-                Err(error) => return self.lose(error),
-            }
-        }
-        &[]
-    }
-
-    /// Steps behind `head`.
-    fn begin(&mut self, head: &Head) {
+    /// Steps behind `head`, which `chunk` begins with.
+    fn begin(&mut self, head: &Head, chunk: &[u8], now: Instant) -> Step {
         if let Err(error) = self.check(head) {
-            self.lose(error);
-            return;
+            return self.lose(error);
+        }
+        if head.opcode == Opcode::Pong
+            && let Some(step) = self.own_pong(head, chunk)
+        {
+            return step;
+        }
+        if let (Some(bounds), None) = (&mut self.bounds, self.breach)
+            && let Err(breach) = bounds.admit(head, now)
+        {
+            self.breach = Some(breach);
+            return Step::Stop;
         }
         let part = match head.opcode {
             Opcode::Close => {
-                let [first, second, ..] = head.mask.unwrap_or_default();
-                let left = head.payload_bytes.min(CONTROL_PAYLOAD_MAX) as u8;
-                self.state = State::Close { left, mask: [first, second], code: [None; 2] };
-                if left == 0 {
-                    self.close(None);
-                }
-                return;
+                self.begin_close(head);
+                return Step::Follow(head.head_bytes);
             }
-            Opcode::Ping | Opcode::Pong => Part::Control,
+            Opcode::Ping | Opcode::Pong => {
+                self.seen.ping |= head.opcode == Opcode::Ping;
+                self.seen.pong |= head.opcode == Opcode::Pong;
+                Part::Control
+            }
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {
                 self.in_message = !head.fin;
-                if head.fin { Part::Last } else { Part::Fragment }
+                part_of(head)
             }
         };
         match head.payload_bytes {
             0 => self.end(part),
             left => self.state = State::Payload { left, part },
         }
+        Step::Follow(head.head_bytes)
     }
 
-    /// What a head may not be in this direction, at this place.
-    fn check(&self, head: &Head) -> Result<(), FrameError> {
-        match (self.sender, head.mask.is_some()) {
-            // An intermediary that lets unmasked frames through can be made to carry a forged
-            // HTTP request (RFC 6455, section 10.3).
-            (Sender::Client, false) => return Err(FrameError::Unmasked),
-            (Sender::Node, true) => return Err(FrameError::Masked),
-            (Sender::Client, true) | (Sender::Node, false) => (),
-        }
-        let starts_message = matches!(head.opcode, Opcode::Text | Opcode::Binary);
-        let deflated = self.compression == Compression::Negotiated && starts_message;
-        if head.rsv2_or_rsv3 || (head.rsv1 && !deflated) {
-            return Err(FrameError::ReservedBit);
-        }
-        match head.opcode {
-            Opcode::Close | Opcode::Ping | Opcode::Pong if !head.fin => {
-                Err(FrameError::FragmentedControl)
-            }
-            Opcode::Close | Opcode::Ping | Opcode::Pong
-                if head.payload_bytes > CONTROL_PAYLOAD_MAX =>
-            {
-                Err(FrameError::LongControl)
-            }
-            Opcode::Close if head.payload_bytes == 1 => Err(FrameError::ShortClose),
-            Opcode::Continuation if !self.in_message => Err(FrameError::StrayContinuation),
-            Opcode::Text | Opcode::Binary if self.in_message => Err(FrameError::Interleaved),
-            Opcode::Close
-            | Opcode::Ping
-            | Opcode::Pong
-            | Opcode::Continuation
-            | Opcode::Text
-            | Opcode::Binary => Ok(()),
+    fn begin_close(&mut self, head: &Head) {
+        let [first, second, ..] = head.mask.unwrap_or_default();
+        let left = head.payload_bytes.min(CONTROL_PAYLOAD_MAX) as u8;
+        self.state = State::Close { left, mask: [first, second], code: [None; 2] };
+        if left == 0 {
+            self.close(None);
         }
     }
 
-    fn scan_close<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
-        let State::Close { left, mask, code } = &mut self.state else { return &[] };
+    /// Drops a Pong that is the answer to a Ping of ours, or waits for the whole of one that may
+    /// be; none if it is foreign.
+    fn own_pong(&mut self, head: &Head, chunk: &[u8]) -> Option<Step> {
+        let own = self.own_ping.filter(|own| own.len() as u64 == head.payload_bytes)?;
+        let length = head.head_bytes + own.len();
+        let Some(payload) = chunk.get(head.head_bytes..length) else { return Some(Step::Stop) };
+        let mask = head.mask.unwrap_or_default();
+        let unmasked = payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key);
+        if !unmasked.eq(own) {
+            return None;
+        }
+        self.end(Part::Control);
+        Some(Step::Drop(length))
+    }
+
+    fn scan_close(&mut self, chunk: &[u8]) -> Step {
+        let State::Close { left, mask, code } = &mut self.state else { return Step::Stop };
         let taken = chunk.len().min(usize::from(*left));
         for byte in chunk.iter().take(taken) {
             match code {
@@ -295,16 +331,16 @@ impl Scanner {
         if let (0, [Some(high), Some(low)]) = (*left, *code) {
             self.close(Some(u16::from_be_bytes([high, low])));
         }
-        rest_of(chunk, taken)
+        Step::Follow(taken)
     }
 
     fn end(&mut self, part: Part) {
-        self.state = State::BOUNDARY;
+        self.state = State::Boundary;
         self.counts.frames += 1;
         match part {
             Part::Control => self.counts.control_frames += 1,
             Part::Fragment => (),
-            Part::Last => self.counts.messages += 1,
+            Part::Last | Part::Letter(_) => self.counts.messages += 1,
         }
     }
 
@@ -313,25 +349,35 @@ impl Scanner {
         self.state = State::Closed(code);
     }
 
-    /// Gives the stream up; what is left of the chunk is not looked at.
-    fn lose(&mut self, error: FrameError) -> &'static [u8] {
+    /// Gives the stream up.
+    fn lose(&mut self, error: FrameError) -> Step {
         self.state = State::Lost(error);
-        &[]
+        Step::Stop
     }
 }
 
-/// Follows what a client sends, in `chunks` as they come. The scanner itself is the tunnel's own;
-/// this is for benchmarks.
-pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Counts {
-    let mut scanner = Scanner::new(Sender::Client, Compression::Off);
+fn part_of(head: &Head) -> Part {
+    let is_letter = head.payload_bytes == 1 && head.opcode == Opcode::Text && !head.rsv1;
+    match (head.fin, is_letter) {
+        (true, true) => Part::Letter(head.mask.map_or(0, |[first, ..]| first)),
+        (true, false) => Part::Last,
+        (false, _) => Part::Fragment,
+    }
+}
+
+/// Follows what a client sends, in `chunks` as they come at `now`. The scanner itself is the
+/// tunnel's own; this is for benchmarks.
+pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Counts {
+    let bounds = Bounds::new(u64::MAX, None, now);
+    let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(Box::new(bounds)));
+    let mut held = Vec::new();
     for chunk in chunks {
-        scanner.scan(chunk, Until::Close);
+        let joined = if held.is_empty() { Vec::new() } else { [&held, chunk].concat() };
+        let chunk = if joined.is_empty() { chunk } else { &joined };
+        let followed = scanner.scan(chunk, Until::Close, now);
+        held = rest_of(chunk, followed.passed).to_vec();
     }
     scanner.counts()
-}
-
-impl State {
-    const BOUNDARY: Self = Self::Head { bytes: [0; HEAD_BYTES_MAX], len: 0 };
 }
 
 /// `chunk` behind its first `taken` bytes, which are never more than it has.

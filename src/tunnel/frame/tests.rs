@@ -6,38 +6,71 @@ use proptest::prelude::*;
 use super::*;
 
 /// What is known of a stream at its end: where it stands, frames, messages, control frames.
-type Seen = (Position, u64, u64, u64);
+type Outcome = (Position, u64, u64, u64);
 
-fn seen(scanner: &Scanner) -> Seen {
-    let Counts { frames, messages, control_frames, .. } = scanner.counts();
-    (scanner.position(), frames, messages, control_frames)
+/// A scanner, and what it has not followed yet.
+struct Follower {
+    scanner: Scanner,
+    held: Vec<u8>,
+    passed: Vec<u8>,
 }
 
-fn scan_whole(sender: Sender, compression: Compression, stream: &[u8]) -> Scanner {
-    let mut scanner = Scanner::new(sender, compression);
-    scanner.scan(stream, Until::Close);
-    scanner
+impl Follower {
+    fn new(sender: Sender, compression: Compression) -> Self {
+        let scanner = Scanner::new(sender, compression, None);
+        Self { scanner, held: Vec::new(), passed: Vec::new() }
+    }
+
+    fn over(sender: Sender, compression: Compression, stream: &[u8]) -> Self {
+        let mut follower = Self::new(sender, compression);
+        follower.push(stream);
+        follower
+    }
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.held.extend(chunk);
+        loop {
+            let Followed { passed, dropped } =
+                self.scanner.scan(&self.held, Until::Close, Instant::now());
+            self.passed.extend(self.held.drain(..passed));
+            self.held.drain(..dropped);
+            if passed + dropped == 0 {
+                break;
+            }
+        }
+        let is_within = matches!(self.scanner.position(), Position::Boundary | Position::Frame);
+        assert!(!is_within || self.held.len() < 14, "{:02x?} are held", self.held);
+    }
+
+    fn seen(&self) -> Outcome {
+        let Counts { frames, messages, control_frames, .. } = self.scanner.counts();
+        let position = match self.scanner.position() {
+            Position::Boundary if !self.held.is_empty() => Position::Frame,
+            position => position,
+        };
+        (position, frames, messages, control_frames)
+    }
 }
 
 /// What is seen of `stream`, whole, byte by byte, and split at every byte?
-fn check(sender: Sender, compression: Compression, stream: &[u8], expected: Seen) {
-    let whole = scan_whole(sender, compression, stream);
-    assert_eq!(seen(&whole), expected, "{stream:02x?}");
+fn check(sender: Sender, compression: Compression, stream: &[u8], expected: Outcome) {
+    let whole = Follower::over(sender, compression, stream);
+    assert_eq!(whole.seen(), expected, "{stream:02x?}");
     assert_eq!(model(sender, compression, stream), expected, "model of {stream:02x?}");
 
     for i in 0..=stream.len() {
         let (first, second) = stream.split_at(i);
-        let mut scanner = scan_whole(sender, compression, first);
-        scanner.scan(second, Until::Close);
-        assert_eq!(seen(&scanner), expected, "{stream:02x?} split at {i}");
+        let mut follower = Follower::over(sender, compression, first);
+        follower.push(second);
+        assert_eq!(follower.seen(), expected, "{stream:02x?} split at {i}");
     }
-    let mut scanner = Scanner::new(sender, compression);
-    stream.iter().for_each(|byte| _ = scanner.scan(&[*byte], Until::Close));
-    assert_eq!(seen(&scanner), expected, "{stream:02x?} byte by byte");
+    let mut follower = Follower::new(sender, compression);
+    stream.iter().for_each(|byte| follower.push(&[*byte]));
+    assert_eq!(follower.seen(), expected, "{stream:02x?} byte by byte");
 }
 
 /// The same answer by other means: frame after frame, each from the whole rest of the stream.
-fn model(sender: Sender, compression: Compression, stream: &[u8]) -> Seen {
+fn model(sender: Sender, compression: Compression, stream: &[u8]) -> Outcome {
     let (mut rest, mut frames, mut messages, mut controls) = (stream, 0, 0, 0);
     let mut in_message = false;
     loop {
@@ -169,11 +202,11 @@ fn frames_are_found_however_the_stream_is_split() {
 fn lengths_are_read_at_the_edges_of_their_forms() {
     for length in [125, 126, 127, 65_535, 65_536, 65_537] {
         let mut stream = frame(Sender::Node, 0x82, &vec![0; length]);
-        let whole = scan_whole(Sender::Node, Compression::Off, &stream);
-        assert_eq!(seen(&whole), (Position::Boundary, 1, 1, 0), "{length}");
+        let whole = Follower::over(Sender::Node, Compression::Off, &stream);
+        assert_eq!(whole.seen(), (Position::Boundary, 1, 1, 0), "{length}");
         stream.pop();
-        let cut = scan_whole(Sender::Node, Compression::Off, &stream);
-        assert_eq!(seen(&cut), (Position::Frame, 0, 0, 0), "{length}");
+        let cut = Follower::over(Sender::Node, Compression::Off, &stream);
+        assert_eq!(cut.seen(), (Position::Frame, 0, 0, 0), "{length}");
     }
     let longest = [0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
     check(Sender::Node, Compression::Off, &longest, (Position::Frame, 0, 0, 0));
@@ -231,29 +264,115 @@ fn compression_permits_rsv1_on_the_first_frame_of_a_message_only() {
 fn a_scan_to_the_boundary_ends_with_the_frame_it_stands_in() {
     let stream =
         [frame(Sender::Node, 0x81, b"first"), frame(Sender::Node, 0x81, b"second")].concat();
-    for i in 1..7 {
-        let mut scanner = scan_whole(Sender::Node, Compression::Off, &stream[..i]);
-        assert_eq!(scanner.scan(&stream[i..], Until::Boundary), 7 - i, "begun at {i}");
-        assert_eq!(scanner.position(), Position::Boundary);
-        assert_eq!(scanner.counts().bytes, 7);
+    for i in 2..7 {
+        let mut follower = Follower::over(Sender::Node, Compression::Off, &stream[..i]);
+        let followed = follower.scanner.scan(&stream[i..], Until::Boundary, Instant::now());
+        assert_eq!(followed, Followed { passed: 7 - i, dropped: 0 }, "begun at {i}");
+        assert_eq!(follower.scanner.position(), Position::Boundary);
+        assert_eq!(follower.scanner.counts().bytes, 7);
     }
 }
 
 #[test]
 fn nothing_is_followed_behind_a_close() {
     let close = frame(Sender::Node, 0x88, &1000_u16.to_be_bytes());
-    let mut scanner = Scanner::new(Sender::Node, Compression::Off);
-    assert_eq!(scanner.scan(&[&close[..], b"more"].concat(), Until::Close), close.len());
-    assert_eq!(scanner.scan(b"more", Until::Close), 0);
-    assert_eq!(scanner.counts().bytes, 4);
+    let stream = [&close[..], b"more"].concat();
+    let mut follower = Follower::over(Sender::Node, Compression::Off, &stream);
+    follower.push(b"and more");
+    assert_eq!(follower.passed, close);
+    assert_eq!(follower.scanner.counts().bytes, 4);
 }
 
 #[test]
 fn a_lost_stream_still_counts_its_bytes() {
-    let mut scanner = Scanner::new(Sender::Node, Compression::Off);
-    assert_eq!(scanner.scan(b"HTTP/1.1", Until::Boundary), 8);
-    assert_eq!(scanner.scan(b" 400", Until::Close), 4);
-    assert_eq!(scanner.counts().bytes, 12);
+    let mut follower = Follower::over(Sender::Node, Compression::Off, b"HTTP/1.1");
+    follower.push(b" 400");
+    assert_eq!(follower.scanner.counts().bytes, 12);
+}
+
+#[test]
+fn a_pong_of_ours_is_dropped_and_all_others_pass_however_they_are_split() {
+    const OURS: PingPayload = *b"12345678";
+    for sender in [Sender::Client, Sender::Node] {
+        let own = frame(sender, 0x8a, &OURS);
+        let others = [
+            frame(sender, 0x8a, b""),
+            frame(sender, 0x8a, b"12345679"),
+            frame(sender, 0x89, &OURS),
+            frame(sender, 0x8a, &[7; 125]),
+            frame(sender, 0x81, &OURS),
+        ];
+        let around = |pongs: &[u8]| {
+            let each = others.iter().map(|other| [other, pongs].concat());
+            [pongs, &each.collect::<Vec<_>>().concat()].concat()
+        };
+        let (stream, expected) = (around(&own), around(&[]));
+        for i in 0..=stream.len() {
+            let mut follower = Follower::new(sender, Compression::Off);
+            follower.scanner.drop_pongs(OURS);
+            follower.push(&stream[..i]);
+            follower.push(&stream[i..]);
+            assert_eq!(follower.passed, expected, "split at {i}");
+            assert_eq!(follower.scanner.counts().bytes, stream.len() as u64);
+            assert_eq!(follower.scanner.take_seen(), ControlSeen { ping: true, pong: true });
+            assert_eq!(follower.scanner.take_seen(), ControlSeen::default());
+        }
+        let untouched = Follower::over(sender, Compression::Off, &stream);
+        assert_eq!(untouched.passed, stream, "none was asked for");
+    }
+}
+
+#[test]
+fn heartbeats_of_engineio_are_told_from_messages_however_they_are_split() {
+    let check = |first: u8, payload: &[u8], expected: u32| {
+        for sender in [Sender::Client, Sender::Node] {
+            let stream = frame(sender, first, payload);
+            for i in 0..=stream.len() {
+                let mut follower = Follower::over(sender, Compression::Negotiated, &stream[..i]);
+                follower.push(&stream[i..]);
+                assert_eq!(follower.scanner.heartbeats(), expected, "{first:x} {payload:?}");
+            }
+        }
+    };
+    check(0x81, b"2", 1);
+    check(0x81, b"3", 1);
+    check(0x81, b"6", 0);
+    check(0x81, b"42", 0);
+    check(0x82, b"2", 0);
+    check(0x01, b"2", 0);
+    check(0xc1, b"2", 0);
+    check(0x8a, b"2", 0);
+}
+
+#[test]
+fn a_bound_stops_before_the_frame_that_breaks_it_and_what_follows_can_be_followed() {
+    let check = |frames: &[(u8, usize)], passed: usize, breach| {
+        let frames = frames
+            .iter()
+            .map(|(first, length)| frame(Sender::Client, *first, &vec![7; *length]))
+            .collect::<Vec<_>>();
+        let (stream, now) = (frames.concat(), Instant::now());
+        for i in 0..=stream.len() {
+            let bounds = Box::new(Bounds::new(9, Some(3), now));
+            let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(bounds));
+            let first = scanner.scan(&stream[..i], Until::Close, now).passed;
+            let second = match scanner.breach() {
+                Some(_) => 0,
+                None => scanner.scan(&stream[first..], Until::Close, now).passed,
+            };
+            let expected = frames[..passed].concat().len();
+            assert_eq!((first + second, scanner.breach()), (expected, breach), "split at {i}");
+            let rest = scanner.scan(&stream[expected..], Until::Close, now).passed;
+            assert_eq!(expected + rest, stream.len());
+        }
+    };
+    check(&[(0x81, 9), (0x82, 9)], 2, None);
+    check(&[(0x81, 9), (0x82, 10), (0x81, 1)], 1, Some(Breach::TooBig));
+    check(&[(0x01, 5), (0x00, 4), (0x80, 0)], 3, None);
+    check(&[(0x01, 5), (0x89, 100), (0x00, 4), (0x80, 1)], 3, Some(Breach::TooBig));
+    check(&[(0x81, 9); 4], 3, Some(Breach::TooFast));
+    check(&[(0x89, 0); 201], 200, Some(Breach::TooFast));
+    check(&[&[(0x01, 0)][..], &[(0x00, 0); 201]].concat(), 201, Some(Breach::TooFast));
 }
 
 /// Bytes that are likely to be frames: mostly right, at times not.
@@ -278,14 +397,14 @@ proptest! {
     fn the_scanner_agrees_with_the_model(stream in streams(), cuts in vec(0_usize..400, 0..10)) {
         for sender in [Sender::Client, Sender::Node] {
             for compression in [Compression::Off, Compression::Negotiated] {
-                let mut scanner = Scanner::new(sender, compression);
+                let mut follower = Follower::new(sender, compression);
                 let mut cuts: Vec<_> = cuts.iter().map(|cut| (*cut).min(stream.len())).collect();
                 cuts.extend([0, stream.len()]);
                 cuts.sort_unstable();
                 for chunk in cuts.windows(2) {
-                    scanner.scan(&stream[chunk[0]..chunk[1]], Until::Close);
+                    follower.push(&stream[chunk[0]..chunk[1]]);
                 }
-                prop_assert_eq!(seen(&scanner), model(sender, compression, &stream));
+                prop_assert_eq!(follower.seen(), model(sender, compression, &stream));
             }
         }
     }

@@ -1,7 +1,9 @@
 //! A tunnel between a client and a node that the test plays, in virtual time.
 
+mod bounds;
 mod ends;
 mod passing;
+mod policies;
 mod sockets;
 mod time;
 
@@ -24,7 +26,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// A tunnel as most are: plain, with the default limits.
+    /// A tunnel as most are in these tests: see [`setup`].
     fn start() -> Self {
         Self::start_with(|_| ())
     }
@@ -47,10 +49,10 @@ impl Rig {
     }
 }
 
-/// A plain tunnel with the default limits.
+/// A plain tunnel with the default limits, but that nobody is asked for a sign of life.
 fn setup(drain: DrainWatch) -> Setup {
     Setup {
-        limits: Limits::default(),
+        limits: Limits { keepalive: Keepalive::Off, ..Limits::default() },
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,

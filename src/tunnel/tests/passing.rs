@@ -63,9 +63,11 @@ async fn a_reader_that_never_reads_stops_a_writer_that_never_stops() {
     for flooder_is_client in [true, false] {
         let mut rig = Rig::start_with(|setup| setup.limits.buffer_bytes = BUFFER_BYTES);
         let flooder = if flooder_is_client { &mut rig.client } else { &mut rig.node };
+        let message = if flooder_is_client { masked(0x82, b"") } else { unmasked(0x82, b"") };
+        let flood = message.repeat(10_000);
 
         let mut taken = 0;
-        while let Ok(written) = timeout(SECOND, flooder.write(&[0; 100])).await {
+        while let Ok(written) = timeout(SECOND, flooder.write(&flood[taken..])).await {
             taken += written.unwrap();
         }
 
@@ -85,7 +87,8 @@ async fn one_stopped_direction_does_not_stop_the_other() {
 
 #[tokio::test(start_paused = true)]
 async fn all_bytes_arrive_in_order_through_narrow_pipes() {
-    let sent: Vec<u8> = (0..200_000_u32).map(|i| (i % 251) as u8).collect();
+    let message: Vec<u8> = (0..119).collect();
+    let sent = masked(0x82, &message).repeat(1600);
     let mut rig = Rig::start_with(|setup| setup.limits.buffer_bytes = 3000);
     let Rig { client, node, .. } = &mut rig;
     let write = async {
@@ -95,7 +98,7 @@ async fn all_bytes_arrive_in_order_through_narrow_pipes() {
     let mut received = Vec::new();
     let read = async { node.read_to_end(&mut received).await.unwrap() };
     tokio::join!(write, read);
-    assert_eq!(received, sent);
+    assert_eq!(received[..sent.len()], sent);
     assert_eq!(rig.report().await.0.from_client.bytes, 200_000);
 }
 

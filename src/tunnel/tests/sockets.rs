@@ -29,7 +29,8 @@ async fn a_reset_of_the_node_reaches_the_client_at_once() {
 #[tokio::test]
 async fn megabytes_arrive_whole_over_sockets() {
     let (mut client, mut node, _tunnel) = start().await;
-    let sent: Vec<u8> = (0..8_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let message: Vec<u8> = (0..121).collect();
+    let sent = masked(0x82, &message).repeat(60_000);
     let write = async {
         client.write_all(&sent).await.unwrap();
         client.shutdown().await.unwrap();
@@ -37,7 +38,8 @@ async fn megabytes_arrive_whole_over_sockets() {
     let mut received = Vec::new();
     let read = async { node.read_to_end(&mut received).await.unwrap() };
     tokio::join!(write, read);
-    assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
+    // Behind them comes our Close frame.
+    assert!(received.starts_with(&sent), "{} of {} bytes", received.len(), sent.len());
 }
 
 #[tokio::test]
@@ -47,7 +49,8 @@ async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
     }
     let ((_client, client_side), (_node, node_side)) = (pair().await, pair().await);
     let tunnel = run(client_side, node_side, setup(Drain::new().1));
-    assert!(bytes_of(&tunnel) <= 848, "{} bytes", bytes_of(&tunnel));
+    // Beside it there are 72 bytes with the client's bounds, and 136 if sides are pinged.
+    assert!(bytes_of(&tunnel) <= 1000, "{} bytes", bytes_of(&tunnel));
 }
 
 /// A client's socket, a node's socket, and the tunnel between them, through which a byte has gone.

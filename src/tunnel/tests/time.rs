@@ -34,7 +34,7 @@ async fn a_byte_from_either_side_is_life() {
     tokio::time::sleep(200 * SECOND).await;
     rig.client.write_all(&masked(0x89, b"")).await.unwrap();
     tokio::time::sleep(200 * SECOND).await;
-    rig.node.write_all(&[0x81]).await.unwrap();
+    rig.node.write_all(&[0x81, 1]).await.unwrap();
     let (report, after) = rig.report().await;
     assert_eq!(report.end, End::Idle);
     // 400 s of life, 300 s of silence, 10 s for the node's frame to end, 5 s for an answer.

@@ -1,0 +1,146 @@
+//! `routes[].tunnel:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::config::file::{Keepalive, TextOr, Tunnel, Written};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::config::units;
+use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax};
+
+/// The bounds at `path`; the defaults where none are written.
+pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Report<'_>) -> Limits {
+    let default = Limits::default();
+    let Some(written) = written else { return default };
+    Limits {
+        idle_timeout: report.read(
+            &path.key("idle_timeout"),
+            text(&written.idle_timeout),
+            default.idle_timeout,
+            idle_timeout,
+        ),
+        idle_messages: report.read(
+            &path.key("idle_messages"),
+            text(&written.idle_messages),
+            default.idle_messages,
+            |text| off_or(text, |text| units::duration(text, &IDLE_TIMEOUT)),
+        ),
+        keepalive: keepalive(&path.key("keepalive"), written.keepalive.as_ref(), report),
+        message_max: report.read(
+            &path.key("message_max"),
+            text(&written.message_max),
+            default.message_max,
+            message_max,
+        ),
+        messages_per_second: report.read(
+            &path.key("messages_per_second"),
+            text(&written.messages_per_second),
+            default.messages_per_second,
+            |text| off_or(text, messages_per_second),
+        ),
+        stalled_client: report.read(
+            &path.key("stalled_client"),
+            text(&written.stalled_client),
+            default.stalled_client,
+            |text| units::duration(text, &STALLED_CLIENT),
+        ),
+        max_age: report.read(
+            &path.key("max_age"),
+            text(&written.max_age),
+            default.max_age,
+            |text| off_or(text, |text| units::duration(text, &MAX_AGE)),
+        ),
+        buffer_bytes: report.read(
+            &path.key("buffer"),
+            text(&written.buffer),
+            default.buffer_bytes,
+            buffer_bytes,
+        ),
+    }
+}
+
+fn keepalive(
+    path: &KeyPath,
+    written: Option<&TextOr<Keepalive>>,
+    report: &mut Report<'_>,
+) -> tunnel::Keepalive {
+    let default = Limits::default().keepalive;
+    match written {
+        None => default,
+        Some(TextOr::Text(word)) => report.read(path, Some(word), default, |word| match word {
+            "auto" => Ok(tunnel::Keepalive::Auto),
+            "off" => Ok(tunnel::Keepalive::Off),
+            _ => Err(Fault::new("is not a keepalive")
+                .help("write auto, off, or { every: 25s, lost_after: 20s }")),
+        }),
+        Some(TextOr::Map(times)) => {
+            let default = KeepaliveTimes::default();
+            let mut read = |key, written, default| {
+                report.read(&path.key(key), text(written), default, |text| {
+                    units::duration(text, &KEEPALIVE)
+                })
+            };
+            tunnel::Keepalive::On(KeepaliveTimes {
+                every: read("every", &times.every, default.every),
+                lost_after: read("lost_after", &times.lost_after, default.lost_after),
+            })
+        }
+    }
+}
+
+fn idle_timeout(text: &str) -> Result<IdleTimeout, Fault> {
+    match text {
+        "auto" => Ok(IdleTimeout::Auto),
+        "off" => Ok(IdleTimeout::Off),
+        text => units::duration(text, &IDLE_TIMEOUT)
+            .map(IdleTimeout::After)
+            .map_err(|fault| fault.or_write("auto or off")),
+    }
+}
+
+fn message_max(text: &str) -> Result<MessageMax, Fault> {
+    match text {
+        "auto" => Ok(MessageMax::Auto),
+        "off" => Ok(MessageMax::Off),
+        text => units::size(text, &MESSAGE_BYTES_MAX)
+            .map(MessageMax::Bytes)
+            .map_err(|fault| fault.or_write("auto or off")),
+    }
+}
+
+fn messages_per_second(text: &str) -> Result<u32, Fault> {
+    let number = text.parse().ok().filter(|number| MESSAGES_PER_SECOND.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = (MESSAGES_PER_SECOND.start(), MESSAGES_PER_SECOND.end());
+        Fault::new("is not a rate").help(format!("write a whole number from {least} to {most}"))
+    })
+}
+
+fn buffer_bytes(text: &str) -> Result<usize, Fault> {
+    let bytes = units::size(text, &BUFFER_BYTES)?;
+    usize::try_from(bytes).map_err(|_| Fault::new("is too large for this machine"))
+}
+
+/// None for `off`.
+fn off_or<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match text {
+        "off" => Ok(None),
+        text => parse(text).map(Some).map_err(|fault| fault.or_write("off")),
+    }
+}
+
+fn text(written: &Option<Written>) -> Option<&str> {
+    written.as_ref().map(Written::as_str)
+}
+
+const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const MESSAGE_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;
+const MESSAGES_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
+const STALLED_CLIENT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(720);
+const BUFFER_BYTES: RangeInclusive<u64> = 4 << 10..=16 << 20;

@@ -1,0 +1,88 @@
+//! What the kernel is told of a tunnel's two sockets, by the route's settings.
+//!
+//! The kernel finds a host that is gone although no byte is sent; that a process does not read is
+//! the tunnel's to find, and its timers fire first, so that an end has its right name. A system
+//! that lacks an option does without.
+//!
+//! Runs for every request.
+
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+use crate::tunnel::{Keepalive, KeepaliveTimes, Limits, Side};
+
+/// Sets the options of the socket to `side`.
+pub(super) fn tune(stream: &TcpStream, side: Side, limits: &Limits) {
+    let socket = SockRef::from(stream);
+    // Else megabytes hide in the kernel for each slow client, and a write tells of progress only
+    // in steps of half a minute.
+    let _ = socket.set_tcp_notsent_lowat(u32::try_from(limits.buffer_bytes).unwrap_or(u32::MAX));
+    let times = keepalive_times(limits);
+    let probes = TcpKeepalive::new()
+        .with_time(times.every)
+        .with_interval((times.lost_after / PROBES).max(Duration::from_secs(1)))
+        .with_retries(PROBES);
+    let _ = socket.set_tcp_keepalive(&probes);
+    let _ = socket.set_tcp_user_timeout(Some(unanswered_max(side, limits)));
+}
+
+/// When the kernel asks a silent host, and when it gives up: as the tunnel asks a silent side, or
+/// would by default.
+fn keepalive_times(limits: &Limits) -> KeepaliveTimes {
+    match limits.keepalive {
+        Keepalive::On(times) => times,
+        Keepalive::Auto | Keepalive::Off => KeepaliveTimes::default(),
+    }
+}
+
+/// How long bytes may go unacknowledged, or a window stay closed (RFC 5482; Linux counts both).
+fn unanswered_max(side: Side, limits: &Limits) -> Duration {
+    let patience = match side {
+        Side::Client => limits.stalled_client.max(keepalive_times(limits).lost_after),
+        Side::Node => Limits::STALLED_NODE,
+    };
+    patience.saturating_add(MARGIN)
+}
+
+const PROBES: u32 = 4;
+
+/// So much later than the tunnel's own timers.
+const MARGIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_sockets_follow_the_settings() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let second = Duration::from_secs(1);
+        let times = KeepaliveTimes { every: 7 * second, lost_after: 40 * second };
+        let limits = Limits {
+            keepalive: Keepalive::On(times),
+            stalled_client: 30 * second,
+            buffer_bytes: 5000,
+            ..Limits::default()
+        };
+        for (side, limits, expected) in [
+            (Side::Client, limits, (7, 10, 50)),
+            (Side::Node, limits, (7, 10, 70)),
+            (Side::Client, Limits::default(), (25, 5, 30)),
+        ] {
+            tune(&stream, side, &limits);
+            let socket = SockRef::from(&stream);
+            let seconds = |duration: Duration| duration.as_secs();
+            let set = (
+                seconds(socket.tcp_keepalive_time().unwrap()),
+                seconds(socket.tcp_keepalive_interval().unwrap()),
+                seconds(socket.tcp_user_timeout().unwrap().unwrap()),
+            );
+            assert_eq!(set, expected, "{side:?}");
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_notsent_lowat().unwrap() as usize, limits.buffer_bytes);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The rules of a tunnel that look at its sides: who is quiet, who sends nothing that counts, who
+//! does not read.
+//!
+//! A rule that is off has no state, and costs a look at a pointer that is null.
+//!
+//! Runs for every byte.
+
+use std::time::Duration;
+
+use super::deadlines::{Deadlines, Timer};
+use super::ending::Flows;
+use super::keepalive::{Due, Keepalive};
+use super::relay::Step;
+use super::{Kind, Limits, Side};
+use crate::Instant;
+
+/// The rules of one tunnel.
+#[derive(Debug)]
+pub(super) struct Policies {
+    keepalive: Option<Box<Keepalive>>,
+    idle_messages: Option<Box<IdleMessages>>,
+    stalled_client: Duration,
+    /// Bytes waited for a side when somebody last looked.
+    has_waited: bool,
+}
+
+/// The timeout of messages.
+#[derive(Debug)]
+struct IdleMessages {
+    timeout: Duration,
+    /// Whether Engine.IO's ping and pong are no messages.
+    discounts_heartbeats: bool,
+    seen: u64,
+}
+
+impl Policies {
+    /// The rules of a tunnel that begins at `now`; sets their timers.
+    pub(super) fn new(
+        limits: &Limits,
+        kind: &Kind,
+        deadlines: &mut Deadlines,
+        now: Instant,
+    ) -> Self {
+        let keepalive = limits.keepalive(kind).map(|times| {
+            deadlines.set(Timer::Keepalive, now.checked_add(times.every));
+            Box::new(Keepalive::new(times, fastrand::u64(..).to_be_bytes(), now))
+        });
+        let idle_messages = limits.idle_messages.map(|timeout| {
+            deadlines.set(Timer::IdleMessages, now.checked_add(timeout));
+            let discounts_heartbeats = matches!(kind, Kind::EngineIo { .. });
+            Box::new(IdleMessages { timeout, discounts_heartbeats, seen: 0 })
+        });
+        if let Some(max_age) = limits.max_age {
+            // Tunnels that began together, as after a restart, are not to end together.
+            let early = (max_age / 10).mul_f64(fastrand::f64());
+            deadlines.set(Timer::MaxAge, now.checked_add(max_age.saturating_sub(early)));
+        }
+        let stalled_client = limits.stalled_client;
+        Self { keepalive, idle_messages, stalled_client, has_waited: false }
+    }
+
+    /// Takes note of what both flows did: `up` from the client, `down` from the node. Says whether
+    /// bytes that waited have moved on: that is life too, while a side reads slowly and the other
+    /// is not read.
+    #[inline]
+    pub(super) fn note(
+        &mut self,
+        (up, down): (Step, Step),
+        flows: &mut Flows,
+        deadlines: &mut Deadlines,
+        now: Instant,
+    ) -> bool {
+        if let Some(keepalive) = &mut self.keepalive {
+            for (side, step, flow) in [
+                (Side::Client, up, &mut flows.from_client),
+                (Side::Node, down, &mut flows.from_node),
+            ] {
+                if step.arrived {
+                    keepalive.heard(side, now);
+                    keepalive.saw(side, flow.gate.take_seen(), now);
+                }
+            }
+        }
+        if let Some(idle_messages) = &mut self.idle_messages
+            && (up.arrived || down.arrived)
+            && idle_messages.sees_more(flows)
+        {
+            deadlines.set(Timer::IdleMessages, now.checked_add(idle_messages.timeout));
+        }
+        (up.waits || down.waits || self.has_waited) && self.note_waiting(flows, deadlines, now)
+    }
+
+    /// Pings the sides that were quiet for too long; says which is lost, if one is.
+    pub(super) fn tend_keepalive(
+        &mut self,
+        flows: &mut Flows,
+        deadlines: &mut Deadlines,
+        now: Instant,
+    ) -> Option<Side> {
+        let keepalive = self.keepalive.as_mut()?;
+        for side in Side::ALL {
+            let (from, to) = flows.of(side);
+            // Nor is anybody heard who is not read, since the other side reads slowly.
+            if !to.can_be_pinged() || from.is_waiting() {
+                keepalive.excuse(side, now);
+            }
+        }
+        for side in Side::ALL {
+            let (from, to) = flows.of(side);
+            match keepalive.due(side, now) {
+                Due::Wait(until) => deadlines.hasten(Timer::Keepalive, until),
+                Due::Ping(until) => {
+                    from.drop_pongs(keepalive.payload());
+                    to.ping_with(side, keepalive.payload());
+                    deadlines.hasten(Timer::Keepalive, until);
+                }
+                Due::Lost => return Some(side),
+            }
+        }
+        None
+    }
+
+    /// Sets and stops the timers of the sides for which bytes wait. Says whether some moved on.
+    fn note_waiting(&mut self, flows: &mut Flows, deadlines: &mut Deadlines, now: Instant) -> bool {
+        self.has_waited = false;
+        let mut have_moved = false;
+        for (flow, timer, patience) in [
+            (&mut flows.from_node, Timer::StalledClient, self.stalled_client),
+            (&mut flows.from_client, Timer::StalledNode, Limits::STALLED_NODE),
+        ] {
+            if !flow.is_waiting() {
+                deadlines.set(timer, None);
+                continue;
+            }
+            self.has_waited = true;
+            let has_moved = flow.take_moved();
+            have_moved |= has_moved;
+            if has_moved || !deadlines.is_set(timer) {
+                deadlines.set(timer, now.checked_add(patience));
+            }
+        }
+        have_moved
+    }
+}
+
+impl IdleMessages {
+    /// Whether messages that count came since the last call.
+    fn sees_more(&mut self, flows: &Flows) -> bool {
+        let counted = [&flows.from_client, &flows.from_node].map(|flow| {
+            let heartbeats = if self.discounts_heartbeats { flow.gate.heartbeats() } else { 0 };
+            flow.gate.counts().messages.saturating_sub(heartbeats.into())
+        });
+        let seen = counted.iter().sum();
+        std::mem::replace(&mut self.seen, seen) != seen
+    }
+}

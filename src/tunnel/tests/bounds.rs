@@ -1,0 +1,157 @@
+//! What a client may not do, and what both sides hear of it.
+
+use super::*;
+
+/// A client that sends `good`, then `bad`: what passes, and how does it end?
+async fn check(change: impl Fn(&mut Setup), good: &[u8], bad: &[u8], expected: (End, u16)) {
+    for i in [0, 1, bad.len() / 2, bad.len()] {
+        let mut rig = Rig::start_with(&change);
+        let (first, second) = bad.split_at(i);
+        rig.client.write_all(&[good, first].concat()).await.unwrap();
+        tokio::task::yield_now().await;
+        rig.client.write_all(&[second, &masked(0x81, b"more")].concat()).await.unwrap();
+        expect(&mut rig.node, good).await;
+        let (opcode, payload) = read_masked(&mut rig.node).await;
+        assert_eq!((opcode, &payload[..2]), (0x88, &1001_u16.to_be_bytes()[..]), "{bad:02x?}");
+        let mut close = [0; 4];
+        rig.client.read_exact(&mut close).await.unwrap();
+        assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, expected.1));
+
+        rig.client.shutdown().await.unwrap();
+        rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
+        rig.client.read_to_end(&mut Vec::new()).await.unwrap();
+        expect_fin(&mut rig.node).await;
+        let (report, after) = rig.report().await;
+        assert_eq!((report.end, report.close_code), (expected.0, Some(expected.1)), "{bad:02x?}");
+        assert_eq!((report.end.who(), after), (Who::Client, Duration::ZERO));
+    }
+}
+
+/// The next frame of a client: its first byte and unmasked payload.
+async fn read_masked(stream: &mut DuplexStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 6];
+    stream.read_exact(&mut head).await.unwrap();
+    let mut payload = vec![0; usize::from(head[1] & 0x7f)];
+    stream.read_exact(&mut payload).await.unwrap();
+    let mask = head[2..].iter().cycle();
+    (head[0], payload.iter().zip(mask).map(|(byte, key)| byte ^ key).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_breaks_the_protocol_is_told_so_and_the_node_gets_none_of_it() {
+    let good = masked(0x81, b"good");
+    let check = async |bad: &[u8], error| {
+        check(|_| (), &good, bad, (End::BadFrame(error), 1002)).await;
+    };
+    check(&unmasked(0x81, b"bad"), FrameError::Unmasked).await;
+    check(&masked(0x83, b"bad"), FrameError::ReservedOpcode).await;
+    check(&masked(0xc1, b"bad"), FrameError::ReservedBit).await;
+    check(&masked(0xa1, b"bad"), FrameError::ReservedBit).await;
+    check(&masked(0x80, b"bad"), FrameError::StrayContinuation).await;
+    check(&masked(0x09, b"bad"), FrameError::FragmentedControl).await;
+    check(&masked(0x88, b"b"), FrameError::ShortClose).await;
+    check(b"\x89\xfe\0\x7e\0\0\0\0", FrameError::LongControl).await;
+    check(b"\x81\xfe\0\x01\0\0\0\0b", FrameError::LongLength).await;
+    check(b"\x81\xff\xff\0\0\0\0\0\0\0\0\0\0\0b", FrameError::HugeLength).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_too_long_does_not_reach_the_node() {
+    let limit =
+        |bytes| move |setup: &mut Setup| setup.limits.message_max = MessageMax::Bytes(bytes);
+    let good = masked(0x81, b"12345");
+    check(limit(5), &good, &masked(0x81, b"123456"), (End::TooBig, 1009)).await;
+    let good = [masked(0x01, b"123"), masked(0x89, b"a Ping"), masked(0x00, b"45")].concat();
+    check(limit(5), &good, &masked(0x80, b"6"), (End::TooBig, 1009)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_open_packet_sets_how_long_a_message_may_be_unless_it_is_configured() {
+    for (limit, longest) in [(MessageMax::Auto, 9), (MessageMax::Bytes(12), 12)] {
+        let mut rig = Rig::start_with(|setup| {
+            let learned = Arc::new(Learned::default());
+            setup.limits.message_max = limit;
+            setup.kind = Kind::EngineIo { learned, open: Some(|_| Some(OPENED)) };
+        });
+        let before = masked(0x81, &[b'4'; 100]);
+        rig.client.write_all(if limit == MessageMax::Auto { &before } else { &[] }).await.unwrap();
+        rig.node.write_all(&unmasked(0x81, b"0{}")).await.unwrap();
+        expect(&mut rig.client, &unmasked(0x81, b"0{}")).await;
+        let longest = masked(0x81, &vec![b'4'; longest]);
+        rig.client.write_all(&longest).await.unwrap();
+        if limit == MessageMax::Auto {
+            expect(&mut rig.node, &before).await;
+        }
+        expect(&mut rig.node, &longest).await;
+        rig.client.write_all(&masked(0x81, &vec![b'4'; longest.len() - 5])).await.unwrap();
+        let (report, _) = rig.report().await;
+        assert_eq!((report.end, report.close_code), (End::TooBig, Some(1009)), "{limit:?}");
+        assert_eq!((report.end.label(), report.end.who()), ("too_big", Who::Client));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_from_polling_has_the_bound_that_its_node_told_before() {
+    let learned = Arc::new(Learned::default());
+    learned.set(OPENED);
+    let kind = |setup: &mut Setup| {
+        setup.kind = Kind::EngineIo { learned: Arc::clone(&learned), open: None };
+    };
+    check(kind, &masked(0x81, &[0; 9]), &masked(0x81, &[0; 10]), (End::TooBig, 1009)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_may_send_any_message() {
+    let mut rig = Rig::start_with(|setup| setup.limits.message_max = MessageMax::Bytes(1));
+    let message = unmasked(0x81, &[0; 100]);
+    rig.node.write_all(&message).await.unwrap();
+    expect(&mut rig.client, &message).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_too_many_messages_is_told_so() {
+    let limit = |setup: &mut Setup| setup.limits.messages_per_second = Some(3);
+    let message = masked(0x81, b"m");
+    check(limit, &message.repeat(3), &message, (End::TooFast, 1008)).await;
+
+    let mut rig = Rig::start_with(limit);
+    for _ in 0..30 {
+        rig.client.write_all(&message).await.unwrap();
+        expect(&mut rig.node, &message).await;
+        tokio::time::sleep(SECOND / 3).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_too_many_control_frames_is_told_so() {
+    let ping = masked(0x89, b"");
+    // The first poll takes what fits into the pipe; the bound is on all of it.
+    let mut rig = Rig::start();
+    let send = async {
+        for _ in 0..201 {
+            rig.client.write_all(&ping).await.unwrap();
+        }
+    };
+    let mut received = vec![0; 200 * ping.len()];
+    let (_, received) = tokio::join!(send, rig.node.read_exact(&mut received));
+    received.unwrap();
+    let (opcode, payload) = read_masked(&mut rig.node).await;
+    assert_eq!((opcode, &payload[..2]), (0x88, &1001_u16.to_be_bytes()[..]));
+    let (report, _) = rig.report().await;
+    assert_eq!((report.end, report.close_code), (End::TooFast, Some(1008)));
+    assert_eq!((report.end.label(), report.end.who()), ("too_fast", Who::Client));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_inside_a_long_frame_gets_time_for_its_answer_and_not_more() {
+    let mut rig = Rig::start_with(|setup| setup.limits.message_max = MessageMax::Bytes(5));
+    rig.client.write_all(&masked(0x81, &[0; 100])).await.unwrap();
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf1message too big")).await;
+    rig.client.write_all(&masked(0x81, &[0; 100])).await.unwrap();
+    rig.client.write_all(&masked(0x88, b"\x03\xf1")).await.unwrap();
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.report().await.1, 5 * SECOND, "the node did not answer");
+}
+
+/// A message may have nine bytes.
+const OPENED: Timings = Timings { payload_bytes_max: 9, ..Timings::DEFAULT };
