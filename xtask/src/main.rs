@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod check;
 mod command;
 mod setup;
+mod soak;
 mod test;
 
 /// Chores of the repository.
@@ -41,6 +42,11 @@ enum Chore {
     /// stay inside the repository. Programs of the system come from its package manager, but only if that
     /// works without asking (as root, or by sudo without a password); else you are told what to install.
     Setup,
+    /// Run something for long under load, and print its figures
+    Soak {
+        /// What to run
+        what: soak::Soak,
+    },
     /// Are there known vulnerabilities in dependencies? Needs the network
     Advisories,
 }
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Check => check::check(),
         Chore::Test { arguments } => test::test(&arguments),
         Chore::Setup => setup::setup(),
+        Chore::Soak { what } => soak::soak(what),
         Chore::Advisories => check::advisories(),
     };
     match done {
