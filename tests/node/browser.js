@@ -25,19 +25,19 @@ async function main() {
   fs.mkdirSync(options.artifacts, { recursive: true });
 
   const verdict = new Verdict('browser');
+  verdict.facts.screenshots = [];
   const abandoned = new Promise((_, reject) => onStdinClosed(() => reject(new Error('stdin is closed'))));
-  let chromium;
-  const visit = async () => {
-    chromium = await Chromium.start();
-    await visitPage(chromium.browser, verdict);
-  };
+  const launch = Chromium.start();
+  const visit = launch.then(({ browser }) => visitPage(browser, verdict));
   try {
-    await within(options.deadline * 1_000, 'end of the visit', Promise.race([visit(), abandoned]));
+    await within(options.deadline * 1_000, 'end of the visit', Promise.race([visit, abandoned]));
   } catch (error) {
     verdict.fail(error.message);
-    if (chromium !== undefined) await keepLastSight(chromium.browser, verdict);
   }
-  if (chromium !== undefined) await chromium.close();
+  // A launch that failed has been told of by the visit.
+  const chromium = await launch.catch(() => null);
+  if (chromium !== null && !verdict.held) await keepLastSight(chromium.browser, verdict);
+  await chromium?.close();
   process.stdout.write(`${verdict.line()}\n`);
   process.exit(verdict.held ? 0 : 1);
 }
@@ -152,7 +152,6 @@ async function areListed(tabs) {
 }
 
 async function looks(tabs, verdict) {
-  verdict.facts.screenshots = [];
   for (const tab of tabs) {
     verdict.facts.screenshots.push(...(await tab.screenshots(options.artifacts)));
     verdict.equal(await tab.overhangOnPhone(), 0, `pixels beside the screen of a phone in ${tab.name}`);
@@ -162,7 +161,6 @@ async function looks(tabs, verdict) {
 /** After a failure: each tab as it is now, for whoever looks for the cause. */
 async function keepLastSight(browser, verdict) {
   const pages = await browser.pages().catch(() => []);
-  verdict.facts.screenshots = [];
   for (const [index, page] of pages.entries()) {
     const file = path.join(options.artifacts, `failed-${index}.png`);
     const sight = page.screenshot({ path: file });
