@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod autobahn;
 mod check;
 mod command;
 mod setup;
@@ -47,6 +48,12 @@ enum Chore {
         /// What to run
         what: soak::Soak,
     },
+    /// Does any client see a difference between Sockeye and the server behind it? Takes half an hour
+    ///
+    /// The fuzzing client of the Autobahn Testsuite plays its cases against a server of ws, directly and
+    /// through a Sockeye built for it with its debug assertions, and each case must be judged alike.
+    /// Installs the suite into tests/python/.venv-autobahn; it needs a Python 2.7, in PATH or in pyenv.
+    Autobahn(autobahn::Options),
     /// Are there known vulnerabilities in dependencies? Needs the network
     Advisories,
 }
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Test { arguments } => test::test(&arguments),
         Chore::Setup => setup::setup(),
         Chore::Soak { what } => soak::soak(what),
+        Chore::Autobahn(options) => autobahn::autobahn(&options),
         Chore::Advisories => check::advisories(),
     };
     match done {

@@ -15,17 +15,7 @@ pub(super) struct Tool {
 
 /// What the system must have.
 pub(super) const TOOLS: &[Tool] = &[
-    Tool {
-        name: "Node.js 18 or newer, with npm",
-        is_there: node_is_there,
-        packages: &[
-            ("apt-get", &["nodejs", "npm"]),
-            ("dnf", &["nodejs", "npm"]),
-            ("apk", &["nodejs", "npm"]),
-            ("pacman", &["nodejs", "npm"]),
-            ("brew", &["node"]),
-        ],
-    },
+    NODE,
     Tool {
         name: "Python 3.10 or newer, with venv",
         is_there: python_is_there,
@@ -62,6 +52,19 @@ pub(super) const TOOLS: &[Tool] = &[
         ],
     },
 ];
+
+/// Runs the servers and most clients.
+pub(super) const NODE: Tool = Tool {
+    name: "Node.js 18 or newer, with npm",
+    is_there: node_is_there,
+    packages: &[
+        ("apt-get", &["nodejs", "npm"]),
+        ("dnf", &["nodejs", "npm"]),
+        ("apk", &["nodejs", "npm"]),
+        ("pacman", &["nodejs", "npm"]),
+        ("brew", &["node"]),
+    ],
+};
 
 /// Installs `tool` if it is missing and the system lets us.
 pub(super) fn provide(tool: &Tool) -> Result<(), Failure> {
