@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod autobahn;
 mod check;
 mod command;
+mod fuzz;
 mod setup;
 mod soak;
 mod test;
@@ -37,6 +38,20 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<String>,
     },
+    /// Search for bytes that break what strangers' bytes are parsed by
+    ///
+    /// Needs a C++ compiler. What was reached is kept in fuzz/corpus, for the next search to go on; a
+    /// case that was found, in fuzz/artifacts.
+    Fuzz {
+        /// A file of fuzz/src/bin, without `.rs`; all of them if none is named
+        target: Option<String>,
+        /// How long to search with each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+        /// Do not search: run the target on this file alone
+        #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "seconds")]
+        case: Option<String>,
+    },
     /// Install what tests need, as far as it is missing or has changed
     ///
     /// Node.js with the packages of tests/node, Python with those of tests/python, Redis and Chromium. Packages
@@ -62,6 +77,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Check => check::check(),
         Chore::Test { arguments } => test::test(&arguments),
+        Chore::Fuzz { target: Some(target), case: Some(case), .. } => fuzz::repeat(&target, &case),
+        Chore::Fuzz { target, seconds, case: _ } => fuzz::fuzz(target, seconds),
         Chore::Setup => setup::setup(),
         Chore::Soak { what } => soak::soak(what),
         Chore::Autobahn(options) => autobahn::autobahn(&options),
@@ -83,4 +100,5 @@ Before a push:
 While you work on one thing:
   cargo xtask test --lib tunnel            unit tests whose path has `tunnel`
   cargo xtask test --test behavior drain   behaviour tests whose path has `drain`
-  cargo test ...                           the same without setup";
+  cargo test ...                           the same without setup
+  cargo xtask fuzz frames --seconds 600    a long search in what was changed";
