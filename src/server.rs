@@ -12,11 +12,13 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::info;
 
+use crate::Instant;
 use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
 use crate::config::Config;
 use crate::drain::{Drain, Tasks};
 use crate::exchange::Proxy;
+use crate::insight::Insight;
 use crate::listener::{BindError, Listener};
 use crate::snapshot::Current;
 use crate::workers;
@@ -87,6 +89,7 @@ impl Server {
         let control = async |control: workers::Control| {
             // Not waited for: it tells of the stop to its end, and ends with the runtime.
             let aside = Tasks::default();
+            aside.spawn(sweep(self.current.clone()));
             if let Some(admin) = self.admin {
                 aside.spawn(admin.serve(Site {
                     current: self.current,
@@ -108,6 +111,14 @@ impl Server {
         workers::run(self.workers, service, watch, control)?;
         info!("stopped");
         Ok(())
+    }
+}
+
+/// Judges sessions that are over though nobody asks, until it is dropped.
+async fn sweep(current: Arc<Current>) {
+    loop {
+        tokio::time::sleep(Insight::SWEEP_EVERY).await;
+        current.load().sweep(Instant::now());
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::site::{ReloadFailure, Site};
 use crate::Instant;
 use crate::config::Problem;
+use crate::insight::Summary;
 use crate::metrics::Process;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Node, Upstream};
@@ -69,6 +70,7 @@ pub(super) fn status(site: &Site) -> Value {
     let process = Process::now();
     let counts = site.control.counts();
     let snapshot = site.current.load();
+    snapshot.sweep(Instant::now());
     let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
     let last = site
         .reload
@@ -87,6 +89,7 @@ pub(super) fn status(site: &Site) -> Value {
         },
         "tunnels": nodes().map(|node| u64::from(node.tunnels())).sum::<u64>(),
         "exchanges": nodes().map(|node| u64::from(node.exchanges())).sum::<u64>(),
+        "upgrades": upgrades(&snapshot),
         "nodes": {
             "all": nodes().count(),
             "reachable": nodes().filter(|node| is_reachable(node)).count(),
@@ -95,6 +98,19 @@ pub(super) fn status(site: &Site) -> Value {
         "descriptors": { "open": process.descriptors, "max": process.descriptors_max },
         "last_reload": last,
     })
+}
+
+/// How many sessions that began in polling are stuck there, and mostly why.
+fn upgrades(snapshot: &Snapshot) -> Value {
+    let mut summary = Summary::default();
+    for route in snapshot.routes.iter() {
+        summary.add(&route.insight);
+    }
+    let leading = summary.leading().map(|([outcome, cause], sessions)| {
+        let hint = Summary::hint([outcome, cause]);
+        json!({ "outcome": outcome, "cause": cause, "sessions": sessions, "hint": hint })
+    });
+    json!({ "upgraded": summary.upgraded(), "stuck": summary.stuck(), "leading": leading })
 }
 
 /// All upstreams with their nodes.
