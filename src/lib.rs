@@ -10,6 +10,7 @@ pub mod route;
 pub mod affinity;
 pub mod engineio;
 pub mod upstream;
+pub mod insight;
 
 // WHAT THE OPERATOR SAYS
 pub mod config;

@@ -18,11 +18,13 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
 
+use crate::Instant;
 use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
 use crate::config::{Config, Outline};
 use crate::drain::{self, Drain, DrainWatch, Readiness, Stage, Tasks};
 use crate::exchange::Proxy;
+use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
 use crate::reload::{ReloadError, Reloader, Reloads};
 use crate::snapshot::Current;
@@ -161,6 +163,7 @@ impl Server {
             // Beside the clients' work, and not waited for: it ends with the runtime.
             let aside = Tasks::default();
             aside.spawn(cutting);
+            aside.spawn(sweep(current.clone()));
             aside.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
                 aside.spawn(admin.serve(Site {
@@ -179,6 +182,14 @@ impl Server {
         workers::run(workers, service, watch, control)?;
         info!("stopped");
         Ok(if was_cut.load(Relaxed) { Stopped::Cut } else { Stopped::InOrder })
+    }
+}
+
+/// Judges sessions that are over though nobody asks, until it is dropped.
+async fn sweep(current: Arc<Current>) {
+    loop {
+        sleep(Insight::SWEEP_EVERY).await;
+        current.load().sweep(Instant::now());
     }
 }
 

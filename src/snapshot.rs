@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::Instant;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::metrics::RouteCounts;
 use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
@@ -59,8 +60,8 @@ impl Snapshot {
             groups.insert(settings.name.clone(), Group { upstream, affinity });
         }
         let former = carried.iter().flat_map(|snapshot| snapshot.routes.iter());
-        let former: Counts<'_> =
-            former.map(|route| ((&route.host, &route.path), &route.counts)).collect();
+        let former: Former<'_> =
+            former.map(|route| ((&route.host, &route.path), &**route)).collect();
         let routes =
             routes.iter().map(|settings| Arc::new(build_route(settings, &groups, &former)));
         Ok(Self {
@@ -70,21 +71,28 @@ impl Snapshot {
         })
     }
 
+    /// Judges the sessions of all routes that were seen for the last time.
+    pub fn sweep(&self, now: Instant) {
+        for route in self.routes.iter() {
+            route.insight.sweep(now);
+        }
+    }
+
     /// All upstreams, by name.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values().map(|group| &group.upstream)
     }
 }
 
-/// The counts of routes, by host and path.
-type Counts<'a> = HashMap<(&'a HostPattern, &'a PathPattern), &'a Arc<RouteCounts>>;
+/// Routes by host and path.
+type Former<'a> = HashMap<(&'a HostPattern, &'a PathPattern), &'a Route>;
 
 fn build_route(
     settings: &route::Settings,
     groups: &BTreeMap<Arc<str>, Group>,
-    former: &Counts<'_>,
+    former: &Former<'_>,
 ) -> Route {
-    let counts = former.get(&(&settings.host, &settings.path)).copied();
+    let former = former.get(&(&settings.host, &settings.path));
     let group = groups.get(&settings.upstream).expect("the configuration knows every upstream");
     Route {
         host: settings.host.clone(),
@@ -93,7 +101,8 @@ fn build_route(
         affinity: group.affinity.clone(),
         limits: settings.limits,
         tunnel: settings.tunnel,
-        counts: counts.cloned().unwrap_or_default(),
+        counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
+        insight: former.map(|route| route.insight.clone()).unwrap_or_default(),
     }
 }
 

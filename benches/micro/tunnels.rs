@@ -31,6 +31,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,
+        upgrading: None,
         compression: Compression::Off,
         drain: watch,
         counts: std::sync::Arc::default(),

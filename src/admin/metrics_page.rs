@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::site::Site;
@@ -40,17 +41,19 @@ struct Page {
 /// One value: its labels' values in the order of the metric's labels, and how much.
 type Sample = (Vec<String>, Value);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Value {
     Count(u64),
     Level(f64),
+    Spread(Histogram),
 }
 
 impl Value {
-    fn encode(self, encoder: MetricEncoder<'_>) -> fmt::Result {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
         match self {
-            Self::Count(count) => ConstCounter::new(count).encode(encoder),
-            Self::Level(level) => ConstGauge::new(level).encode(encoder),
+            Self::Count(count) => ConstCounter::new(*count).encode(encoder),
+            Self::Level(level) => ConstGauge::new(*level).encode(encoder),
+            Self::Spread(histogram) => histogram.encode(encoder),
         }
     }
 }
@@ -62,6 +65,7 @@ impl Collector for Page {
             let kind = match metric.kind {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
             };
             let mut family = encoder.encode_descriptor(name, metric.help, None, kind)?;
             if metric.labels.is_empty() {
@@ -82,6 +86,7 @@ impl Collector for Page {
 
 fn gather(site: &Site) -> Vec<(Metric, Vec<Sample>)> {
     let snapshot = site.current.load();
+    snapshot.sweep(Instant::now());
     let routes = routes(&snapshot);
     let process = Process::now();
     table::ALL
@@ -89,6 +94,7 @@ fn gather(site: &Site) -> Vec<(Metric, Vec<Sample>)> {
         .map(|metric| {
             let samples = of_process(metric, site, &process)
                 .or_else(|| of_nodes(metric, &snapshot))
+                .or_else(|| of_sessions(metric, &snapshot))
                 .unwrap_or_else(|| of_routes(metric, &routes));
             (metric, samples)
         })
@@ -163,6 +169,22 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
         for node in upstream.nodes() {
             samples.extend(of_node(node, [upstream.name(), node.name()])?);
         }
+    }
+    Some(samples)
+}
+
+fn of_sessions(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+    let mut samples = Vec::new();
+    for route in snapshot.routes.iter() {
+        let (label, insight) = (route.label(), &route.insight);
+        let one = |value| vec![(vec![label.clone()], value)];
+        samples.extend(match metric {
+            table::POLLING_SESSIONS => counts([label.as_str()], insight.verdicts()),
+            table::POLLING_SESSIONS_OPEN => one(Value::Level(insight.polling() as f64)),
+            table::POLLING_SESSIONS_STUCK => one(Value::Level(insight.stuck().len() as f64)),
+            table::UPGRADE_DURATION => one(Value::Spread(insight.durations().clone())),
+            _ => return None,
+        });
     }
     Some(samples)
 }

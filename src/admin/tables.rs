@@ -50,10 +50,28 @@ pub fn status(answer: &Value) -> String {
         ["tunnels".to_owned(), text(&answer["tunnels"])],
         ["requests".to_owned(), text(&answer["exchanges"])],
         ["connections".to_owned(), text(&answer["connections"]["open"])],
+        ["stuck".to_owned(), stuck(&answer["upgrades"])],
         ["memory".to_owned(), mebibytes(&answer["memory_bytes"])],
         ["descriptors".to_owned(), format!("{} of {}", text(&open["open"]), text(&open["max"]))],
     ]);
     table(&rows)
+}
+
+/// How many of the sessions that could upgrade did not, and why most of them did not.
+fn stuck(upgrades: &Value) -> String {
+    let count = |name: &str| upgrades[name].as_u64().unwrap_or_default();
+    let (stuck, all) = (count("stuck"), count("stuck").saturating_add(count("upgraded")));
+    if stuck == 0 {
+        return format!("none of {all} sessions polls on");
+    }
+    let leading = &upgrades["leading"];
+    let percent = stuck as f64 * 100.0 / all as f64;
+    let cause = match leading["cause"].as_str() {
+        None | Some("none") => text(&leading["outcome"]),
+        Some(cause) => text(&format!("{} {cause}", text(&leading["outcome"])).into()),
+    };
+    let hint = text(&leading["hint"]);
+    format!("{percent:.0} % of {all} sessions poll on, mostly {cause}: {hint}")
 }
 
 /// `/reload`: what changed, or what is wrong.
@@ -148,6 +166,21 @@ chat      n1    10.0.0.1:3000  unreachable  12       3         40          15.2 
             "{shown}"
         );
         assert!(shown.contains("up           1d2h\n"), "{shown}");
+    }
+
+    #[test]
+    fn status_tells_who_is_stuck_in_polling() {
+        let check = |upgrades: Value, line: &str| {
+            let shown = status(&json!({ "upgrades": upgrades }));
+            assert!(shown.contains(&format!("stuck        {line}\n")), "{shown}");
+        };
+        let leading =
+            |cause| json!({ "outcome": "refused", "cause": cause, "sessions": 2, "hint": "mend" });
+        check(json!({ "stuck": 0, "upgraded": 9 }), "none of 9 sessions polls on");
+        check(json!(null), "none of 0 sessions polls on");
+        let some = |cause| json!({ "stuck": 3, "upgraded": 9, "leading": leading(cause) });
+        check(some("400"), "25 % of 12 sessions poll on, mostly refused 400: mend");
+        check(some("none"), "25 % of 12 sessions poll on, mostly refused: mend");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::site::Site;
 use crate::Instant;
 use crate::config::Problem;
 use crate::drain::Stage;
+use crate::insight::Summary;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
 use crate::snapshot::Snapshot;
@@ -73,6 +74,7 @@ pub(super) fn status(site: &Site) -> Value {
     let process = Process::now();
     let counts = site.control.counts();
     let snapshot = site.current.load();
+    snapshot.sweep(Instant::now());
     let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
     let last = site
         .reloader
@@ -92,6 +94,7 @@ pub(super) fn status(site: &Site) -> Value {
         },
         "tunnels": nodes().map(|node| u64::from(node.tunnels())).sum::<u64>(),
         "exchanges": nodes().map(|node| u64::from(node.exchanges())).sum::<u64>(),
+        "upgrades": upgrades(&snapshot),
         "nodes": {
             "all": nodes().count(),
             "reachable": nodes().filter(|node| is_reachable(node)).count(),
@@ -100,6 +103,19 @@ pub(super) fn status(site: &Site) -> Value {
         "descriptors": { "open": process.descriptors, "max": process.descriptors_max },
         "last_reload": last,
     })
+}
+
+/// How many sessions that began in polling are stuck there, and mostly why.
+fn upgrades(snapshot: &Snapshot) -> Value {
+    let mut summary = Summary::default();
+    for route in snapshot.routes.iter() {
+        summary.add(&route.insight);
+    }
+    let leading = summary.leading().map(|([outcome, cause], sessions)| {
+        let hint = Summary::hint([outcome, cause]);
+        json!({ "outcome": outcome, "cause": cause, "sessions": sessions, "hint": hint })
+    });
+    json!({ "upgraded": summary.upgraded(), "stuck": summary.stuck(), "leading": leading })
 }
 
 /// All upstreams with their nodes.

@@ -18,7 +18,7 @@ use super::forward::Answer;
 use super::{Asking, ExchangeError, Request};
 use crate::Instant;
 use crate::affinity::Remembered;
-use crate::engineio::{Call, OpenPacket, Scan, Transport};
+use crate::engineio::{Call, OpenPacket, Scan, Sid, Transport};
 use crate::upstream::Node;
 
 /// Whether `call` asks for a new session by polling.
@@ -53,6 +53,7 @@ pub(super) async fn remember(
     let Scan::Open(open) = scan else { return Ok(answer) };
     node.learned().set(open.timings);
     let remembered = asking.route.affinity.remember(call, &open, &node, Instant::now());
+    follow(asking, &open, &remembered, &node);
     if let Remembered::Tag(tag) = remembered {
         let tagged = open.with_tag(&answer.read, &tag);
         let added = tagged.len().saturating_sub(answer.read.len());
@@ -60,6 +61,20 @@ pub(super) async fn remember(
         raise_content_length(&mut answer.head.headers, added as u64);
     }
     Ok(answer)
+}
+
+/// Has the session's way to its upgrade followed, by the sid that its client will send.
+fn follow(asking: &Asking<'_>, open: &OpenPacket, remembered: &Remembered, node: &Arc<Node>) {
+    if !open.offers_websocket {
+        return;
+    }
+    let sid = match remembered {
+        Remembered::Tag(tag) => Sid::new(&format!("{}{tag}", open.sid.as_str())),
+        Remembered::Learned | Remembered::Nothing => Some(open.sid.clone()),
+    };
+    if let Some(sid) = sid {
+        asking.route.insight.opened(&sid, open.timings, node.name(), Instant::now());
+    }
 }
 
 /// Reads until the open packet is whole, or it is clear that there is none.

@@ -36,7 +36,8 @@ use crate::Instant;
 use crate::affinity::{Asked, Recall};
 use crate::client::ClientInfo;
 use crate::drain::{DrainWatch, Tasks};
-use crate::engineio::Call;
+use crate::engineio::{Call, Sid, Transport};
+use crate::insight::Sight;
 use crate::route::Route;
 use crate::snapshot::{Current, Snapshot};
 use crate::upstream::Node;
@@ -111,6 +112,11 @@ impl Proxy {
         if !matches!(upgrade, Ok(None)) {
             entry.set_upgrade();
         }
+        if let (Err(error), Some(sid)) =
+            (&upgrade, call.as_ref().and_then(|call| call.sid.as_ref()))
+        {
+            route.insight.saw(sid, Sight::Failed(error.facts().label), Instant::now());
+        }
         let upgrade = upgrade?;
         let asked = Asked {
             call: call.as_ref(),
@@ -128,9 +134,14 @@ impl Proxy {
         let asking = Asking { proxy: self, route, call, client };
         match upgrade {
             Some(handshake) => {
-                asking.upgrade((handshake, client_side), request, recall, entry).await
+                asking.saw(Sight::Tried);
+                let answer = asking.upgrade((handshake, client_side), request, recall, entry).await;
+                answer.inspect_err(|error| asking.saw(Sight::Failed(error.facts().label)))
             }
-            None => asking.forward(request, recall, entry).await,
+            None => {
+                asking.saw(asking.sight());
+                asking.forward(request, recall, entry).await
+            }
         }
     }
 }
@@ -145,6 +156,27 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
+    /// The session that asks, if it was opened before.
+    fn session(&self) -> Option<&Sid> {
+        self.call.as_ref()?.sid.as_ref()
+    }
+
+    /// Tells of the request's session.
+    fn saw(&self, sight: Sight) {
+        if let Some(sid) = self.session() {
+            self.route.insight.saw(sid, sight, Instant::now());
+        }
+    }
+
+    /// What an ordinary request shows of its session: nodes take what asks for a WebSocket by its
+    /// query alone for a mistake.
+    fn sight(&self) -> Sight {
+        match self.call.as_ref().map(|call| call.transport) {
+            Some(Transport::WebSocket) => Sight::Stripped,
+            Some(Transport::Polling | Transport::Other) | None => Sight::Polled,
+        }
+    }
+
     /// An ordinary request.
     async fn forward(
         &self,
@@ -207,6 +239,7 @@ impl<'a> Asking<'a> {
             Outcome::Refused(answer) => {
                 let cause = upgrade::refusal_cause(answer.head.status);
                 self.route.counts.upgrades.count(["refused", cause]);
+                self.saw(Sight::Refused(cause));
                 let mut response = self.pass(answer, &known, entry);
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);

@@ -17,6 +17,7 @@ use super::sockets;
 use super::tenure::Tenure;
 use super::upgrade::{Switched, put_upgrade};
 use super::{Asking, Request, Response, ResponseBody, headers};
+use crate::Instant;
 use crate::client::{Place, RawSocket, Takeover};
 use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, Timings};
@@ -54,11 +55,13 @@ pub(super) fn switch(
     if asking.call.is_some() {
         tell_contradiction(asking.route, &switched.lease);
     }
+    let insight = &asking.route.insight;
     let setup = Setup {
         limits: asking.route.tunnel,
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         kind: kind(asking, &switched.lease),
+        upgrading: asking.session().and_then(|sid| insight.switched(sid, Instant::now())),
         drain: asking.proxy.drain.clone(),
         counts: asking.route.counts.tunnels.clone(),
         compression: switched.compression(),

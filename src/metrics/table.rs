@@ -24,6 +24,8 @@ pub enum Kind {
     Counter,
     /// It tells how it is now.
     Gauge,
+    /// It tells how many were how long or how much.
+    Histogram,
 }
 
 impl Kind {
@@ -32,12 +34,13 @@ impl Kind {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
         }
     }
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 30] = [
+pub const ALL: [Metric; 34] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTION_ENDS,
@@ -46,6 +49,10 @@ pub const ALL: [Metric; 30] = [
     AFFINITY,
     UPGRADES_TRIED,
     UPGRADES,
+    POLLING_SESSIONS,
+    POLLING_SESSIONS_OPEN,
+    POLLING_SESSIONS_STUCK,
+    UPGRADE_DURATION,
     TUNNELS,
     TUNNELS_OPEN,
     TUNNEL_ENDS,
@@ -103,6 +110,31 @@ pub const UPGRADES: Metric = counter(
     &["route", "outcome", "cause"],
     "WebSocket handshakes by how they ended",
 );
+/// The verdicts on sessions that began in polling.
+pub const POLLING_SESSIONS: Metric = counter(
+    "sockeye_polling_sessions_total",
+    &["route", "outcome", "cause"],
+    "Sessions that began in polling, by what became of their upgrade",
+);
+/// Those that are followed.
+pub const POLLING_SESSIONS_OPEN: Metric = gauge(
+    "sockeye_polling_sessions_open",
+    &["route"],
+    "Sessions that began in polling and are not upgraded",
+);
+/// Those of them that poll on.
+pub const POLLING_SESSIONS_STUCK: Metric = gauge(
+    "sockeye_polling_sessions_stuck",
+    &["route"],
+    "Sessions that poll on though they should be upgraded by now",
+);
+/// From the handshake by polling to the client's `5`.
+pub const UPGRADE_DURATION: Metric = Metric {
+    name: "sockeye_upgrade_duration_seconds",
+    kind: Kind::Histogram,
+    labels: &["route"],
+    help: "How long after their handshake sessions were upgraded",
+};
 /// See [`TunnelCounts::open`](super::TunnelCounts::open).
 pub const TUNNELS: Metric =
     counter("sockeye_tunnels_total", &["route"], "WebSockets that were opened");

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::affinity::Affinity;
+use crate::insight::Insight;
 use crate::metrics::RouteCounts;
 use crate::tunnel;
 use crate::upstream::Upstream;
@@ -38,6 +39,8 @@ pub struct Route {
     pub tunnel: tunnel::Limits,
     /// What its exchanges and tunnels did; carried over to the route of the same host and path.
     pub counts: Arc<RouteCounts>,
+    /// What becomes of its sessions that begin in polling; carried over alike.
+    pub insight: Arc<Insight>,
 }
 
 impl Route {
@@ -145,6 +148,7 @@ mod tests {
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),
+            insight: Arc::default(),
         })
     }
 

@@ -9,6 +9,7 @@
 
 use super::frame::{Bounds, Breach, ControlSeen, Followed, PingPayload, Position, Scanner, Until};
 use super::opening::{Opening, Outcome};
+use super::probe::Probe;
 use super::{Counts, End};
 use crate::Instant;
 use crate::engineio::Timings;
@@ -17,12 +18,21 @@ use crate::engineio::Timings;
 #[derive(Debug)]
 pub(super) struct Gate {
     scanner: Scanner,
-    /// Reads the open packet on its way, and is gone when that is done.
-    opening: Option<Box<Opening>>,
+    /// Reads the first frames on their way, and is gone when that is done.
+    reading: Option<Box<Reading>>,
     passing: Passing,
     /// Who must keep to the protocol.
     strictness: Strictness,
     offence: Option<End>,
+}
+
+/// What is read of a stream's beginning.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// The open packet.
+    Opening(Opening),
+    /// The steps of an upgrade.
+    Probe(Probe),
 }
 
 /// What happens to a side that breaks RFC 6455.
@@ -58,10 +68,10 @@ enum Passing {
 }
 
 impl Gate {
-    /// Lets everything pass, and reads the open packet if there is an `opening`.
-    pub(super) fn new(scanner: Scanner, strictness: Strictness, opening: Option<Opening>) -> Self {
-        let opening = opening.map(Box::new);
-        Self { scanner, opening, passing: Passing::Everything, strictness, offence: None }
+    /// Lets everything pass, and reads the first frames if there is a `reading`.
+    pub(super) fn new(scanner: Scanner, strictness: Strictness, reading: Option<Reading>) -> Self {
+        let reading = reading.map(Box::new);
+        Self { scanner, reading, passing: Passing::Everything, strictness, offence: None }
     }
 
     /// Follows `chunk`, read at `now`, as far as `until` says, and says which of its bytes may
@@ -82,8 +92,8 @@ impl Gate {
             Passing::Frame => self.follow_to_boundary(chunk, now),
             Passing::Nothing | Passing::Closed => self.discard(chunk, now),
         };
-        if let Some(opening) = &mut self.opening {
-            opening.push(chunk.split_at(followed.passed).0);
+        if self.reading.is_some() {
+            self.read(chunk.split_at(followed.passed).0, now);
         }
         followed
     }
@@ -165,12 +175,13 @@ impl Gate {
     /// The open packet's timings, once.
     #[inline]
     pub(super) fn take_timings(&mut self) -> Option<Timings> {
-        let timings = match self.opening.as_ref()?.outcome() {
+        let Reading::Opening(opening) = &**self.reading.as_ref()? else { return None };
+        let timings = match opening.outcome() {
             Outcome::Waits => return None,
             Outcome::Opened(timings) => Some(timings),
             Outcome::Unreadable => None,
         };
-        self.opening = None;
+        self.reading = None;
         timings
     }
 
@@ -197,6 +208,21 @@ impl Gate {
     /// The bounds of the sender, if it has some.
     pub(super) fn bounds_mut(&mut self) -> Option<&mut Bounds> {
         self.scanner.bounds_mut()
+    }
+
+    /// Reads what passes of the first frames.
+    #[cold]
+    fn read(&mut self, passing: &[u8], now: Instant) {
+        match self.reading.as_deref_mut() {
+            None => (),
+            Some(Reading::Opening(opening)) => opening.push(passing),
+            Some(Reading::Probe(probe)) => {
+                probe.push(passing, now);
+                if probe.is_over() {
+                    self.reading = None;
+                }
+            }
+        }
     }
 
     /// Finds out why not all of `chunk` was followed, and goes on as far as that permits.

@@ -17,9 +17,10 @@ use super::deadlines::{Deadlines, Due, Timer};
 use super::end::Manner;
 use super::ending::Flows;
 use super::frame::{Bounds, Scanner, Sender};
-use super::gate::{Gate, Strictness};
+use super::gate::{Gate, Reading, Strictness};
 use super::opening::Opening;
 use super::policies::Policies;
+use super::probe::Probe;
 use super::relay::{Flow, Step, WakeUp};
 use super::scratch::with_scratch;
 use super::tally::Tally;
@@ -70,7 +71,12 @@ where
                 (Some(learned), Some(Opening::new(read)))
             }
         };
-        let from_client = Gate::new(from_client, Strictness::Strict, None);
+        let probe = |sender| {
+            let upgrading = setup.upgrading.clone();
+            upgrading.map(|upgrading| Reading::Probe(Probe::new(sender, upgrading)))
+        };
+        let opening = opening.map(Reading::Opening).or_else(|| probe(Sender::Node));
+        let from_client = Gate::new(from_client, Strictness::Strict, probe(Sender::Client));
         let from_node = Gate::new(from_node, Strictness::Lenient, opening);
         let flows = Flows {
             from_client: flow(from_client, &setup.client_read_ahead),

@@ -9,7 +9,8 @@
 //! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
 //! - `ending`: what is an end and what each side gets; `control`: the frames that we send
 //! - `tally`: what of it metrics know already
-//! - `opening`: the open packet of an Engine.IO session, read on its way
+//! - `opening`: the open packet of an Engine.IO session, read on its way; `probe`: how far the
+//!   upgrade of one that comes from polling gets
 //!
 //! Runs for every byte.
 
@@ -25,6 +26,7 @@ mod life;
 mod limits;
 mod opening;
 mod policies;
+mod probe;
 mod relay;
 mod scratch;
 mod tally;
@@ -34,6 +36,7 @@ mod tests;
 pub use end::{Counts, End, Report, Side, Who};
 pub use frame::{Compression, FrameError};
 pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax};
+pub use probe::{UpgradeStep, Upgrading};
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -60,6 +63,9 @@ pub struct Setup {
     pub node_read_ahead: Bytes,
     /// What speaks through it.
     pub kind: Kind,
+    /// Where to tell how far the upgrade of a session gets that comes from polling; `None` for all
+    /// others, and if nobody wants to know.
+    pub upgrading: Option<Arc<Upgrading>>,
     /// Whether the 101 agreed on permessage-deflate.
     pub compression: Compression,
     /// When this begins, the tunnel ends at a random moment before the drain does.

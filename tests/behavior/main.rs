@@ -14,6 +14,7 @@ mod cli;
 mod embedding;
 mod forwarding;
 mod healing;
+mod insight;
 mod instruments;
 mod metrics;
 mod packaging;

@@ -19,6 +19,7 @@ use crate::engineio::timings::Timings;
 pub(super) struct Object {
     pub(super) sid: Sid,
     pub(super) timings: Timings,
+    pub(super) offers_websocket: bool,
     /// Where the quote stands that closes the sid.
     pub(super) sid_end: usize,
     /// Where the object ends.
@@ -36,7 +37,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
     let end = values.byte_offset();
     let sid = Sid::new(&handshake.sid).ok_or(Unfound::Absent)?;
     let sid_end = end_of_sid(bytes).ok_or(Unfound::Absent)?;
-    Ok(Object { sid, timings: handshake.timings(), sid_end, end })
+    let (timings, offers_websocket) = (handshake.timings(), handshake.offers_websocket());
+    Ok(Object { sid, timings, offers_websocket, sid_end, end })
 }
 
 /// The keys of an open packet that concern us. The numbers are taken as anything, so that an odd
@@ -45,6 +47,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
 #[serde(rename_all = "camelCase")]
 struct Handshake {
     sid: String,
+    #[serde(default)]
+    upgrades: Value,
     #[serde(default)]
     ping_interval: Value,
     #[serde(default)]
@@ -58,6 +62,11 @@ fn unannounced() -> Value {
 }
 
 impl Handshake {
+    fn offers_websocket(&self) -> bool {
+        let upgrades = self.upgrades.as_array();
+        upgrades.is_some_and(|offered| offered.iter().any(|name| name == "websocket"))
+    }
+
     fn timings(&self) -> Timings {
         Timings {
             ping_interval: timer(&self.ping_interval).unwrap_or(Timings::DEFAULT.ping_interval),

@@ -23,6 +23,8 @@ pub struct OpenPacket {
     pub sid: Sid,
     /// What the packet tells of it.
     pub timings: Timings,
+    /// Whether `upgrades` lists `websocket`.
+    pub offers_websocket: bool,
     /// How the packet is wrapped: this, and not the request's `EIO`, says what the node speaks.
     pub form: Form,
     /// Whether the answer is a script around the payload.
@@ -82,6 +84,7 @@ impl OpenPacket {
         Some(Self {
             sid: found.sid,
             timings: found.timings,
+            offers_websocket: found.offers_websocket,
             form: Form::V4,
             jsonp: false,
             length_at: 0..0,
@@ -140,6 +143,7 @@ impl OpenPacket {
         Ok(Self {
             sid: found.sid,
             timings: found.timings,
+            offers_websocket: found.offers_websocket,
             form: prefix.form,
             jsonp,
             length_at: text.origin(prefix.digits.start)..text.origin(prefix.digits.end),

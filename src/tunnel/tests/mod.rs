@@ -56,6 +56,7 @@ fn setup(drain: DrainWatch) -> Setup {
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,
+        upgrading: None,
         compression: Compression::Off,
         drain,
         counts: Arc::default(),

@@ -66,9 +66,14 @@ impl Exposition {
 /// A series belongs to the family that was announced, and its labels are well formed.
 fn check_key(key: &str, types: &BTreeMap<String, String>) {
     let (name, labels) = key.split_once('{').unwrap_or((key, "}"));
+    let is_histogram = |family: &&str| types.get(*family).is_some_and(|kind| kind == "histogram");
+    let parts = ["_bucket", "_count", "_sum"].iter();
     let (family, kind) = match name.strip_suffix("_total") {
         Some(family) => (family, "counter"),
-        None => (name, "gauge"),
+        None => match parts.filter_map(|part| name.strip_suffix(part)).find(is_histogram) {
+            Some(family) => (family, "histogram"),
+            None => (name, "gauge"),
+        },
     };
     assert_eq!(types.get(family).map(String::as_str), Some(kind), "{key}");
     let labels = labels.strip_suffix('}').unwrap_or_else(|| panic!("{key}"));

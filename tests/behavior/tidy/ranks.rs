@@ -14,7 +14,7 @@ const RANKS: [&[&str]; 16] = [
     &["engineio"],
     &["tunnel"],
     &["upstream"],
-    &["affinity"],
+    &["affinity", "insight"],
     &["route"],
     &["snapshot"],
     &["exchange"],

@@ -1,0 +1,182 @@
+//! What becomes of the sessions that begin in polling: who upgrades, how long it takes, and why the
+//! others do not.
+//!
+//! A client whose upgrade fails tells nobody and polls on, so only the path of its requests shows
+//! it. A route follows each session whose handshake by polling it saw, if the node offered an
+//! upgrade, until its last sight: until it is upgraded, or was silent for longer than a session may
+//! be. Then its [`Verdict`] is counted and logged. Sessions that another proxy opened are not
+//! followed: they are its to judge.
+//!
+//! The record is bounded and holds keyed digests, not sids. [`Insight::sweep`] looks for last
+//! sights; the server calls it on a timer, and `/metrics` and `/status` before they tell.
+//!
+//! Runs for every request.
+
+mod session;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::metrics::histogram::Histogram;
+use tracing::info;
+
+use crate::Instant;
+use crate::engineio::{Sid, Timings};
+use crate::metrics::Words;
+use crate::tunnel::Upgrading;
+use session::Session;
+pub use session::{Sight, Verdict};
+pub use summary::Summary;
+
+/// What a route knows of its sessions that began in polling.
+#[derive(Debug)]
+pub struct Insight {
+    shards: Box<[Mutex<Shard>]>,
+    hashers: [RandomState; 2],
+    verdicts: Words<2>,
+    durations: Histogram,
+}
+
+type Shard = HashMap<SidDigest, Session>;
+
+/// With 128 bits under two random keys, two sids never have the same, and nobody can aim at one
+/// shard.
+type SidDigest = [u64; 2];
+
+impl Default for Insight {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hashers: [RandomState::new(), RandomState::new()],
+            verdicts: Words::default(),
+            durations: Histogram::new(DURATION_BUCKETS),
+        }
+    }
+}
+
+impl Insight {
+    /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes
+    /// about 200 bytes.
+    pub const SESSIONS_MAX: usize = SHARDS * SHARD_SESSIONS_MAX;
+
+    /// How often to sweep. A verdict is late by as much.
+    pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+    /// Follows the session that `node` has opened by polling: `sid` is what its client got to know,
+    /// `timings` what the node told.
+    pub fn opened(&self, sid: &Sid, timings: Timings, node: &Arc<str>, now: Instant) {
+        let digest = self.digest(sid);
+        let mut shard = self.shard(digest);
+        let mut ended = Vec::new();
+        if shard.len() >= SHARD_SESSIONS_MAX {
+            ended = take_ended(&mut shard, now);
+        }
+        if shard.len() < SHARD_SESSIONS_MAX {
+            shard.insert(digest, Session::new(sid, timings, node.clone(), now));
+        } else {
+            self.verdicts.count(Verdict::Unfollowed.words());
+        }
+        drop(shard);
+        self.judge(ended, now);
+    }
+
+    /// Takes note of what was seen of a session at `now`.
+    pub fn saw(&self, sid: &Sid, sight: Sight, now: Instant) {
+        let digest = self.digest(sid);
+        if let Some(session) = self.shard(digest).get_mut(&digest) {
+            session.saw(sight, now);
+        }
+    }
+
+    /// Takes note that a session's upgrade was answered with 101; says where its tunnel is to tell
+    /// how it goes on, if the session is followed.
+    pub fn switched(&self, sid: &Sid, now: Instant) -> Option<Arc<Upgrading>> {
+        let digest = self.digest(sid);
+        self.shard(digest).get_mut(&digest).map(|session| session.switched(now))
+    }
+
+    /// Counts and logs all sessions that were seen for the last time.
+    pub fn sweep(&self, now: Instant) {
+        for shard in &self.shards {
+            let ended = take_ended(&mut lock(shard), now);
+            self.judge(ended, now);
+        }
+    }
+
+    /// How many sessions were seen for the last time, by outcome and cause.
+    pub fn verdicts(&self) -> impl Iterator<Item = ([&'static str; 2], u64)> {
+        self.verdicts.iter()
+    }
+
+    /// How long upgrades took, from the handshake on, in seconds.
+    pub fn durations(&self) -> &Histogram {
+        &self.durations
+    }
+
+    /// How many sessions are followed that are not upgraded.
+    pub fn polling(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// What keeps those back that are stuck now, one verdict for each.
+    pub fn stuck(&self) -> Vec<Verdict> {
+        let stuck = |shard: &Mutex<Shard>| -> Vec<Verdict> {
+            lock(shard).values().filter_map(Session::stuck).collect()
+        };
+        self.shards.iter().flat_map(stuck).collect()
+    }
+
+    fn judge(&self, ended: Vec<(Verdict, Session)>, now: Instant) {
+        for (verdict, session) in ended {
+            let [outcome, cause] = verdict.words();
+            self.verdicts.count([outcome, cause]);
+            if let Verdict::Upgraded(duration) = verdict {
+                self.durations.observe(duration.as_secs_f64());
+            }
+            info!(
+                session = session.shown(),
+                node = session.node(),
+                outcome,
+                cause,
+                upgrade_seconds = verdict.upgraded_after().map(|after| after.as_secs_f64()),
+                seconds = session.age(now).as_secs_f64(),
+                "session that began in polling"
+            );
+        }
+    }
+
+    fn digest(&self, sid: &Sid) -> SidDigest {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(sid.as_str()))
+    }
+
+    fn shard(&self, digest: SidDigest) -> MutexGuard<'_, Shard> {
+        lock(&self.shards[(digest[0] % SHARDS as u64) as usize])
+    }
+}
+
+/// Each change of a shard is whole or harmless, so a panic elsewhere spoils nothing.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes those out that were seen for the last time. They are judged when the lock is free.
+fn take_ended(shard: &mut Shard, now: Instant) -> Vec<(Verdict, Session)> {
+    let ended = shard.extract_if(|_, session| session.verdict(now).is_some());
+    let judged = |(_, session): (_, Session)| Some((session.verdict(now)?, session));
+    ended.filter_map(judged).collect()
+}
+
+/// How many locks share the work, so that workers seldom wait for each other.
+const SHARDS: usize = 64;
+
+/// Upgraded sessions leave with the next sweep, so this is for those that poll.
+const SHARD_SESSIONS_MAX: usize = 1024;
+
+/// An upgrade takes about 100 ms on a good network (measured), and at most the 10 s of Engine.IO's
+/// `upgradeTimeout` after its handshake.
+const DURATION_BUCKETS: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0];

@@ -1,0 +1,216 @@
+//! How far the upgrade of a session that comes from polling gets: the first text frames of both
+//! sides, read on their way (Engine.IO: the client's `2probe`, the node's `3probe`, the client's
+//! `5`).
+//!
+//! Pure. Runs for every request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::frame::{Head, Opcode, Sender};
+use crate::Instant;
+
+/// How far an upgrade got; a tunnel writes it and others may read it meanwhile.
+#[derive(Debug)]
+pub struct Upgrading {
+    since: Instant,
+    step: AtomicU8,
+    millis: AtomicU64,
+}
+
+/// The steps of an upgrade, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UpgradeStep {
+    /// The node said 101, and nothing was said behind it.
+    Switched,
+    /// The client sent `2probe`.
+    Probed,
+    /// The node sent `3probe`.
+    Answered,
+    /// A frame is compressed: nobody but the two knows how far they are.
+    Unreadable,
+    /// The client sent `5`: the session lives on the WebSocket.
+    Upgraded,
+}
+
+impl Upgrading {
+    /// An upgrade of which nothing was seen, of a session that was opened at `since`.
+    pub fn new(since: Instant) -> Self {
+        let step = AtomicU8::new(UpgradeStep::Switched as u8);
+        Self { since, step, millis: AtomicU64::new(0) }
+    }
+
+    /// The last step that was seen.
+    pub fn step(&self) -> UpgradeStep {
+        let step = self.step.load(Ordering::Acquire);
+        let mut steps = UpgradeStep::ALL.into_iter();
+        steps.find(|known| *known as u8 == step).unwrap_or(UpgradeStep::Switched)
+    }
+
+    /// How long it took since the session was opened; `None` while it is not upgraded.
+    pub fn upgraded_after(&self) -> Option<Duration> {
+        let is_upgraded = self.step() == UpgradeStep::Upgraded;
+        is_upgraded.then(|| Duration::from_millis(self.millis.load(Ordering::Relaxed)))
+    }
+
+    /// Takes note of a step; one that came before the last is nothing new.
+    pub(crate) fn reach(&self, step: UpgradeStep, now: Instant) {
+        if step == UpgradeStep::Upgraded && self.step() != step {
+            let after = now.saturating_duration_since(self.since);
+            let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            self.millis.store(millis, Ordering::Relaxed);
+        }
+        self.step.fetch_max(step as u8, Ordering::Release);
+    }
+}
+
+impl UpgradeStep {
+    const ALL: [Self; 5] =
+        [Self::Switched, Self::Probed, Self::Answered, Self::Unreadable, Self::Upgraded];
+}
+
+/// Reads the first text frames of one side.
+#[derive(Debug)]
+pub(super) struct Probe {
+    sender: Sender,
+    upgrading: Arc<Upgrading>,
+    collected: [u8; FRAME_BYTES_MAX],
+    length: usize,
+    is_over: bool,
+}
+
+impl Probe {
+    /// Tells `upgrading` what `sender` says.
+    pub(super) fn new(sender: Sender, upgrading: Arc<Upgrading>) -> Self {
+        Self { sender, upgrading, collected: [0; FRAME_BYTES_MAX], length: 0, is_over: false }
+    }
+
+    /// Takes the next bytes of the stream, read at `now`.
+    pub(super) fn push(&mut self, chunk: &[u8], now: Instant) {
+        for byte in chunk {
+            if self.is_over {
+                return;
+            }
+            match self.collected.get_mut(self.length) {
+                Some(place) => *place = *byte,
+                None => return self.is_over = true,
+            }
+            self.length += 1;
+            self.read(now);
+        }
+    }
+
+    /// Whether nothing that matters can come any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    fn read(&mut self, now: Instant) {
+        let stream = self.collected.get(..self.length).unwrap_or_default();
+        let head = match Head::read(stream) {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(_) => return self.is_over = true,
+        };
+        if head.rsv1 {
+            self.upgrading.reach(UpgradeStep::Unreadable, now);
+        }
+        let is_plain = head.fin && !head.rsv1 && !head.rsv2_or_rsv3 && head.opcode == Opcode::Text;
+        if !is_plain || head.payload_bytes > PAYLOAD_BYTES_MAX {
+            return self.is_over = true;
+        }
+        let payload = stream.get(head.head_bytes..).unwrap_or_default();
+        if (payload.len() as u64) < head.payload_bytes {
+            return;
+        }
+        let key = head.mask.unwrap_or_default();
+        let mut said = [0; PAYLOAD_BYTES_MAX as usize];
+        for ((place, byte), key) in said.iter_mut().zip(payload).zip(key.iter().cycle()) {
+            *place = byte ^ key;
+        }
+        let said = said.get(..payload.len()).unwrap_or_default();
+        let step = step(self.sender, said);
+        if let Some(step) = step {
+            self.upgrading.reach(step, now);
+        }
+        // Behind its probe a client says one more thing that matters.
+        self.is_over = step != Some(UpgradeStep::Probed);
+        self.length = 0;
+    }
+}
+
+fn step(sender: Sender, said: &[u8]) -> Option<UpgradeStep> {
+    match (sender, said) {
+        (Sender::Client, b"2probe") => Some(UpgradeStep::Probed),
+        (Sender::Node, b"3probe") => Some(UpgradeStep::Answered),
+        (Sender::Client, b"5") => Some(UpgradeStep::Upgraded),
+        (Sender::Client | Sender::Node, _) => None,
+    }
+}
+
+/// `2probe` has six bytes.
+const PAYLOAD_BYTES_MAX: u64 = 6;
+
+/// The longest head; a probe with its own, which is masked, has 12 bytes.
+const FRAME_BYTES_MAX: usize = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: &[u8] = b"\x81\x86\x01\x02\x03\x043rqkcg";
+    const FINISH: &[u8] = b"\x81\x81\0\0\0\x005";
+    const NODE: &[u8] = b"\x81\x063probe";
+
+    /// How far is it after these bytes of the client and of the node, however they are split?
+    fn check(from_client: &[&[u8]], from_node: &[u8], expected: UpgradeStep) {
+        let from_client = from_client.concat();
+        for i in 0..=from_client.len() {
+            let since = Instant::now();
+            let now = since + Duration::from_millis(70);
+            let upgrading = Arc::new(Upgrading::new(since));
+            let mut client = Probe::new(Sender::Client, upgrading.clone());
+            let mut node = Probe::new(Sender::Node, upgrading.clone());
+            let (first, second) = from_client.split_at(i);
+            client.push(first, now);
+            from_node.iter().for_each(|byte| node.push(&[*byte], now));
+            client.push(second, now);
+            assert_eq!(upgrading.step(), expected, "{from_client:02x?} {from_node:02x?} {i}");
+            let after = (expected == UpgradeStep::Upgraded).then_some(now - since);
+            assert_eq!(upgrading.upgraded_after(), after);
+        }
+    }
+
+    #[test]
+    fn an_upgrade_is_followed_step_by_step() {
+        check(&[], b"", UpgradeStep::Switched);
+        check(&[&CLIENT[..11]], b"", UpgradeStep::Switched);
+        check(&[CLIENT], b"", UpgradeStep::Probed);
+        check(&[CLIENT], &NODE[..7], UpgradeStep::Probed);
+        check(&[CLIENT], NODE, UpgradeStep::Answered);
+        check(&[CLIENT, FINISH], NODE, UpgradeStep::Upgraded);
+        check(&[FINISH], b"", UpgradeStep::Upgraded);
+        check(&[CLIENT, FINISH, CLIENT, &[0; 999]], NODE, UpgradeStep::Upgraded);
+    }
+
+    #[test]
+    fn what_is_no_step_ends_the_watch() {
+        let hello = b"\x81\x81\0\0\0\x004";
+        check(&[hello, CLIENT, FINISH], b"", UpgradeStep::Switched);
+        check(&[CLIENT, hello, FINISH], b"", UpgradeStep::Probed);
+        check(&[CLIENT, b"\x88\x80\0\0\0\0", FINISH], NODE, UpgradeStep::Answered);
+        check(&[CLIENT], b"\x81\x064probe", UpgradeStep::Probed);
+        check(&[CLIENT], b"HTTP/1.1 400 Bad Request\r\n", UpgradeStep::Probed);
+        check(&[b"\x82\x81\0\0\0\x005", FINISH], b"", UpgradeStep::Switched);
+        check(&[b"\x81\xff\0\0\0\0\0\x01\0\0", &[0; 40], FINISH], b"", UpgradeStep::Switched);
+        check(&[b"\x81\x80\0\0\0\0", FINISH], b"", UpgradeStep::Switched);
+    }
+
+    #[test]
+    fn compressed_frames_cannot_be_read() {
+        check(&[b"\xc1\x86\x01\x02\x03\x043rqkcg", FINISH], NODE, UpgradeStep::Unreadable);
+        check(&[CLIENT], b"\xc1\x063probe", UpgradeStep::Unreadable);
+        check(&[CLIENT, FINISH], b"\xc1\x063probe", UpgradeStep::Upgraded);
+    }
+}
