@@ -19,8 +19,10 @@ pub mod cli;
 // WHAT KEEPS IT RUNNING
 pub mod server;
 pub mod workers;
+pub mod reload;
 pub mod snapshot;
 pub mod drain;
+pub mod systemd;
 
 // WHAT THE OPERATOR SEES
 pub mod metrics;

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod autobahn;
 mod check;
 mod command;
 mod fuzz;
 mod setup;
+mod soak;
 mod test;
 
 /// Chores of the repository.
@@ -52,10 +54,21 @@ enum Chore {
     },
     /// Install what tests need, as far as it is missing or has changed
     ///
-    /// Node.js with the packages of tests/node, Python with those of tests/python, and Redis. Packages
+    /// Node.js with the packages of tests/node, Python with those of tests/python, Redis and Chromium. Packages
     /// stay inside the repository. Programs of the system come from its package manager, but only if that
     /// works without asking (as root, or by sudo without a password); else you are told what to install.
     Setup,
+    /// Run something for long under load, and print its figures
+    Soak {
+        /// What to run
+        what: soak::Soak,
+    },
+    /// Does any client see a difference between Sockeye and the server behind it? Takes half an hour
+    ///
+    /// The fuzzing client of the Autobahn Testsuite plays its cases against a server of ws, directly and
+    /// through a Sockeye built for it with its debug assertions, and each case must be judged alike.
+    /// Installs the suite into tests/python/.venv-autobahn; it needs a Python 2.7, in PATH or in pyenv.
+    Autobahn(autobahn::Options),
     /// Are there known vulnerabilities in dependencies? Needs the network
     Advisories,
 }
@@ -67,6 +80,8 @@ fn main() -> ExitCode {
         Chore::Fuzz { target: Some(target), case: Some(case), .. } => fuzz::repeat(&target, &case),
         Chore::Fuzz { target, seconds, case: _ } => fuzz::fuzz(target, seconds),
         Chore::Setup => setup::setup(),
+        Chore::Soak { what } => soak::soak(what),
+        Chore::Autobahn(options) => autobahn::autobahn(&options),
         Chore::Advisories => check::advisories(),
     };
     match done {
