@@ -42,7 +42,7 @@ enum Chore {
     /// stay inside the repository. Programs of the system come from its package manager, but only if that
     /// works without asking (as root, or by sudo without a password); else you are told what to install.
     Setup,
-    /// Does any client see a difference between Sockeye and the server behind it? Takes half an hour
+    /// Does any client see a difference between Sockeye and the server behind it? Takes long
     ///
     /// The fuzzing client of the Autobahn Testsuite plays its cases against a server of ws, directly and
     /// through a Sockeye built for it with its debug assertions, and each case must be judged alike.
