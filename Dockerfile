@@ -14,10 +14,13 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 # The C library and nothing to log in to: no shell, no package manager.
 FROM gcr.io/distroless/cc-debian12
 COPY --from=build /usr/local/bin/sockeye /usr/local/bin/sockeye
-COPY configs/minimal.yaml /etc/sockeye/sockeye.yaml
+COPY configs/container.yaml /etc/sockeye/sockeye.yaml
 # By number, since Kubernetes' runAsNonRoot cannot tell who a name is.
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# Your own configuration needs `admin: { bind: 127.0.0.1:9090 }` for this.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
+    CMD ["/usr/local/bin/sockeye", "status"]
 ENTRYPOINT ["/usr/local/bin/sockeye"]
 CMD ["run", "--config", "/etc/sockeye/sockeye.yaml"]

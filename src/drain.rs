@@ -1,11 +1,15 @@
 //! The orderly end: who is told of it, and who owns the tasks that end.
 //!
+//! A drain has a time in which all should be done; what is not done then is cut, and
+//! [`Drain::cut`] says that the time is over now.
+//!
 //! Runs at start, at reload, or on a timer.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 use tokio_util::task::TaskTracker;
 
 use crate::Instant;
@@ -43,6 +47,11 @@ impl Drain {
             begins
         });
     }
+
+    /// Says that the time is over, whether the drain had begun or not.
+    pub fn cut(&self) {
+        self.0.send_replace(Phase::Draining { until: Instant::now() });
+    }
 }
 
 impl DrainWatch {
@@ -55,9 +64,83 @@ impl DrainWatch {
         }
     }
 
+    /// Waits for the drain's end: its time is over, or it is cut. Nothing is lost if the future is
+    /// dropped.
+    pub async fn over(&mut self) {
+        loop {
+            let until = self.begun().await;
+            self.0.mark_unchanged();
+            tokio::select! {
+                () = sleep_until(until) => return,
+                changed = self.0.changed() => {
+                    // Nobody can cut it any more.
+                    if changed.is_err() {
+                        return sleep_until(until).await;
+                    }
+                }
+            }
+        }
+    }
+
     /// Whether the drain has begun.
     pub fn is_draining(&self) -> bool {
         *self.0.borrow() != Phase::Running
+    }
+}
+
+/// How the process stops; the `stop:` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long new connections are still accepted, while [`Readiness`] says already that the
+    /// process stops: balancers need the time to see it.
+    pub delay: Duration,
+    /// How long tunnels and answers under way have from then on.
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    /// Together they leave 2 s of the 30 s after which service managers kill (Kubernetes'
+    /// `terminationGracePeriodSeconds`). A pending poll ends within a `pingInterval`, 25 s.
+    fn default() -> Self {
+        Self { delay: Duration::ZERO, timeout: Duration::from_secs(28) }
+    }
+}
+
+/// Whether the process wants new clients. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Readiness(watch::Sender<Stage>);
+
+/// The life of the process as balancers see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It does not serve yet.
+    Starting,
+    /// It serves.
+    Ready,
+    /// It serves those who are there; new clients should go elsewhere.
+    Stopping,
+}
+
+impl Readiness {
+    /// What it is now.
+    pub fn stage(&self) -> Stage {
+        *self.0.borrow()
+    }
+
+    /// Whether new clients should come.
+    pub fn is_ready(&self) -> bool {
+        self.stage() == Stage::Ready
+    }
+
+    /// From now on it is this.
+    pub fn set(&self, stage: Stage) {
+        self.0.send_replace(stage);
+    }
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(watch::Sender::new(Stage::Starting))
     }
 }
 
@@ -106,6 +189,44 @@ mod tests {
         assert!(watch.is_draining());
         assert_eq!(watch.begun().await, end);
         assert_eq!(other.begun().await, end);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_is_over_with_its_time_or_when_it_is_cut() {
+        // check(when it is cut, when it is over), in seconds
+        async fn check(cut: u64, over: u64) {
+            let (drain, mut watch) = Drain::new();
+            let begun = Instant::now();
+            drain.begin(Duration::from_secs(10));
+            let cuts = async {
+                tokio::time::sleep(Duration::from_secs(cut)).await;
+                drain.cut();
+            };
+            let ends = async {
+                watch.over().await;
+                assert_eq!(begun.elapsed(), Duration::from_secs(over));
+            };
+            tokio::join!(cuts, ends);
+        }
+        check(0, 0).await;
+        check(4, 4).await;
+        check(20, 10).await;
+
+        let (drain, mut watch) = Drain::new();
+        drain.cut();
+        watch.over().await;
+        assert!(watch.is_draining());
+    }
+
+    #[test]
+    fn readiness_is_shared() {
+        let readiness = Readiness::default();
+        let seen = readiness.clone();
+        assert!(!seen.is_ready());
+        readiness.set(Stage::Ready);
+        assert!(seen.is_ready());
+        readiness.set(Stage::Stopping);
+        assert_eq!(seen.stage(), Stage::Stopping);
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,8 +20,10 @@ pub mod cli;
 // WHAT KEEPS IT RUNNING
 pub mod server;
 pub mod workers;
+pub mod reload;
 pub mod snapshot;
 pub mod drain;
+pub mod systemd;
 
 // WHAT THE OPERATOR SEES
 pub mod metrics;
@@ -34,7 +36,7 @@ pub use server::Server;
 /// Doors to private parts, for our own benchmarks and fuzz targets: nothing here is stable.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::tunnel::frame::scan_client_frames;
+    pub use crate::tunnel::frame::{Facts, client_facts, node_facts, scan_client_frames};
 }
 
 /// The clock of the whole crate; tests can pause it.

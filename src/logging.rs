@@ -7,10 +7,13 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::io;
+use std::sync::OnceLock;
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// The `log:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,22 +42,38 @@ impl Default for Settings {
 /// Sends this process's logs to standard error. A second call changes nothing: the first one who
 /// asks, such as an embedder, has the say.
 pub fn init(settings: Settings) {
-    let _ = tracing::dispatcher::set_global_default(dispatch(settings, io::stderr));
+    let (dispatch, level) = dispatch(settings, io::stderr);
+    if tracing::dispatcher::set_global_default(dispatch).is_ok() {
+        // Empty before, for only the first dispatcher comes here.
+        let _ = LIVE_LEVEL.set(level);
+    }
 }
 
-/// A dispatcher that writes to `writer`.
-fn dispatch<W>(settings: Settings, writer: W) -> tracing::Dispatch
+/// From now on lines below `level` are not written. Changes nothing if [`init`] has no say.
+pub fn set_level(level: Level) {
+    if let Some(live) = LIVE_LEVEL.get() {
+        // It fails only if the dispatcher is gone, and the global one stays.
+        let _ = live.reload(LevelFilter::from_level(level));
+    }
+}
+
+type LiveLevel = reload::Handle<LevelFilter, Registry>;
+
+/// Of the dispatcher that [`init`] set.
+static LIVE_LEVEL: OnceLock<LiveLevel> = OnceLock::new();
+
+/// A dispatcher that writes to `writer`, and its level.
+fn dispatch<W>(settings: Settings, writer: W) -> (tracing::Dispatch, LiveLevel)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::from_level(settings.level))
-        .with_target(false)
-        .with_writer(writer);
-    match settings.format {
-        Format::Text => builder.with_ansi(false).into(),
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).into(),
-    }
+    let (level, live) = reload::Layer::new(LevelFilter::from_level(settings.level));
+    let lines = fmt::layer().with_target(false).with_writer(writer);
+    let lines = match settings.format {
+        Format::Text => lines.with_ansi(false).boxed(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    (Registry::default().with(level).with(lines).into(), live)
 }
 
 #[cfg(test)]
@@ -81,7 +100,7 @@ mod tests {
     fn check(format: Format, level: Level, expected: &[&str]) {
         let lines = Lines::default();
         let writer = lines.clone();
-        let dispatch = dispatch(Settings { format, level }, move || writer.clone());
+        let (dispatch, _) = dispatch(Settings { format, level }, move || writer.clone());
         tracing::dispatcher::with_default(&dispatch, || {
             tracing::info!(node = "n1", "tunnel ended");
             tracing::debug!("poll");
@@ -98,6 +117,23 @@ mod tests {
         check(Format::Text, Level::INFO, &["INFO tunnel ended node=\"n1\""]);
         check(Format::Text, Level::DEBUG, &["tunnel ended", "DEBUG poll"]);
         check(Format::Text, Level::WARN, &[]);
+    }
+
+    #[test]
+    fn the_level_can_change() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let (dispatch, live) = dispatch(Settings::default(), move || writer.clone());
+        tracing::dispatcher::with_default(&dispatch, || {
+            for level in [LevelFilter::INFO, LevelFilter::DEBUG] {
+                live.reload(level).unwrap();
+                tracing::debug!("poll");
+                tracing::error!("end");
+            }
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches("poll").count(), 1, "{written}");
+        assert_eq!(written.matches("end").count(), 2, "{written}");
     }
 
     #[test]

@@ -1,35 +1,45 @@
-//! The whole proxy as one value: bind, run, end.
+//! The whole proxy as one value: bind, run, follow its file, end.
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::net::SocketAddr;
+use std::future::{pending, poll_fn};
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::time::sleep;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::Instant;
 use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
-use crate::config::Config;
-use crate::drain::{Drain, Tasks};
+use crate::config::{Config, Outline};
+use crate::drain::{self, Drain, DrainWatch, Readiness, Stage, Tasks};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
-use crate::listener::{BindError, Listener};
+use crate::listener::{self, BindError, Listener};
+use crate::reload::{ReloadError, Reloader, Reloads};
 use crate::snapshot::Current;
-use crate::workers;
+use crate::workers::{self, Accepting, Control};
+use crate::{logging, systemd};
 
 /// A proxy that has its listeners and waits to be run.
 #[derive(Debug)]
 pub struct Server {
+    config: Arc<ArcSwap<Config>>,
     listeners: Vec<Listener>,
     admin: Option<Admin>,
-    config: Arc<ArcSwap<Config>>,
     current: Arc<Current>,
+    readiness: Readiness,
+    reloads: Option<(Reloader, Reloads)>,
     workers: NonZeroUsize,
 }
 
@@ -47,6 +57,15 @@ pub enum StartError {
     Workers(#[from] workers::StartError),
 }
 
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// All were served to their end, or to the end of `stop.timeout`.
+    InOrder,
+    /// It was cut before.
+    Cut,
+}
+
 impl Server {
     /// Takes the addresses of `config`, so that whatever connects from now on is served once the
     /// server runs.
@@ -55,11 +74,42 @@ impl Server {
     ///
     /// [`StartError::Bind`] and [`StartError::TagClash`].
     pub fn bind(config: &Config) -> Result<Self, StartError> {
+        Self::bind_passed(config, Vec::new())
+    }
+
+    /// As [`Server::bind`], but listeners whose address one of the `passed` sockets has take that
+    /// one. Sockets that no listener wants are closed, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::bind`].
+    pub fn bind_passed(config: &Config, mut passed: Vec<TcpListener>) -> Result<Self, StartError> {
         let current = Arc::new(Current::new(config.snapshot(None)?));
-        let listeners = config.listeners.iter().map(Listener::bind).collect::<Result<_, _>>()?;
-        let admin = config.admin.map(Admin::bind).transpose()?;
-        let config = Arc::new(ArcSwap::from_pointee(config.clone()));
-        Ok(Self { listeners, admin, config, current, workers: workers::per_core() })
+        let bind = |settings| match take_passed(&mut passed, settings) {
+            Some(socket) => Listener::adopt(socket, settings),
+            None => Listener::bind(settings),
+        };
+        let listeners = config.listeners.iter().map(bind).collect::<Result<_, _>>()?;
+        for address in passed.iter().filter_map(|socket| socket.local_addr().ok()) {
+            warn!(%address, "no listener wants this socket, which was passed to us");
+        }
+        Ok(Self {
+            config: Arc::new(ArcSwap::from_pointee(config.clone())),
+            listeners,
+            admin: config.admin.map(Admin::bind).transpose()?,
+            current,
+            readiness: Readiness::default(),
+            reloads: None,
+            workers: workers::per_core(),
+        })
+    }
+
+    /// Lets the server follow the file at `path`, which `outline` is of: it is read anew when it
+    /// changes, and when the answer is asked to.
+    pub fn follow(&mut self, path: PathBuf, outline: Outline) -> Reloader {
+        let (reloader, reloads) = Reloads::of(path, outline);
+        self.reloads = Some((reloader.clone(), reloads));
+        reloader
     }
 
     /// The addresses that the server listens on, in the order of the configuration.
@@ -72,45 +122,66 @@ impl Server {
         self.admin.as_ref().map(Admin::local_address)
     }
 
-    /// Serves until `until` comes, then ends in order: no new connections, answers under way are
-    /// finished, and tunnels are closed one after the other over [`STOP_TIMEOUT`]. Blocks this
-    /// thread, which must not be one of another runtime.
+    /// Whether the server wants new clients; for balancers, who have to ask.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Serves until `until` comes, then ends in order, as [`drain::Settings`] says: no new
+    /// connections, answers under way are finished, and tunnels are closed one after the other.
+    /// Blocks this thread, which must not be one of another runtime.
     ///
     /// # Errors
     ///
     /// [`StartError::Workers`], before anything was served.
     pub fn run(self, until: impl Future<Output = ()>) -> Result<(), StartError> {
+        self.run_or_cut(until, pending()).map(|_| ())
+    }
+
+    /// As [`Server::run`], but ends at once when `cut` comes: connections are dropped as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::run`].
+    pub fn run_or_cut(
+        self,
+        until: impl Future<Output = ()>,
+        cut: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Stopped, StartError> {
+        let Self { config, listeners, admin, current, readiness, reloads, workers } = self;
+        let (reloader, reloads) = reloads.unzip();
         let (drain, watch) = Drain::new();
-        let proxy = Proxy::new(self.current.clone(), watch.clone());
-        let stop = watch.clone();
+        let drain = Arc::new(drain);
+        let proxy = Proxy::new(current.clone(), watch.clone());
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };
-        let control = async |control: workers::Control| {
-            // Not waited for: it tells of the stop to its end, and ends with the runtime.
+        let was_cut = Arc::new(AtomicBool::new(false));
+        let cutting = cut_by(cut, drain.clone(), was_cut.clone());
+        let seen_drain = watch.clone();
+        let control = async move |control: Control| {
+            // Beside the clients' work, and not waited for: it ends with the runtime.
             let aside = Tasks::default();
-            aside.spawn(sweep(self.current.clone()));
-            if let Some(admin) = self.admin {
+            aside.spawn(sweep(current.clone()));
+            aside.spawn(cutting);
+            aside.spawn(systemd::feed_watchdog());
+            if let Some(admin) = admin {
                 aside.spawn(admin.serve(Site {
-                    current: self.current,
-                    config: self.config,
+                    current: current.clone(),
+                    config: config.clone(),
                     control: control.clone(),
-                    stop,
-                    reloads: Arc::default(),
-                    reload: None,
+                    readiness: readiness.clone(),
+                    reloader,
                     since: SystemTime::now(),
                 }));
             }
-            let accepting: Vec<_> =
-                self.listeners.into_iter().map(|listener| control.accept(listener)).collect();
-            until.await;
-            info!(connections = control.connections().sum::<usize>(), "stopping");
-            drop(accepting);
-            drain.begin(STOP_TIMEOUT);
+            let mut running = Running::open(config, listeners, current, control);
+            running.serve(until, &readiness, reloads).await;
+            running.close(seen_drain, &drain).await;
         };
-        workers::run(self.workers, service, watch, control)?;
+        workers::run(workers, service, watch, control)?;
         info!("stopped");
-        Ok(())
+        Ok(if was_cut.load(Relaxed) { Stopped::Cut } else { Stopped::InOrder })
     }
 }
 
@@ -122,6 +193,135 @@ async fn sweep(current: Arc<Current>) {
     }
 }
 
-/// How long tunnels and answers under way have when the process stops: service managers kill what
-/// has not ended after 30 s (Kubernetes' `terminationGracePeriodSeconds`).
-pub const STOP_TIMEOUT: Duration = Duration::from_secs(28);
+async fn cut_by(cut: impl Future<Output = ()>, drain: Arc<Drain>, was_cut: Arc<AtomicBool>) {
+    cut.await;
+    warn!("ending at once");
+    was_cut.store(true, Relaxed);
+    drain.cut();
+}
+
+/// The one of the `passed` sockets that listens where a listener is to.
+fn take_passed(
+    passed: &mut Vec<TcpListener>,
+    settings: &listener::Settings,
+) -> Option<TcpListener> {
+    let fits = |socket: &TcpListener| socket.local_addr().is_ok_and(|at| at == settings.bind);
+    let index = passed.iter().position(fits)?;
+    Some(passed.swap_remove(index))
+}
+
+/// What runs, and can change.
+#[derive(Debug)]
+struct Running {
+    config: Arc<ArcSwap<Config>>,
+    current: Arc<Current>,
+    control: Control,
+    doors: Vec<Door>,
+}
+
+/// A listener that accepts.
+#[derive(Debug)]
+struct Door {
+    /// As configured: the port may have been left to the system.
+    bind: SocketAddr,
+    accepting: Accepting,
+}
+
+impl Running {
+    fn open(
+        config: Arc<ArcSwap<Config>>,
+        listeners: Vec<Listener>,
+        current: Arc<Current>,
+        control: Control,
+    ) -> Self {
+        let settings = config.load_full();
+        let binds = settings.listeners.iter().map(|settings| settings.bind);
+        let open = |(bind, listener)| Door { bind, accepting: control.accept(listener) };
+        let doors = binds.zip(listeners).map(open).collect();
+        Self { config, current, control, doors }
+    }
+
+    /// Serves, and follows `reloads`, until `until` comes.
+    async fn serve(
+        &mut self,
+        until: impl Future<Output = ()>,
+        readiness: &Readiness,
+        reloads: Option<Reloads>,
+    ) {
+        let mut until = pin!(until);
+        // Its first poll is where signals are asked for: none that comes once we are ready is lost.
+        let has_come = poll_fn(|cx| Poll::Ready(until.as_mut().poll(cx).is_ready())).await;
+        readiness.set(Stage::Ready);
+        systemd::ready();
+        info!("ready");
+        match reloads {
+            _ if has_come => (),
+            None => until.await,
+            Some(reloads) => tokio::select! {
+                () = until => (),
+                never = reloads.serve(|config| self.change(config)) => match never {},
+            },
+        }
+        readiness.set(Stage::Stopping);
+        systemd::stopping();
+    }
+
+    /// Puts `next` in force. What can fail comes first and changes nothing.
+    fn change(&mut self, next: Config) -> Result<(), ReloadError> {
+        let snapshot = next.snapshot(Some(&self.current.load()))?;
+        let mut held: Vec<SocketAddr> = self.doors.iter().map(|door| door.bind).collect();
+        let opened: Vec<Option<Listener>> = next
+            .listeners
+            .iter()
+            .map(|settings| match held.iter().position(|bind| *bind == settings.bind) {
+                Some(index) => {
+                    held.remove(index);
+                    Ok(None)
+                }
+                None => Listener::bind(settings).map(Some),
+            })
+            .collect::<Result<_, _>>()?;
+
+        self.current.replace(snapshot);
+        let mut former = std::mem::take(&mut self.doors);
+        for (settings, opened) in next.listeners.iter().zip(opened) {
+            self.doors.push(match opened {
+                Some(listener) => {
+                    Door { bind: settings.bind, accepting: self.control.accept(listener) }
+                }
+                None => keep(&mut former, settings),
+            });
+        }
+        // What is left in `former` stops to accept, and its connections live on.
+        logging::set_level(next.log.level);
+        let former = self.config.swap(Arc::new(next.clone()));
+        if (former.log.format, former.admin) != (next.log.format, next.admin) {
+            warn!("log.format and admin are other ones at the next start only");
+        }
+        Ok(())
+    }
+
+    /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says; then closes
+    /// the addresses and begins the `drain`. A drain that was cut meanwhile ends it at once.
+    async fn close(self, mut seen_drain: DrainWatch, drain: &Drain) {
+        let drain::Settings { delay, timeout } = self.config.load().stop;
+        let connections: usize = self.control.connections().sum();
+        info!(connections, ?delay, ?timeout, "stopping");
+        tokio::select! {
+            () = sleep(delay) => (),
+            _ = seen_drain.begun() => return,
+        }
+        for door in self.doors {
+            door.accepting.stop().await;
+        }
+        drain.begin(timeout);
+    }
+}
+
+/// The door of `former` at that address, with its new settings.
+fn keep(former: &mut Vec<Door>, settings: &listener::Settings) -> Door {
+    let index = former.iter().position(|door| door.bind == settings.bind);
+    let door = former.remove(index.expect("what was not opened was held, once for each"));
+    door.accepting.change(settings.clone());
+    door
+}

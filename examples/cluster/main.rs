@@ -24,7 +24,7 @@ mod page;
 /// Starts three Socket.IO nodes, Sockeye in front of them, and a chat page.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The port of the page, on localhost.
+    /// The port of the page, on localhost; 0 takes one that is free.
     #[arg(long, default_value_t = 8080)]
     port: u16,
 }
@@ -39,12 +39,11 @@ struct NodeAddress {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let page_address = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
-
     let mut tasks = JoinSet::new();
     let node_addresses = start_nodes(&mut tasks).await?;
-    let configuration = configuration(&node_addresses, page_address);
-    start_proxy(&configuration, &mut tasks)?;
+    let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, arguments.port));
+    let configuration = configuration(&node_addresses, bind);
+    let page_address = start_proxy(&configuration, &mut tasks)?;
     introduce(&configuration, &node_addresses, page_address);
 
     tokio::select! {
@@ -68,7 +67,7 @@ async fn start_nodes(tasks: &mut Tasks) -> Result<Vec<NodeAddress>, Box<dyn Erro
 }
 
 /// What a user would write into `sockeye.yaml` for these nodes.
-fn configuration(node_addresses: &[NodeAddress], page_address: SocketAddr) -> String {
+fn configuration(node_addresses: &[NodeAddress], bind: SocketAddr) -> String {
     // Both forms of a node. A session's tag is made of the name, or of the address without one.
     let named = |node: &NodeAddress| {
         format!("      - {{ name: {}, address: {} }}\n", node.name, node.address)
@@ -78,7 +77,7 @@ fn configuration(node_addresses: &[NodeAddress], page_address: SocketAddr) -> St
     let nodes = nodes.join(", ");
     format!(
         "listeners:
-  - bind: {page_address}
+  - bind: {bind}
 upstreams:
   chat:
     nodes:
@@ -90,18 +89,19 @@ routes:
     )
 }
 
-/// Starts Sockeye with `configuration`. It has its own threads, which end with the process; only
-/// its failure is one of `tasks`.
-fn start_proxy(configuration: &str, tasks: &mut Tasks) -> Result<(), Box<dyn Error>> {
+/// Starts Sockeye with `configuration` and gives the address that it listens on. It has its own
+/// threads, which end with the process; only its failure is one of `tasks`.
+fn start_proxy(configuration: &str, tasks: &mut Tasks) -> Result<SocketAddr, Box<dyn Error>> {
     let config = sockeye::config::parse("the configuration above", configuration)?;
     let server = Server::bind(&config)?;
+    let address = server.addresses().next().ok_or("the configuration has no listener")?;
     let (ended, end) = oneshot::channel();
     std::thread::spawn(move || {
         // Nobody listens any more only if the example ends anyway.
         let _ = ended.send(server.run(std::future::pending()));
     });
     tasks.spawn(async { end.await.map_err(std::io::Error::other)?.map_err(std::io::Error::other) });
-    Ok(())
+    Ok(address)
 }
 
 /// Tells the user what runs and what to do with it.

@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::metrics_page::metrics_page;
-use super::site::{ReloadFailure, Site};
+use super::site::Site;
 use super::views;
+use crate::config::Change;
+use crate::reload::ReloadError;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -148,12 +150,13 @@ fn metrics(site: &Site) -> Answer {
 }
 
 async fn reload(site: &Site) -> Answer {
-    let Some(reload) = &site.reload else {
+    let Some(reloader) = &site.reloader else {
         let sentence = "this server has no file that it could read anew";
         return refuse(StatusCode::NOT_IMPLEMENTED, sentence);
     };
-    let failure = match timeout(RELOAD_TIMEOUT, reload.reload()).await {
+    let failure = match timeout(RELOAD_TIMEOUT, reloader.reload()).await {
         Ok(Ok(changes)) => {
+            let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
             let body = json!({ "reloaded": true, "changes": changes });
             return json_answer(StatusCode::OK, &body);
         }
@@ -163,10 +166,11 @@ async fn reload(site: &Site) -> Answer {
             return refuse(StatusCode::GATEWAY_TIMEOUT, sentence);
         }
     };
-    let status = match &failure {
-        ReloadFailure::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        ReloadFailure::Conflict(_) => StatusCode::CONFLICT,
-        ReloadFailure::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    let status = match &*failure {
+        ReloadError::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ReloadError::Bind(_) | ReloadError::TagClash(_) => StatusCode::CONFLICT,
+        ReloadError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     };
     json_answer(status, &views::reload_failure(&failure))
 }

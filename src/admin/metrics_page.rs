@@ -16,8 +16,10 @@ use prometheus_client::registry::Registry;
 use super::site::Site;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
+use crate::drain::Stage;
 use crate::metrics::table::{self, Kind, Metric};
 use crate::metrics::{Process, RouteCounts, TunnelCounts};
+use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
 use crate::upstream::Node;
 
@@ -123,15 +125,16 @@ fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Samp
             taken.map(|(i, n)| (vec![i.to_string()], Value::Level(n as f64))).collect()
         }
         table::RELOADS => {
-            let outcomes =
-                [("succeeded", &site.reloads.succeeded), ("failed", &site.reloads.failed)];
-            counts([], outcomes.map(|(word, counter)| ([word], counter.get())))
+            let done = site.reloader.as_ref().map(Reloader::counts);
+            let succeeded = done.map_or(0, |done| done.succeeded.get());
+            let failed = done.map_or(0, |done| done.failed.get());
+            counts([], [(["succeeded"], succeeded), (["failed"], failed)])
         }
         table::RELOAD_FAILED => {
-            let last = site.reload.as_ref().and_then(|reload| reload.last());
-            one(truth(last.is_some_and(|last| last.failure.is_some())))
+            let last = site.reloader.as_ref().and_then(Reloader::last);
+            one(truth(last.is_some_and(|last| last.outcome.is_err())))
         }
-        table::STOPPING => one(truth(site.stop.is_draining())),
+        table::STOPPING => one(truth(site.readiness.stage() == Stage::Stopping)),
         table::BUILD => vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], Value::Level(1.0))],
         table::START_TIME => one(number(Some(seconds(site.since)))),
         table::MEMORY => one(number(process.memory_bytes)),

@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 use crate::client::Place;
 use crate::drain::{Drain, Tasks};
 use crate::listener::{self, Accepted, BindError, Listener, serve};
-pub use site::{LastReload, Reload, ReloadFailure, Reloading, Site};
+pub use site::Site;
 
 /// The admin listener, which waits to be served.
 #[derive(Debug)]

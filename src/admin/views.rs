@@ -7,11 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::site::{ReloadFailure, Site};
+use super::site::Site;
 use crate::Instant;
 use crate::config::Problem;
+use crate::drain::Stage;
 use crate::insight::Summary;
 use crate::metrics::Process;
+use crate::reload::{ReloadError, Reloader};
 use crate::snapshot::Snapshot;
 use crate::upstream::{Node, Upstream};
 
@@ -38,8 +40,10 @@ impl Ready {
 /// down would take the others' clients along.
 pub(super) fn ready(site: &Site) -> Ready {
     let mut ready = Ready::default();
-    if site.stop.is_draining() {
-        ready.reasons.push("the process is stopping".to_owned());
+    match site.readiness.stage() {
+        Stage::Ready => (),
+        Stage::Starting => ready.reasons.push("the process is starting".to_owned()),
+        Stage::Stopping => ready.reasons.push("the process is stopping".to_owned()),
     }
     let snapshot = site.current.load();
     let upstreams = snapshot.upstreams().count();
@@ -53,9 +57,9 @@ pub(super) fn ready(site: &Site) -> Ready {
     } else {
         ready.warnings.extend(unreachable);
     }
-    let last = site.reload.as_ref().and_then(|reload| reload.last());
-    if let Some(failure) = last.and_then(|last| last.failure) {
-        ready.warnings.push(format!("the last reload failed: {failure}"));
+    let last = site.reloader.as_ref().and_then(Reloader::last);
+    if let Some(failure) = last.and_then(|last| last.outcome.err()) {
+        ready.warnings.push(format!("the last reload failed: {}", failure.chain()));
     }
     ready
 }
@@ -73,10 +77,11 @@ pub(super) fn status(site: &Site) -> Value {
     snapshot.sweep(Instant::now());
     let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
     let last = site
-        .reload
+        .reloader
         .as_ref()
-        .and_then(|reload| reload.last())
-        .map(|last| json!({ "at": seconds(last.at), "failure": last.failure }));
+        .and_then(Reloader::last)
+        .map(|last| (last.at, last.outcome.err().map(|failure| failure.chain())))
+        .map(|(at, failure)| json!({ "at": seconds(at), "failure": failure }));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
@@ -143,12 +148,15 @@ fn node(node: &Arc<Node>, now: Instant) -> Value {
 }
 
 /// Why a reload changed nothing: as text for people, and each problem by its parts.
-pub(super) fn reload_failure(failure: &ReloadFailure) -> Value {
+pub(super) fn reload_failure(failure: &ReloadError) -> Value {
     let problems: Vec<Value> = match failure {
-        ReloadFailure::Problems(problems) => problems.iter().map(problem).collect(),
-        ReloadFailure::Conflict(_) | ReloadFailure::Stopping => Vec::new(),
+        ReloadError::Problems(problems) => problems.iter().map(problem).collect(),
+        ReloadError::Bind(_)
+        | ReloadError::TagClash(_)
+        | ReloadError::Broken(_)
+        | ReloadError::Stopping => Vec::new(),
     };
-    json!({ "reloaded": false, "error": failure.to_string(), "problems": problems })
+    json!({ "reloaded": false, "error": failure.chain(), "problems": problems })
 }
 
 fn problem(problem: &Problem) -> Value {

@@ -10,7 +10,7 @@ use super::healing::Healing;
 use super::settings::SidSettings;
 use super::table::{Bounds, Table};
 use super::tag::{Reading, TagClash, Tags};
-use super::{Recall, Remembered};
+use super::{Member, Recall, Remembered};
 use crate::Instant;
 use crate::engineio::{Form, OpenPacket, Sid};
 use crate::upstream::Node;
@@ -18,7 +18,7 @@ use crate::upstream::Node;
 /// `affinity: sid` of one upstream.
 #[derive(Debug)]
 pub(super) struct BySid {
-    nodes: Arc<[Arc<Node>]>,
+    members: Arc<[Member]>,
     indexes: HashMap<Arc<str>, usize>,
     tags: Tags,
     eio3: Eio3,
@@ -45,27 +45,31 @@ struct Memory {
 impl BySid {
     pub(super) fn new(
         settings: &SidSettings,
-        nodes: &Arc<[Arc<Node>]>,
+        members: &Arc<[Member]>,
         carried: Option<&Self>,
     ) -> Result<Self, TagClash> {
-        let indexes = nodes.iter().enumerate().map(|(index, node)| (node.name().clone(), index));
+        let names = members.iter().map(|member| member.node.name());
+        let indexes = names.clone().enumerate().map(|(index, name)| (name.clone(), index));
         let memory = || Memory { sessions: Table::new(SESSIONS), healing: Healing::default() };
         Ok(Self {
             indexes: indexes.collect(),
-            tags: Tags::new(&settings.keys, nodes.iter().map(|node| &**node.name()))?,
+            tags: Tags::new(&settings.keys, names.map(|name| &**name))?,
             eio3: if settings.tag_eio3 { Eio3::Tag } else { Eio3::Table },
             memory: carried.map_or_else(|| Arc::new(memory()), |carried| carried.memory.clone()),
-            nodes: nodes.clone(),
+            members: members.clone(),
         })
     }
 
     pub(super) fn recall(&self, sid: &Sid, now: Instant) -> Recall {
         match self.tags.read(sid) {
-            Reading::Node { index, sid: bare } => self.bound(index, Some(bare)),
+            Reading::Node { index, sid: bare } => match self.living(index, now) {
+                Some(node) => Recall::Bound { node, sid: Some(bare) },
+                None => Recall::Gone { sid: bare },
+            },
             Reading::Gone { sid } => Recall::Gone { sid },
             Reading::Untagged => match self.memory.sessions.renew(sid, now) {
-                Some(name) => match self.indexes.get(&name) {
-                    Some(index) => self.bound(*index, None),
+                Some(name) => match self.indexes.get(&name).and_then(|at| self.living(*at, now)) {
+                    Some(node) => Recall::Bound { node, sid: None },
                     None => Recall::Gone { sid: sid.clone() },
                 },
                 None => Recall::Unknown { sid: sid.clone() },
@@ -96,9 +100,10 @@ impl BySid {
         &self.memory.healing
     }
 
-    fn bound(&self, index: usize, sid: Option<Sid>) -> Recall {
-        let node = self.nodes.get(index).expect("indexes and tags were made of these nodes");
-        Recall::Bound { node: node.clone(), sid }
+    /// The node at `index`, unless the sessions of a node that left are given up.
+    fn living(&self, index: usize, now: Instant) -> Option<Arc<Node>> {
+        let member = self.members.get(index).filter(|member| member.has_sessions(now))?;
+        Some(member.node.clone())
     }
 }
 

@@ -38,8 +38,16 @@ pub use tag::TagClash;
 /// The rule that brings an upstream's sessions back to their nodes.
 #[derive(Debug)]
 pub struct Affinity {
-    nodes: Arc<[Arc<Node>]>,
+    members: Arc<[Member]>,
     strategy: Strategy,
+}
+
+/// A node that sessions may live on.
+#[derive(Debug)]
+struct Member {
+    node: Arc<Node>,
+    /// When the sessions of a node that has left are given up.
+    until: Option<Instant>,
 }
 
 /// What a request shows of itself.
@@ -106,21 +114,38 @@ impl Affinity {
         upstream: &Upstream,
         carried: Option<&Self>,
     ) -> Result<Self, TagClash> {
-        let nodes: Arc<[Arc<Node>]> = upstream.nodes().into();
-        let names = nodes.iter().map(|node| &**node.name());
+        let current = || upstream.nodes().iter().map(|node| (node, None));
+        let retired = upstream.retired().iter().map(|left| (&left.node, Some(left.until)));
+        match Self::of(settings, members(current().chain(retired)), carried) {
+            // A node that has left is no reason to refuse one that comes.
+            Err(_) if !upstream.retired().is_empty() => {
+                Self::of(settings, members(current()), carried)
+            }
+            built => built,
+        }
+    }
+
+    /// Of these nodes, those that have left behind the others.
+    fn of(
+        settings: &Settings,
+        members: Arc<[Member]>,
+        carried: Option<&Self>,
+    ) -> Result<Self, TagClash> {
+        let names = members.iter().map(|member| &**member.node.name());
         let strategy = match settings {
             Settings::Sid(settings) => {
                 let carried = carried.and_then(Self::by_sid);
-                Strategy::Sid(BySid::new(settings, &nodes, carried)?)
+                Strategy::Sid(BySid::new(settings, &members, carried)?)
             }
             Settings::Cookie(settings) => Strategy::Cookie(Cookies::new(settings, names)?),
             Settings::Rendezvous(key) => {
-                let weights = nodes.iter().map(|node| node.weight());
+                let current = members.iter().filter(|member| member.until.is_none());
+                let weights = current.map(|member| member.node.weight());
                 Strategy::Rendezvous(key.clone(), Rendezvous::new(names.zip(weights)))
             }
             Settings::None => Strategy::None,
         };
-        Ok(Self { nodes, strategy })
+        Ok(Self { members, strategy })
     }
 
     /// Says where a request belongs. To be called once for each request of the upstream, for it
@@ -132,7 +157,7 @@ impl Affinity {
                 let sid = asked.call.and_then(|call| call.sid.as_ref());
                 sid.map_or(Recall::Anywhere, |sid| by_sid.recall(sid, now))
             }
-            Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked),
+            Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked, now),
             Strategy::Rendezvous(key, rendezvous) => {
                 let Some(key) = key.value_in(asked) else { return Recall::Anywhere };
                 let order = rendezvous.order(&key).into_iter();
@@ -201,26 +226,32 @@ impl Affinity {
     pub fn set_cookie(&self, node: &Arc<Node>, scheme: Scheme) -> Option<HeaderValue> {
         match &self.strategy {
             Strategy::Cookie(cookies) => {
-                let index = self.nodes.iter().position(|known| known.name() == node.name())?;
+                let index =
+                    self.members.iter().position(|known| known.node.name() == node.name())?;
                 cookies.set(index, scheme)
             }
             Strategy::Sid(_) | Strategy::Rendezvous(..) | Strategy::None => None,
         }
     }
 
-    /// A session is bound to its cookie's node; all else only prefers it.
-    fn recall_by_cookie(&self, cookies: &Cookies, asked: &Asked<'_>) -> Recall {
-        let named = cookies.node(asked.headers).and_then(|index| self.node(index));
-        let Some(node) = named else { return Recall::Anywhere };
+    /// A session is bound to its cookie's node; all else only prefers it, if it has not left.
+    fn recall_by_cookie(&self, cookies: &Cookies, asked: &Asked<'_>, now: Instant) -> Recall {
+        let named = cookies.node(asked.headers).and_then(|index| self.members.get(index));
+        let Some(member) = named.filter(|member| member.has_sessions(now)) else {
+            return Recall::Anywhere;
+        };
+        let node = member.node.clone();
         if asked.call.is_some_and(|call| call.sid.is_some()) {
             Recall::Bound { node, sid: None }
-        } else {
+        } else if member.until.is_none() {
             Recall::Preferred(vec![node])
+        } else {
+            Recall::Anywhere
         }
     }
 
     fn node(&self, index: usize) -> Option<Arc<Node>> {
-        self.nodes.get(index).cloned()
+        self.members.get(index).map(|member| member.node.clone())
     }
 
     fn by_sid(&self) -> Option<&BySid> {
@@ -229,6 +260,17 @@ impl Affinity {
             Strategy::Cookie(_) | Strategy::Rendezvous(..) | Strategy::None => None,
         }
     }
+}
+
+impl Member {
+    /// Whether a session may live there.
+    fn has_sessions(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+fn members<'a>(nodes: impl Iterator<Item = (&'a Arc<Node>, Option<Instant>)>) -> Arc<[Member]> {
+    nodes.map(|(node, until)| Member { node: node.clone(), until }).collect()
 }
 
 /// The rules; one for each of [`Settings`].

@@ -14,17 +14,20 @@ const V4_ANSWER: &str = r#"0{"sid":"lv_VI97HAXpY6yYWAAAC"}"#;
 const V3_ANSWER: &str = r#"31:0{"sid":"lv_VI97HAXpY6yYWAAAC"}2:40"#;
 
 fn upstream(names: &[&str]) -> Upstream {
+    Upstream::new(&upstream_settings(names), None)
+}
+
+fn upstream_settings(names: &[&str]) -> upstream::Settings {
     let node = |name: &&str| NodeSettings {
         name: (*name).into(),
         address: NodeAddress { host: "127.0.0.1".into(), port: 3000 },
         weight: 1,
     };
-    let settings = upstream::Settings {
+    upstream::Settings {
         name: "chat".into(),
         nodes: names.iter().map(node).collect(),
         connect_timeout: upstream::Settings::CONNECT_TIMEOUT,
-    };
-    Upstream::new(&settings, None)
+    }
 }
 
 fn affinity(settings: Settings, names: &[&str]) -> Affinity {
@@ -107,7 +110,7 @@ fn handshake() -> Call {
 fn a_tagged_session_goes_to_its_node_wherever_it_asks() {
     let now = Instant::now();
     let first = by_sid(&["n1", "n2"]);
-    let node = &first.nodes[1];
+    let node = &first.members[1].node;
     let Remembered::Tag(tag) = first.remember(&handshake(), &open(V4_ANSWER), node, now) else {
         panic!("no tag");
     };
@@ -129,7 +132,7 @@ fn the_form_of_the_answer_decides_how_a_session_is_remembered() {
     // check(settings, query, answer, what is remembered, what a request with the bare sid is)
     let check = |settings: &Settings, query: &str, answer: &str, expected: &str, then: &str| {
         let affinity = affinity(settings.clone(), &["n1", "n2"]);
-        let node = &affinity.nodes[1];
+        let node = &affinity.members[1].node;
         let remembered = match affinity.remember(&call(query), &open(answer), node, now) {
             Remembered::Tag(_) => "tag",
             Remembered::Learned => "learned",
@@ -156,7 +159,7 @@ fn a_sid_that_is_too_long_for_a_tag_is_learned() {
     let affinity = by_sid(&["n1", "n2"]);
     let long = "x".repeat(Sid::BYTES_MAX);
     let open = open(&format!(r#"0{{"sid":"{long}"}}"#));
-    let node = &affinity.nodes[0];
+    let node = &affinity.members[0].node;
     assert_eq!(affinity.remember(&handshake(), &open, node, now), Remembered::Learned);
     assert_eq!(session(&long).recall(&affinity, now), "bound to n1");
 }
@@ -165,8 +168,8 @@ fn a_sid_that_is_too_long_for_a_tag_is_learned() {
 fn what_was_learned_outlives_a_reload_by_the_nodes_name() {
     let now = Instant::now();
     let before = by_sid(&["n1", "n2"]);
-    before.learn(&sid("a"), &before.nodes[0], now);
-    before.learn(&sid("b"), &before.nodes[1], now);
+    before.learn(&sid("a"), &before.members[0].node, now);
+    before.learn(&sid("b"), &before.members[1].node, now);
     before.missed(&sid("c"), now);
 
     let after = Affinity::new(&Settings::default(), &upstream(&["n2", "n3"]), Some(&before));
@@ -179,10 +182,42 @@ fn what_was_learned_outlives_a_reload_by_the_nodes_name() {
 }
 
 #[test]
+fn sessions_of_a_node_that_left_reach_it_for_a_while() {
+    let now = Instant::now();
+    let mut old = by_sid(&["n1", "n2"]);
+    let open = open(V4_ANSWER);
+    let Remembered::Tag(tag) = old.remember(&handshake(), &open, &old.members[0].node, now) else {
+        panic!("EIO=4 sids are tagged");
+    };
+    let tagged = format!("{SID}{tag}");
+    old.learn(&sid("learned"), &old.members[0].node, now);
+    let both = upstream(&["n1", "n2"]);
+    let settings = upstream_settings(&["n2"]);
+    let one = Upstream::new(&settings, Some(&both));
+    old = Affinity::new(&Settings::default(), &one, Some(&old)).expect("no clash");
+
+    let left = one.retired()[0].until;
+    let before = left - Duration::from_secs(1);
+    assert_eq!(session(&tagged).recall(&old, before), format!("bound to n1 as {SID}"));
+    assert_eq!(session("learned").recall(&old, before), "bound to n1");
+    assert_eq!(session(&tagged).recall(&old, left), format!("gone {SID}"));
+
+    let cookie = Settings::Cookie(CookieSettings { name: "at".into(), keys: Vec::new() });
+    let before_it_left = Affinity::new(&cookie, &both, None).expect("no clash");
+    let set = before_it_left.set_cookie(&both.nodes()[0], Scheme::Http).expect("a cookie");
+    let value = set.to_str().expect("text").split(';').next().expect("a pair").to_owned();
+    let after = Affinity::new(&cookie, &one, None).expect("no clash");
+    let named = |sid| Request { sid, cookie: Some(&value), room: None };
+    assert_eq!(named(Some("x")).recall(&after, before), "bound to n1");
+    assert_eq!(named(None).recall(&after, before), "anywhere", "no new session");
+    assert_eq!(named(Some("x")).recall(&after, left), "anywhere");
+}
+
+#[test]
 fn an_active_session_is_never_forgotten() {
     let mut now = Instant::now();
     let affinity = by_sid(&["n1", "n2"]);
-    affinity.learn(&sid(SID), &affinity.nodes[1], now);
+    affinity.learn(&sid(SID), &affinity.members[1].node, now);
     for _ in 0..100 {
         now += Duration::from_secs(300);
         assert_eq!(session(SID).recall(&affinity, now), "bound to n2");
@@ -207,7 +242,9 @@ fn a_cookie_binds_a_session_and_is_preferred_by_all_else() {
     let now = Instant::now();
     let settings = CookieSettings { name: CookieSettings::NAME.into(), keys: Vec::new() };
     let affinity = affinity(Settings::Cookie(settings), &["n1", "n2"]);
-    let [n1, n2] = &*affinity.nodes else { panic!("two nodes") };
+    let [Member { node: n1, .. }, Member { node: n2, .. }] = &*affinity.members else {
+        panic!("two nodes")
+    };
 
     let fresh = Request::default();
     let cookie = affinity.set_cookie(n2, Scheme::Https).expect("a cookie");

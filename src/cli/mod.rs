@@ -1,6 +1,6 @@
 //! The command line: words, exit codes, and how a failure is told.
 //!
-//! Exit codes: 0 fine, 1 failed, 2 wrong use.
+//! Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -28,7 +28,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve what a configuration file says, until SIGTERM or SIGINT
+    /// Serve what a configuration file says, until SIGTERM or SIGINT; SIGHUP or a change of the
+    /// file reloads it, a second SIGTERM or SIGINT ends at once
     Run {
         /// The YAML file
         #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
@@ -78,7 +79,7 @@ long polling and the upgrade from one to the other. Try it:
 With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes and reload
 talk to the running process.
 
-Exit codes: 0 fine, 1 failed, 2 wrong use.";
+Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
 
 /// Runs the program on this process's arguments.
 pub fn main() -> ExitCode {

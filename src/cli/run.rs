@@ -1,4 +1,4 @@
-//! `sockeye run`: serve until a signal, and tell what is served.
+//! `sockeye run`: serve until a signal, reload on another, and tell what is served.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -10,28 +10,57 @@ use tracing::info;
 use super::Outcome;
 use crate::config::{self, Config};
 use crate::logging;
-use crate::server::Server;
+use crate::reload::Reloader;
+use crate::server::{Server, Stopped};
+use crate::systemd;
 
-/// Serves what the file at `path` says, until SIGTERM or SIGINT.
+/// Serves what the file at `path` says, and follows it, until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path) -> Outcome {
-    let config = config::load(path)?;
+    let (config, outline) = config::load_with_outline(path)?;
     logging::init(config.log);
-    let server = Server::bind(&config)?;
+    let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
+    let reloader = server.follow(path.to_owned(), outline);
     announce(&config, &server);
-    Ok(server.run(stop_signal())?)
+    match server.run_or_cut(stop_signal(reloader), second_signal())? {
+        Stopped::InOrder => Ok(()),
+        Stopped::Cut => Err("a second signal cut the stop short".into()),
+    }
 }
 
-/// Waits for SIGTERM or SIGINT. If signals cannot be had, they keep their default: to end the
-/// process at once.
-async fn stop_signal() {
+/// Waits for SIGTERM or SIGINT, and hands SIGHUP on. If signals cannot be had, they keep their
+/// default: to end the process at once.
+async fn stop_signal(reloader: Reloader) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return info!("got SIGTERM"),
+            _ = interrupt.recv() => return info!("got SIGINT"),
+            _ = hang_up.recv() => {
+                info!("got SIGHUP");
+                reloader.ask();
+            }
+        }
+    }
+}
+
+/// Waits for the second of all SIGTERM and SIGINT, which says that the stop takes too long.
+async fn second_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = terminate.recv() => info!("got SIGTERM"),
-        _ = interrupt.recv() => info!("got SIGINT"),
+    for _ in 0..2 {
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+        }
     }
 }
 

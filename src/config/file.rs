@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
+    /// How the process stops. Default: the keys below at their defaults.
+    pub(super) stop: Option<Stop>,
     /// Where the process tells of itself and takes orders. Default: nowhere.
     pub(super) admin: Option<Admin>,
     /// What is logged. Default: text at level `info`.
@@ -178,6 +180,17 @@ pub(super) struct Tunnel {
     pub(super) max_age: Option<Written>,
     /// How much is kept for a side that does not read, 4KiB to 16MiB. Default: `64KiB`.
     pub(super) buffer: Option<Written>,
+}
+
+/// How the process stops.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Stop {
+    /// How long new connections are still accepted when the stop has begun, 0s to 5m. Default:
+    /// `0s`.
+    pub(super) delay: Option<Written>,
+    /// How long WebSockets and pending answers have behind the delay, 1s to 1h. Default: `28s`.
+    pub(super) timeout: Option<Written>,
 }
 
 /// Where the process tells of itself and takes orders, without asking who it is.

@@ -10,6 +10,7 @@ mod events;
 mod file;
 mod key_path;
 mod keys;
+mod outline;
 mod positions;
 mod problem;
 mod report;
@@ -30,11 +31,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::affinity::{self, TagClash};
-use crate::drain::Drain;
+use crate::drain::{self, Drain};
 use crate::exchange::Proxy;
 use crate::snapshot::{Current, Snapshot};
 use crate::{listener, logging, route, upstream};
 pub use keys::keys;
+pub use outline::{Change, Changes, Outline};
 use positions::Positions;
 use problem::Fault;
 pub use problem::{Place, Problem, Problems};
@@ -50,6 +52,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSettings>,
     /// At least one, in the order of the file; no two with the same host and path.
     pub routes: Vec<route::Settings>,
+    /// The `stop:` section.
+    pub stop: drain::Settings,
     /// Where the admin listener listens; `None` is nowhere.
     pub admin: Option<SocketAddr>,
     /// The `log:` section.
@@ -100,6 +104,15 @@ impl Config {
 /// Everything that is wrong with the file, or the one reason why it could not be read. A file of
 /// more than 1 MiB is refused and not read to its end.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    load_with_outline(path).map(|(config, _)| config)
+}
+
+/// The configuration in the file at `path`, and what of it can be compared with the next one.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
     let file_name = path.display().to_string();
     let bytes = read_bounded(path).map_err(|error| {
         let fault = match error.kind() {
@@ -111,7 +124,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
         Problems::of_file(&file_name, fault)
     })?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(&file_name, text),
+        Ok(text) => read(&file_name, text),
         Err(_) if bytes.len() > TEXT_BYTES_MAX => Err(Problems::of_file(&file_name, too_large())),
         Err(error) => {
             let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count();
@@ -127,6 +140,10 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 ///
 /// Everything that is wrong with the text.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
+    read(file_name, text).map(|(config, _)| config)
+}
+
+fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refuse_unreadable(text).map_err(|fault| Problems::of_file(file_name, fault))?;
     let positions = Positions::of(text).map_err(|flaws| report::unfit(file_name, text, flaws))?;
@@ -137,7 +154,9 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
     let mut report = Report::new(file_name, text, positions);
     let config = match serde_yaml::from_str(text) {
         Ok(mut tree) => {
-            typed::read(&mut tree, &mut report).map(|file| resolve::resolve(&file, &mut report))
+            let config = typed::read(&mut tree, &mut report)
+                .map(|file| resolve::resolve(&file, &mut report));
+            config.map(|config| (config, Outline::of(&tree)))
         }
         Err(error) => {
             let place = error.location().map(|at| Place::of_character(at.line(), at.column()));

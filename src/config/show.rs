@@ -10,7 +10,7 @@ use serde_yaml::Value;
 
 use super::file::{
     Admin, Affinity, Cookie, File, Keepalive, List, Listener, Log, Node, Rendezvous, RendezvousBy,
-    Route, RoutePath, Sid, TextOr, Tunnel, Upstream, Written,
+    Route, RoutePath, Sid, Stop, TextOr, Tunnel, Upstream, Written,
 };
 use super::resolve::{FORMATS, LEVELS, node_address};
 use super::units::{show_duration, show_size};
@@ -27,6 +27,10 @@ impl Config {
             listeners: list(&self.listeners, listener),
             upstreams: Some(self.upstreams.iter().map(upstream).collect()),
             routes: list(&self.routes, route),
+            stop: Some(Stop {
+                delay: Some(duration(self.stop.delay)),
+                timeout: Some(duration(self.stop.timeout)),
+            }),
             admin: Some(Admin {
                 bind: Some(self.admin.map_or_else(|| Written::new("off"), Written::new)),
             }),

@@ -95,19 +95,21 @@ fn bare_number(text: &str) -> Option<&str> {
 /// `duration` in the largest unit that writes it as a whole number.
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    show(millis, &DURATION_UNITS)
+    show(millis, &DURATION_UNITS, "s")
 }
 
 /// `bytes` in the largest unit that writes them as a whole number.
 pub(super) fn show_size(bytes: u64) -> String {
-    show(bytes, &SIZE_UNITS)
+    show(bytes, &SIZE_UNITS, "B")
 }
 
-fn show(amount: u64, units: &[(&str, u64)]) -> String {
+/// `amount` in the first of `units` that writes it as a whole number; nothing at all in `unit_of_0`,
+/// for all fit it.
+fn show(amount: u64, units: &[(&str, u64)], unit_of_0: &str) -> String {
     units
         .iter()
         .find(|(_, unit)| amount >= *unit && amount.is_multiple_of(*unit))
-        .map_or_else(|| amount.to_string(), |(name, unit)| format!("{}{name}", amount / unit))
+        .map_or_else(|| format!("0{unit_of_0}"), |(name, unit)| format!("{}{name}", amount / unit))
 }
 
 /// Units in milliseconds, the largest first.
@@ -199,6 +201,12 @@ mod tests {
         check("90s1ms", Some("write 100ms to 90s"));
         let fault = size("3KiB", &(4096..=16 << 20)).unwrap_err();
         assert_eq!(fault.help_text(), Some("write 4KiB to 16MiB"));
+    }
+
+    #[test]
+    fn nothing_at_all_has_a_unit_too() {
+        assert_eq!(show_duration(Duration::ZERO), "0s");
+        assert_eq!(show_size(0), "0B");
     }
 
     proptest! {

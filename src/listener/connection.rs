@@ -40,7 +40,7 @@ pub enum ConnectionEnd {
     Upgraded,
     /// Between requests: by the client, behind an answer that said so, or since a drain began.
     Closed,
-    /// No request came within `keep_alive_timeout`.
+    /// No request came within `keep_alive_timeout`, or in time after a drain began.
     Idle,
     /// A head was not complete within `header_timeout`; answered with 408.
     SlowHead,
@@ -74,8 +74,8 @@ impl ConnectionEnd {
 /// Serves the requests of one connection until its end. `place` goes to the tunnel if one comes
 /// of it.
 ///
-/// When the drain begins, an idle connection is closed and a busy one closes behind its answer;
-/// to cut it at the drain's end is left to the task's owner. If the future is dropped, the
+/// When the drain begins, a busy connection closes behind its answer, which says so, and an idle
+/// one has a second for a last request; to cut it at the drain's end is left to the task's owner. If the future is dropped, the
 /// connection is closed and the answer that is on its way is cut.
 pub async fn serve<S: ClientService>(
     accepted: Accepted,
@@ -105,15 +105,14 @@ pub async fn serve<S: ClientService>(
         poll_fn(|cx| {
             if !draining && begun.as_mut().poll(cx).is_ready() {
                 draining = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                progress.drain();
+                clock.as_mut().drain(Instant::now());
             }
             if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Why::Over(result));
             }
             match progress.phase() {
                 Phase::Refused => Poll::Ready(Why::Refused),
-                // hyper has not closed by itself if it has seen an empty line.
-                Phase::Idle if draining => Poll::Ready(Why::Over(Ok(()))),
                 phase => {
                     let due = clock.as_mut().poll_due(phase, progress.steps(), cx);
                     due.map(|()| Why::Waited(phase))
@@ -227,6 +226,11 @@ impl Clock {
             armed,
             timer: sleep_until(armed),
         }
+    }
+
+    /// A drain begins at `now`.
+    fn drain(self: Pin<&mut Self>, now: Instant) {
+        self.project().deadlines.drain(now);
     }
 
     /// Ready if the connection is in `phase`, without a step, for as long as it may be.

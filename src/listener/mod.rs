@@ -21,6 +21,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info};
@@ -36,8 +37,12 @@ use crate::drain::DrainWatch;
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    settings: Arc<Settings>,
+    settings: LiveSettings,
 }
+
+/// The settings of a listener, which may change while it accepts. Clones share them.
+#[derive(Clone, Debug)]
+pub struct LiveSettings(Arc<ArcSwap<Settings>>);
 
 /// A connection that was accepted and has not been read from. It is tied to no runtime.
 #[derive(Debug)]
@@ -74,8 +79,26 @@ impl Listener {
     pub fn bind(settings: &Settings) -> Result<Self, BindError> {
         let address = settings.bind;
         let socket = open(address).map_err(|source| BindError { address, source })?;
-        let address = socket.local_addr().map_err(|source| BindError { address, source })?;
-        Ok(Self { socket, address, settings: Arc::new(settings.clone()) })
+        Self::adopt(socket, settings)
+    }
+
+    /// Takes a socket that listens already, on the address of `settings`: a service manager opened
+    /// it, so that nobody is refused while we start.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if it is no socket that can be accepted on.
+    pub fn adopt(socket: TcpListener, settings: &Settings) -> Result<Self, BindError> {
+        let failed = |source| BindError { address: settings.bind, source };
+        socket.set_nonblocking(true).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, address, settings: LiveSettings::new(settings.clone()) })
+    }
+
+    /// Its settings, which can be changed at any time; connections take those that they find when
+    /// they are accepted.
+    pub fn settings(&self) -> &LiveSettings {
+        &self.settings
     }
 
     /// The address with the port that the system chose, if it was to choose.
@@ -135,6 +158,17 @@ impl Listener {
     }
 }
 
+impl LiveSettings {
+    fn new(settings: Settings) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(settings)))
+    }
+
+    /// New connections get these from now on; `bind` means nothing here.
+    pub fn change(&self, settings: Settings) {
+        self.0.store(Arc::new(settings));
+    }
+}
+
 /// Whether the failure to accept is known already: one line tells it, not twenty a second.
 enum Failing {
     No,
@@ -152,7 +186,7 @@ impl Failing {
 }
 
 /// Accepts those who have connected already: to close the address would reset them.
-async fn empty(socket: &TcpListener, accepted: &mpsc::Sender<Accepted>, settings: &Arc<Settings>) {
+async fn empty(socket: &TcpListener, accepted: &mpsc::Sender<Accepted>, settings: &LiveSettings) {
     for _ in 0..BACKLOG {
         // Without a runtime: one that has other things to do would say that nobody waits.
         let Ok((stream, client)) = socket.accept() else { return };
@@ -167,7 +201,7 @@ async fn empty(socket: &TcpListener, accepted: &mpsc::Sender<Accepted>, settings
 fn make_ready(
     stream: TcpStream,
     client: SocketAddr,
-    settings: &Arc<Settings>,
+    settings: &LiveSettings,
 ) -> io::Result<Accepted> {
     stream.set_nonblocking(true)?;
     // Messages of a chat are small, and each is written as a whole.
@@ -175,7 +209,7 @@ fn make_ready(
     Ok(Accepted {
         stream,
         address: SocketAddr::new(client.ip().to_canonical(), client.port()),
-        settings: settings.clone(),
+        settings: settings.0.load_full(),
     })
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Progress {
     unflushed: AtomicBool,
     /// The client takes no more bytes.
     clogged: AtomicBool,
+    /// The drain has begun.
+    draining: AtomicBool,
     steps: AtomicU32,
 }
 
@@ -60,6 +62,11 @@ impl Progress {
             self.step();
         }
         self.refused.store(guard.fault().is_some(), Relaxed);
+    }
+
+    /// Each answer from now on is the connection's last.
+    pub(super) fn drain(&self) {
+        self.draining.store(true, Relaxed);
     }
 
     /// hyper has read, or waits for the client.
@@ -116,6 +123,13 @@ impl Progress {
 
     fn step(&self) {
         self.steps.fetch_add(1, Relaxed);
+    }
+}
+
+impl OpenRequest {
+    /// Whether its answer is the last one of the connection, since a drain has begun.
+    pub(super) fn is_last(&self) -> bool {
+        self.0.draining.load(Relaxed)
     }
 }
 

@@ -99,14 +99,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(mut response) = ready!(this.answer.poll(cx));
-        match (*this.behind, response.status()) {
-            // hyper would take bytes that were meant for a tunnel for the next request.
-            (Behind::Unguarded, status) if status != StatusCode::SWITCHING_PROTOCOLS => {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            (Behind::Guarded | Behind::Unguarded, _) => (),
-        }
         let open = this.open.take();
+        let is_last = match this.behind {
+            // hyper would take bytes that were meant for a tunnel for the next request.
+            Behind::Unguarded => true,
+            Behind::Guarded => open.as_ref().is_some_and(OpenRequest::is_last),
+        };
+        if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Poll::Ready(Ok(response.map(|body| Answer { body, open })))
     }
 }

@@ -340,7 +340,7 @@ async fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_drain_finishes_what_is_pending_and_closes_the_idle() {
+async fn a_drain_finishes_what_is_pending_and_closes_the_idle_behind_a_last_request() {
     let mut server = Server::start().await;
     let mut pending = server.connect().await;
     pending.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -350,11 +350,21 @@ async fn a_drain_finishes_what_is_pending_and_closes_the_idle() {
     let client = idle.local_addr().unwrap().to_string();
     until(&mut idle, &client).await;
 
+    let mut silent = server.connect().await;
+    silent.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let client = silent.local_addr().unwrap().to_string();
+    until(&mut silent, &client).await;
+
     server.drain.begin(Duration::from_secs(60));
 
-    assert_eq!(rest(&mut idle).await, "");
+    // It was on its way when the drain began.
+    idle.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let answer = rest(&mut idle).await;
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
     drop(idle);
     assert!(matches!(server.end().await, ConnectionEnd::Closed));
+    assert_eq!(rest(&mut silent).await, "");
+    assert!(matches!(server.end().await, ConnectionEnd::Idle));
     server.release.notify_one();
     let answer = rest(&mut pending).await;
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");

@@ -33,7 +33,18 @@ use balance::Candidate;
 pub struct Upstream {
     name: Arc<str>,
     nodes: Box<[Arc<Node>]>,
+    retired: Box<[Retired]>,
     connect_timeout: Duration,
+}
+
+/// A node that is no longer in the configuration. It gets no new session, and those that it has go
+/// on there for a while.
+#[derive(Clone, Debug)]
+pub struct Retired {
+    /// The node.
+    pub node: Arc<Node>,
+    /// When its sessions are given up.
+    pub until: Instant,
 }
 
 /// There is no node left to try.
@@ -46,16 +57,20 @@ pub struct NoNode {
 
 impl Upstream {
     /// The upstream of `settings`. What is known of a node is `carried` over from the node of the
-    /// same name, if that is at the same address; its weight may be another.
+    /// same name, if that is at the same address; its weight may be another. A node of `carried`
+    /// that `settings` does not name is retired for [`RETIREMENT`].
     pub fn new(settings: &Settings, carried: Option<&Self>) -> Self {
         let node_of =
-            |node: &NodeSettings| match carried.and_then(|upstream| upstream.node(&node.name)) {
+            |node: &NodeSettings| match carried.and_then(|upstream| upstream.known(&node.name)) {
                 Some(carried) => Node::carried(node, carried),
                 None => Arc::new(Node::new(node)),
             };
         Self {
             name: settings.name.clone(),
             nodes: settings.nodes.iter().map(node_of).collect(),
+            retired: carried
+                .map(|carried| carried.retire(settings, Instant::now()))
+                .unwrap_or_default(),
             connect_timeout: settings.connect_timeout,
         }
     }
@@ -68,6 +83,11 @@ impl Upstream {
     /// All its nodes, in the order of the configuration.
     pub fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
+    }
+
+    /// The nodes that have left, the last one first; their time may be over.
+    pub fn retired(&self) -> &[Retired] {
+        &self.retired
     }
 
     /// The node of that name.
@@ -111,11 +131,31 @@ impl Upstream {
         self.lease_or_last_resort(chosen, tried)
     }
 
-    /// A place for a request that is bound to `node`, one of this upstream's: its session lives
+    /// A place for a request that is bound to `node`, one of this upstream's or a retired one: its session lives
     /// there and nowhere else, so that nothing known against the node counts.
     pub fn lease_on(&self, node: &Arc<Node>) -> Lease {
-        debug_assert!(self.node(node.name()).is_some(), "{node:?} is not of {}", self.name);
+        debug_assert!(self.known(node.name()).is_some(), "{node:?} is not of {}", self.name);
         Lease::new(node.clone())
+    }
+
+    /// The node of that name, be it a retired one.
+    fn known(&self, name: &str) -> Option<&Arc<Node>> {
+        self.node(name).or_else(|| {
+            let mut retired = self.retired.iter().map(|retired| &retired.node);
+            retired.find(|node| **node.name() == *name)
+        })
+    }
+
+    /// The retired nodes of the upstream that follows this one.
+    fn retire(&self, next: &Settings, now: Instant) -> Box<[Retired]> {
+        let fresh = self.nodes.iter().map(|node| {
+            let until = now + RETIREMENT;
+            Retired { node: node.clone(), until }
+        });
+        let earlier = self.retired.iter().filter(|retired| now < retired.until).cloned();
+        let has_left =
+            |retired: &Retired| !next.nodes.iter().any(|node| node.name == *retired.node.name());
+        fresh.chain(earlier).filter(has_left).take(RETIRED_MAX).collect()
     }
 
     /// Never refuses while there is a node to try: of those that are avoided, the one that had the
@@ -139,3 +179,9 @@ fn untried<'a>(
     let is_tried = |node: &Arc<Node>| tried.iter().any(|tried| Arc::ptr_eq(tried, node));
     nodes.into_iter().filter(move |node| !is_tried(node))
 }
+
+/// How long sessions on a node that left the configuration still reach it.
+pub const RETIREMENT: Duration = Duration::from_mins(10);
+
+/// Who changes more nodes within [`RETIREMENT`] loses the sessions of the first ones.
+const RETIRED_MAX: usize = 1000;

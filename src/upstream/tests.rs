@@ -153,3 +153,33 @@ fn a_node_that_moved_is_another_process() {
     assert!(!node.is_avoided(now));
     assert_ne!(node.identity(), old.nodes()[0].identity());
 }
+
+#[test]
+fn a_node_that_left_is_retired_and_gets_no_new_session() {
+    let old = upstream(&[("a", 1), ("b", 1)]);
+    let left = old.node("a").unwrap().clone();
+    let new = Upstream::new(&settings(&[("b", 1)]), Some(&old));
+
+    let [retired] = new.retired() else { panic!("{:?}", new.retired()) };
+    assert!(Arc::ptr_eq(&retired.node, &left));
+    assert!(retired.until > Instant::now() + RETIREMENT / 2);
+    assert!(Arc::ptr_eq(new.lease_on(&left).node(), &left));
+    for _ in 0..10 {
+        assert_eq!(name_of(&new.lease(&[], Instant::now()).unwrap()), "b");
+    }
+
+    let later = Upstream::new(&settings(&[("c", 1)]), Some(&new));
+    let names: Vec<&str> = later.retired().iter().map(|left| &**left.node.name()).collect();
+    assert_eq!(names, ["b", "a"]);
+    let back = Upstream::new(&settings(&[("a", 1), ("c", 1)]), Some(&later));
+    assert!(Arc::ptr_eq(back.node("a").unwrap(), &left), "all that is known of it stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retired_node_is_forgotten_by_the_first_reload_after_its_time() {
+    let old = upstream(&[("a", 1), ("b", 1)]);
+    let new = Upstream::new(&settings(&[("b", 1)]), Some(&old));
+    tokio::time::advance(RETIREMENT).await;
+    let later = Upstream::new(&settings(&[("b", 1)]), Some(&new));
+    assert!(later.retired().is_empty());
+}

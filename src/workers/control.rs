@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::desk::{Dealing, Desk, QUEUE_MAX};
 use crate::drain::{Drain, DrainWatch, Tasks};
-use crate::listener::{Accepted, Listener};
+use crate::listener::{Accepted, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
 
 /// A handle to the running workers. For use on the first worker only, where `control` runs.
@@ -28,6 +28,7 @@ pub struct Control {
 pub struct Accepting {
     stop: Drain,
     ended: oneshot::Receiver<()>,
+    settings: LiveSettings,
 }
 
 impl Control {
@@ -46,6 +47,7 @@ impl Control {
     pub fn accept(&self, listener: Listener) -> Accepting {
         let (stop, stopped) = Drain::new();
         let (alive, ended) = oneshot::channel();
+        let settings = listener.settings().clone();
         let accepted = self.accepted.clone();
         self.tasks.spawn(async move {
             let address = listener.local_address();
@@ -55,7 +57,7 @@ impl Control {
             // It is of no interest any more if nobody waits for it.
             let _ = alive.send(());
         });
-        Accepting { stop, ended }
+        Accepting { stop, ended, settings }
     }
 
     /// How many connections and tunnels each worker has, with those that are still on its desk.
@@ -75,6 +77,11 @@ impl Control {
 }
 
 impl Accepting {
+    /// Connections that are accepted from now on have these settings; the address stays.
+    pub fn change(&self, settings: Settings) {
+        self.settings.change(settings);
+    }
+
     /// Stops to accept. When this returns the address is free; connections that were accepted
     /// live on.
     pub async fn stop(mut self) {

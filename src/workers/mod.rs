@@ -20,7 +20,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout_at;
 use tracing::{debug, error, warn};
 
 pub use control::{Accepting, Control};
@@ -149,8 +148,11 @@ async fn work_off<S: ClientService>(
     if drain.is_draining() {
         let end = drain.begun().await;
         own_drain.begin(end.saturating_duration_since(Instant::now()));
-        if timeout_at(end, tasks.ended()).await.is_err() {
-            warn!(tasks = tasks.len(), "cutting what did not end within the drain");
+        tokio::select! {
+            () = tasks.ended() => (),
+            () = drain.over() => {
+                warn!(tasks = tasks.len(), "cutting what did not end within the drain");
+            }
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The admin listener: what it tells, what it takes, and from whom.
 
+use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, FakeNode, Proxy, ProxyProcess, config, get, ok, request, websocket};
+use crate::support::{
+    Client, FakeNode, Proxy, ProxyProcess, Site, config, get, ok, request, websocket,
+};
 
 fn start(nodes: &[&FakeNode], upstream: &str) -> Proxy {
     let addresses: Vec<_> = nodes.iter().map(|node| node.address).collect();
@@ -13,7 +16,11 @@ fn start(nodes: &[&FakeNode], upstream: &str) -> Proxy {
 
 /// Status and JSON of an answer of the admin listener.
 async fn ask(proxy: &Proxy, method: &str, target: &str, fields: &[&str]) -> (u16, Value) {
-    let mut client = Client::connect(proxy.admin.unwrap()).await;
+    ask_at(proxy.admin.unwrap(), method, target, fields).await
+}
+
+async fn ask_at(address: SocketAddr, method: &str, target: &str, fields: &[&str]) -> (u16, Value) {
+    let mut client = Client::connect(address).await;
     let text = request(method, target, fields, "").replace("Host: test", "Host: localhost");
     client.send(text).await;
     let answer = client.response().await;
@@ -209,4 +216,54 @@ fn a_command_that_finds_nobody_says_where_it_looked_and_what_to_do() {
     let (code, _, error) = said(&sockeye(&["status", "--config", "configs/minimal.yaml"]));
     assert_eq!(code, Some(1));
     assert!(error.contains("write admin: { bind: 127.0.0.1:9090 }"), "{error}");
+}
+
+#[tokio::test]
+async fn an_order_to_reload_says_what_changed_or_why_not() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let yaml = config(&[node.address], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
+    let site = Site::start(&yaml);
+    let admin = site.admin.unwrap();
+    let order = async || ask_at(admin, "POST", "/reload", &[]).await;
+
+    assert_eq!(order().await, (200, json!({ "reloaded": true, "changes": [] })));
+    site.write("routes: [{ upstream: chat }]");
+    let (status, answer) = order().await;
+    assert_eq!(status, 422, "{answer}");
+    assert_eq!(answer["problems"][0]["path"], "upstreams");
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!((status, &ready["ready"]), (200, &json!(true)));
+    let warning = ready["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("the last reload failed: "), "{warning}");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let holder = std::net::TcpListener::bind(taken).unwrap();
+    site.write(&yaml.replacen("127.0.0.1:0", &taken.to_string(), 1));
+    let (status, answer) = order().await;
+    assert_eq!(status, 409, "{answer}");
+    drop(holder);
+    let (status, answer) = order().await;
+    assert_eq!((status, &answer["reloaded"]), (200, &json!(true)), "{answer}");
+    assert_eq!(get(taken, "/").await.text(), "yes");
+    let (_, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!(ready["warnings"], json!([]));
+    let (_, shown) = ask_at(admin, "GET", "/config", &[]).await;
+    assert_eq!(shown["listeners"][0]["bind"], json!(taken.to_string()), "what is in force");
+}
+
+#[tokio::test]
+async fn who_stops_is_not_ready_and_still_tells_so() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let yaml = config(&[node.address], "", "");
+    let mut site = Site::start(&(yaml + "admin: { bind: '127.0.0.1:0' }\nstop: { delay: 1m }\n"));
+    let admin = site.admin.unwrap();
+    assert_eq!(ask_at(admin, "GET", "/ready", &[]).await.0, 200);
+    site.begin_stop();
+    while site.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!((status, &ready["reasons"]), (503, &json!(["the process is stopping"])));
+    assert_eq!(get(site.address(), "/").await.text(), "yes", "during the delay it serves on");
+    assert_eq!(ask_at(admin, "POST", "/reload", &[]).await.0, 503);
 }

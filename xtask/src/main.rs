@@ -8,9 +8,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod autobahn;
 mod check;
 mod command;
+mod fuzz;
 mod setup;
+mod soak;
 mod test;
 
 /// Chores of the repository.
@@ -35,12 +38,37 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<String>,
     },
+    /// Search for bytes that break what strangers' bytes are parsed by
+    ///
+    /// Needs a C++ compiler. What was reached is kept in fuzz/corpus, for the next search to go on; a
+    /// case that was found, in fuzz/artifacts.
+    Fuzz {
+        /// A file of fuzz/src/bin, without `.rs`; all of them if none is named
+        target: Option<String>,
+        /// How long to search with each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+        /// Do not search: run the target on this file alone
+        #[arg(long, value_name = "FILE", requires = "target", conflicts_with = "seconds")]
+        case: Option<String>,
+    },
     /// Install what tests need, as far as it is missing or has changed
     ///
-    /// Node.js with the packages of tests/node, Python with those of tests/python, and Redis. Packages
+    /// Node.js with the packages of tests/node, Python with those of tests/python, Redis and Chromium. Packages
     /// stay inside the repository. Programs of the system come from its package manager, but only if that
     /// works without asking (as root, or by sudo without a password); else you are told what to install.
     Setup,
+    /// Run something for long under load, and print its figures
+    Soak {
+        /// What to run
+        what: soak::Soak,
+    },
+    /// Does any client see a difference between Sockeye and the server behind it? Takes half an hour
+    ///
+    /// The fuzzing client of the Autobahn Testsuite plays its cases against a server of ws, directly and
+    /// through a Sockeye built for it with its debug assertions, and each case must be judged alike.
+    /// Installs the suite into tests/python/.venv-autobahn; it needs a Python 2.7, in PATH or in pyenv.
+    Autobahn(autobahn::Options),
     /// Are there known vulnerabilities in dependencies? Needs the network
     Advisories,
 }
@@ -49,7 +77,11 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Check => check::check(),
         Chore::Test { arguments } => test::test(&arguments),
+        Chore::Fuzz { target: Some(target), case: Some(case), .. } => fuzz::repeat(&target, &case),
+        Chore::Fuzz { target, seconds, case: _ } => fuzz::fuzz(target, seconds),
         Chore::Setup => setup::setup(),
+        Chore::Soak { what } => soak::soak(what),
+        Chore::Autobahn(options) => autobahn::autobahn(&options),
         Chore::Advisories => check::advisories(),
     };
     match done {
@@ -68,4 +100,5 @@ Before a push:
 While you work on one thing:
   cargo xtask test --lib tunnel            unit tests whose path has `tunnel`
   cargo xtask test --test behavior drain   behaviour tests whose path has `drain`
-  cargo test ...                           the same without setup";
+  cargo test ...                           the same without setup
+  cargo xtask fuzz frames --seconds 600    a long search in what was changed";

@@ -14,27 +14,46 @@ mod tunnel;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use tracing::Level;
 
 pub(super) use address::node as node_address;
 
-use super::Config;
-use super::file::{Admin, File, Log, Written};
+use super::file::{Admin, File, Log, Stop, Written};
 use super::key_path::KeyPath;
 use super::problem::Fault;
 use super::report::Report;
+use super::{Config, units};
+use crate::drain;
 use crate::logging::{self, Format};
 
 /// Gives `file` its meaning and tells `report` what has none.
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     Config {
+        stop: stop(&top.key("stop"), file.stop.as_ref(), report),
         admin: admin(&top.key("admin"), file.admin.as_ref(), report),
         log: log(&top.key("log"), file.log.as_ref(), report),
         listeners: listener::resolve(&top.key("listeners"), file.listeners.as_deref(), report),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
         routes: route::resolve(&top.key("routes"), file, report),
+    }
+}
+
+fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> drain::Settings {
+    let default = drain::Settings::default();
+    let Some(written) = written else { return default };
+    let delay = written.delay.as_ref().map(Written::as_str);
+    let timeout = written.timeout.as_ref().map(Written::as_str);
+    drain::Settings {
+        delay: report.read(&path.key("delay"), delay, default.delay, |text| {
+            units::duration(text, &STOP_DELAY)
+        }),
+        timeout: report.read(&path.key("timeout"), timeout, default.timeout, |text| {
+            units::duration(text, &STOP_TIMEOUT)
+        }),
     }
 }
 
@@ -65,6 +84,9 @@ fn choose<T: Copy>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fau
     let chosen = known.iter().find(|(name, _)| *name == word).map(|(_, chosen)| *chosen);
     chosen.ok_or_else(|| Fault::none_of(what, word, known.iter().map(|(name, _)| *name)))
 }
+
+const STOP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
+const STOP_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 pub(super) const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 

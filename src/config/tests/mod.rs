@@ -41,6 +41,7 @@ fn the_least_that_works_has_all_defaults() {
     assert_eq!(route.path, PathPattern::Prefix("/".into()));
     assert_eq!(route.limits, route::Limits::default());
     assert_eq!(route.tunnel, tunnel::Limits::default());
+    assert_eq!(config.stop, drain::Settings::default());
     assert_eq!(config.log, logging::Settings::default());
 }
 
@@ -66,6 +67,7 @@ routes:
     body_timeout: 5s
     body_max: 6KiB
     tunnel: { buffer: 8KiB }
+stop: { delay: 9s, timeout: 10s }
 log: { format: json, level: debug }
 "#,
     )
@@ -88,6 +90,8 @@ log: { format: json, level: debug }
     assert_eq!(route.limits.body_timeout, Duration::from_secs(5));
     assert_eq!(route.limits.body_bytes_max, Some(6 * 1024));
     assert_eq!(route.tunnel.buffer_bytes, 8 * 1024);
+    assert_eq!(config.stop.delay, Duration::from_secs(9));
+    assert_eq!(config.stop.timeout, Duration::from_secs(10));
     assert_eq!(config.log.format, logging::Format::Json);
     assert_eq!(config.log.level, tracing::Level::DEBUG);
 }

@@ -11,6 +11,7 @@
 mod bounds;
 mod error;
 mod head;
+mod outside;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod tests;
 pub(super) use bounds::{Bounds, Breach};
 pub use error::FrameError;
 pub(super) use head::{Head, Opcode};
+pub use outside::{Facts, client_facts, node_facts, scan_client_frames};
 
 use super::Counts;
 use crate::Instant;
@@ -363,21 +365,6 @@ fn part_of(head: &Head) -> Part {
         (true, false) => Part::Last,
         (false, _) => Part::Fragment,
     }
-}
-
-/// Follows what a client sends, in `chunks` as they come at `now`. The scanner itself is the
-/// tunnel's own; this is for benchmarks.
-pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Counts {
-    let bounds = Bounds::new(u64::MAX, None, now);
-    let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(Box::new(bounds)));
-    let mut held = Vec::new();
-    for chunk in chunks {
-        let joined = if held.is_empty() { Vec::new() } else { [&held, chunk].concat() };
-        let chunk = if joined.is_empty() { chunk } else { &joined };
-        let followed = scanner.scan(chunk, Until::Close, now);
-        held = rest_of(chunk, followed.passed).to_vec();
-    }
-    scanner.counts()
 }
 
 /// `chunk` behind its first `taken` bytes, which are never more than it has.

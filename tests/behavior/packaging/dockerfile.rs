@@ -61,6 +61,19 @@ fn the_program_that_is_built_is_the_one_that_is_run() {
     assert!(listed("CMD").contains(&CONFIGURATION.to_owned()));
 }
 
+#[test]
+fn the_health_check_asks_the_program_where_the_image_lets_it_answer() {
+    let check = arguments_of("HEALTHCHECK").pop().expect("a health check");
+    let (_, command) = check.split_once(" CMD ").expect("a command");
+    let command = words(&serde_yaml::from_str(command).unwrap());
+    let (program, arguments) = command.split_first().unwrap();
+    assert_eq!(program, PROGRAM);
+    assert_accepted(arguments);
+    for configuration in ["configs/container.yaml", "examples/chat/sockeye.compose.yaml"] {
+        assert!(shipped(configuration).contains("admin: { bind: 127.0.0.1:9090 }"));
+    }
+}
+
 /// The words of an instruction in its form as a list.
 fn listed(instruction: &str) -> Vec<String> {
     let arguments = arguments_of(instruction).pop().expect(instruction);

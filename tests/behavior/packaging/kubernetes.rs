@@ -1,7 +1,5 @@
 //! `configs/kubernetes`, whose files have to fit each other.
 
-use std::time::Duration;
-
 use serde_yaml::Value;
 
 use super::{CONFIGURATION, assert_accepted, root, shipped, words};
@@ -20,7 +18,10 @@ fn each_manifest_is_one_object() {
         })
         .collect();
     kinds.sort();
-    assert_eq!(kinds, ["ConfigMap", "Deployment", "PodDisruptionBudget", "Service"]);
+    assert_eq!(
+        kinds,
+        ["ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Service"]
+    );
 }
 
 #[test]
@@ -44,6 +45,9 @@ fn the_configuration_in_the_map_is_what_the_pods_run() {
     let port = u64::from(config.listeners[0].bind.port());
     let ports = container["ports"].as_sequence().unwrap();
     assert!(ports.iter().any(|open| open["containerPort"] == port), "{port}");
+    let admin = ports.iter().find(|open| open["name"] == "admin").unwrap();
+    let admin = format!("admin: {{ bind: 0.0.0.0:{} }}", admin["containerPort"].as_u64().unwrap());
+    assert!(text.as_str().unwrap().contains(&admin), "{admin}");
 }
 
 #[test]
@@ -57,6 +61,9 @@ fn the_service_finds_the_pods() {
     let names: Vec<&Value> =
         container["ports"].as_sequence().unwrap().iter().map(|port| &port["name"]).collect();
     assert!(names.contains(&&service["spec"]["ports"][0]["targetPort"]));
+    let policy = &manifest("networkpolicy")["spec"];
+    assert_eq!(&policy["podSelector"]["matchLabels"], labels);
+    assert_eq!(policy["ingress"][0]["ports"][0]["port"], service["spec"]["ports"][0]["targetPort"]);
     for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
         let (_, target) = container[probe].as_mapping().unwrap().iter().next().unwrap();
         assert!(names.contains(&&target["port"]), "{probe}");
@@ -65,9 +72,15 @@ fn the_service_finds_the_pods() {
 
 #[test]
 fn the_orderly_end_has_the_time_it_needs() {
+    let map = manifest("configmap");
+    let config: Value =
+        serde_yaml::from_str(map["data"]["sockeye.yaml"].as_str().unwrap()).unwrap();
+    let seconds = |key: &str| -> u64 {
+        config["stop"][key].as_str().unwrap().trim_end_matches('s').parse().unwrap()
+    };
     let pod = &manifest("deployment")["spec"]["template"]["spec"];
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
-    assert!(Duration::from_secs(grace) > sockeye::server::STOP_TIMEOUT);
+    assert!(grace > seconds("delay") + seconds("timeout"), "{grace}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A balancer of TCP connections that knows nothing of sessions: each connection goes to the next
 //! address.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
@@ -9,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 /// A round-robin balancer on a port of its own; ends when dropped.
 pub struct Balancer {
     pub address: SocketAddr,
+    targets: Arc<Mutex<VecDeque<SocketAddr>>>,
     task: JoinHandle<()>,
 }
 
@@ -17,14 +20,26 @@ impl Balancer {
     pub async fn over(addresses: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let targets = Arc::new(Mutex::new(VecDeque::from(addresses)));
+        let turns = targets.clone();
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
-            for target in addresses.iter().copied().cycle() {
+            loop {
                 let (client, _) = listener.accept().await.unwrap();
+                let target = {
+                    let mut turns = turns.lock().unwrap();
+                    turns.rotate_left(1);
+                    *turns.back().expect("there is an address left")
+                };
                 connections.spawn(join(client, target));
             }
         });
-        Self { address, task }
+        Self { address, targets, task }
+    }
+
+    /// No new connection goes to `address` any more, as if it had said that it is not ready.
+    pub fn take_out(&self, address: SocketAddr) {
+        self.targets.lock().unwrap().retain(|target| *target != address);
     }
 
     /// As a client writes it.

@@ -7,6 +7,7 @@ pub mod node;
 pub mod proxy;
 pub mod redis;
 mod script;
+pub mod site;
 pub mod socketio;
 pub mod websocket;
 
@@ -14,3 +15,4 @@ pub use exposition::Exposition;
 pub use http::{Client, get, request};
 pub use node::{FakeNode, Reply, ok, open_packet, response};
 pub use proxy::{Proxy, ProxyProcess, config};
+pub use site::Site;

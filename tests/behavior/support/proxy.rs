@@ -1,6 +1,7 @@
 //! Sockeye under test: in this process, or as a process of its own.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub fn config(nodes: &[SocketAddr], upstream: &str, route: &str) -> String {
 pub struct ProxyProcess {
     pub address: SocketAddr,
     pub child: Child,
+    /// The file that it follows.
+    pub file: PathBuf,
     log: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
     _config: tempfile::TempDir,
 }
@@ -77,24 +80,35 @@ pub struct ProxyProcess {
 impl ProxyProcess {
     /// Starts the program with this configuration and waits until it listens.
     pub async fn start(yaml: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockeye"));
+        command.stdin(Stdio::null());
+        Self::start_by(command, yaml).await
+    }
+
+    /// As [`ProxyProcess::start`], with a command that takes the program's arguments.
+    pub async fn start_by(command: Command, yaml: &str) -> Self {
+        let mut process = Self::spawn_by(command, yaml);
+        let line = process.until_log("listening").await;
+        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
+        process.address = address.unwrap().trim_matches('"').parse().unwrap();
+        process
+    }
+
+    /// As [`ProxyProcess::start_by`], and does not wait: its address is not known.
+    pub fn spawn_by(mut command: Command, yaml: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sockeye.yaml");
         std::fs::write(&path, yaml).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sockeye"))
+        let mut child = command
             .args(["run", "--config"])
             .arg(&path)
-            .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = Self { address, child, log, _config: directory };
-        let line = process.until_log("listening").await;
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
-        process.address = address.unwrap().trim_matches('"').parse().unwrap();
-        process
+        Self { address, child, file: path, log, _config: directory }
     }
 
     /// Waits for a log line with `part` in it.

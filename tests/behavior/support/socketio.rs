@@ -88,6 +88,12 @@ pub(crate) async fn run_python_client(arguments: &[&str]) -> Value {
     Script::python("client.py", arguments).event("result", RESULT_WITHIN).await
 }
 
+/// Visits the page of `examples/cluster` with Chromium, as `tests/node/browser.js --help` says, and
+/// gives the result.
+pub(crate) async fn run_browser(arguments: &[&str]) -> Value {
+    Script::node("browser.js", arguments).event("result", RESULT_WITHIN).await
+}
+
 /// The result of a scenario that must hold; panics with its failures.
 #[track_caller]
 pub(crate) fn held(result: Value) -> Value {

@@ -120,9 +120,10 @@ fn collect(directory: &Path, files: &mut Vec<TextFile>) {
 }
 
 /// Directories of what was built, fetched, found by machines, or written elsewhere.
-const NOT_OURS: [&str; 9] = [
+const NOT_OURS: [&str; 10] = [
     ".git",
     ".venv",
+    ".venv-autobahn",
     "__pycache__",
     "artifacts",
     "corpus",

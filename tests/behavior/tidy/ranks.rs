@@ -9,8 +9,8 @@ use super::source::{code_of, is_word, without_tests};
 use super::{Finding, TextFile, assert_tidy, file, sources};
 
 /// All rooms from the lowest to the highest; rooms of one rank do not know each other.
-const RANKS: [&[&str]; 15] = [
-    &["client", "drain", "logging", "metrics"],
+const RANKS: [&[&str]; 16] = [
+    &["client", "drain", "logging", "metrics", "systemd"],
     &["engineio"],
     &["tunnel"],
     &["upstream"],
@@ -20,8 +20,9 @@ const RANKS: [&[&str]; 15] = [
     &["exchange"],
     &["listener"],
     &["config"],
+    &["reload"],
     &["workers"],
-    &["admin", "doctor", "nginx", "reload"],
+    &["admin", "doctor", "nginx"],
     &["server"],
     &["cli"],
     &["main"],

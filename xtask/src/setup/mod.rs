@@ -2,7 +2,7 @@
 //! is there.
 
 mod packages;
-mod stamp;
+pub(crate) mod stamp;
 mod tools;
 
 use crate::command::Failure;
@@ -14,4 +14,10 @@ pub(crate) fn setup() -> Result<(), Failure> {
     }
     packages::node()?;
     packages::python()
+}
+
+/// Node.js and its packages alone.
+pub(crate) fn node() -> Result<(), Failure> {
+    tools::provide(&tools::NODE)?;
+    packages::node()
 }

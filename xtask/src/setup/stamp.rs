@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use crate::command::Failure;
 
 /// The stamp inside a directory that is made from one file.
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     source: PathBuf,
     copy: PathBuf,
 }
 
 impl Stamp {
     /// `made` is the directory, `source` the file that decides its contents.
-    pub(super) fn new(made: &Path, source: &Path) -> Self {
+    pub(crate) fn new(made: &Path, source: &Path) -> Self {
         Self { source: source.to_path_buf(), copy: made.join(".made-from") }
     }
 
     /// Whether the directory was made, to its end, from the source as it is now.
-    pub(super) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         match (fs::read(&self.copy), fs::read(&self.source)) {
             (Ok(copy), Ok(source)) => copy == source,
             (Err(_), _) | (_, Err(_)) => false,
@@ -27,7 +27,7 @@ impl Stamp {
     }
 
     /// Says that the directory is complete.
-    pub(super) fn leave(&self) -> Result<(), Failure> {
+    pub(crate) fn leave(&self) -> Result<(), Failure> {
         match fs::copy(&self.source, &self.copy) {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure(format!("cannot write {}: {error}", self.copy.display()))),

@@ -9,23 +9,13 @@ use crate::command::{Failure, output, run, succeeds};
 pub(super) struct Tool {
     name: &'static str,
     is_there: fn() -> bool,
-    /// Packages by the name of the installer's program.
+    /// Packages by the name of the installer's program; none where the installer does not have it.
     packages: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// What the system must have.
 pub(super) const TOOLS: &[Tool] = &[
-    Tool {
-        name: "Node.js 18 or newer, with npm",
-        is_there: node_is_there,
-        packages: &[
-            ("apt-get", &["nodejs", "npm"]),
-            ("dnf", &["nodejs", "npm"]),
-            ("apk", &["nodejs", "npm"]),
-            ("pacman", &["nodejs", "npm"]),
-            ("brew", &["node"]),
-        ],
-    },
+    NODE,
     Tool {
         name: "Python 3.10 or newer, with venv",
         is_there: python_is_there,
@@ -48,7 +38,33 @@ pub(super) const TOOLS: &[Tool] = &[
             ("brew", &["redis"]),
         ],
     },
+    Tool {
+        name: "Chromium, on the PATH as chromium, chromium-browser or google-chrome",
+        is_there: chromium_is_there,
+        packages: &[
+            ("apt-get", &["chromium"]),
+            ("dnf", &["chromium"]),
+            ("apk", &["chromium"]),
+            ("pacman", &["chromium"]),
+            // Homebrew installs no program that macOS does not find signed, and builds of Chromium
+            // are not.
+            ("brew", &[]),
+        ],
+    },
 ];
+
+/// Runs the servers and most clients.
+pub(super) const NODE: Tool = Tool {
+    name: "Node.js 18 or newer, with npm",
+    is_there: node_is_there,
+    packages: &[
+        ("apt-get", &["nodejs", "npm"]),
+        ("dnf", &["nodejs", "npm"]),
+        ("apk", &["nodejs", "npm"]),
+        ("pacman", &["nodejs", "npm"]),
+        ("brew", &["node"]),
+    ],
+};
 
 /// Installs `tool` if it is missing and the system lets us.
 pub(super) fn provide(tool: &Tool) -> Result<(), Failure> {
@@ -107,7 +123,7 @@ fn offer(tool: &Tool) -> Option<(&'static Installer, &'static [&'static str])> {
         .find_map(|installer| {
             let (_, packages) =
                 tool.packages.iter().find(|(name, _)| *name == installer.program)?;
-            Some((installer, *packages))
+            (!packages.is_empty()).then_some((installer, *packages))
         })
 }
 
@@ -164,6 +180,12 @@ fn redis_is_there() -> bool {
         .any(|program| succeeds(Command::new(program).arg("--version")))
 }
 
+fn chromium_is_there() -> bool {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .any(|program| succeeds(Command::new(program).arg("--version")))
+}
+
 /// 20 of `v20.11.1`.
 fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
@@ -189,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn each_installer_has_each_tool() {
+    fn each_installer_is_asked_about_each_tool() {
         for tool in TOOLS {
             let offered: Vec<&str> = tool.packages.iter().map(|(program, _)| *program).collect();
             let managers: Vec<&str> =

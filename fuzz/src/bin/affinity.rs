@@ -1,0 +1,118 @@
+//! Sids and cookies as clients send them: a tag is read back, nothing else is taken for one, and
+//! our cookie is found among all others.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use http::header::{COOKIE, HeaderMap, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+use sockeye::affinity::settings::{CookieSettings, SidSettings};
+use sockeye::affinity::{Affinity, Asked, Recall, Remembered, Settings};
+use sockeye::client::Scheme;
+use sockeye::engineio::{Call, OpenPacket, Scan, Sid, Transport, Version};
+use sockeye::upstream::{self, NodeAddress, NodeSettings, Upstream};
+use tokio::time::Instant;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Some(sid) = std::str::from_utf8(bytes).ok().and_then(Sid::new) {
+        a_tag_is_read_back(&sid);
+        what_is_bound_was_tagged(&sid);
+    }
+    if let Ok(others) = HeaderValue::from_bytes(bytes) {
+        our_cookie_is_found(&others);
+    }
+});
+
+fn a_tag_is_read_back(sid: &Sid) {
+    let Some(tag) = tag(sid) else { return };
+    let tagged = Sid::new(&format!("{}{tag}", sid.as_str())).expect("a tag fits");
+    match recall(&tagged) {
+        Recall::Bound { node, sid: Some(bare) } => {
+            assert!(bare == *sid && **node.name() == *NODE);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn what_is_bound_was_tagged(sid: &Sid) {
+    if let Recall::Bound { sid: Some(bare), .. } = recall(sid) {
+        let tag = tag(&bare).expect("it had one");
+        assert_eq!(format!("{}{tag}", bare.as_str()), sid.as_str());
+    }
+}
+
+fn our_cookie_is_found(others: &HeaderValue) {
+    let mut headers = HeaderMap::from_iter([(COOKIE, others.clone())]);
+    BY_COOKIE.recall(&asked(None, &headers), Instant::now());
+
+    let upstream = nodes();
+    let node = upstream.nodes().first().expect("there is one");
+    let cookie = BY_COOKIE.set_cookie(node, Scheme::Http).expect("cookies are the rule");
+    let cookie = cookie.as_bytes().split(|byte| *byte == b';').next().expect("a first part");
+    let joined = [others.as_bytes(), b"; ", cookie].concat();
+    headers.insert(COOKIE, HeaderValue::from_bytes(&joined).expect("of valid parts"));
+    match BY_COOKIE.recall(&asked(None, &headers), Instant::now()) {
+        Recall::Preferred(found) => assert_eq!(found.len(), 1),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The tag for `sid` on our node; none if the sid would become too long.
+fn tag(sid: &Sid) -> Option<String> {
+    let text = serde_json::to_string(sid.as_str()).expect("text");
+    let Scan::Open(open) = OpenPacket::scan(format!("0{{\"sid\":{text}}}").as_bytes()) else {
+        panic!("no open packet of {text}");
+    };
+    assert!(open.sid == *sid);
+    // Longer ones go into the table, which is not looked at here.
+    if sid.as_str().len() > Sid::BYTES_MAX - TAG_BYTES {
+        return None;
+    }
+    let upstream = nodes();
+    let node = upstream.nodes().first().expect("there is one");
+    match BY_SID.remember(&call(None), &open, node, Instant::now()) {
+        Remembered::Tag(tag) => Some(tag),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn recall(sid: &Sid) -> Recall {
+    let call = call(Some(sid.clone()));
+    BY_SID.recall(&asked(Some(&call), &HeaderMap::new()), Instant::now())
+}
+
+fn call(sid: Option<Sid>) -> Call {
+    Call { version: Version::V4, transport: Transport::Polling, sid, jsonp: false }
+}
+
+fn asked<'a>(call: Option<&'a Call>, headers: &'a HeaderMap) -> Asked<'a> {
+    Asked { call, headers, query: None, address: [10, 0, 0, 1].into() }
+}
+
+fn nodes() -> &'static Upstream {
+    &UPSTREAM
+}
+
+static UPSTREAM: LazyLock<Upstream> = LazyLock::new(|| {
+    let address = NodeAddress { host: "127.0.0.1".into(), port: 3000 };
+    let node = NodeSettings { name: NODE.into(), address, weight: 1 };
+    let connect_timeout = upstream::Settings::CONNECT_TIMEOUT;
+    let settings = upstream::Settings { name: "chat".into(), nodes: vec![node], connect_timeout };
+    Upstream::new(&settings, None)
+});
+
+static BY_SID: LazyLock<Affinity> = LazyLock::new(|| {
+    let settings = Settings::Sid(SidSettings::default());
+    Affinity::new(&settings, nodes(), None).expect("one node does not clash")
+});
+
+static BY_COOKIE: LazyLock<Affinity> = LazyLock::new(|| {
+    let settings = CookieSettings { name: CookieSettings::NAME.into(), keys: Vec::new() };
+    Affinity::new(&Settings::Cookie(settings), nodes(), None).expect("one node does not clash")
+});
+
+const NODE: &str = "n1";
+
+/// A dot and eight characters.
+const TAG_BYTES: usize = 9;

@@ -1,0 +1,317 @@
+//! What was written in a configuration, thing by thing, so that two can be compared in words.
+//!
+//! It is made of the YAML tree and not of [`Config`](super::Config): the operator reads his own
+//! words again, and a key that is new in the program is compared without a line here. A secret is
+//! compared and never shown.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_yaml::{Mapping, Value};
+
+use super::key_path::KeyPath;
+use super::secrets::is_secret;
+
+/// What was written: listeners, upstreams, nodes, routes and sections, each with its keys.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Outline(BTreeMap<Box<str>, Keys>);
+
+/// How two configurations differ; empty if they say the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes(Vec<Change>);
+
+/// One thing that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is new: `node chat/n4`.
+    Added(Box<str>),
+    /// It is no more.
+    Removed(Box<str>),
+    /// One of its keys has another value.
+    Changed {
+        /// What: `route /x`.
+        thing: Box<str>,
+        /// Which key of it: `tunnel.idle_timeout`.
+        key: Box<str>,
+        /// The value as it was written; `default` if it was not, and a word for secrets.
+        from: Box<str>,
+        /// The value as it is written now.
+        to: Box<str>,
+    },
+}
+
+/// The values of one thing, by key.
+type Keys = BTreeMap<Box<str>, Written>;
+
+#[derive(Clone, PartialEq, Eq)]
+struct Written {
+    text: Box<str>,
+    is_secret: bool,
+}
+
+impl Outline {
+    /// The outline of a tree that fits the file's types.
+    pub(super) fn of(tree: &Value) -> Self {
+        let mut outline = Self::default();
+        for (section, value) in entries(tree) {
+            match (section.as_str(), value) {
+                ("listeners", Value::Sequence(items)) => {
+                    for item in items {
+                        let bind = item.get("bind").map(shown).unwrap_or_default();
+                        outline.add(format!("listener {bind}"), item, &["bind"]);
+                    }
+                }
+                ("upstreams", _) => {
+                    for (name, upstream) in entries(value) {
+                        outline.add_upstream(&name, upstream);
+                    }
+                }
+                ("routes", Value::Sequence(items)) => {
+                    for item in items {
+                        outline.add(format!("route {}", route_name(item)), item, &["host", "path"]);
+                    }
+                }
+                _ => outline.add(section.clone(), value, &[]),
+            }
+        }
+        outline
+    }
+
+    /// How `next` differs from this one.
+    pub fn changes(&self, next: &Self) -> Changes {
+        let added = next.0.keys().filter(|thing| !self.0.contains_key(*thing));
+        let removed = self.0.keys().filter(|thing| !next.0.contains_key(*thing));
+        let kept =
+            self.0.iter().filter_map(|(thing, keys)| Some((thing, keys, next.0.get(thing)?)));
+        let changed = kept.flat_map(|(thing, keys, next)| changed_keys(thing, keys, next));
+        let added = added.cloned().map(Change::Added);
+        Changes(added.chain(removed.cloned().map(Change::Removed)).chain(changed).collect())
+    }
+
+    fn add_upstream(&mut self, name: &str, upstream: &Value) {
+        self.add(format!("upstream {name}"), upstream, &["nodes"]);
+        let nodes = upstream.get("nodes").and_then(Value::as_sequence);
+        for node in nodes.into_iter().flatten() {
+            let node_name = node.get("name").or_else(|| node.get("address")).unwrap_or(node);
+            self.add(format!("node {name}/{}", shown(node_name)), node, &["name"]);
+        }
+    }
+
+    /// Adds a thing with all keys of its map but those that are `named` in its name.
+    fn add(&mut self, thing: String, value: &Value, named: &[&str]) {
+        // Two listeners may leave their port to the system.
+        let mut unique = thing.clone();
+        for number in 2.. {
+            if !self.0.contains_key(&*unique) {
+                break;
+            }
+            unique = format!("{thing} ({number})");
+        }
+        let mut keys = Keys::new();
+        for (key, value) in entries(value) {
+            if !named.contains(&key.as_str()) {
+                flatten(&KeyPath::root().key(&key), value, &mut keys);
+            }
+        }
+        self.0.insert(unique.into(), keys);
+    }
+}
+
+impl Changes {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is new, then what is no more, then what is different.
+    pub fn iter(&self) -> impl Iterator<Item = &Change> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, change) in self.0.iter().take(CHANGES_SHOWN_MAX).enumerate() {
+            f.write_str(if index == 0 { "" } else { ", " })?;
+            write!(f, "{change}")?;
+        }
+        match self.0.len().saturating_sub(CHANGES_SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, ", and {more} more"),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added(thing) => write!(f, "+{thing}"),
+            Self::Removed(thing) => write!(f, "-{thing}"),
+            Self::Changed { thing, key, from, to } => write!(f, "{thing} {key} {from} -> {to}"),
+        }
+    }
+}
+
+/// Keys alone: a value may be a secret.
+impl fmt::Debug for Outline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = |keys: &Keys| keys.keys().cloned().collect::<Vec<_>>();
+        f.debug_map().entries(self.0.iter().map(|(thing, of)| (thing, keys(of)))).finish()
+    }
+}
+
+fn changed_keys(thing: &str, from: &Keys, to: &Keys) -> Vec<Change> {
+    let keys: BTreeSet<&str> = from.keys().chain(to.keys()).map(|key| &**key).collect();
+    let differs = |key: &&str| from.get(*key) != to.get(*key);
+    let changed = |key: &str| Change::Changed {
+        thing: thing.into(),
+        key: key.into(),
+        from: told(from.get(key)),
+        to: told(to.get(key)),
+    };
+    keys.into_iter().filter(differs).map(changed).collect()
+}
+
+fn told(written: Option<&Written>) -> Box<str> {
+    match written {
+        None => "default".into(),
+        Some(Written { is_secret: true, .. }) => "(secret)".into(),
+        Some(Written { text, is_secret: false }) => text.clone(),
+    }
+}
+
+fn flatten(path: &KeyPath, value: &Value, keys: &mut Keys) {
+    match value {
+        Value::Mapping(map) if !map.is_empty() => {
+            for (key, value) in entries(value) {
+                flatten(&path.key(&key), value, keys);
+            }
+        }
+        _ => {
+            let written = Written { text: shown(value).into(), is_secret: is_secret(path) };
+            keys.insert(path.to_string().into(), written);
+        }
+    }
+}
+
+fn route_name(route: &Value) -> String {
+    let host = route.get("host").map(|host| format!("{} ", shown(host))).unwrap_or_default();
+    let path = route.get("path");
+    let exact = path.and_then(|path| path.get("exact"));
+    match (exact, path) {
+        (Some(exact), _) => format!("{host}= {}", shown(exact)),
+        (None, Some(path)) => format!("{host}{}", shown(path)),
+        (None, None) => format!("{host}/"),
+    }
+}
+
+/// A map's entries; none of what is no map.
+fn entries(value: &Value) -> impl Iterator<Item = (String, &Value)> {
+    let map: Option<&Mapping> = value.as_mapping();
+    map.into_iter().flatten().map(|(key, value)| (shown(key), value))
+}
+
+/// A value on one line.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.escape_debug().to_string(),
+        Value::Sequence(items) => {
+            format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(" "))
+        }
+        Value::Mapping(_) => {
+            let entry = |(key, value)| format!("{key}: {}", shown(value));
+            format!("{{{}}}", entries(value).map(entry).collect::<Vec<_>>().join(", "))
+        }
+        Value::Tagged(tagged) => shown(&tagged.value),
+    }
+}
+
+/// More would be no line that anyone reads.
+const CHANGES_SHOWN_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outline(text: &str) -> Outline {
+        Outline::of(&serde_yaml::from_str(text).unwrap())
+    }
+
+    const BEFORE: &str = "
+listeners: [{ bind: '0.0.0.0:80' }, { bind: '0.0.0.0:81', header_timeout: 5s }]
+upstreams:
+  chat:
+    nodes: [10.0.0.1:3000, { address: 10.0.0.2:3000, name: n2 }]
+    affinity: { sid: { keys: [0123456789abcdef] } }
+routes:
+  - { path: /x, upstream: chat, tunnel: { idle_timeout: 30s } }
+  - { host: a.example, path: { exact: /h }, upstream: chat }
+log: { level: info }
+";
+
+    /// What is said when `part` of [`BEFORE`] becomes `other`.
+    fn check(part: &str, other: &str, expected: &str) {
+        assert!(BEFORE.contains(part), "{part}");
+        let changes = outline(BEFORE).changes(&outline(&BEFORE.replace(part, other)));
+        assert_eq!(changes.to_string(), expected);
+        assert_eq!(changes.is_empty(), expected.is_empty());
+    }
+
+    #[test]
+    fn what_changed_is_told_in_the_words_of_the_file() {
+        check("log:", "# more\nlog:", "");
+        check("10.0.0.1:3000, ", "", "-node chat/10.0.0.1:3000");
+        check("10.0.0.1:3000, ", "10.0.0.1:3000, n4:1, ", "+node chat/n4:1");
+        check(
+            "2:3000, name",
+            "9:3000, name",
+            "node chat/n2 address 10.0.0.2:3000 -> 10.0.0.9:3000",
+        );
+        check("n2 }", "n2, weight: 3 }", "node chat/n2 weight default -> 3");
+        check("{ bind: '0.0.0.0:80' }, ", "", "-listener 0.0.0.0:80");
+        check("0.0.0.0:80'", "[::]:80'", "+listener [::]:80, -listener 0.0.0.0:80");
+        check(", header_timeout: 5s", "", "listener 0.0.0.0:81 header_timeout 5s -> default");
+        check("30s", "45s", "route /x tunnel.idle_timeout 30s -> 45s");
+        check("path: /x", "path: /y", "+route /y, -route /x");
+        check(
+            "exact: /h }, upstream: chat",
+            "exact: /h }, upstream: b",
+            "route a.example = /h upstream chat -> b",
+        );
+        check("level: info", "level: debug", "log level info -> debug");
+        check("log:", "stop: { delay: 1s }\nlog:", "+stop");
+    }
+
+    #[test]
+    fn a_secret_is_compared_and_not_shown() {
+        check(
+            "0123456789abcdef",
+            "fedcba9876543210",
+            "upstream chat affinity.sid.keys (secret) -> (secret)",
+        );
+        assert!(!format!("{:?}", outline(BEFORE)).contains("0123456789abcdef"));
+    }
+
+    #[test]
+    fn things_of_one_name_are_told_apart() {
+        let two = outline("listeners: [{ bind: ':0' }, { bind: ':0' }]");
+        let one = outline("listeners: [{ bind: ':0' }]");
+        assert_eq!(two.changes(&one).to_string(), "-listener :0 (2)");
+        assert!(two.changes(&two).is_empty());
+    }
+
+    #[test]
+    fn a_line_has_an_end() {
+        let routes = |count| {
+            let routes: Vec<_> = (0..count).map(|n| format!("{{ path: /{n} }}")).collect();
+            outline(&format!("routes: [{}]", routes.join(", ")))
+        };
+        let changes = routes(0).changes(&routes(50)).to_string();
+        assert!(changes.ends_with(", and 10 more"), "{changes}");
+    }
+}

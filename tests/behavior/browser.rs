@@ -1,0 +1,77 @@
+//! `examples/cluster` as its visitors have it: the program that the manual names, and Chromium.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::support::socketio::{held, run_browser};
+
+#[tokio::test]
+async fn tabs_on_three_nodes_begin_by_polling_upgrade_and_hear_each_other() {
+    let cluster = Cluster::start().await;
+    let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifacts/browser");
+
+    let result =
+        run_browser(&["--url", &cluster.url, "--artifacts", artifacts.to_str().unwrap()]).await;
+
+    // Of a visit that failed they are the most telling part.
+    println!("screenshots: {:#}", result["screenshots"]);
+    let result = held(result);
+    let screenshots = result["screenshots"].as_array().unwrap();
+    assert_eq!(screenshots.len(), 6, "three tabs, each on a desk and on a phone");
+    for file in screenshots {
+        let image = std::fs::read(file.as_str().unwrap()).unwrap();
+        assert!(image.starts_with(b"\x89PNG"), "{file}");
+    }
+}
+
+/// The example, on a port of its own; killed when dropped.
+struct Cluster {
+    /// Where the page is, as the example tells its user.
+    url: String,
+    _child: Child,
+    /// Open, since the example must be able to tell more.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        let mut child = Command::new(program())
+            .args(["--port", "0"])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = timeout(READY_WITHIN, page_url(&mut lines)).await.expect("the example is slow");
+        Self { url, _child: child, _lines: lines }
+    }
+}
+
+async fn page_url(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    loop {
+        let line = lines.next_line().await.unwrap().expect("the example says where the page is");
+        if let Some(page) = line.strip_prefix("The page:") {
+            return page.split_whitespace().next().unwrap().to_owned();
+        }
+    }
+}
+
+/// Where Cargo puts the example that it built together with this test.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let program = profile.join("examples").join(format!("cluster{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        program.exists(),
+        "{} is missing; run `cargo build --example cluster`, or all tests",
+        program.display()
+    );
+    program
+}
+
+const READY_WITHIN: Duration = Duration::from_secs(20);
