@@ -113,7 +113,8 @@ impl Probe {
             Ok(None) => return,
             Err(_) => return self.is_over = true,
         };
-        if head.rsv1 {
+        // Control frames are never compressed (RFC 7692, section 6.1); what looks so is no frame.
+        if head.rsv1 && head.opcode == Opcode::Text {
             self.upgrading.reach(UpgradeStep::Unreadable, now);
         }
         let is_plain = head.fin && !head.rsv1 && !head.rsv2_or_rsv3 && head.opcode == Opcode::Text;

@@ -43,8 +43,14 @@ async fn open(proxy: &Proxy) -> String {
 
 /// Polls on for longer than an upgrade may take.
 async fn poll_on(proxy: &Proxy, sid: &str) {
-    tokio::time::sleep(Duration::from_millis(15_100)).await;
-    assert_eq!(get(proxy.address, &format!("{POLL}&sid={sid}")).await.status(), 200);
+    let end = tokio::time::Instant::now() + Duration::from_millis(15_100);
+    let target = format!("{POLL}&sid={sid}");
+    let mut now = tokio::time::Instant::now();
+    while now <= end {
+        now = tokio::time::Instant::now();
+        assert_eq!(get(proxy.address, &target).await.status(), 200);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Waits until one session is judged, and checks how.
