@@ -2,7 +2,7 @@
 //!
 //! It asks nobody who he is, so it belongs on loopback, or on a network that only operators reach.
 //! What comes is bounded as on any listener, and the number of connections besides. A web page has
-//! no business here: see [`answer`].
+//! no business here: see `answer`.
 //!
 //! Runs at start, at reload, or on a timer.
 

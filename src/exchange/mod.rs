@@ -1,5 +1,5 @@
 //! A request's life: which route, which node had the session, which node now; ask it, remember
-//! what it said, give it back. Read [`Proxy::exchange`] first.
+//! what it said, give it back. Read `Proxy::exchange` first.
 //!
 //! Runs for every request.
 
