@@ -188,7 +188,7 @@ impl Server {
 /// Judges sessions that are over though nobody asks, until it is dropped.
 async fn sweep(current: Arc<Current>) {
     loop {
-        tokio::time::sleep(Insight::SWEEP_EVERY).await;
+        sleep(Insight::SWEEP_EVERY).await;
         current.load().sweep(Instant::now());
     }
 }
