@@ -162,8 +162,8 @@ impl Server {
         let control = async move |control: Control| {
             // Beside the clients' work, and not waited for: it ends with the runtime.
             let aside = Tasks::default();
-            aside.spawn(sweep(current.clone()));
             aside.spawn(cutting);
+            aside.spawn(sweep(current.clone()));
             aside.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
                 aside.spawn(admin.serve(Site {

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::support::socketio::{held, run_browser};
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "who looks for a cause is told where the pictures are")]
 async fn tabs_on_three_nodes_begin_by_polling_upgrade_and_hear_each_other() {
     let cluster = Cluster::start().await;
     let artifacts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifacts/browser");

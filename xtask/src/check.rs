@@ -22,7 +22,9 @@ pub(crate) fn advisories() -> Result<(), Failure> {
 }
 
 fn format() -> Result<(), Failure> {
-    run(cargo().args(["fmt", "--all", "--check"]))
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    // Not of the workspace.
+    run(cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
 }
 
 fn lints() -> Result<(), Failure> {

@@ -31,7 +31,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
     let mut values = Deserializer::from_slice(bytes).into_iter::<Handshake>();
     let handshake = match values.next() {
         Some(Ok(handshake)) => handshake,
-        Some(Err(error)) if !error.is_eof() => return Err(Unfound::Absent),
+        Some(Err(error)) if !error.is_eof() && !ends_in_number(bytes) => {
+            return Err(Unfound::Absent);
+        }
         Some(Err(_)) | None => return Err(Unfound::Cut),
     };
     let end = values.byte_offset();
@@ -39,6 +41,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
     let sid_end = end_of_sid(bytes).ok_or(Unfound::Absent)?;
     let (timings, offers_websocket) = (handshake.timings(), handshake.offers_websocket());
     Ok(Object { sid, timings, offers_websocket, sid_end, end })
+}
+
+/// Whether a further digit would make of `bytes` the beginning of an object.
+///
+/// In a value that it skips, serde takes a number that ends behind its sign, point or exponent for
+/// a broken one, though only the rest has not come.
+fn ends_in_number(bytes: &[u8]) -> bool {
+    let [.., b'-' | b'+' | b'.' | b'e' | b'E'] = bytes else { return false };
+    let longer = [bytes, b"0"].concat();
+    let mut values = Deserializer::from_slice(&longer).into_iter::<Handshake>();
+    values.next().is_some_and(|value| value.is_err_and(|error| error.is_eof()))
 }
 
 /// The keys of an open packet that concern us. The numbers are taken as anything, so that an odd
@@ -154,6 +167,20 @@ mod tests {
         check(r#"{"sid":"b"#, None);
         check(r#"{"sid":"b\"#, None);
         check("", None);
+    }
+
+    #[test]
+    fn an_object_may_be_cut_anywhere() {
+        let object = br#"{"a":-1.5e+7,"b":[0e-1,{"c":-0.0E1}],"sid":"d","pingTimeout":-1.5e-7}"#;
+        for end in 0..object.len() {
+            let unfound = read(&object[..end]).err();
+            assert_eq!(unfound, Some(Unfound::Cut), "{}", object[..end].escape_ascii());
+        }
+        assert!(read(object).is_ok());
+        for broken in [&b"{\"a\":x-"[..], b"{\"a\":1-", b"{\"a\":1..", b"{-"] {
+            let unfound = read(broken).err();
+            assert_eq!(unfound, Some(Unfound::Absent), "{}", broken.escape_ascii());
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// Patterns of cases, such as `1.*` or `9.3.1`
     #[arg(default_value = "*")]
     cases: Vec<String>,
-    /// Patterns of cases to leave out; `--except '12.*' --except '13.*'` takes two minutes
+    /// Patterns of cases to leave out; `--except '12.*' --except '13.*'` takes some minutes
     #[arg(long, value_name = "CASES")]
     except: Vec<String>,
     /// Put the result into docs/autobahn.md
