@@ -75,7 +75,20 @@ async fn status(proxy: &Proxy) -> Value {
     serde_json::from_slice(&client.response().await.body).unwrap()
 }
 
+/// All at once, for each of them waits until an upgrade would have been given up.
 #[tokio::test]
+async fn each_cause_of_staying_on_polling_is_told() {
+    tokio::join!(
+        who_never_tries_is_stuck_while_it_polls_and_told_afterwards(),
+        who_asks_without_the_field_is_told_apart(),
+        who_is_refused_is_told_with_the_status(),
+        whom_we_refuse_is_told_with_the_error(),
+        a_101_behind_which_nothing_comes_is_no_upgrade(),
+        a_probe_that_the_node_does_not_answer_is_no_upgrade(),
+        an_answered_probe_without_the_last_word_is_no_upgrade(),
+    );
+}
+
 async fn who_never_tries_is_stuck_while_it_polls_and_told_afterwards() {
     let node = node(echo).await;
     let proxy = start(node.address);
@@ -89,7 +102,6 @@ async fn who_never_tries_is_stuck_while_it_polls_and_told_afterwards() {
     judged(&proxy, "never_tried", "none").await;
 }
 
-#[tokio::test]
 async fn who_asks_without_the_field_is_told_apart() {
     let node = node(echo).await;
     let proxy = start(node.address);
@@ -99,7 +111,6 @@ async fn who_asks_without_the_field_is_told_apart() {
     judged(&proxy, "stripped", "none").await;
 }
 
-#[tokio::test]
 async fn who_is_refused_is_told_with_the_status() {
     let node = node(|| Reply::Last(response("400 Bad Request", "Session ID unknown"))).await;
     let proxy = start(node.address);
@@ -109,7 +120,6 @@ async fn who_is_refused_is_told_with_the_status() {
     judged(&proxy, "refused", "400").await;
 }
 
-#[tokio::test]
 async fn whom_we_refuse_is_told_with_the_error() {
     let node = node(|| Reply::Hangup).await;
     let proxy = start(node.address);
@@ -133,18 +143,15 @@ async fn check_probe(upgrade: impl Fn() -> Reply + Send + Sync + 'static, said: 
     proxy
 }
 
-#[tokio::test]
 async fn a_101_behind_which_nothing_comes_is_no_upgrade() {
     judged(&check_probe(echo, &[]).await, "no_probe", "none").await;
 }
 
-#[tokio::test]
 async fn a_probe_that_the_node_does_not_answer_is_no_upgrade() {
     // The node's echo is not the answer.
     judged(&check_probe(echo, &["2probe"]).await, "probe_unanswered", "none").await;
 }
 
-#[tokio::test]
 async fn an_answered_probe_without_the_last_word_is_no_upgrade() {
     let answer = || Reply::Echo { behind: websocket::frame(1, b"3probe", None) };
     judged(&check_probe(answer, &["2probe"]).await, "unfinished", "none").await;
