@@ -34,9 +34,7 @@ impl Cookies {
     /// The node that the client's cookie names: of several cookies of our name, the first that
     /// names one that we know.
     pub(super) fn node(&self, headers: &HeaderMap) -> Option<usize> {
-        let fields = headers.get_all(COOKIE).iter();
-        let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-        pairs.filter_map(|pair| self.mark(pair.trim_ascii())).find_map(|mark| {
+        values_of(headers, &self.name).find_map(|mark| {
             match self.tags.read_mark(&self.name, mark) {
                 MarkReading::Node(index) => Some(index),
                 MarkReading::Foreign | MarkReading::Gone => None,
@@ -59,10 +57,14 @@ impl Cookies {
         let cookie = format!("{}={mark}; Path=/; HttpOnly; {attributes}", self.name);
         HeaderValue::try_from(cookie).ok()
     }
+}
 
-    fn mark<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
-        pair.strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")
-    }
+/// The values of all cookies of that name (RFC 6265, section 4.2.1), in the order of the request.
+pub(super) fn values_of<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let fields = headers.get_all(COOKIE).iter();
+    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
+    pairs
+        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 mod by_sid;
 mod cookie;
 mod healing;
-mod rendezvous;
 pub mod settings;
 mod table;
 mod tag;
@@ -26,11 +25,11 @@ use crate::Instant;
 use crate::client::Scheme;
 use crate::engineio::{Call, OpenPacket, Sid, Transport, query};
 use crate::metrics::AffinityOutcome;
+use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Node, Upstream};
 use by_sid::BySid;
 use cookie::Cookies;
 pub use healing::Search;
-use rendezvous::Rendezvous;
 use settings::RendezvousKey;
 pub use settings::Settings;
 pub use tag::TagClash;
@@ -292,6 +291,7 @@ impl RendezvousKey {
             }),
             Self::Header(name) => asked.headers.get(name).map(|value| value.as_bytes().into()),
             Self::Query(name) => query::value_of(asked.query?, name).map(Cow::Owned),
+            Self::Cookie(name) => cookie::values_of(asked.headers, name).next().map(Cow::Borrowed),
         }
     }
 }

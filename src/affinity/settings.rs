@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use crate::upstream::RendezvousKey;
+
 /// How sessions come back to their node; an upstream's `affinity`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settings {
@@ -58,17 +60,6 @@ pub struct CookieSettings {
 impl CookieSettings {
     /// The cookie's name where the operator says none.
     pub const NAME: &str = "sockeye";
-}
-
-/// What `affinity: rendezvous` hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RendezvousKey {
-    /// The client's address.
-    Address,
-    /// A request header, by its lower-case name.
-    Header(http::HeaderName),
-    /// A parameter of the query.
-    Query(Arc<str>),
 }
 
 /// A secret that never appears in logs or output.

@@ -18,16 +18,9 @@ fn upstream(names: &[&str]) -> Upstream {
 }
 
 fn upstream_settings(names: &[&str]) -> upstream::Settings {
-    let node = |name: &&str| NodeSettings {
-        name: (*name).into(),
-        address: NodeAddress { host: "127.0.0.1".into(), port: 3000 },
-        weight: 1,
-    };
-    upstream::Settings {
-        name: "chat".into(),
-        nodes: names.iter().map(node).collect(),
-        connect_timeout: upstream::Settings::CONNECT_TIMEOUT,
-    }
+    let address = NodeAddress { host: "127.0.0.1".into(), port: 3000 };
+    let node = |name: &&str| NodeSettings::new(name, address.clone());
+    upstream::Settings::new("chat", names.iter().map(node).collect())
 }
 
 fn affinity(settings: Settings, names: &[&str]) -> Affinity {

@@ -32,6 +32,36 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault
     Err(Fault::new(format!("is too {side}")).help(format!("write {least} to {most}")))
 }
 
+/// The whole number that `text` writes, if it lies in `range`.
+pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        Fault::new("is out of range").help(format!("write a whole number from {least} to {most}"))
+    })
+}
+
+/// The percentage that `text` writes, `10%`, if it lies in `range`.
+pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
+    let digits = text.strip_suffix('%');
+    let number = digits.and_then(|digits| digits.parse().ok());
+    number.filter(|number| range.contains(number)).ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        Fault::new("is not a percentage in range").help(format!("write {least}% to {most}%"))
+    })
+}
+
+/// What `parse` makes of `text`, or none for `off`.
+pub(super) fn off_or<T>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    match text {
+        "off" => Ok(None),
+        text => parse(text).map(Some).map_err(|fault| fault.or_write("off")),
+    }
+}
+
 /// Whole numbers, each with its unit, the largest unit first.
 fn parse_duration(text: &str) -> Result<Duration, Fault> {
     let mut rest = text;

@@ -122,15 +122,9 @@ mod tests {
 
     fn route(text: &str) -> Arc<Route> {
         let (host, path) = text.split_once(' ').unwrap();
-        let settings = upstream::Settings {
-            name: text.into(),
-            nodes: vec![upstream::NodeSettings {
-                name: "n1".into(),
-                address: upstream::NodeAddress { host: "127.0.0.1".into(), port: 1 },
-                weight: 1,
-            }],
-            connect_timeout: upstream::Settings::CONNECT_TIMEOUT,
-        };
+        let address = upstream::NodeAddress { host: "127.0.0.1".into(), port: 1 };
+        let nodes = vec![upstream::NodeSettings::new("n1", address)];
+        let settings = upstream::Settings::new(text, nodes);
         let upstream = Arc::new(Upstream::new(&settings, None));
         let affinity = Affinity::new(&affinity::Settings::None, &upstream, None).unwrap();
         Arc::new(Route {

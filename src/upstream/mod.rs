@@ -6,11 +6,13 @@
 //! Runs for every request.
 
 pub mod settings;
+pub mod health;
 mod node;
 mod lease;
 mod load;
 mod reach;
 mod balance;
+pub(crate) mod rendezvous;
 mod resolve;
 mod connect;
 pub mod pool;
@@ -23,7 +25,7 @@ use std::time::Duration;
 pub use connect::{ConnectError, connect};
 pub use lease::Lease;
 pub use node::Node;
-pub use settings::{NodeAddress, NodeSettings, Settings};
+pub use settings::{NodeAddress, NodeSettings, RendezvousKey, Settings};
 
 use crate::Instant;
 use balance::Candidate;

@@ -3,23 +3,64 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use super::health::settings::{Check, Health, HttpCheck};
 
 /// A named group of nodes, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The key under `upstreams:`.
     pub name: Arc<str>,
-    /// At least one; names are unique within the upstream.
+    /// Names are unique within the upstream. Empty only where the nodes are discovered.
     pub nodes: Vec<NodeSettings>,
+    /// Where the nodes are asked for; `None` if they are written in the file.
+    pub discover: Option<Discover>,
     /// How long a TCP connection to a node may take.
     pub connect_timeout: Duration,
+    /// Which node gets a new session.
+    pub balance: Balance,
+    /// How long a node that comes or comes back takes to get its full share of new sessions.
+    pub slow_start: Option<Duration>,
+    /// How many tunnels and pending exchanges a node may have and still get a new session.
+    pub max_connections: Option<NonZeroU32>,
+    /// How it is found out that a node is well.
+    pub health: Health,
+    /// How new sessions are paced, and how long they wait.
+    pub admission: Admission,
+    /// How a node is emptied.
+    pub drain: Drain,
+    /// Whether tunnels are closed where load is not spread evenly.
+    pub rebalance: Option<Rebalance>,
 }
 
 impl Settings {
     /// `connect_timeout` where the operator says none.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+    /// `slow_start` where the operator says none: about as long as a Node.js process needs to
+    /// compile what it runs often.
+    pub const SLOW_START: Duration = Duration::from_secs(10);
+
+    /// An upstream of these nodes, with the defaults of all else.
+    pub fn new(name: &str, nodes: Vec<NodeSettings>) -> Self {
+        Self {
+            name: name.into(),
+            nodes,
+            discover: None,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            balance: Balance::LeastConnections,
+            slow_start: Some(Self::SLOW_START),
+            max_connections: None,
+            health: Health::default(),
+            admission: Admission::default(),
+            drain: Drain::default(),
+            rebalance: None,
+        }
+    }
 }
 
 /// One node, as configured.
@@ -31,6 +72,15 @@ pub struct NodeSettings {
     pub address: NodeAddress,
     /// Its share of new sessions beside the others' weights; 1 to 1000.
     pub weight: u32,
+    /// Whether it gets no new session.
+    pub drain: bool,
+}
+
+impl NodeSettings {
+    /// A node with the defaults of all else.
+    pub fn new(name: &str, address: NodeAddress) -> Self {
+        Self { name: name.into(), address, weight: 1, drain: false }
+    }
 }
 
 /// Where a node listens: `host:port`, the host an IP address (IPv6 in brackets) or a name.
@@ -50,4 +100,117 @@ impl fmt::Display for NodeAddress {
             write!(f, "{}:{}", self.host, self.port)
         }
     }
+}
+
+/// Where the nodes are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discover {
+    /// What is asked for.
+    pub source: Source,
+    /// The longest time between two look-ups.
+    pub every: Duration,
+    /// The DNS server; the system's if `None`.
+    pub server: Option<SocketAddr>,
+}
+
+impl Discover {
+    /// `every` where the operator says none.
+    pub const EVERY: Duration = Duration::from_secs(5);
+}
+
+/// What DNS is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A and AAAA records: each address is a node, at this port.
+    Addresses(NodeAddress),
+    /// SRV records of this name: each target and port is a node.
+    Services(Box<str>),
+}
+
+/// Which node gets a new session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// The one with the least load for its weight.
+    LeastConnections,
+    /// One after the other, as often as the weights say.
+    RoundRobin,
+    /// The less loaded of two that are drawn by their weights.
+    RandomTwo,
+    /// The one that a property of the request prefers, unless it has far more load than the others.
+    Rendezvous(RendezvousKey),
+}
+
+/// What is hashed to prefer a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RendezvousKey {
+    /// The client's address.
+    Address,
+    /// A request header, by its lower-case name.
+    Header(http::HeaderName),
+    /// A parameter of the query.
+    Query(Arc<str>),
+    /// A cookie of the application's own.
+    Cookie(Arc<str>),
+}
+
+/// How new sessions are paced, and how long they wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// How many new sessions each second, in all.
+    pub rate: Option<Rate>,
+    /// How many new sessions each second on each node.
+    pub node_rate: Option<Rate>,
+    /// How long a handshake waits for a node or its turn; zero is not at all.
+    pub hold: Duration,
+    /// How many handshakes may wait.
+    pub queue_max: usize,
+}
+
+impl Default for Admission {
+    /// Clients give a handshake up after 20 s, so that 10 s leave time for the node itself.
+    fn default() -> Self {
+        Self { rate: None, node_rate: None, hold: Duration::from_secs(10), queue_max: 10_000 }
+    }
+}
+
+/// So many each second, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// On average.
+    pub per_second: NonZeroU32,
+    /// After a pause.
+    pub burst: NonZeroU32,
+}
+
+/// How a node is emptied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How long its sessions may go on.
+    pub timeout: Duration,
+    /// How fast its tunnels are closed towards the end.
+    pub closes_per_second: NonZeroU32,
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        let closes_per_second = const { NonZeroU32::new(100).expect("it is not zero") };
+        Self { timeout: Duration::from_mins(10), closes_per_second }
+    }
+}
+
+/// How tunnels are moved to nodes that have less to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebalance {
+    /// How far above the average a node's load may be, in percent.
+    pub within_percent: u32,
+    /// How fast tunnels are closed.
+    pub closes_per_second: NonZeroU32,
+}
+
+impl Rebalance {
+    /// `within` where the operator says none.
+    pub const WITHIN_PERCENT: u32 = 10;
+
+    /// `closes_per_second` where the operator says none.
+    pub const CLOSES_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
 }

@@ -12,24 +12,18 @@ pub(super) fn node(name: &str) -> Arc<Node> {
 
 /// A node that listens at `address`.
 pub(super) fn node_at(address: SocketAddr) -> Arc<Node> {
-    Arc::new(Node::new(&NodeSettings {
-        name: address.to_string().into(),
-        address: NodeAddress { host: address.ip().to_string().into(), port: address.port() },
-        weight: 1,
-    }))
+    let host = NodeAddress { host: address.ip().to_string().into(), port: address.port() };
+    Arc::new(Node::new(&NodeSettings::new(&address.to_string(), host)))
 }
 
 fn node_settings(name: &str, weight: u32) -> NodeSettings {
     let address = NodeAddress { host: name.into(), port: 3000 };
-    NodeSettings { name: name.into(), address, weight }
+    NodeSettings { weight, ..NodeSettings::new(name, address) }
 }
 
 fn settings(nodes: &[(&str, u32)]) -> Settings {
-    Settings {
-        name: "chat".into(),
-        nodes: nodes.iter().map(|&(name, weight)| node_settings(name, weight)).collect(),
-        connect_timeout: Settings::CONNECT_TIMEOUT,
-    }
+    let nodes = nodes.iter().map(|&(name, weight)| node_settings(name, weight));
+    Settings::new("chat", nodes.collect())
 }
 
 fn upstream(nodes: &[(&str, u32)]) -> Upstream {

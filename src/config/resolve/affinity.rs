@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, Settings, SidSettings};
-use crate::config::file::{Affinity, Cookie, List, Rendezvous, RendezvousBy, Sid, TextOr};
+use super::balance;
+use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings};
+use crate::config::file::{Affinity, Cookie, List, Sid, TextOr};
 use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
@@ -26,7 +27,7 @@ pub(super) fn resolve(
             Settings::Cookie(by_cookie(&path.key("cookie"), cookie, report))
         }
         Some(TextOr::Map(Affinity { sid: None, cookie: None, rendezvous: Some(by) })) => {
-            Settings::Rendezvous(by_rendezvous(&path.key("rendezvous"), by, report))
+            Settings::Rendezvous(balance::key(&path.key("rendezvous"), by, report))
         }
         Some(TextOr::Map(Affinity { .. })) => {
             let fault = Fault::new("must be one rule");
@@ -63,43 +64,8 @@ fn by_cookie(path: &KeyPath, cookie: &Cookie, report: &mut Report<'_>) -> Cookie
     }
 }
 
-fn by_rendezvous(path: &KeyPath, written: &Rendezvous, report: &mut Report<'_>) -> RendezvousKey {
-    let path = path.key("by");
-    match &written.by {
-        Some(TextOr::Text(word)) => {
-            report.read(&path, Some(word), RendezvousKey::Address, |word| match word {
-                "address" => Ok(RendezvousKey::Address),
-                _ => Err(Fault::new("is not a property of the request").help(BY_HELP)),
-            })
-        }
-        Some(TextOr::Map(RendezvousBy { header: Some(name), query: None })) => {
-            report.read(&path.key("header"), Some(name), RendezvousKey::Address, header)
-        }
-        Some(TextOr::Map(RendezvousBy { header: None, query: Some(name) })) => {
-            report.read(&path.key("query"), Some(name), RendezvousKey::Address, query)
-        }
-        Some(TextOr::Map(RendezvousBy { .. })) | None => {
-            report.refuse(&path, Fault::new("must be one property of the request").help(BY_HELP));
-            RendezvousKey::Address
-        }
-    }
-}
-
-fn header(name: &str) -> Result<RendezvousKey, Fault> {
-    let parsed = name.parse().map(RendezvousKey::Header);
-    parsed.map_err(|_| Fault::new("is not a header's name").help("write a name such as X-User-Id"))
-}
-
-fn query(name: &str) -> Result<RendezvousKey, Fault> {
-    let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#' | b'?');
-    if !name.is_empty() && name.bytes().all(is_plain) {
-        return Ok(RendezvousKey::Query(name.into()));
-    }
-    Err(Fault::new("is not a query parameter's name").help("write a name such as room"))
-}
-
 /// A cookie's name is a token (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2).
-fn token(name: &str) -> Result<(), Fault> {
+pub(super) fn token(name: &str) -> Result<(), Fault> {
     let is_token_byte = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if !name.is_empty() && name.bytes().all(is_token_byte) {
         return Ok(());
@@ -130,4 +96,3 @@ fn cookie_name() -> Arc<str> {
 /// Shorter ones can be found by trying.
 const SECRET_CHARACTERS_MIN: usize = 16;
 const RULES: [&str; 4] = ["sid", "cookie", "rendezvous", "none"];
-const BY_HELP: &str = "write by: address, by: { header: X-User-Id } or by: { query: room }";

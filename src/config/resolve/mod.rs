@@ -7,7 +7,11 @@
 
 mod address;
 mod affinity;
+mod balance;
+mod discover;
+mod health;
 mod listener;
+mod pacing;
 mod pattern;
 mod route;
 mod tunnel;
@@ -20,6 +24,7 @@ use std::time::Duration;
 use tracing::Level;
 
 pub(super) use address::node as node_address;
+pub(super) use balance::RULES as BALANCE_RULES;
 
 use super::file::{Admin, File, Log, Stop, Written};
 use super::key_path::KeyPath;
@@ -80,8 +85,8 @@ fn log(path: &KeyPath, written: Option<&Log>, report: &mut Report<'_>) -> loggin
 }
 
 /// What stands beside `word` in `known`.
-fn choose<T: Copy>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fault> {
-    let chosen = known.iter().find(|(name, _)| *name == word).map(|(_, chosen)| *chosen);
+fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fault> {
+    let chosen = known.iter().find(|(name, _)| *name == word).map(|(_, chosen)| chosen.clone());
     chosen.ok_or_else(|| Fault::none_of(what, word, known.iter().map(|(name, _)| *name)))
 }
 

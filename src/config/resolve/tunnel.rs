@@ -27,7 +27,7 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("idle_messages"),
             text(&written.idle_messages),
             default.idle_messages,
-            |text| off_or(text, |text| units::duration(text, &IDLE_TIMEOUT)),
+            |text| units::off_or(text, |text| units::duration(text, &IDLE_TIMEOUT)),
         ),
         keepalive: keepalive(&path.key("keepalive"), written.keepalive.as_ref(), report),
         message_max: report.read(
@@ -40,7 +40,7 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("messages_per_second"),
             text(&written.messages_per_second),
             default.messages_per_second,
-            |text| off_or(text, messages_per_second),
+            |text| units::off_or(text, messages_per_second),
         ),
         stalled_client: report.read(
             &path.key("stalled_client"),
@@ -52,7 +52,7 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("max_age"),
             text(&written.max_age),
             default.max_age,
-            |text| off_or(text, |text| units::duration(text, &MAX_AGE)),
+            |text| units::off_or(text, |text| units::duration(text, &MAX_AGE)),
         ),
         buffer_bytes: report.read(
             &path.key("buffer"),
@@ -123,14 +123,6 @@ fn messages_per_second(text: &str) -> Result<u32, Fault> {
 fn buffer_bytes(text: &str) -> Result<usize, Fault> {
     let bytes = units::size(text, &BUFFER_BYTES)?;
     usize::try_from(bytes).map_err(|_| Fault::new("is too large for this machine"))
-}
-
-/// None for `off`.
-fn off_or<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Fault>) -> Result<Option<T>, Fault> {
-    match text {
-        "off" => Ok(None),
-        text => parse(text).map(Some).map_err(|fault| fault.or_write("off")),
-    }
 }
 
 fn text(written: &Option<Written>) -> Option<&str> {

@@ -7,13 +7,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{address, affinity};
+use super::{address, affinity, balance, discover, health, pacing};
 use crate::config::UpstreamSettings;
 use crate::config::file::{Node, TextOr, Upstream, Written};
 use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
+use crate::upstream::settings::Discover;
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 
 /// The upstreams, by name. One that no route names does no harm: it may wait for its route.
@@ -50,23 +51,55 @@ fn one(
     upstream: &Upstream,
     report: &mut Report<'_>,
 ) -> UpstreamSettings {
+    let affinity = affinity::resolve(&path.key("affinity"), upstream.affinity.as_ref(), report);
     let connect_timeout = report.read(
         &path.key("connect_timeout"),
         upstream.connect_timeout.as_ref().map(Written::as_str),
         Settings::CONNECT_TIMEOUT,
         |text| units::duration(text, &CONNECT_TIMEOUT),
     );
-    let nodes = nodes(&path.key("nodes"), upstream, report);
-    let affinity = affinity::resolve(&path.key("affinity"), upstream.affinity.as_ref(), report);
-    let upstream = Settings { name: name.into(), nodes, connect_timeout };
+    let upstream = Settings {
+        name: name.into(),
+        nodes: nodes(path, upstream, report),
+        discover: discover(path, upstream, report),
+        connect_timeout,
+        balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
+        slow_start: report.read(
+            &path.key("slow_start"),
+            upstream.slow_start.as_ref().map(Written::as_str),
+            Some(Settings::SLOW_START),
+            |text| units::off_or(text, |text| units::duration(text, &SLOW_START)),
+        ),
+        max_connections: report.read(
+            &path.key("max_connections"),
+            upstream.max_connections.as_ref().map(Written::as_str),
+            None,
+            |text| units::off_or(text, |text| pacing::positive(text, &MAX_CONNECTIONS)),
+        ),
+        health: health::resolve(&path.key("health"), upstream.health.as_ref(), report),
+        admission: pacing::admission(&path.key("admission"), upstream.admission.as_ref(), report),
+        drain: pacing::drain(&path.key("drain"), upstream.drain.as_ref(), report),
+        rebalance: pacing::rebalance(&path.key("rebalance"), upstream.rebalance.as_ref(), report),
+    };
     UpstreamSettings { upstream, affinity }
 }
 
+fn discover(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Option<Discover> {
+    let discover = upstream.discover.as_ref()?;
+    let path = path.key("discover");
+    if upstream.nodes.is_some() {
+        let fault = Fault::new("stands beside nodes");
+        report.refuse_key(&path, None, fault.help("take one of the two out"));
+    }
+    discover::resolve(&path, discover, report)
+}
+
 fn nodes(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Vec<NodeSettings> {
+    let path = path.key("nodes");
     let written = upstream.nodes.as_deref().unwrap_or_default();
-    if written.is_empty() {
+    if written.is_empty() && upstream.discover.is_none() {
         let fault = Fault::new("must have at least one node");
-        report.refuse(path, fault.help("write nodes: [10.0.0.1:3000]"));
+        report.refuse(&path, fault.help("write nodes: [10.0.0.1:3000]"));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let mut taken = Taken::default();
@@ -87,7 +120,7 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
     let node = match node {
         TextOr::Text(text) => {
             let address = report.read(path, Some(text), None, |t| address::node(t).map(Some))?;
-            return Some(NodeSettings { name: text.as_str().into(), address, weight: 1 });
+            return Some(NodeSettings::new(text, address));
         }
         TextOr::Map(node) => node,
     };
@@ -100,7 +133,7 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
     });
     let example = "address: 10.0.0.1:3000";
     let address = report.require(&path.key("address"), written, example, address::node)?;
-    Some(NodeSettings { name: name?, address, weight })
+    Some(NodeSettings { name: name?, address, weight, drain: node.drain.unwrap_or(false) })
 }
 
 fn weight(path: &KeyPath, written: Option<u64>, report: &mut Report<'_>) -> u32 {
@@ -144,5 +177,7 @@ fn is_name(name: &str) -> bool {
 const NAME_HELP: &str = "write at most 64 of the characters a-z A-Z 0-9 - _ . :";
 const NAME_MAX: usize = 64;
 const WEIGHT: RangeInclusive<u32> = 1..=1000;
+const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
 const CONNECT_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(1);

@@ -259,6 +259,74 @@ a.yaml:4:3: routes[1]: has the host and path of routes[0] (line 3)
 /// An upstream after a right route.
 const UPSTREAMS: &[(&str, &str)] = &[
     (
+        "{ nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }",
+        "
+a.yaml:4:30: upstreams.chat.balance: `rendezvous` does not say by what
+ 4 |     { nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }
+   |                              ^^^^^^^^^^
+   = help: write { rendezvous: { by: address } }, or by a header, a query parameter or a cookie
+a.yaml:4:50: upstreams.chat.health: `ping` is not a health check
+ 4 |     { nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }
+   |                                                  ^^^^
+   = help: write tcp, off, { engineio: /socket.io/ } or { http: { path: /health } }
+a.yaml:4:68: upstreams.chat.slow_start: `10` has no unit
+ 4 |     { nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }
+   |                                                                    ^^
+   = help: write 10s for seconds, or off
+a.yaml:4:89: upstreams.chat.max_connections: `0` is out of range
+ 4 |     { nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }
+   |                                                                                         ^
+   = help: write a whole number from 1 to 1000000, or off
+4 problems in a.yaml",
+    ),
+    (
+        "{ nodes: [b:1], discover: { dns: 'c:1', srv: d }, rebalance: { within: 0.1 } }",
+        "
+a.yaml:4:21: upstreams.chat.discover: stands beside nodes
+ 4 |     { nodes: [b:1], discover: { dns: 'c:1', srv: d }, rebalance: { within: 0.1 } }
+   |                     ^^^^^^^^
+   = help: take one of the two out
+a.yaml:4:76: upstreams.chat.rebalance.within: `0.1` is not a percentage in range
+ 4 |     { nodes: [b:1], discover: { dns: 'c:1', srv: d }, rebalance: { within: 0.1 } }
+   |                                                                            ^^^
+   = help: write 1% to 100%
+2 problems in a.yaml",
+    ),
+    (
+        "{ discover: { dns: '10.0.0.1:3000' }, health: { engineio: '/a?b', http: {} } }",
+        "
+a.yaml:4:24: upstreams.chat.discover.dns: `10.0.0.1:3000` is an address already
+ 4 |     { discover: { dns: '10.0.0.1:3000' }, health: { engineio: '/a?b', http: {} } }
+   |                        ^^^^^^^^^^^^^^^^
+   = help: write nodes: [10.0.0.1:3000]
+a.yaml:4:43: upstreams.chat.health: must be one check
+ 4 |     { discover: { dns: '10.0.0.1:3000' }, health: { engineio: '/a?b', http: {} } }
+   |                                           ^^^^^^
+   = help: write tcp, off, { engineio: /socket.io/ } or { http: { path: /health } }
+2 problems in a.yaml",
+    ),
+    (
+        "{ nodes: [b:1], admission: { hold: 20s, burst: many, queue: 0 }, drain: { timeout: 2 } }",
+        "
+a.yaml:4:40: upstreams.chat.admission.hold: `20s` is too long
+ 4 |     { nodes: [b:1], admission: { hold: 20s, burst: many, queue: 0 }, drain: { timeout: 2 } }
+   |                                        ^^^
+   = help: write 100ms to 15s, or off
+a.yaml:4:52: upstreams.chat.admission.burst: `many` is out of range
+ 4 |     { nodes: [b:1], admission: { hold: 20s, burst: many, queue: 0 }, drain: { timeout: 2 } }
+   |                                                    ^^^^
+   = help: write a whole number from 1 to 1000000, or auto
+a.yaml:4:65: upstreams.chat.admission.queue: `0` is out of range
+ 4 |     { nodes: [b:1], admission: { hold: 20s, burst: many, queue: 0 }, drain: { timeout: 2 } }
+   |                                                                 ^
+   = help: write a whole number from 1 to 1000000
+a.yaml:4:88: upstreams.chat.drain.timeout: `2` has no unit
+ 4 |     { nodes: [b:1], admission: { hold: 20s, burst: many, queue: 0 }, drain: { timeout: 2 } }
+   |                                                                                        ^
+   = help: write 2s for seconds
+4 problems in a.yaml",
+    ),
+    (
         "nodes: []",
         "
 a.yaml:4:5: upstreams.chat.nodes: must have at least one node
@@ -358,7 +426,7 @@ a.yaml:3:3: upstreams.chat.nodes: must have at least one node
 a.yaml:4:5: upstreams.chat.servers: is not a known key
  4 |     servers: [b:1]
    |     ^^^^^^^
-   = help: write one of: nodes, affinity, connect_timeout
+   = help: write one of: nodes, discover, affinity, connect_timeout, balance, slow_start, max_connections, health, admission, drain, rebalance
 2 problems in a.yaml",
     ),
     (
@@ -425,7 +493,7 @@ a.yaml:4:61: upstreams.chat.affinity.rendezvous.by.header: `X User` is not a hea
 a.yaml:4:51: upstreams.chat.affinity.rendezvous.by: `ip` is not a property of the request
  4 |     { nodes: [b:1], affinity: { rendezvous: { by: ip } } }
    |                                                   ^^
-   = help: write by: address, by: { header: X-User-Id } or by: { query: room }
+   = help: write by: address, by: { header: X-User-Id }, by: { query: room } or by: { cookie: user }
 1 problem in a.yaml",
     ),
     (

@@ -60,8 +60,25 @@ upstreams:
   chat: { nodes: [10.0.0.1:3000, { address: 10.0.0.2:3000 }] }
   by-cookie: { nodes: [10.0.1.1:3000], affinity: cookie }
   by-address: { nodes: [10.0.2.1:3000], affinity: { rendezvous: { by: address } } }
-  by-header: { nodes: [10.0.3.1:3000], affinity: { rendezvous: { by: { header: X-User-Id } } } }
-  by-query: { nodes: [10.0.4.1:3000], affinity: { rendezvous: { by: { query: room } } } }
+  by-header:
+    nodes: [10.0.3.1:3000]
+    affinity: { rendezvous: { by: { header: X-User-Id } } }
+    balance: { rendezvous: { by: { header: X-User-Id } } }
+  by-query:
+    nodes: [10.0.4.1:3000]
+    affinity: { rendezvous: { by: { query: room } } }
+    balance: { rendezvous: { by: { query: room } } }
+  by-application-cookie:
+    nodes: [10.0.5.1:3000]
+    affinity: { rendezvous: { by: { cookie: user } } }
+  discovered:
+    discover: { dns: 'chat-headless.default.svc:3000', server: '10.0.0.53:53' }
+    health: { engineio: /socket.io/ }
+    rebalance: {}
+  discovered-services:
+    discover: { srv: _socketio._tcp.chat.example.com }
+    health: { http: { path: /health, body: ok, drain: leaving } }
+    balance: { rendezvous: { by: { cookie: user } } }
 routes:
   - upstream: chat
   - { path: { exact: /health }, upstream: chat }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// The nodes of one upstream, which it knows by their index.
 #[derive(Clone, Debug)]
-pub(super) struct Rendezvous {
+pub(crate) struct Rendezvous {
     nodes: Vec<Candidate>,
 }
 
@@ -22,7 +22,7 @@ struct Candidate {
 
 impl Rendezvous {
     /// Nodes by name and weight; a weight of 0 counts as 1.
-    pub(super) fn new<'a>(nodes: impl Iterator<Item = (&'a str, u32)>) -> Self {
+    pub(crate) fn new<'a>(nodes: impl Iterator<Item = (&'a str, u32)>) -> Self {
         let candidate = |(name, weight): (&str, u32)| Candidate {
             seed: xxh3_64(name.as_bytes()),
             weight: weight.max(1).into(),
@@ -31,7 +31,7 @@ impl Rendezvous {
     }
 
     /// All nodes, by their index, from the one that `key` prefers to the one it prefers least.
-    pub(super) fn order(&self, key: &[u8]) -> Vec<usize> {
+    pub(crate) fn order(&self, key: &[u8]) -> Vec<usize> {
         let distances: Vec<f64> = self.nodes.iter().map(|node| node.distance(key)).collect();
         let mut order: Vec<usize> = (0..distances.len()).collect();
         order.sort_by(|a, b| f64::total_cmp(&distances[*a], &distances[*b]));

@@ -7,14 +7,19 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+mod forms;
+mod upstream;
+
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+pub(super) use forms::{List, TextOr, Written};
+pub(super) use upstream::{
+    Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, Node, Rebalance,
+    Rendezvous, RendezvousBy, Sid, Upstream,
+};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -46,84 +51,6 @@ pub(super) struct Listener {
     pub(super) header_timeout: Option<Written>,
     /// How long a connection may wait for its next request, 1s to 1h. Default: `75s`.
     pub(super) keep_alive_timeout: Option<Written>,
-}
-
-/// A named group of nodes.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Upstream {
-    /// The server processes: addresses, or maps with the keys below. Default: none; at least one
-    /// is needed.
-    pub(super) nodes: List<TextOr<Node>>,
-    /// How a session comes back to its node: `sid`, `cookie`, `none`, or a map with one of the
-    /// keys below. Default: `sid`.
-    pub(super) affinity: Option<TextOr<Affinity>>,
-    /// How long a TCP connection to a node may take, 100ms to 1m. Default: `3s`.
-    pub(super) connect_timeout: Option<Written>,
-}
-
-/// One server process.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Node {
-    /// The host and port. Default: none; it is needed.
-    pub(super) address: Option<Written>,
-    /// What affinity, logs and metrics call it. Default: the address as written.
-    pub(super) name: Option<String>,
-    /// Its share of new sessions beside the others' weights, 1 to 1000. Default: `1`.
-    pub(super) weight: Option<u64>,
-}
-
-/// How a session comes back to its node; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Affinity {
-    /// By the session id. Default: the keys below at their defaults.
-    pub(super) sid: Option<Sid>,
-    /// By a cookie of the proxy's own. Default: not used.
-    pub(super) cookie: Option<Cookie>,
-    /// By a property of the request. Default: not used.
-    pub(super) rendezvous: Option<Rendezvous>,
-}
-
-/// By the session id.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Sid {
-    /// Secrets of at least 16 characters: the first makes tags, all are known. None means a
-    /// constant that is the same in every Sockeye. Default: `[]`.
-    pub(super) keys: List<String>,
-    /// Tag the sessions of EIO=3 clients too, though they see the tag. Default: `false`.
-    pub(super) tag_eio3: Option<bool>,
-}
-
-/// By a cookie of the proxy's own.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Cookie {
-    /// The cookie's name. Default: `sockeye`.
-    pub(super) name: Option<String>,
-    /// Secrets of at least 16 characters, as for `sid`. Default: `[]`.
-    pub(super) keys: List<String>,
-}
-
-/// By a property of the request.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Rendezvous {
-    /// Which property: `address`, or a map with one of the keys below. Default: none; it is
-    /// needed.
-    pub(super) by: Option<TextOr<RendezvousBy>>,
-}
-
-/// Which property of the request; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RendezvousBy {
-    /// A request header's name. Default: none.
-    pub(super) header: Option<String>,
-    /// The name of a parameter in the request's query. Default: none.
-    pub(super) query: Option<String>,
 }
 
 /// Which requests go to an upstream, and within what bounds.
@@ -222,93 +149,4 @@ pub(super) struct Log {
     /// `info`.
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", null]))]
     pub(super) level: Option<String>,
-}
-
-/// A list whose items may be empty, as `- ` writes one.
-pub(super) type List<T> = Option<Vec<Option<T>>>;
-
-/// Text or a number as it was written: which it is, is no matter of YAML.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Written(String);
-
-/// A value that has a short form.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-pub(super) enum TextOr<M> {
-    /// The short form.
-    Text(String),
-    /// The long one.
-    Map(M),
-}
-
-impl Written {
-    /// As it is to be written.
-    pub(super) fn new(text: impl ToString) -> Self {
-        Self(text.to_string())
-    }
-
-    /// As written; numbers as YAML shows them.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WrittenVisitor)
-    }
-}
-
-struct WrittenVisitor;
-
-impl Visitor<'_> for WrittenVisitor {
-    type Value = Written;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a single value")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
-        Ok(Written(text.to_owned()))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Written, E> {
-        Ok(Written(number.to_string()))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Written, E> {
-        Ok(Written(number.to_string()))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Written, E> {
-        Ok(Written(number.to_string()))
-    }
-}
-
-impl<'de, M: Deserialize<'de>> Deserialize<'de> for TextOr<M> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextOrVisitor(PhantomData))
-    }
-}
-
-struct TextOrVisitor<M>(PhantomData<M>);
-
-impl<'de, M: Deserialize<'de>> Visitor<'de> for TextOrVisitor<M> {
-    type Value = TextOr<M>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text or a map")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<TextOr<M>, E> {
-        Ok(TextOr::Text(text.to_owned()))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<TextOr<M>, E> {
-        Ok(TextOr::Text(number.to_string()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TextOr<M>, A::Error> {
-        M::deserialize(MapAccessDeserializer::new(map)).map(TextOr::Map)
-    }
 }

@@ -4,28 +4,28 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+mod upstream;
+
 use std::time::Duration;
 
 use serde_yaml::Value;
 
+use super::Config;
 use super::file::{
-    Admin, Affinity, Cookie, File, Keepalive, List, Listener, Log, Node, Rendezvous, RendezvousBy,
-    Route, RoutePath, Sid, Stop, TextOr, Tunnel, Upstream, Written,
+    Admin, File, Keepalive, List, Listener, Log, Route, RoutePath, Stop, TextOr, Tunnel, Written,
 };
-use super::resolve::{FORMATS, LEVELS, node_address};
+use super::resolve::{FORMATS, LEVELS};
 use super::units::{show_duration, show_size};
-use super::{Config, UpstreamSettings};
-use crate::affinity::settings::{RendezvousKey, Secret, Settings};
 use crate::route::PathPattern;
 use crate::tunnel::{IdleTimeout, MessageMax};
-use crate::{listener, logging, route, tunnel, upstream};
+use crate::{listener, logging, route, tunnel};
 
 impl Config {
     /// All of it, with the keys of the file and in their order. Secrets are hidden.
     pub fn show(&self) -> Value {
         let file = File {
             listeners: list(&self.listeners, listener),
-            upstreams: Some(self.upstreams.iter().map(upstream).collect()),
+            upstreams: Some(self.upstreams.iter().map(upstream::show).collect()),
             routes: list(&self.routes, route),
             stop: Some(Stop {
                 delay: Some(duration(self.stop.delay)),
@@ -47,58 +47,6 @@ fn listener(settings: &listener::Settings) -> Listener {
         trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
         header_timeout: Some(duration(settings.header_timeout)),
         keep_alive_timeout: Some(duration(settings.keep_alive_timeout)),
-    }
-}
-
-fn upstream(group: &UpstreamSettings) -> (String, Option<Upstream>) {
-    let settings = &group.upstream;
-    let upstream = Upstream {
-        nodes: list(&settings.nodes, |settings| TextOr::Map(node(settings))),
-        affinity: Some(affinity(&group.affinity)),
-        connect_timeout: Some(duration(settings.connect_timeout)),
-    };
-    (settings.name.to_string(), Some(upstream))
-}
-
-fn node(settings: &upstream::NodeSettings) -> Node {
-    // The name of a node that has none is its address as written, which may be no name: it may
-    // hold brackets.
-    let is_named = node_address(&settings.name).as_ref() != Ok(&settings.address);
-    Node {
-        address: Some(if is_named {
-            Written::new(&settings.address)
-        } else {
-            Written::new(&settings.name)
-        }),
-        name: is_named.then(|| settings.name.to_string()),
-        weight: Some(settings.weight.into()),
-    }
-}
-
-fn affinity(settings: &Settings) -> TextOr<Affinity> {
-    let mut shown = Affinity::default();
-    match settings {
-        Settings::None => return TextOr::Text(settings.label().to_owned()),
-        Settings::Sid(by) => {
-            shown.sid = Some(Sid { keys: hidden(&by.keys), tag_eio3: Some(by.tag_eio3) });
-        }
-        Settings::Cookie(by) => {
-            shown.cookie = Some(Cookie { name: Some(by.name.to_string()), keys: hidden(&by.keys) });
-        }
-        Settings::Rendezvous(by) => shown.rendezvous = Some(Rendezvous { by: Some(key(by)) }),
-    }
-    TextOr::Map(shown)
-}
-
-fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
-    match key {
-        RendezvousKey::Address => TextOr::Text("address".to_owned()),
-        RendezvousKey::Header(name) => {
-            TextOr::Map(RendezvousBy { header: Some(name.to_string()), query: None })
-        }
-        RendezvousKey::Query(name) => {
-            TextOr::Map(RendezvousBy { header: None, query: Some(name.to_string()) })
-        }
     }
 }
 
@@ -164,10 +112,6 @@ fn list<T, U>(items: &[T], show: impl Fn(&T) -> U) -> List<U> {
     Some(items.iter().map(|item| Some(show(item))).collect())
 }
 
-fn hidden(secrets: &[Secret]) -> List<String> {
-    list(secrets, |_| HIDDEN.to_owned())
-}
-
 fn duration(duration: Duration) -> Written {
     Written::new(show_duration(duration))
 }
@@ -192,12 +136,9 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Too short for a secret, so that who copies the answer is told.
-const HIDDEN: &str = "(hidden)";
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::upstream::HIDDEN;
     use crate::config::parse;
 
     /// What is shown of `text` means the same.
@@ -228,6 +169,14 @@ upstreams:
   e: { nodes: [h:1], affinity: { rendezvous: { by: { query: room } } } }
   f: { nodes: [h:1], affinity: none }
   g: { nodes: [h:1], affinity: { sid: { tag_eio3: true } } }
+  h: { nodes: [{ address: 'h:1', drain: true }], balance: round-robin, slow_start: off, max_connections: 7, health: off }
+  i: { nodes: [h:1], balance: { rendezvous: { by: { cookie: user } } }, rebalance: { within: 5% } }
+  j: { nodes: [h:1], health: { engineio: /e/, every: 1s, timeout: 1s, fail: 1, pass: 1, eject_after: off } }
+  k: { nodes: [h:1], health: { http: { path: '/h?a=b', status: 204, body: ok, drain: leaving } } }
+  l: { nodes: [h:1], admission: { handshakes_per_second: 9, node_handshakes_per_second: 3, hold: off, queue: 5 } }
+  m: { nodes: [h:1], admission: { handshakes_per_second: 9, burst: 90 }, drain: { timeout: 1m, closes_per_second: 9 } }
+  n: { discover: { dns: 'chat.internal:3000', every: 9s, server: '127.0.0.1:53' }, balance: random-two }
+  o: { discover: { srv: _socketio._tcp.chat.internal } }
 routes:
   - { host: '*.example.com', path: /a, upstream: a, body_max: 1MB, response_timeout: 2m }
   - { host: '[::1]', path: { exact: /b }, upstream: b, body_timeout: 1m30s }
@@ -243,7 +192,7 @@ log: { format: json, level: debug }
 
     #[test]
     fn the_reference_means_the_same() {
-        check(include_str!("../../configs/reference.yaml"));
+        check(include_str!("../../../configs/reference.yaml"));
     }
 
     #[test]

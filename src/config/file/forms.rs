@@ -1,0 +1,99 @@
+//! Values that may be written in more than one way.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A list whose items may be empty, as `- ` writes one.
+pub(in crate::config) type List<T> = Option<Vec<Option<T>>>;
+
+/// Text or a number as it was written: which it is, is no matter of YAML.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::config) struct Written(String);
+
+/// A value that has a short form.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(in crate::config) enum TextOr<M> {
+    /// The short form.
+    Text(String),
+    /// The long one.
+    Map(M),
+}
+
+impl Written {
+    /// As it is to be written.
+    pub(in crate::config) fn new(text: impl ToString) -> Self {
+        Self(text.to_string())
+    }
+
+    /// As written; numbers as YAML shows them.
+    pub(in crate::config) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WrittenVisitor)
+    }
+}
+
+struct WrittenVisitor;
+
+impl Visitor<'_> for WrittenVisitor {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a single value")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
+        Ok(Written(text.to_owned()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Written, E> {
+        Ok(Written(number.to_string()))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Written, E> {
+        Ok(Written(number.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Written, E> {
+        Ok(Written(number.to_string()))
+    }
+}
+
+impl<'de, M: Deserialize<'de>> Deserialize<'de> for TextOr<M> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrVisitor(PhantomData))
+    }
+}
+
+struct TextOrVisitor<M>(PhantomData<M>);
+
+impl<'de, M: Deserialize<'de>> Visitor<'de> for TextOrVisitor<M> {
+    type Value = TextOr<M>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a map")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<TextOr<M>, E> {
+        Ok(TextOr::Text(text.to_owned()))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<TextOr<M>, E> {
+        Ok(TextOr::Text(number.to_string()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TextOr<M>, A::Error> {
+        M::deserialize(MapAccessDeserializer::new(map)).map(TextOr::Map)
+    }
+}

@@ -1,0 +1,86 @@
+//! `balance:`, and the property of a request that rendezvous goes by.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use super::affinity::token;
+use super::choose;
+use crate::config::file::{self, Rendezvous, RendezvousBy, TextOr};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::upstream::RendezvousKey;
+use crate::upstream::settings::Balance;
+
+/// The rule at `path`; by least connections if none is written.
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: Option<&TextOr<file::Balance>>,
+    report: &mut Report<'_>,
+) -> Balance {
+    let default = Balance::LeastConnections;
+    match written {
+        None => default,
+        Some(TextOr::Text(word)) => report.read(path, Some(word), default, |word| match word {
+            "rendezvous" => Err(Fault::new("does not say by what").help(WHOLE_HELP)),
+            word => choose(word, "is not a balance", &RULES),
+        }),
+        Some(TextOr::Map(file::Balance { rendezvous: Some(by) })) => {
+            Balance::Rendezvous(key(&path.key("rendezvous"), by, report))
+        }
+        Some(TextOr::Map(file::Balance { rendezvous: None })) => {
+            report.refuse(path, Fault::new("must be a rule").help(WHOLE_HELP));
+            default
+        }
+    }
+}
+
+/// The property of a request at `path`.
+pub(super) fn key(path: &KeyPath, written: &Rendezvous, report: &mut Report<'_>) -> RendezvousKey {
+    let path = path.key("by");
+    let default = RendezvousKey::Address;
+    match &written.by {
+        Some(TextOr::Text(word)) => report.read(&path, Some(word), default, |word| match word {
+            "address" => Ok(RendezvousKey::Address),
+            _ => Err(Fault::new("is not a property of the request").help(BY_HELP)),
+        }),
+        Some(TextOr::Map(RendezvousBy { header: Some(name), query: None, cookie: None })) => {
+            report.read(&path.key("header"), Some(name), default, header)
+        }
+        Some(TextOr::Map(RendezvousBy { header: None, query: Some(name), cookie: None })) => {
+            report.read(&path.key("query"), Some(name), default, query)
+        }
+        Some(TextOr::Map(RendezvousBy { header: None, query: None, cookie: Some(name) })) => report
+            .read(&path.key("cookie"), Some(name), default, |name| {
+                token(name).map(|()| RendezvousKey::Cookie(name.into()))
+            }),
+        Some(TextOr::Map(RendezvousBy { .. })) | None => {
+            report.refuse(&path, Fault::new("must be one property of the request").help(BY_HELP));
+            default
+        }
+    }
+}
+
+fn header(name: &str) -> Result<RendezvousKey, Fault> {
+    let parsed = name.parse().map(RendezvousKey::Header);
+    parsed.map_err(|_| Fault::new("is not a header's name").help("write a name such as X-User-Id"))
+}
+
+fn query(name: &str) -> Result<RendezvousKey, Fault> {
+    let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#' | b'?');
+    if !name.is_empty() && name.bytes().all(is_plain) {
+        return Ok(RendezvousKey::Query(name.into()));
+    }
+    Err(Fault::new("is not a query parameter's name").help("write a name such as room"))
+}
+
+/// The rules that are words.
+pub(in crate::config) const RULES: [(&str, Balance); 3] = [
+    ("least-connections", Balance::LeastConnections),
+    ("round-robin", Balance::RoundRobin),
+    ("random-two", Balance::RandomTwo),
+];
+
+const WHOLE_HELP: &str =
+    "write { rendezvous: { by: address } }, or by a header, a query parameter or a cookie";
+const BY_HELP: &str =
+    "write by: address, by: { header: X-User-Id }, by: { query: room } or by: { cookie: user }";

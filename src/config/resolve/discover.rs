@@ -1,0 +1,73 @@
+//! `discover:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::address;
+use crate::config::file::{self, Written};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::config::units;
+use crate::upstream::NodeAddress;
+use crate::upstream::settings::{Discover, Source};
+
+/// Where nodes are asked for, as said at `path`.
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: &file::Discover,
+    report: &mut Report<'_>,
+) -> Option<Discover> {
+    let every = report.read(
+        &path.key("every"),
+        written.every.as_ref().map(Written::as_str),
+        Discover::EVERY,
+        |text| units::duration(text, &EVERY),
+    );
+    let server = report.read(
+        &path.key("server"),
+        written.server.as_ref().map(Written::as_str),
+        None,
+        |text| address::bind(text).map(Some),
+    );
+    let source = match (written.dns.as_deref(), written.srv.as_deref()) {
+        (Some(dns), None) => {
+            report.read(&path.key("dns"), Some(dns), None, |text| addresses(text).map(Some))
+        }
+        (None, Some(srv)) => {
+            report.read(&path.key("srv"), Some(srv), None, |text| services(text).map(Some))
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            report.refuse(path, Fault::new("must be one source").help(HELP));
+            None
+        }
+    };
+    Some(Discover { source: source?, every, server })
+}
+
+fn addresses(text: &str) -> Result<Source, Fault> {
+    let address: NodeAddress = address::node(text)?;
+    match address.host.parse::<std::net::IpAddr>() {
+        Ok(_) => Err(Fault::new("is an address already").help(format!("write nodes: [{text}]"))),
+        Err(_not_an_ip_address) => Ok(Source::Addresses(address)),
+    }
+}
+
+/// A name such as `_socketio._tcp.chat.example.com`.
+fn services(text: &str) -> Result<Source, Fault> {
+    let is_label = |label: &str| {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (1..=63).contains(&label.len()) && label.bytes().all(is_plain)
+    };
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.len() <= 253 && name.split('.').all(is_label) {
+        return Ok(Source::Services(text.into()));
+    }
+    let fault = Fault::new("is not a name of SRV records");
+    Err(fault.help("write a name such as _socketio._tcp.chat.example.com, without a port"))
+}
+
+const EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const HELP: &str = "write dns: chat.internal:3000, or srv: _socketio._tcp.chat.internal";

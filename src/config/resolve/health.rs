@@ -1,0 +1,127 @@
+//! `health:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::pacing::{count, positive};
+use crate::config::file::{self, TextOr, Written};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::config::units;
+use crate::upstream::health::settings::{Check, Health, HttpCheck};
+
+/// The checks at `path`; by TCP if none are written.
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: Option<&TextOr<file::Health>>,
+    report: &mut Report<'_>,
+) -> Health {
+    let default = Health::default();
+    let written = match written {
+        None => return default,
+        Some(TextOr::Text(word)) => {
+            let check = report.read(path, Some(word), Check::Tcp, |word| match word {
+                "tcp" => Ok(Check::Tcp),
+                "off" => Ok(Check::Off),
+                _ => Err(Fault::new("is not a health check").help(HELP)),
+            });
+            return Health { check, ..default };
+        }
+        Some(TextOr::Map(written)) => written,
+    };
+    let mut time = |key, written: &Option<Written>, default, range| {
+        report.read(&path.key(key), text(written), default, |text| units::duration(text, &range))
+    };
+    let every = time("every", &written.every, default.every, EVERY);
+    let timeout = time("timeout", &written.timeout, default.timeout, TIMEOUT);
+    let eject_after = report.read(
+        &path.key("eject_after"),
+        text(&written.eject_after),
+        default.eject_after,
+        |text| units::off_or(text, |text| positive(text, &EJECT_AFTER)),
+    );
+    Health {
+        check: check(path, written, report),
+        every,
+        timeout,
+        fail: count(&path.key("fail"), written.fail, default.fail, &RUNNING, report),
+        pass: count(&path.key("pass"), written.pass, default.pass, &RUNNING, report),
+        eject_after,
+    }
+}
+
+fn check(path: &KeyPath, written: &file::Health, report: &mut Report<'_>) -> Check {
+    match (written.engineio.as_deref(), &written.http) {
+        (None, None) => Check::Tcp,
+        (Some(at), None) => {
+            let read = report.read(&path.key("engineio"), Some(at), "/".into(), |at| {
+                request_path(at, "/socket.io/").and_then(|at| match at.contains('?') {
+                    true => {
+                        Err(Fault::new("has a query").help("write the path alone: /socket.io/"))
+                    }
+                    false => Ok(at),
+                })
+            });
+            Check::EngineIo(read)
+        }
+        (None, Some(check)) => Check::Http(http(&path.key("http"), check, report)),
+        (Some(_), Some(_)) => {
+            report.refuse(path, Fault::new("must be one check").help(HELP));
+            Check::Tcp
+        }
+    }
+}
+
+fn http(path: &KeyPath, written: &file::HttpCheck, report: &mut Report<'_>) -> HttpCheck {
+    let at = written.path.as_deref();
+    HttpCheck {
+        path: report
+            .require(&path.key("path"), at, "path: /health", |at| request_path(at, "/health"))
+            .unwrap_or_default(),
+        status: report.read(
+            &path.key("status"),
+            text(&written.status),
+            HttpCheck::STATUS,
+            statuses,
+        ),
+        body: words(&path.key("body"), written.body.as_deref(), report),
+        drain: words(&path.key("drain"), written.drain.as_deref(), report),
+    }
+}
+
+fn request_path(at: &str, example: &str) -> Result<Box<str>, Fault> {
+    if at.starts_with('/') && at.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Ok(at.into());
+    }
+    Err(Fault::new("is not a path").help(format!("write a path such as {example}")))
+}
+
+/// `200`, or `200-299`.
+fn statuses(text: &str) -> Result<RangeInclusive<u16>, Fault> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| text.parse().ok().filter(|status| (100..=599).contains(status));
+    match (status(first), status(last)) {
+        (Some(first), Some(last)) if first <= last => Ok(first..=last),
+        _ => Err(Fault::new("is not a status").help("write 200, or 200-299")),
+    }
+}
+
+fn words(path: &KeyPath, written: Option<&str>, report: &mut Report<'_>) -> Option<Box<str>> {
+    report.read(path, written, None, |words| match words {
+        "" => Err(Fault::new("is in every body").help("write a word of the answer's body")),
+        words => Ok(Some(words.into())),
+    })
+}
+
+fn text(written: &Option<Written>) -> Option<&str> {
+    written.as_ref().map(Written::as_str)
+}
+
+const EVERY: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
+const RUNNING: RangeInclusive<u32> = 1..=100;
+const EJECT_AFTER: RangeInclusive<u32> = 1..=1000;
+const HELP: &str = "write tcp, off, { engineio: /socket.io/ } or { http: { path: /health } }";

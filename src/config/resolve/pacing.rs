@@ -1,0 +1,142 @@
+//! `admission:`, `drain:` and `rebalance:`: how fast sessions come and go.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::config::file::{self, TextOr, Written};
+use crate::config::key_path::KeyPath;
+use crate::config::problem::Fault;
+use crate::config::report::Report;
+use crate::config::units;
+use crate::upstream::settings::{Admission, Drain, Rate, Rebalance};
+
+/// The admission at `path`.
+pub(super) fn admission(
+    path: &KeyPath,
+    written: Option<&file::Admission>,
+    report: &mut Report<'_>,
+) -> Admission {
+    let default = Admission::default();
+    let Some(written) = written else { return default };
+    let mut rate = |key, written: &Option<Written>| {
+        report.read(&path.key(key), text(written), None, |text| {
+            units::off_or(text, |text| positive(text, &HANDSHAKES))
+        })
+    };
+    let in_all = rate("handshakes_per_second", &written.handshakes_per_second);
+    let on_each = rate("node_handshakes_per_second", &written.node_handshakes_per_second);
+    let burst = report.read(&path.key("burst"), text(&written.burst), None, |text| match text {
+        "auto" => Ok(None),
+        text => positive(text, &HANDSHAKES).map(Some).map_err(|fault| fault.or_write("auto")),
+    });
+    let with_burst = |rate: Option<NonZeroU32>| {
+        rate.map(|per_second| Rate { per_second, burst: burst.unwrap_or(per_second) })
+    };
+    let hold = report.read(&path.key("hold"), text(&written.hold), default.hold, |text| {
+        let hold = units::off_or(text, |text| units::duration(text, &HOLD))?;
+        Ok(hold.unwrap_or_default())
+    });
+    let queue = NonZeroU32::new(u32::try_from(default.queue_max).unwrap_or(u32::MAX));
+    let queue = queue.unwrap_or(NonZeroU32::MIN);
+    let queue = count(&path.key("queue"), written.queue, queue, &QUEUE, report);
+    Admission {
+        rate: with_burst(in_all),
+        node_rate: with_burst(on_each),
+        hold,
+        queue_max: queue.get() as usize,
+    }
+}
+
+/// The drain at `path`.
+pub(super) fn drain(
+    path: &KeyPath,
+    written: Option<&file::Drain>,
+    report: &mut Report<'_>,
+) -> Drain {
+    let default = Drain::default();
+    let Some(written) = written else { return default };
+    Drain {
+        timeout: report.read(
+            &path.key("timeout"),
+            text(&written.timeout),
+            default.timeout,
+            |text| units::duration(text, &DRAIN_TIMEOUT),
+        ),
+        closes_per_second: closes(
+            path,
+            written.closes_per_second,
+            default.closes_per_second,
+            report,
+        ),
+    }
+}
+
+/// The rebalance at `path`; none if none is written.
+pub(super) fn rebalance(
+    path: &KeyPath,
+    written: Option<&TextOr<file::Rebalance>>,
+    report: &mut Report<'_>,
+) -> Option<Rebalance> {
+    match written? {
+        TextOr::Text(word) => report.read(path, Some(word), None, |word| match word {
+            "off" => Ok(None),
+            _ => Err(Fault::new("is not a rebalance").help("write off, or { within: 10% }")),
+        }),
+        TextOr::Map(written) => Some(Rebalance {
+            within_percent: report.read(
+                &path.key("within"),
+                text(&written.within),
+                Rebalance::WITHIN_PERCENT,
+                |text| units::percent(text, &WITHIN),
+            ),
+            closes_per_second: closes(
+                path,
+                written.closes_per_second,
+                Rebalance::CLOSES_PER_SECOND,
+                report,
+            ),
+        }),
+    }
+}
+
+fn closes(
+    path: &KeyPath,
+    written: Option<u64>,
+    default: NonZeroU32,
+    report: &mut Report<'_>,
+) -> NonZeroU32 {
+    count(&path.key("closes_per_second"), written, default, &CLOSES, report)
+}
+
+/// The number at `path`, which lies in `range`.
+pub(super) fn count(
+    path: &KeyPath,
+    written: Option<u64>,
+    default: NonZeroU32,
+    range: &RangeInclusive<u32>,
+    report: &mut Report<'_>,
+) -> NonZeroU32 {
+    let written = written.map(|number| number.to_string());
+    report.read(path, written.as_deref(), default, |text| positive(text, range))
+}
+
+/// The number that `text` writes, which lies in `range` and is not zero.
+pub(super) fn positive(text: &str, range: &RangeInclusive<u32>) -> Result<NonZeroU32, Fault> {
+    let number = units::number(text, range)?;
+    NonZeroU32::new(number).ok_or_else(|| Fault::new("is zero"))
+}
+
+fn text(written: &Option<Written>) -> Option<&str> {
+    written.as_ref().map(Written::as_str)
+}
+
+const HANDSHAKES: RangeInclusive<u32> = 1..=1_000_000;
+/// Clients give a handshake up after 20 s, and the node needs some of that.
+const HOLD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(15);
+const QUEUE: RangeInclusive<u32> = 1..=1_000_000;
+const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
+const CLOSES: RangeInclusive<u32> = 1..=100_000;
+const WITHIN: RangeInclusive<u32> = 1..=100;

@@ -1,0 +1,170 @@
+//! An upstream as the file that says all of it.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use super::{duration, list, word};
+use crate::affinity::settings::{Secret, Settings as AffinitySettings};
+use crate::config::UpstreamSettings;
+use crate::config::file::{
+    Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, List, Node,
+    Rebalance, Rendezvous, RendezvousBy, Sid, TextOr, Upstream, Written,
+};
+use crate::config::resolve::{BALANCE_RULES, node_address};
+use crate::upstream::health::settings::{self as health, Check};
+use crate::upstream::settings::{self, Source};
+use crate::upstream::{NodeSettings, RendezvousKey};
+
+/// The upstream's name and what is below it.
+pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
+    let settings = &group.upstream;
+    let is_discovered = settings.discover.is_some();
+    let upstream = Upstream {
+        nodes: list(&settings.nodes, |settings| TextOr::Map(node(settings)))
+            .filter(|_| !is_discovered),
+        discover: settings.discover.as_ref().map(discover),
+        affinity: Some(affinity(&group.affinity)),
+        connect_timeout: Some(duration(settings.connect_timeout)),
+        balance: Some(balance(&settings.balance)),
+        slow_start: Some(settings.slow_start.map_or_else(off, duration)),
+        max_connections: Some(settings.max_connections.map_or_else(off, Written::new)),
+        health: Some(health(&settings.health)),
+        admission: Some(admission(&settings.admission)),
+        drain: Some(Drain {
+            timeout: Some(duration(settings.drain.timeout)),
+            closes_per_second: Some(settings.drain.closes_per_second.get().into()),
+        }),
+        rebalance: Some(settings.rebalance.map_or_else(
+            || TextOr::Text("off".to_owned()),
+            |rebalance| {
+                TextOr::Map(Rebalance {
+                    within: Some(Written::new(format!("{}%", rebalance.within_percent))),
+                    closes_per_second: Some(rebalance.closes_per_second.get().into()),
+                })
+            },
+        )),
+    };
+    (settings.name.to_string(), Some(upstream))
+}
+
+fn node(settings: &NodeSettings) -> Node {
+    // The name of a node that has none is its address as written, which may be no name: it may
+    // hold brackets.
+    let is_named = node_address(&settings.name).as_ref() != Ok(&settings.address);
+    Node {
+        address: Some(if is_named {
+            Written::new(&settings.address)
+        } else {
+            Written::new(&settings.name)
+        }),
+        name: is_named.then(|| settings.name.to_string()),
+        weight: Some(settings.weight.into()),
+        drain: Some(settings.drain),
+    }
+}
+
+fn discover(settings: &settings::Discover) -> Discover {
+    let (dns, srv) = match &settings.source {
+        Source::Addresses(address) => (Some(address.to_string()), None),
+        Source::Services(name) => (None, Some(name.to_string())),
+    };
+    Discover {
+        dns,
+        srv,
+        every: Some(duration(settings.every)),
+        server: settings.server.map(Written::new),
+    }
+}
+
+fn balance(settings: &settings::Balance) -> TextOr<Balance> {
+    match settings {
+        settings::Balance::Rendezvous(by) => {
+            TextOr::Map(Balance { rendezvous: Some(Rendezvous { by: Some(key(by)) }) })
+        }
+        settings::Balance::LeastConnections
+        | settings::Balance::RoundRobin
+        | settings::Balance::RandomTwo => {
+            TextOr::Text(word(&BALANCE_RULES, settings.clone()).unwrap_or_default())
+        }
+    }
+}
+
+fn health(settings: &health::Health) -> TextOr<Health> {
+    let (engineio, http) = match &settings.check {
+        Check::Off => return TextOr::Text("off".to_owned()),
+        Check::Tcp => (None, None),
+        Check::EngineIo(path) => (Some(path.to_string()), None),
+        Check::Http(check) => (None, Some(http_check(check))),
+    };
+    TextOr::Map(Health {
+        engineio,
+        http,
+        every: Some(duration(settings.every)),
+        timeout: Some(duration(settings.timeout)),
+        fail: Some(settings.fail.get().into()),
+        pass: Some(settings.pass.get().into()),
+        eject_after: Some(settings.eject_after.map_or_else(off, Written::new)),
+    })
+}
+
+fn http_check(check: &health::HttpCheck) -> HttpCheck {
+    let (first, last) = (check.status.start(), check.status.end());
+    HttpCheck {
+        path: Some(check.path.to_string()),
+        status: Some(Written::new(format!("{first}-{last}"))),
+        body: check.body.as_deref().map(str::to_owned),
+        drain: check.drain.as_deref().map(str::to_owned),
+    }
+}
+
+fn admission(settings: &settings::Admission) -> Admission {
+    let rate = |rate: Option<settings::Rate>| {
+        Some(rate.map_or_else(off, |rate| Written::new(rate.per_second)))
+    };
+    let bursts = [settings.rate, settings.node_rate];
+    let burst = bursts.into_iter().flatten().find(|rate| rate.burst != rate.per_second);
+    Admission {
+        handshakes_per_second: rate(settings.rate),
+        node_handshakes_per_second: rate(settings.node_rate),
+        burst: Some(burst.map_or_else(|| Written::new("auto"), |rate| Written::new(rate.burst))),
+        hold: Some(if settings.hold.is_zero() { off() } else { duration(settings.hold) }),
+        queue: Some(settings.queue_max as u64),
+    }
+}
+
+fn affinity(settings: &AffinitySettings) -> TextOr<Affinity> {
+    let mut shown = Affinity::default();
+    match settings {
+        AffinitySettings::None => return TextOr::Text(settings.label().to_owned()),
+        AffinitySettings::Sid(by) => {
+            shown.sid = Some(Sid { keys: hidden(&by.keys), tag_eio3: Some(by.tag_eio3) });
+        }
+        AffinitySettings::Cookie(by) => {
+            shown.cookie = Some(Cookie { name: Some(by.name.to_string()), keys: hidden(&by.keys) });
+        }
+        AffinitySettings::Rendezvous(by) => {
+            shown.rendezvous = Some(Rendezvous { by: Some(key(by)) })
+        }
+    }
+    TextOr::Map(shown)
+}
+
+fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
+    let by = RendezvousBy::default();
+    TextOr::Map(match key {
+        RendezvousKey::Address => return TextOr::Text("address".to_owned()),
+        RendezvousKey::Header(name) => RendezvousBy { header: Some(name.to_string()), ..by },
+        RendezvousKey::Query(name) => RendezvousBy { query: Some(name.to_string()), ..by },
+        RendezvousKey::Cookie(name) => RendezvousBy { cookie: Some(name.to_string()), ..by },
+    })
+}
+
+fn hidden(secrets: &[Secret]) -> List<String> {
+    list(secrets, |_| HIDDEN.to_owned())
+}
+
+fn off() -> Written {
+    Written::new("off")
+}
+
+/// Too short for a secret, so that who copies the answer is told.
+pub(super) const HIDDEN: &str = "(hidden)";

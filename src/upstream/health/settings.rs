@@ -1,0 +1,68 @@
+//! What the operator says of a node's health.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// How it is found out that a node is well; an upstream's `health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What a node is asked.
+    pub check: Check,
+    /// How often, give or take a tenth.
+    pub every: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// After so many failures running a node is unhealthy.
+    pub fail: NonZeroU32,
+    /// After so many good answers running it is healthy again.
+    pub pass: NonZeroU32,
+    /// After so many failures of clients' own requests a node is ejected.
+    pub eject_after: Option<NonZeroU32>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            check: Check::Tcp,
+            every: Duration::from_secs(2),
+            timeout: Duration::from_secs(2),
+            fail: const { NonZeroU32::new(3).expect("it is not zero") },
+            pass: const { NonZeroU32::new(2).expect("it is not zero") },
+            eject_after: NonZeroU32::new(5),
+        }
+    }
+}
+
+/// What a node is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// Nothing.
+    Off,
+    /// To accept a connection.
+    Tcp,
+    /// A request of its own kind.
+    Http(HttpCheck),
+    /// An Engine.IO handshake at this path, whose session is closed again.
+    EngineIo(Box<str>),
+}
+
+/// An HTTP request and what its answer must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// The path, and query.
+    pub path: Box<str>,
+    /// The statuses that are good.
+    pub status: RangeInclusive<u16>,
+    /// What the body must hold, in its first 64 KiB.
+    pub body: Option<Box<str>>,
+    /// What the body holds if the node asks to be drained.
+    pub drain: Option<Box<str>>,
+}
+
+impl HttpCheck {
+    /// `status` where the operator says none.
+    pub const STATUS: RangeInclusive<u16> = 200..=299;
+}
