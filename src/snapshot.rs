@@ -78,6 +78,13 @@ impl Snapshot {
         }
     }
 
+    /// Tells the nodes what follows for them from this snapshot, now that it is in force.
+    fn enact(&self, now: Instant) {
+        for upstream in self.upstreams() {
+            upstream.enact(now);
+        }
+    }
+
     /// All upstreams, by name.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values().map(|group| &group.upstream)
@@ -113,6 +120,7 @@ pub struct Current(ArcSwap<Snapshot>);
 impl Current {
     /// Puts the first snapshot in force.
     pub fn new(snapshot: Snapshot) -> Self {
+        snapshot.enact(Instant::now());
         Self(ArcSwap::from_pointee(snapshot))
     }
 
@@ -123,6 +131,7 @@ impl Current {
 
     /// Puts `snapshot` in force; exchanges under way keep the one they took.
     pub fn replace(&self, snapshot: Snapshot) {
+        snapshot.enact(Instant::now());
         self.0.store(Arc::new(snapshot));
     }
 }

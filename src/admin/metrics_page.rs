@@ -196,6 +196,10 @@ fn of_routes(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<Sampl
             table::EXCHANGES => counts(own, did.answers.iter().map(|(class, n)| ([class], n))),
             table::EXCHANGE_ERRORS => counts(own, did.errors.iter()),
             table::AFFINITY => counts(own, did.affinity.iter().map(|(word, n)| ([word], n))),
+            table::HANDSHAKES_HELD => counts(own, [([], did.held.begun())]),
+            table::HANDSHAKES_HELD_OPEN => {
+                vec![(own.map(str::to_owned).to_vec(), Value::Level(did.held.open() as f64))]
+            }
             table::UPGRADES_TRIED => counts(own, [([], did.upgrades_tried.get())]),
             table::UPGRADES => counts(own, did.upgrades.iter()),
             _ => of_tunnels(metric, own, &did.tunnels),

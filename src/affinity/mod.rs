@@ -283,7 +283,7 @@ enum Strategy {
 
 impl RendezvousKey {
     /// What is hashed; `None` if the request has no such property.
-    fn value_in<'a>(&self, asked: &Asked<'a>) -> Option<Cow<'a, [u8]>> {
+    pub fn value_in<'a>(&self, asked: &Asked<'a>) -> Option<Cow<'a, [u8]>> {
         match self {
             Self::Address => Some(match asked.address.to_canonical() {
                 IpAddr::V4(address) => address.octets().to_vec().into(),

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
+use super::hold::Opening;
+use super::{ExchangeError, Proxy};
 use crate::Instant;
-use crate::upstream::{Lease, Node, Upstream};
+use crate::route::Route;
+use crate::upstream::{Lease, Node, Wish};
 
-/// The nodes that may be asked, in order, each at most once.
+/// The nodes that may be asked, in order.
 #[derive(Debug)]
-pub(super) struct Candidates<'a> {
-    upstream: &'a Upstream,
+pub(super) struct Candidates {
     choice: Choice,
     tried: Vec<Arc<Node>>,
 }
@@ -18,46 +20,86 @@ pub(super) struct Candidates<'a> {
 /// Where a request may go.
 #[derive(Debug)]
 enum Choice {
-    /// To whichever node has room.
-    Any,
-    /// To the first of these that can take it.
-    Preferred(Vec<Arc<Node>>),
+    /// To whichever node can answer.
+    Any(Arc<Route>, Preference),
+    /// To a node that may have a new session, once there is one.
+    Opening(Box<Opening>),
     /// To this one alone: it has the session.
-    Bound(Arc<Node>),
+    Bound(Arc<Route>, Arc<Node>),
 }
 
-impl<'a> Candidates<'a> {
-    /// Whichever node has room.
-    pub(super) fn any(upstream: &'a Upstream) -> Self {
-        Self { upstream, choice: Choice::Any, tried: Vec::new() }
+/// Which nodes a request would like: what it has of a [`Wish`].
+#[derive(Debug, Default)]
+pub(super) struct Preference {
+    /// As [`Wish::order`].
+    pub(super) order: Vec<Arc<Node>>,
+    /// As [`Wish::key`].
+    pub(super) key: Option<Box<[u8]>>,
+}
+
+impl Preference {
+    pub(super) fn wish(&self) -> Wish<'_> {
+        Wish { order: &self.order, key: self.key.as_deref() }
+    }
+}
+
+impl Candidates {
+    /// Whichever node can answer, at most [`TRIES_MAX`] of them.
+    pub(super) fn any(route: Arc<Route>, preference: Preference) -> Self {
+        Self { choice: Choice::Any(route, preference), tried: Vec::new() }
     }
 
-    /// The first of `order` that can take it, then the next.
-    pub(super) fn preferred(upstream: &'a Upstream, order: Vec<Arc<Node>>) -> Self {
-        Self { upstream, choice: Choice::Preferred(order), tried: Vec::new() }
+    /// Nodes that may have a new session, for as long as its handshake may be held.
+    pub(super) fn opening(route: Arc<Route>, preference: Preference, proxy: &Proxy) -> Self {
+        let opening = Opening::new(route, preference, proxy, Instant::now());
+        Self { choice: Choice::Opening(Box::new(opening)), tried: Vec::new() }
     }
 
     /// `node` alone.
-    pub(super) fn bound(upstream: &'a Upstream, node: Arc<Node>) -> Self {
-        Self { upstream, choice: Choice::Bound(node), tried: Vec::new() }
+    pub(super) fn bound(route: Arc<Route>, node: Arc<Node>) -> Self {
+        Self { choice: Choice::Bound(route, node), tried: Vec::new() }
     }
 
-    /// A place on the next node; `None` when there is no other to ask.
-    pub(super) fn next(&mut self, now: Instant) -> Option<Lease> {
-        if self.tried.len() >= TRIES_MAX {
-            return None;
-        }
-        let lease = match &self.choice {
-            Choice::Any => self.upstream.lease(&self.tried, now).ok()?,
-            Choice::Preferred(order) => {
-                self.upstream.lease_preferred(order, &self.tried, now).ok()?
+    /// A place on the next node; `None` when there is no other to ask. If the future is dropped,
+    /// the place is given back.
+    ///
+    /// # Errors
+    ///
+    /// The session cannot begin, or not any more in its time; or its node is no more to be asked.
+    pub(super) async fn next(&mut self) -> Result<Option<Lease>, ExchangeError> {
+        let lease = match &mut self.choice {
+            Choice::Any(..) if self.tried.len() >= TRIES_MAX => return Ok(None),
+            Choice::Any(route, preference) => {
+                route.upstream.lease(preference.wish(), &self.tried, Instant::now()).ok()
             }
-            Choice::Bound(_) if !self.tried.is_empty() => return None,
-            Choice::Bound(node) => self.upstream.lease_on(node),
+            Choice::Opening(opening) => opening.next(&mut self.tried).await?,
+            Choice::Bound(..) if !self.tried.is_empty() => return Ok(None),
+            Choice::Bound(route, node) => Some(bound_lease(route, node)?),
         };
-        self.tried.push(lease.node().clone());
-        Some(lease)
+        self.tried.extend(lease.as_ref().map(|lease| lease.node().clone()));
+        Ok(lease)
     }
+
+    /// The route by which the last node was found: a newer one, perhaps, than the exchange began
+    /// with.
+    pub(super) fn into_route(self) -> Arc<Route> {
+        match self.choice {
+            Choice::Any(route, _) | Choice::Bound(route, _) => route,
+            Choice::Opening(opening) => opening.into_route(),
+        }
+    }
+}
+
+/// A place on the node of a session, unless nothing can come of it.
+fn bound_lease(route: &Route, node: &Arc<Node>) -> Result<Lease, ExchangeError> {
+    let (upstream, now) = (&route.upstream, Instant::now());
+    if upstream.is_dead(node, now) {
+        return Err(ExchangeError::NodeDead { node: node.name().clone() });
+    }
+    if upstream.drained_at(node).is_some_and(|end| end <= now) {
+        return Err(ExchangeError::NodeDrained { node: node.name().clone() });
+    }
+    Ok(upstream.lease_on(node))
 }
 
 /// At most this many nodes are asked for one request: a request that fails on five nodes will

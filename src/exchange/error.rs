@@ -43,6 +43,27 @@ pub enum ExchangeError {
     /// The upstream has no node that could be asked.
     #[error("no node of the upstream can take the request")]
     NoNode,
+    /// No node could take the session, or it had not its turn, while its handshake was held.
+    #[error("no node could take the session within {0:?}")]
+    NotAdmitted(Duration),
+    /// Too many handshakes wait already.
+    #[error("too many handshakes wait for a node")]
+    QueueFull,
+    /// The process stops, and a handshake that waited may go elsewhere.
+    #[error("the proxy is stopping")]
+    Stopping,
+    /// The session's node fails one connect after the other.
+    #[error("the node of the session is dead")]
+    NodeDead {
+        /// The node's name.
+        node: Arc<str>,
+    },
+    /// The session's node drains, and the time of its sessions is over.
+    #[error("the node of the session has been drained")]
+    NodeDrained {
+        /// The node's name.
+        node: Arc<str>,
+    },
     /// The node did not accept a connection.
     #[error("cannot connect to the node")]
     Connect {
@@ -134,6 +155,11 @@ impl ExchangeError {
             Self::ClientGone => facts(400, Client, "client_gone", None),
             Self::SessionGone => facts(400, Operator, "session_gone", UNKNOWN_SID),
             Self::NoNode => facts(503, Operator, "no_node", None),
+            Self::NotAdmitted(_) => facts(503, Operator, "not_admitted", None),
+            Self::QueueFull => facts(503, Operator, "queue_full", None),
+            Self::Stopping => facts(503, Operator, "stopping", None),
+            Self::NodeDead { .. } => facts(502, Node, "node_dead", None),
+            Self::NodeDrained { .. } => facts(503, Operator, "node_drained", None),
             Self::Connect { .. } => facts(502, Node, "connect", None),
             Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off", None),
             Self::ResponseTimeout { .. } => facts(504, Node, "response_timeout", None),
@@ -151,7 +177,9 @@ impl ExchangeError {
     /// The node that had a part in it.
     pub fn node(&self) -> Option<&str> {
         match self {
-            Self::Connect { node, .. }
+            Self::NodeDead { node }
+            | Self::NodeDrained { node }
+            | Self::Connect { node, .. }
             | Self::NodeBrokeOff { node, .. }
             | Self::ResponseTimeout { node, .. }
             | Self::BadSwitch { node, .. }
@@ -164,7 +192,10 @@ impl ExchangeError {
             | Self::BodyTooLarge(_)
             | Self::ClientGone
             | Self::SessionGone
-            | Self::NoNode => None,
+            | Self::NoNode
+            | Self::NotAdmitted(_)
+            | Self::QueueFull
+            | Self::Stopping => None,
         }
     }
 }

@@ -17,7 +17,6 @@ use tokio::time::timeout;
 use super::body::{NodeBody, RequestBody, Upload};
 use super::candidates::Candidates;
 use super::{Asking, ExchangeError, Request};
-use crate::Instant;
 use crate::engineio::Transport;
 use crate::upstream::Lease;
 use crate::upstream::pool::SendError;
@@ -54,12 +53,12 @@ struct Failure {
 pub(super) async fn forward(
     asking: &Asking<'_>,
     mut request: Request,
-    candidates: &mut Candidates<'_>,
+    candidates: &mut Candidates,
 ) -> Result<Answer, ExchangeError> {
     let is_handshake = asking.call.as_ref().is_some_and(|call| call.sid.is_none())
         && *request.method() == Method::GET;
     let mut last = ExchangeError::NoNode;
-    while let Some(lease) = candidates.next(Instant::now()) {
+    while let Some(lease) = candidates.next().await? {
         let (head, body) = request.into_parts();
         let spare = is_handshake.then(|| head.clone());
         let failure = match ask(asking, &lease, Request::from_parts(head, body)).await {

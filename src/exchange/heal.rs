@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::request;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::candidates::Candidates;
+use super::candidates::{Candidates, Preference};
 use super::forward::{self, Answer};
 use super::upgrade::{self, Handshake, Outcome};
 use super::{Asking, ExchangeError, Request, RequestBody};
@@ -29,7 +29,7 @@ pub(super) async fn ask_around(
     sid: &Sid,
     request: Request,
 ) -> Result<Answer, ExchangeError> {
-    let mut candidates = Candidates::any(&asking.route.upstream);
+    let mut candidates = Candidates::any(asking.route.clone(), Preference::default());
     match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return forward::forward(asking, request, &mut candidates).await,
@@ -55,7 +55,7 @@ pub(super) async fn ask_around_for_upgrade(
     handshake: &Handshake,
     head: &request::Parts,
 ) -> Result<Outcome, ExchangeError> {
-    let mut candidates = Candidates::any(&asking.route.upstream);
+    let mut candidates = Candidates::any(asking.route.clone(), Preference::default());
     match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return upgrade::forward(asking, handshake, head, &mut candidates).await,

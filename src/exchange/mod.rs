@@ -10,6 +10,7 @@ mod error;
 mod forward;
 mod handshake;
 mod heal;
+mod hold;
 mod headers;
 mod refusal;
 mod service;
@@ -23,11 +24,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
-use http::{StatusCode, Version};
+use http::{Method, StatusCode, Version};
 
 use self::access_log::Entry;
 use self::body::Passage;
-use self::candidates::Candidates;
+use self::candidates::{Candidates, Preference};
 use self::forward::Answer;
 use self::refusal::Asker;
 use self::switch::ClientSide;
@@ -118,6 +119,7 @@ impl Proxy {
             route.insight.saw(sid, Sight::Failed(error.facts().label), Instant::now());
         }
         let upgrade = upgrade?;
+        let opens = opens_session(request.method(), call.as_ref(), upgrade.is_some());
         let asked = Asked {
             call: call.as_ref(),
             headers: request.headers(),
@@ -128,10 +130,12 @@ impl Proxy {
         if let Some(outcome) = route.affinity.outcome(&recall) {
             route.counts.affinity.count(outcome);
         }
+        let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&asked));
+        let key = key.map(|value| value.into_owned().into_boxed_slice());
         let client_side = ClientSide::of(&mut request);
         prepare(&mut request, client, &host, &recall);
 
-        let asking = Asking { proxy: self, route, call, client };
+        let mut asking = Asking { proxy: self, route: route.clone(), call, client, opens, key };
         match upgrade {
             Some(handshake) => {
                 asking.saw(Sight::Tried);
@@ -150,12 +154,16 @@ impl Proxy {
 #[derive(Debug)]
 struct Asking<'a> {
     proxy: &'a Proxy,
-    route: &'a Route,
+    route: Arc<Route>,
     call: Option<Call>,
     client: &'a ClientInfo,
+    /// Whether a session would begin with it.
+    opens: bool,
+    /// What `balance: rendezvous` goes by.
+    key: Option<Box<[u8]>>,
 }
 
-impl<'a> Asking<'a> {
+impl Asking<'_> {
     /// The session that asks, if it was opened before.
     fn session(&self) -> Option<&Sid> {
         self.call.as_ref()?.sid.as_ref()
@@ -179,7 +187,7 @@ impl<'a> Asking<'a> {
 
     /// An ordinary request.
     async fn forward(
-        &self,
+        &mut self,
         mut request: Request,
         recall: Recall,
         entry: &Entry,
@@ -195,7 +203,10 @@ impl<'a> Asking<'a> {
             | Recall::Preferred(_)
             | Recall::Bound { .. }
             | Recall::Gone { .. } => {
-                forward::forward(self, request, &mut self.candidates(recall)?).await?
+                let mut candidates = self.candidates(recall)?;
+                let answer = forward::forward(self, request, &mut candidates).await?;
+                self.route = candidates.into_route();
+                answer
             }
         };
         if let Some(call) = self.call.as_ref().filter(|_| opens) {
@@ -206,7 +217,7 @@ impl<'a> Asking<'a> {
 
     /// A WebSocket handshake.
     async fn upgrade(
-        &self,
+        &mut self,
         (handshake, client_side): (Handshake, ClientSide),
         request: Request,
         recall: Recall,
@@ -224,7 +235,9 @@ impl<'a> Asking<'a> {
             | Recall::Bound { .. }
             | Recall::Gone { .. } => {
                 let mut candidates = self.candidates(recall)?;
-                upgrade::forward(self, &handshake, &head, &mut candidates).await?
+                let outcome = upgrade::forward(self, &handshake, &head, &mut candidates).await?;
+                self.route = candidates.into_route();
+                outcome
             }
         };
         match outcome {
@@ -249,14 +262,21 @@ impl<'a> Asking<'a> {
     }
 
     /// The nodes that may be asked, as far as the affinity decides it.
-    fn candidates(&self, recall: Recall) -> Result<Candidates<'a>, ExchangeError> {
-        let upstream = &*self.route.upstream;
-        match recall {
-            Recall::Anywhere | Recall::Unknown { .. } => Ok(Candidates::any(upstream)),
-            Recall::Preferred(order) => Ok(Candidates::preferred(upstream, order)),
-            Recall::Bound { node, sid: _ } => Ok(Candidates::bound(upstream, node)),
-            Recall::Gone { sid: _ } => Err(ExchangeError::SessionGone),
-        }
+    fn candidates(&mut self, recall: Recall) -> Result<Candidates, ExchangeError> {
+        let order = match recall {
+            Recall::Anywhere | Recall::Unknown { .. } => Vec::new(),
+            Recall::Preferred(order) => order,
+            Recall::Bound { node, sid: _ } => {
+                return Ok(Candidates::bound(self.route.clone(), node));
+            }
+            Recall::Gone { sid: _ } => return Err(ExchangeError::SessionGone),
+        };
+        let preference = Preference { order, key: self.key.take() };
+        Ok(if self.opens {
+            Candidates::opening(self.route.clone(), preference, self.proxy)
+        } else {
+            Candidates::any(self.route.clone(), preference)
+        })
     }
 
     /// A node's answer, on its way to the client.
@@ -317,6 +337,15 @@ impl Known {
 
     fn is(&self, node: &Arc<Node>) -> bool {
         self.0.as_ref().is_some_and(|known| Arc::ptr_eq(known, node))
+    }
+}
+
+/// Whether a session would begin with such a request: an Engine.IO handshake, or a WebSocket's of
+/// another kind.
+fn opens_session(method: &Method, call: Option<&Call>, is_upgrade: bool) -> bool {
+    match call {
+        Some(call) => call.sid.is_none() && *method == Method::GET,
+        None => is_upgrade,
     }
 }
 

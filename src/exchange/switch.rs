@@ -53,7 +53,7 @@ pub(super) fn switch(
 ) -> Response {
     let on_node = hyper::upgrade::on(&mut switched.response);
     if asking.call.is_some() {
-        tell_contradiction(asking.route, &switched.lease);
+        tell_contradiction(&asking.route, &switched.lease);
     }
     let insight = &asking.route.insight;
     let setup = Setup {

@@ -20,7 +20,6 @@ use super::body::{NodeBody, RequestBody};
 use super::candidates::Candidates;
 use super::forward::Answer;
 use super::{Asking, ExchangeError, Request, headers};
-use crate::Instant;
 use crate::tunnel::Compression;
 use crate::upstream::Lease;
 use crate::upstream::pool::SendError;
@@ -118,11 +117,11 @@ pub(super) async fn forward(
     asking: &Asking<'_>,
     handshake: &Handshake,
     head: &request::Parts,
-    candidates: &mut Candidates<'_>,
+    candidates: &mut Candidates,
 ) -> Result<Outcome, ExchangeError> {
     let is_bound = asking.call.as_ref().is_some_and(|call| call.sid.is_some());
     let mut last = ExchangeError::NoNode;
-    while let Some(lease) = candidates.next(Instant::now()) {
+    while let Some(lease) = candidates.next().await? {
         let request = Request::from_parts(head.clone(), RequestBody::EMPTY);
         match ask(asking, &lease, request).await {
             Ok(response) => return judge(handshake, response, lease),

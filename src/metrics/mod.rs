@@ -31,6 +31,8 @@ pub struct RouteCounts {
     pub errors: Words<2>,
     /// What became of the question which node has the session.
     pub affinity: AffinityCounts,
+    /// Handshakes that waited for a node or for their turn.
+    pub held: OpenCount,
     /// WebSocket handshakes that were begun.
     pub upgrades_tried: Counter,
     /// How they ended: the outcome and its cause.

@@ -40,13 +40,15 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 34] = [
+pub const ALL: [Metric; 36] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTION_ENDS,
     EXCHANGES,
     EXCHANGE_ERRORS,
     AFFINITY,
+    HANDSHAKES_HELD,
+    HANDSHAKES_HELD_OPEN,
     UPGRADES_TRIED,
     UPGRADES,
     POLLING_SESSIONS,
@@ -101,6 +103,15 @@ pub const AFFINITY: Metric = counter(
     &["route", "outcome"],
     "Requests by how their session's node was found",
 );
+/// See [`RouteCounts::held`](super::RouteCounts::held).
+pub const HANDSHAKES_HELD: Metric = counter(
+    "sockeye_handshakes_held_total",
+    &["route"],
+    "Handshakes that had to wait for a node or for their turn",
+);
+/// See [`RouteCounts::held`](super::RouteCounts::held).
+pub const HANDSHAKES_HELD_OPEN: Metric =
+    gauge("sockeye_handshakes_held_open", &["route"], "Handshakes that wait");
 /// See [`RouteCounts::upgrades_tried`](super::RouteCounts::upgrades_tried).
 pub const UPGRADES_TRIED: Metric =
     counter("sockeye_upgrades_tried_total", &["route"], "WebSocket handshakes that clients began");

@@ -93,6 +93,11 @@ impl RouteTable {
             .find_map(|paths| paths.iter().find(|route| route.path.matches(path)))
     }
 
+    /// The route with the host and path of `route`, which may be another table's.
+    pub fn same(&self, route: &Route) -> Option<&Arc<Route>> {
+        self.iter().find(|other| (&other.host, &other.path) == (&route.host, &route.path))
+    }
+
     /// All routes, the most specific of each host first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
         let exact = self.exact.values();

@@ -51,11 +51,12 @@ pub enum ConnectError {
 ///
 /// All addresses failed; the error is that of the last.
 pub async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+    let begun = Instant::now();
     let result = connect_within(node, timeout).await;
     match &result {
-        Ok(_) => node.reach().connected(),
+        Ok(_) => node.connected(),
         Err(error) if error.tells_of_node() => {
-            node.reach().failed(Instant::now());
+            node.reach().failed(begun, Instant::now());
             node.counts().connects_failed.inc();
         }
         Err(_) => (),

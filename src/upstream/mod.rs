@@ -1,18 +1,23 @@
 //! Which node now, and a connection to it.
 //!
-//! A new session gets a [`Lease`] on the node that has least to do; a request of a session gets
-//! one on the session's node, whatever is known against that node. The [`pool`] has connections.
+//! A new session gets a [`Lease`] on the node that the balance prefers, if need be after a wait
+//! ([`Upstream::begin`]); a request of a session gets one on the session's node, whatever is known
+//! against that node. The [`pool`] has connections.
 //!
 //! Runs for every request.
 
 pub mod settings;
-pub mod health;
 mod node;
 mod lease;
 mod load;
 mod reach;
+mod standing;
 mod balance;
 pub(crate) mod rendezvous;
+mod bucket;
+mod queue;
+mod admission;
+pub mod health;
 mod resolve;
 mod connect;
 pub mod pool;
@@ -22,21 +27,37 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use admission::{Held, Probe, QueueFull, Wait};
 pub use connect::{ConnectError, connect};
 pub use lease::Lease;
 pub use node::Node;
 pub use settings::{NodeAddress, NodeSettings, RendezvousKey, Settings};
 
+pub use standing::DrainCause;
+
 use crate::Instant;
+use admission::{Shared, is_tried};
 use balance::Candidate;
+use rendezvous::Rendezvous;
+use settings::Balance;
 
 /// A named group of nodes.
 #[derive(Debug)]
 pub struct Upstream {
-    name: Arc<str>,
+    settings: Settings,
     nodes: Box<[Arc<Node>]>,
     retired: Box<[Retired]>,
-    connect_timeout: Duration,
+    rendezvous: Rendezvous,
+    shared: Arc<Shared>,
+}
+
+/// What a new session would like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// These nodes before all others, in this order.
+    pub order: &'a [Arc<Node>],
+    /// What `balance: rendezvous` goes by.
+    pub key: Option<&'a [u8]>,
 }
 
 /// A node that is no longer in the configuration. It gets no new session, and those that it has go
@@ -60,26 +81,52 @@ pub struct NoNode {
 impl Upstream {
     /// The upstream of `settings`. What is known of a node is `carried` over from the node of the
     /// same name, if that is at the same address; its weight may be another. A node of `carried`
-    /// that `settings` does not name is retired for [`RETIREMENT`].
+    /// that `settings` does not name is retired: its sessions have `drain.timeout`.
+    ///
+    /// Nothing that is known of nodes changes before [`Upstream::enact`].
     pub fn new(settings: &Settings, carried: Option<&Self>) -> Self {
+        let now = Instant::now();
         let node_of =
             |node: &NodeSettings| match carried.and_then(|upstream| upstream.known(&node.name)) {
                 Some(carried) => Node::carried(node, carried),
-                None => Arc::new(Node::new(node)),
+                None => {
+                    let node = Node::new(node);
+                    if carried.is_some() {
+                        node.standing().rises(now);
+                    }
+                    Arc::new(node)
+                }
             };
+        let weighted = settings.nodes.iter().map(|node| (&*node.name, node.weight));
         Self {
-            name: settings.name.clone(),
             nodes: settings.nodes.iter().map(node_of).collect(),
-            retired: carried
-                .map(|carried| carried.retire(settings, Instant::now()))
-                .unwrap_or_default(),
-            connect_timeout: settings.connect_timeout,
+            retired: carried.map(|carried| carried.retire(settings, now)).unwrap_or_default(),
+            rendezvous: Rendezvous::new(weighted),
+            shared: carried
+                .map_or_else(|| Arc::new(Shared::new(now)), |carried| carried.shared.clone()),
+            settings: settings.clone(),
         }
+    }
+
+    /// Tells the nodes which of them drain, now that this upstream is in force.
+    pub fn enact(&self, now: Instant) {
+        for node in &self.nodes {
+            node.set_drain(DrainCause::Configured, node.is_configured_to_drain(), now);
+            node.set_drain(DrainCause::Left, false, now);
+        }
+        for retired in &self.retired {
+            retired.node.set_drain(DrainCause::Left, true, now);
+        }
+    }
+
+    /// What the operator says of it.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Its key in the configuration.
     pub fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.settings.name
     }
 
     /// All its nodes, in the order of the configuration.
@@ -99,44 +146,42 @@ impl Upstream {
 
     /// How long a connection to one of its nodes may take.
     pub fn connect_timeout(&self) -> Duration {
-        self.connect_timeout
+        self.settings.connect_timeout
     }
 
-    /// A place for a new session: on the node with the least load for its weight, but on none of
-    /// `tried`, and on one whose last connect failed only if nothing else is left.
+    /// Whether `node` fails connects so steadily that nothing should wait for it.
+    pub fn is_dead(&self, node: &Node, now: Instant) -> bool {
+        node.is_dead(self.settings.health.fail.get(), now)
+    }
+
+    /// When the sessions of `node` are given up; `None` if it does not drain.
+    pub fn drained_at(&self, node: &Node) -> Option<Instant> {
+        node.draining_since().map(|since| since + self.settings.drain.timeout)
+    }
+
+    /// A place for a request that belongs to no session and does not wait: where a new session
+    /// would begin, whatever the rates. If no node is open, on one of the others all the same: it
+    /// may well be able to answer.
     ///
     /// # Errors
     ///
     /// All nodes are in `tried`.
-    pub fn lease(&self, tried: &[Arc<Node>], now: Instant) -> Result<Lease, NoNode> {
-        let candidates = untried(&self.nodes, tried)
-            .filter(|node| !node.is_avoided(now))
-            .map(|node| Candidate { node, load: node.load().at(now), weight: node.weight() });
-        let chosen = balance::least_loaded(candidates, |n| fastrand::u64(..n));
-        self.lease_or_last_resort(chosen, tried)
-    }
-
-    /// A place for a new session where affinity has a preference: on the first node of `order`
-    /// that is not in `tried` and whose last connect did not fail. If nothing else is left, as
-    /// [`Upstream::lease`].
-    ///
-    /// # Errors
-    ///
-    /// All nodes are in `tried`.
-    pub fn lease_preferred<'a>(
+    pub fn lease(
         &self,
-        order: impl IntoIterator<Item = &'a Arc<Node>>,
+        wish: Wish<'_>,
         tried: &[Arc<Node>],
         now: Instant,
     ) -> Result<Lease, NoNode> {
-        let chosen = untried(order, tried).find(|node| !node.is_avoided(now));
-        self.lease_or_last_resort(chosen, tried)
+        self.choose(wish, now, |node| self.is_open(node, now) && !is_tried(tried, node))
+            .or_else(|| self.last_resort(tried))
+            .map(Lease::new)
+            .ok_or_else(|| NoNode { upstream: self.name().clone() })
     }
 
     /// A place for a request that is bound to `node`, one of this upstream's or a retired one: its session lives
     /// there and nowhere else, so that nothing known against the node counts.
     pub fn lease_on(&self, node: &Arc<Node>) -> Lease {
-        debug_assert!(self.known(node.name()).is_some(), "{node:?} is not of {}", self.name);
+        debug_assert!(self.known(node.name()).is_some(), "{node:?} is not of {}", self.name());
         Lease::new(node.clone())
     }
 
@@ -151,7 +196,7 @@ impl Upstream {
     /// The retired nodes of the upstream that follows this one.
     fn retire(&self, next: &Settings, now: Instant) -> Box<[Retired]> {
         let fresh = self.nodes.iter().map(|node| {
-            let until = now + RETIREMENT;
+            let until = now + next.drain.timeout;
             Retired { node: node.clone(), until }
         });
         let earlier = self.retired.iter().filter(|retired| now < retired.until).cloned();
@@ -160,30 +205,67 @@ impl Upstream {
         fresh.chain(earlier).filter(has_left).take(RETIRED_MAX).collect()
     }
 
-    /// Never refuses while there is a node to try: of those that are avoided, the one that had the
-    /// most time to come back.
-    fn lease_or_last_resort(
+    /// The node that `wish` and the balance prefer, of those that `may` have a session.
+    fn choose(
         &self,
-        chosen: Option<&Arc<Node>>,
-        tried: &[Arc<Node>],
-    ) -> Result<Lease, NoNode> {
-        chosen
-            .or_else(|| untried(&self.nodes, tried).min_by_key(|node| node.failed_at()))
-            .map(|node| Lease::new(node.clone()))
-            .ok_or_else(|| NoNode { upstream: self.name.clone() })
+        wish: Wish<'_>,
+        now: Instant,
+        may: impl Fn(&Node) -> bool,
+    ) -> Option<Arc<Node>> {
+        if let Some(node) = wish.order.iter().find(|node| may(node)) {
+            return Some(node.clone());
+        }
+        let below = |n| fastrand::u64(..n);
+        let candidates = self.nodes.iter().filter(|node| may(node)).map(|node| Candidate {
+            node,
+            load: node.load().at(now),
+            weight: self.weight(node, now),
+        });
+        let chosen = match (&self.settings.balance, wish.key) {
+            (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
+                balance::least_loaded(candidates, below)
+            }
+            (Balance::RoundRobin, _) => {
+                balance::next_in_round(candidates, |node| node.stride(), &self.shared.round)
+            }
+            (Balance::RandomTwo, _) => balance::less_of_two(candidates, below),
+            (Balance::Rendezvous(_), Some(key)) => {
+                let candidates: Vec<_> = candidates.collect();
+                let place = |index: usize| {
+                    let node = self.nodes.get(index)?;
+                    candidates.iter().position(|candidate| Arc::ptr_eq(candidate.node, node))
+                };
+                let order = self.rendezvous.order(key).into_iter().filter_map(place);
+                balance::first_within_bound(&candidates, order)
+            }
+        };
+        chosen.cloned()
+    }
+
+    /// Whether `node` may get a new session.
+    fn is_open(&self, node: &Node, now: Instant) -> bool {
+        node.standing().is_clear(now) && !node.is_avoided(now) && self.has_room(node)
+    }
+
+    fn has_room(&self, node: &Node) -> bool {
+        let taken = node.tunnels().saturating_add(node.exchanges());
+        self.settings.max_connections.is_none_or(|max| taken < max.get())
+    }
+
+    /// Its weight in hundredths, less while it starts slowly.
+    fn weight(&self, node: &Node, now: Instant) -> u32 {
+        let share = self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now));
+        let hundredths = f64::from(node.weight()) * 100.0 * share;
+        (hundredths as u32).max(1)
+    }
+
+    /// Never refuses while there is a node to try: of those that are not open, one that does not
+    /// drain, and the one that had the most time to come back.
+    fn last_resort(&self, tried: &[Arc<Node>]) -> Option<Arc<Node>> {
+        let untried = self.nodes.iter().filter(|node| !is_tried(tried, node));
+        untried.min_by_key(|node| (node.is_draining(), node.failed_at())).cloned()
     }
 }
 
-fn untried<'a>(
-    nodes: impl IntoIterator<Item = &'a Arc<Node>>,
-    tried: &[Arc<Node>],
-) -> impl Iterator<Item = &'a Arc<Node>> {
-    let is_tried = |node: &Arc<Node>| tried.iter().any(|tried| Arc::ptr_eq(tried, node));
-    nodes.into_iter().filter(move |node| !is_tried(node))
-}
-
-/// How long sessions on a node that left the configuration still reach it.
-pub const RETIREMENT: Duration = Duration::from_mins(10);
-
-/// Who changes more nodes within [`RETIREMENT`] loses the sessions of the first ones.
+/// Who changes more nodes within `drain.timeout` loses the sessions of the first ones.
 const RETIRED_MAX: usize = 1000;

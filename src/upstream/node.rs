@@ -6,11 +6,14 @@
 //! Runs for every request.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use super::bucket::Bucket;
 use super::load::Load;
 use super::reach::Reach;
 use super::resolve::Host;
 use super::settings::{NodeAddress, NodeSettings};
+use super::standing::{DrainCause, Standing};
 use crate::Instant;
 use crate::engineio::Learned;
 use crate::metrics::NodeCounts;
@@ -21,6 +24,7 @@ pub struct Node {
     name: Arc<str>,
     address: NodeAddress,
     weight: u32,
+    drain: bool,
     learned: Arc<Learned>,
     seen: Arc<Seen>,
 }
@@ -30,6 +34,11 @@ pub struct Node {
 struct Seen {
     load: Load,
     reach: Reach,
+    standing: Standing,
+    /// New sessions of late, for `node_handshakes_per_second`.
+    bucket: Bucket,
+    /// How far it is in the round of `round-robin`.
+    stride: AtomicU64,
     host: Host,
     counts: NodeCounts,
 }
@@ -39,20 +48,27 @@ impl Node {
     pub fn new(settings: &NodeSettings) -> Self {
         let base = Instant::now();
         let host = Host::new(&settings.address);
-        let (load, reach) = (Load::new(base), Reach::new(base));
-        let seen = Seen { load, reach, host, counts: NodeCounts::default() };
+        let seen = Seen {
+            load: Load::new(base),
+            reach: Reach::new(base),
+            standing: Standing::new(base),
+            bucket: Bucket::new(base),
+            stride: AtomicU64::new(0),
+            host,
+            counts: NodeCounts::default(),
+        };
         Self::of(settings, Arc::default(), Arc::new(seen))
     }
 
     /// The node of `settings`, which may be the `carried` one of the same name.
     ///
     /// At the same address it is the same process, and all that is known of it stays, whatever its
-    /// weight is now. At another address it is another process, of which nothing is known; what
+    /// weight and drain are now. At another address it is another process, of which nothing is known; what
     /// still runs on the old one is counted there.
     pub(super) fn carried(settings: &NodeSettings, carried: &Arc<Self>) -> Arc<Self> {
         if carried.address != settings.address {
             Arc::new(Self::new(settings))
-        } else if carried.weight != settings.weight {
+        } else if (carried.weight, carried.drain) != (settings.weight, settings.drain) {
             Arc::new(Self::of(settings, carried.learned.clone(), carried.seen.clone()))
         } else {
             carried.clone()
@@ -64,6 +80,7 @@ impl Node {
             name: settings.name.clone(),
             address: settings.address.clone(),
             weight: settings.weight,
+            drain: settings.drain,
             learned,
             seen,
         }
@@ -109,6 +126,41 @@ impl Node {
         self.seen.reach.failed_at()
     }
 
+    /// Whether connects failed `fail` times running and lately, so that nothing should wait for it.
+    pub fn is_dead(&self, fail: u32, now: Instant) -> bool {
+        self.seen.reach.is_dead(fail, now)
+    }
+
+    /// Whether it gets no new session because it is to be emptied.
+    pub fn is_draining(&self) -> bool {
+        self.seen.standing.is_draining()
+    }
+
+    /// Why it drains.
+    pub fn drain_causes(&self) -> impl Iterator<Item = DrainCause> + use<> {
+        self.seen.standing.drain_causes()
+    }
+
+    /// Since when it drains.
+    pub fn draining_since(&self) -> Option<Instant> {
+        self.seen.standing.draining_since()
+    }
+
+    /// Drains it for this cause, or for this cause no longer. Whether that changes anything.
+    pub fn set_drain(&self, cause: DrainCause, drains: bool, now: Instant) -> bool {
+        self.seen.standing.set_drain(cause, drains, now)
+    }
+
+    /// Whether its health checks fail.
+    pub fn is_failing(&self) -> bool {
+        self.seen.standing.is_failing()
+    }
+
+    /// Until when it is ejected; `None` if it is not.
+    pub fn ejected_until(&self, now: Instant) -> Option<Instant> {
+        self.seen.standing.ejected_until(now)
+    }
+
     /// Open tunnels, pending exchanges and handshakes answered in the last 5 s, these fading, at
     /// `now`. Finite and not negative.
     pub fn load_at(&self, now: Instant) -> f64 {
@@ -123,6 +175,33 @@ impl Node {
     /// What balancing goes by.
     pub(super) fn load(&self) -> &Load {
         &self.seen.load
+    }
+
+    /// What is held against it.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.seen.standing
+    }
+
+    /// Its own pace of new sessions.
+    pub(super) fn bucket(&self) -> &Bucket {
+        &self.seen.bucket
+    }
+
+    /// How far it is in the round.
+    pub(super) fn stride(&self) -> &AtomicU64 {
+        &self.seen.stride
+    }
+
+    /// Whether the configuration says that it drains.
+    pub(super) fn is_configured_to_drain(&self) -> bool {
+        self.drain
+    }
+
+    /// A connect succeeded. One that had failed more than once comes back slowly.
+    pub(super) fn connected(&self) {
+        if self.seen.reach.connected() > 1 {
+            self.seen.standing.rises(Instant::now());
+        }
     }
 
     /// What connects to it tell.

@@ -1,7 +1,8 @@
 //! Whether a node accepts connections, as the connects that were made anyway tell.
 //!
-//! It only steers new sessions: a request that is bound to a node goes there all the same, since
-//! its session lives nowhere else.
+//! A node that fails once is avoided: that only steers new sessions, for a request that is bound to
+//! a node goes there all the same, since its session lives nowhere else. One that fails time after
+//! time is dead: then nobody waits for it.
 //!
 //! Pure. Runs for every request.
 
@@ -18,26 +19,40 @@ use crate::Instant;
 pub(super) struct Reach {
     base: Instant,
     word: AtomicU64,
+    /// As `word`, but counts each failure that began after the one before it had been counted.
+    running: AtomicU64,
 }
 
 impl Reach {
     /// Nothing is known; `base` is no later than any time that is ever passed in.
     pub(super) fn new(base: Instant) -> Self {
-        Self { base, word: AtomicU64::new(0) }
+        Self { base, word: AtomicU64::new(0), running: AtomicU64::new(0) }
     }
 
-    /// A connect succeeded: all that was held against the node is forgotten.
-    pub(super) fn connected(&self) {
+    /// A connect succeeded: all that was held against the node is forgotten. How many failures
+    /// running that were.
+    pub(super) fn connected(&self) -> u16 {
         // Nearly always there is nothing to forget; a store would take the word from the caches
         // of all other workers.
-        if self.word.load(Ordering::Relaxed) != 0 {
-            self.word.store(0, Ordering::Relaxed);
+        if self.word.load(Ordering::Relaxed) == 0 {
+            return 0;
         }
+        self.word.store(0, Ordering::Relaxed);
+        let (failures, _) = unpack(self.running.swap(0, Ordering::Relaxed));
+        failures
     }
 
-    /// A connect failed. While the node is avoided already this renews the wait and does not
-    /// lengthen the next: connects that fail together are one failure.
-    pub(super) fn failed(&self, now: Instant) {
+    /// A connect that was `begun` then has failed `now`. While the node is avoided already this
+    /// renews the wait and does not lengthen the next: connects that fail together are one failure.
+    pub(super) fn failed(&self, begun: Instant, now: Instant) {
+        let begun = self.millis(begun);
+        let count = |word| {
+            let (failures, counted) = unpack(word);
+            let is_next = failures == 0 || begun > counted;
+            is_next.then(|| pack(failures.saturating_add(1), self.millis(now)))
+        };
+        // An error means that it belongs to a failure that was counted.
+        let _ = self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
         let renew = |word| {
             let (failures, _) = unpack(word);
             let failures =
@@ -53,6 +68,19 @@ impl Reach {
         self.avoids(self.word.load(Ordering::Relaxed), now)
     }
 
+    /// Whether connects failed at least `fail` times running, the last one lately: what would
+    /// still be sent there could only wait.
+    pub(super) fn is_dead(&self, fail: u32, now: Instant) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        if word == 0 {
+            return false;
+        }
+        let (running, _) = unpack(self.running.load(Ordering::Relaxed));
+        let (failures, millis) = unpack(word);
+        let passed = Duration::from_millis(self.millis(now).saturating_sub(millis));
+        u32::from(running) >= fail && passed < wait(failures).max(DEAD_MIN)
+    }
+
     /// When the last connect failed; `None` if it succeeded or there was none.
     pub(super) fn failed_at(&self) -> Option<Instant> {
         let (failures, millis) = unpack(self.word.load(Ordering::Relaxed));
@@ -61,15 +89,19 @@ impl Reach {
 
     fn avoids(&self, word: u64, now: Instant) -> bool {
         let (failures, millis) = unpack(word);
-        let Some(doublings) = failures.checked_sub(1) else { return false };
-        let wait = AVOID_MIN.saturating_mul(1 << doublings.min(DOUBLINGS_MAX)).min(AVOID_MAX);
-        Duration::from_millis(self.millis(now).saturating_sub(millis)) < wait
+        Duration::from_millis(self.millis(now).saturating_sub(millis)) < wait(failures)
     }
 
     fn millis(&self, now: Instant) -> u64 {
         let millis = now.saturating_duration_since(self.base).as_millis();
         u64::try_from(millis).unwrap_or(u64::MAX).min(MILLIS_MAX)
     }
+}
+
+/// How long a node is avoided after so many failures.
+fn wait(failures: u16) -> Duration {
+    let Some(doublings) = failures.checked_sub(1) else { return Duration::ZERO };
+    AVOID_MIN.saturating_mul(1 << doublings.min(DOUBLINGS_MAX)).min(AVOID_MAX)
 }
 
 fn pack(failures: u16, millis: u64) -> u64 {
@@ -91,6 +123,10 @@ const AVOID_MIN: Duration = Duration::from_secs(1);
 /// retried elsewhere.
 const AVOID_MAX: Duration = Duration::from_secs(10);
 
+/// How long a node is dead at least after its last failed connect: longer than from one health check
+/// to the next by default, which then find out that it is back.
+const DEAD_MIN: Duration = Duration::from_secs(5);
+
 /// More would be longer than [`AVOID_MAX`] anyway, and the shift must not overflow.
 const DOUBLINGS_MAX: u16 = 4;
 
@@ -105,7 +141,7 @@ mod tests {
         let at = |millis| base + Duration::from_millis(millis);
         let reach = Reach::new(base);
         for &failure in failures {
-            reach.failed(at(failure));
+            reach.failed(at(failure), at(failure));
         }
         assert!(!reach.is_avoided(at(free_at)));
         assert_eq!(reach.is_avoided(at(free_at.saturating_sub(1))), free_at > 0);
@@ -131,6 +167,32 @@ mod tests {
     fn connects_that_fail_together_are_one_failure() {
         check(&[0, 0, 0, 10], 1_010);
         check(&[0, 999], 1_999);
+    }
+
+    #[test]
+    fn a_node_is_dead_after_some_failures_running() {
+        // check(when connects began and failed, in milliseconds, the first one at which it lives)
+        fn check(failures: &[(u64, u64)], alive_at: Option<u64>) {
+            let base = Instant::now();
+            let at = |millis| base + Duration::from_millis(millis);
+            let reach = Reach::new(base);
+            for &(begun, failed) in failures {
+                reach.failed(at(begun), at(failed));
+            }
+            let last = failures.last().map_or(0, |(_, failed)| *failed);
+            assert_eq!(reach.is_dead(3, at(last)), alive_at.is_some(), "{failures:?}");
+            if let Some(alive_at) = alive_at {
+                assert!(reach.is_dead(3, at(alive_at - 1)), "{failures:?}");
+                assert!(!reach.is_dead(3, at(alive_at)), "{failures:?}");
+                assert_eq!(reach.connected(), 3);
+                assert!(!reach.is_dead(3, at(last)), "{failures:?}");
+            }
+        }
+        check(&[], None);
+        check(&[(0, 1), (2, 3)], None);
+        check(&[(0, 1), (2, 3), (4, 5)], Some(5_005));
+        check(&[(0, 3_000), (0, 3_000), (1, 3_001), (2_999, 4_000)], None);
+        check(&[(0, 3_000), (3_001, 6_001), (6_002, 9_002)], Some(14_002));
     }
 
     #[test]

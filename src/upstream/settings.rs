@@ -140,6 +140,16 @@ pub enum Balance {
     Rendezvous(RendezvousKey),
 }
 
+impl Balance {
+    /// What it goes by, if that is a property of the request.
+    pub fn key(&self) -> Option<&RendezvousKey> {
+        match self {
+            Self::Rendezvous(key) => Some(key),
+            Self::LeastConnections | Self::RoundRobin | Self::RandomTwo => None,
+        }
+    }
+}
+
 /// What is hashed to prefer a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RendezvousKey {

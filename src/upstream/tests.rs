@@ -30,6 +30,10 @@ fn upstream(nodes: &[(&str, u32)]) -> Upstream {
     Upstream::new(&settings(nodes), None)
 }
 
+fn prefer(order: &[Arc<Node>]) -> Wish<'_> {
+    Wish { order, key: None }
+}
+
 fn name_of(lease: &Lease) -> &str {
     lease.node().name()
 }
@@ -38,7 +42,8 @@ fn name_of(lease: &Lease) -> &str {
 fn new_sessions_go_to_the_least_loaded_node() {
     let upstream = upstream(&[("a", 1), ("b", 2), ("c", 1)]);
     let now = Instant::now();
-    let leases: Vec<Lease> = (0..8).map(|_| upstream.lease(&[], now).unwrap()).collect();
+    let leases: Vec<Lease> =
+        (0..8).map(|_| upstream.lease(Wish::default(), &[], now).unwrap()).collect();
     let count = |name| leases.iter().filter(|lease| name_of(lease) == name).count();
     assert_eq!((count("a"), count("b"), count("c")), (2, 4, 2));
 }
@@ -47,30 +52,32 @@ fn new_sessions_go_to_the_least_loaded_node() {
 fn a_tried_node_is_not_tried_again() {
     let upstream = upstream(&[("a", 1), ("b", 1)]);
     let now = Instant::now();
-    let first = upstream.lease(&[], now).unwrap().node().clone();
-    let second = upstream.lease(std::slice::from_ref(&first), now).unwrap().node().clone();
+    let first = upstream.lease(Wish::default(), &[], now).unwrap().node().clone();
+    let second =
+        upstream.lease(Wish::default(), std::slice::from_ref(&first), now).unwrap().node().clone();
     assert!(!Arc::ptr_eq(&first, &second));
 
     let tried = [first, second];
-    let error = upstream.lease(&tried, now).unwrap_err();
+    let error = upstream.lease(Wish::default(), &tried, now).unwrap_err();
     assert_eq!(error.to_string(), "all nodes of upstream chat were tried");
-    assert!(upstream.lease_preferred(upstream.nodes(), &tried, now).is_err());
+    assert!(upstream.lease(prefer(upstream.nodes()), &tried, now).is_err());
 }
 
 #[test]
 fn a_node_whose_last_connect_failed_gets_no_new_session() {
     let upstream = upstream(&[("a", 1), ("b", 1)]);
     let now = Instant::now();
-    upstream.nodes()[0].reach().failed(now);
+    upstream.nodes()[0].reach().failed(now, now);
 
-    let leases: Vec<Lease> = (0..5).map(|_| upstream.lease(&[], now).unwrap()).collect();
+    let leases: Vec<Lease> =
+        (0..5).map(|_| upstream.lease(Wish::default(), &[], now).unwrap()).collect();
     assert!(leases.iter().all(|lease| name_of(lease) == "b"));
-    let preferred = upstream.lease_preferred(upstream.nodes(), &[], now).unwrap();
+    let preferred = upstream.lease(prefer(upstream.nodes()), &[], now).unwrap();
     assert_eq!(name_of(&preferred), "b");
     assert_eq!(name_of(&upstream.lease_on(&upstream.nodes()[0])), "a", "bound requests go on");
 
     let later = now + Duration::from_secs(1);
-    assert_eq!(name_of(&upstream.lease(&[], later).unwrap()), "a");
+    assert_eq!(name_of(&upstream.lease(Wish::default(), &[], later).unwrap()), "a");
 }
 
 #[test]
@@ -78,19 +85,20 @@ fn where_all_are_avoided_the_one_that_failed_first_is_tried() {
     let upstream = upstream(&[("a", 1), ("b", 1), ("c", 1)]);
     let now = Instant::now();
     for (node, millis) in upstream.nodes().iter().zip([20, 10, 30]) {
-        node.reach().failed(now + Duration::from_millis(millis));
+        let then = now + Duration::from_millis(millis);
+        node.reach().failed(then, then);
     }
     let later = now + Duration::from_millis(40);
 
     let mut tried = Vec::new();
     for expected in ["b", "a", "c"] {
-        let preferred = upstream.lease_preferred(upstream.nodes(), &tried, later).unwrap();
+        let preferred = upstream.lease(prefer(upstream.nodes()), &tried, later).unwrap();
         assert_eq!(name_of(&preferred), expected);
-        let lease = upstream.lease(&tried, later).unwrap();
+        let lease = upstream.lease(Wish::default(), &tried, later).unwrap();
         assert_eq!(name_of(&lease), expected);
         tried.push(lease.node().clone());
     }
-    assert!(upstream.lease(&tried, later).is_err());
+    assert!(upstream.lease(Wish::default(), &tried, later).is_err());
 }
 
 #[test]
@@ -98,10 +106,10 @@ fn a_preference_counts_more_than_load() {
     let upstream = upstream(&[("a", 1), ("b", 1)]);
     let now = Instant::now();
     let order = [upstream.nodes()[1].clone(), upstream.nodes()[0].clone()];
-    let first = upstream.lease_preferred(&order, &[], now).unwrap();
-    let second = upstream.lease_preferred(&order, &[], now).unwrap();
+    let first = upstream.lease(prefer(&order), &[], now).unwrap();
+    let second = upstream.lease(prefer(&order), &[], now).unwrap();
     assert_eq!((name_of(&first), name_of(&second)), ("b", "b"));
-    let other = upstream.lease_preferred(&order, &order[..1], now).unwrap();
+    let other = upstream.lease(prefer(&order), &order[..1], now).unwrap();
     assert_eq!(name_of(&other), "a");
 }
 
@@ -118,8 +126,8 @@ fn an_unchanged_node_is_carried_over_as_it_is() {
 fn a_node_of_another_weight_is_carried_over_with_what_is_known_of_it() {
     let old = upstream(&[("a", 1)]);
     let now = Instant::now();
-    let _lease = old.lease(&[], now).unwrap().into_tunnel();
-    old.nodes()[0].reach().failed(now);
+    let _lease = old.lease(Wish::default(), &[], now).unwrap().into_tunnel();
+    old.nodes()[0].reach().failed(now, now);
     let timings = Timings { ping_interval: Duration::from_secs(3), ..Timings::DEFAULT };
     old.nodes()[0].learned().set(timings);
 
@@ -136,8 +144,8 @@ fn a_node_of_another_weight_is_carried_over_with_what_is_known_of_it() {
 fn a_node_that_moved_is_another_process() {
     let old = upstream(&[("a", 1)]);
     let now = Instant::now();
-    let _lease = old.lease(&[], now).unwrap();
-    old.nodes()[0].reach().failed(now);
+    let _lease = old.lease(Wish::default(), &[], now).unwrap();
+    old.nodes()[0].reach().failed(now, now);
 
     let mut moved = settings(&[("a", 1)]);
     moved.nodes[0].address.port = 3001;
@@ -154,12 +162,16 @@ fn a_node_that_left_is_retired_and_gets_no_new_session() {
     let left = old.node("a").unwrap().clone();
     let new = Upstream::new(&settings(&[("b", 1)]), Some(&old));
 
+    assert!(!left.is_draining(), "not before the new one is in force");
+    new.enact(Instant::now());
+    let causes: Vec<DrainCause> = left.drain_causes().collect();
+    assert_eq!(causes, [DrainCause::Left]);
     let [retired] = new.retired() else { panic!("{:?}", new.retired()) };
     assert!(Arc::ptr_eq(&retired.node, &left));
-    assert!(retired.until > Instant::now() + RETIREMENT / 2);
+    assert!(retired.until > Instant::now() + Duration::from_mins(5));
     assert!(Arc::ptr_eq(new.lease_on(&left).node(), &left));
     for _ in 0..10 {
-        assert_eq!(name_of(&new.lease(&[], Instant::now()).unwrap()), "b");
+        assert_eq!(name_of(&new.lease(Wish::default(), &[], Instant::now()).unwrap()), "b");
     }
 
     let later = Upstream::new(&settings(&[("c", 1)]), Some(&new));
@@ -167,13 +179,139 @@ fn a_node_that_left_is_retired_and_gets_no_new_session() {
     assert_eq!(names, ["b", "a"]);
     let back = Upstream::new(&settings(&[("a", 1), ("c", 1)]), Some(&later));
     assert!(Arc::ptr_eq(back.node("a").unwrap(), &left), "all that is known of it stays");
+    back.enact(Instant::now());
+    assert!(!left.is_draining());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retired_node_is_forgotten_by_the_first_reload_after_its_time() {
     let old = upstream(&[("a", 1), ("b", 1)]);
     let new = Upstream::new(&settings(&[("b", 1)]), Some(&old));
-    tokio::time::advance(RETIREMENT).await;
+    tokio::time::advance(Duration::from_mins(10)).await;
     let later = Upstream::new(&settings(&[("b", 1)]), Some(&new));
     assert!(later.retired().is_empty());
+}
+
+#[test]
+fn a_node_that_drains_fails_or_is_ejected_gets_no_new_session() {
+    fn check(holds: impl Fn(&Node, Instant)) {
+        let upstream = upstream(&[("a", 1), ("b", 1)]);
+        let now = Instant::now();
+        holds(&upstream.nodes()[0], now);
+        for _ in 0..9 {
+            let wish = prefer(upstream.nodes());
+            assert_eq!(name_of(&upstream.begin(wish, &[], now).unwrap()), "b");
+            assert_eq!(name_of(&upstream.lease(Wish::default(), &[], now).unwrap()), "b");
+        }
+        let only = &upstream.nodes()[1..];
+        assert_eq!(upstream.begin(Wish::default(), only, now).unwrap_err(), Wait::ForNode);
+        let last_resort = upstream.lease(Wish::default(), only, now).unwrap();
+        assert_eq!(name_of(&last_resort), "a", "a request that begins nothing may go there");
+        assert_eq!(name_of(&upstream.lease_on(&upstream.nodes()[0])), "a", "it has sessions");
+    }
+    check(|node, now| _ = node.set_drain(DrainCause::Ordered, true, now));
+    check(|node, now| _ = node.standing().set_failing(true, now));
+    check(|node, now| node.standing().eject(now + Duration::from_secs(1)));
+    check(|node, now| node.reach().failed(now, now));
+}
+
+#[test]
+fn a_full_node_gets_no_new_session() {
+    let mut full = settings(&[("a", 1), ("b", 1)]);
+    full.max_connections = std::num::NonZeroU32::new(2);
+    let upstream = Upstream::new(&full, None);
+    let now = Instant::now();
+    let mut leases: Vec<Lease> =
+        (0..4).map(|_| upstream.begin(Wish::default(), &[], now).unwrap()).collect();
+    assert_eq!(upstream.begin(Wish::default(), &[], now).unwrap_err(), Wait::ForNode);
+    assert!(upstream.begin_anyway(&[], now).is_none());
+    leases.pop();
+    assert!(upstream.begin(Wish::default(), &[], now).is_ok());
+}
+
+#[test]
+fn a_node_that_comes_gets_a_small_share_at_first() {
+    let old = upstream(&[("a", 1)]);
+    let new = Upstream::new(&settings(&[("a", 1), ("b", 1)]), Some(&old));
+    let now = Instant::now();
+    let at_first: Vec<Lease> =
+        (0..110).map(|_| new.begin(Wish::default(), &[], now).unwrap()).collect();
+    let to_b = at_first.iter().filter(|lease| name_of(lease) == "b").count();
+    assert_eq!(to_b, 10);
+    drop(at_first);
+
+    let later = now + Settings::SLOW_START;
+    let then: Vec<Lease> =
+        (0..110).map(|_| new.begin(Wish::default(), &[], later).unwrap()).collect();
+    let to_b = then.iter().filter(|lease| name_of(lease) == "b").count();
+    assert_eq!(to_b, 55);
+}
+
+#[test]
+fn rates_hold_for_the_upstream_and_for_each_node() {
+    let rate = |number| {
+        let number = std::num::NonZeroU32::new(number).unwrap();
+        Some(settings::Rate { per_second: number, burst: number })
+    };
+    // check(rate in all, rate of each of two nodes, how many begin at once)
+    let check = |in_all, on_each, expected: usize| {
+        let mut paced = settings(&[("a", 1), ("b", 1)]);
+        paced.admission.rate = in_all;
+        paced.admission.node_rate = on_each;
+        let upstream = Upstream::new(&paced, None);
+        let now = Instant::now();
+        let begin = |now| upstream.begin(Wish::default(), &[], now);
+        let begun: Vec<Lease> = std::iter::from_fn(|| begin(now).ok()).take(99).collect();
+        assert_eq!(begun.len(), expected);
+        let Err(Wait::ForTurn(next)) = begin(now) else { panic!("a rate is used up") };
+        assert!(now < next && next <= now + Duration::from_secs(1));
+        assert!(begin(next).is_ok());
+    };
+    check(rate(5), None, 5);
+    check(None, rate(5), 10);
+    check(rate(7), rate(5), 7);
+    check(rate(50), rate(5), 10);
+}
+
+#[test]
+fn nobody_passes_those_who_wait() {
+    let upstream = upstream(&[("a", 1)]);
+    let now = Instant::now();
+    let held = upstream.hold(now).unwrap();
+    assert!(matches!(upstream.begin(Wish::default(), &[], now), Err(Wait::ForTurn(_))));
+    assert!(held.has_turn());
+    assert!(upstream.begin_first(Wish::default(), &[], now).is_ok());
+    drop(held);
+    assert!(upstream.begin(Wish::default(), &[], now).is_ok());
+}
+
+#[test]
+fn one_at_a_time_finds_out_whether_a_node_is_back() {
+    let upstream = upstream(&[("a", 1)]);
+    let now = Instant::now();
+    upstream.nodes()[0].reach().failed(now, now);
+    let probe = upstream.probe();
+    assert!(probe.is_some() && upstream.probe().is_none());
+    assert!(upstream.begin_anyway(&[], now).is_some());
+    drop(probe);
+    assert!(upstream.probe().is_some());
+}
+
+#[test]
+fn a_key_prefers_its_node_within_the_bound() {
+    let mut by_key = settings(&[("a", 1), ("b", 1), ("c", 1)]);
+    by_key.balance = Balance::Rendezvous(RendezvousKey::Address);
+    let upstream = Upstream::new(&by_key, None);
+    let now = Instant::now();
+    let wish = |key: &'static [u8]| Wish { order: &[], key: Some(key) };
+    let preferred = upstream.begin(wish(b"10.0.0.1"), &[], now).unwrap();
+    let same = upstream.begin(wish(b"10.0.0.1"), &[], now).unwrap();
+    // Two of two sessions on one of three nodes are more than a quarter above its share.
+    assert_ne!(name_of(&preferred), name_of(&same));
+    drop(same);
+    drop(preferred);
+    let names: Vec<String> = (0..9)
+        .map(|_| name_of(&upstream.begin(wish(b"10.0.0.1"), &[], now).unwrap()).to_owned())
+        .collect();
+    assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
 }

@@ -62,10 +62,13 @@ async fn exchanges_are_counted_by_route_and_class() {
     assert_eq!(page.value("sockeye_affinity_total{route=\"*/\",outcome=\"none\"}"), 4.0);
 }
 
+/// Handshakes fail at once.
+const NO_HOLD: &str = "admission: { hold: off }";
+
 #[tokio::test]
 async fn our_own_answers_are_counted_by_error() {
     let node = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let yaml = config(&[node], "", "").replace("path: /,", "path: /socket.io/,");
+    let yaml = config(&[node], NO_HOLD, "").replace("path: /,", "path: /socket.io/,");
     let proxy = Proxy::start(&(yaml + ADMIN));
 
     assert_eq!(get(proxy.address, "/socket.io/?EIO=4&transport=polling").await.status(), 502);

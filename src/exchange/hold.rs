@@ -1,0 +1,131 @@
+//! A new session's way to a node: at once where one can take it, else after a wait.
+//!
+//! A handshake can go to any node, so nothing is lost by waiting: for a node that is being restarted,
+//! for one that the next configuration or look-up brings, or for its turn in a storm. The client
+//! sees no error, only a handshake that takes longer.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep_until, timeout_at};
+
+use super::candidates::Preference;
+use super::{ExchangeError, Proxy};
+use crate::Instant;
+use crate::drain::DrainWatch;
+use crate::route::Route;
+use crate::snapshot::Current;
+use crate::upstream::{Lease, Node, Probe, Wait};
+
+/// A handshake and how long it may still wait.
+#[derive(Debug)]
+pub(super) struct Opening {
+    route: Arc<Route>,
+    preference: Preference,
+    arrived: Instant,
+    current: Arc<Current>,
+    drain: DrainWatch,
+    /// While this handshake finds out whether a node is back.
+    probe: Option<Probe>,
+}
+
+impl Opening {
+    /// A handshake that came at `arrived`.
+    pub(super) fn new(
+        route: Arc<Route>,
+        preference: Preference,
+        proxy: &Proxy,
+        arrived: Instant,
+    ) -> Self {
+        let (current, drain) = (proxy.current.clone(), proxy.drain.clone());
+        Self { route, preference, arrived, current, drain, probe: None }
+    }
+
+    pub(super) fn into_route(self) -> Arc<Route> {
+        self.route
+    }
+
+    /// A place on a node that may have the session, and which is none of `tried`. That is emptied
+    /// when all nodes are in it and there is still time. `None` if no node is left and nothing is
+    /// waited for.
+    ///
+    /// # Errors
+    ///
+    /// There is no room among those who wait, the time is over, or the process stops.
+    pub(super) async fn next(
+        &mut self,
+        tried: &mut Vec<Arc<Node>>,
+    ) -> Result<Option<Lease>, ExchangeError> {
+        self.probe = None;
+        let now = Instant::now();
+        let upstream = &self.route.upstream;
+        let wait = match upstream.begin(self.preference.wish(), tried, now) {
+            Ok(lease) => return Ok(Some(lease)),
+            Err(wait) => wait,
+        };
+        let hold = upstream.hold_max();
+        if hold.is_zero() {
+            return match wait {
+                Wait::ForNode => Ok(upstream.begin_anyway(tried, now)),
+                Wait::ForTurn(_) => Err(ExchangeError::NotAdmitted(hold)),
+            };
+        }
+        let counts = self.route.counts.clone();
+        let _held = counts.held.begin();
+        let mut drain = self.drain.clone();
+        let waited = tokio::select! {
+            waited = timeout_at(self.arrived + hold, self.wait(tried)) => waited,
+            _ = drain.begun() => return Err(ExchangeError::Stopping),
+        };
+        waited.map_err(|_| ExchangeError::NotAdmitted(hold))?.map(Some)
+    }
+
+    /// Waits for the turn, and then for a node.
+    async fn wait(&mut self, tried: &mut Vec<Arc<Node>>) -> Result<Lease, ExchangeError> {
+        let held = self.route.upstream.hold(self.arrived);
+        let held = held.map_err(|_| ExchangeError::QueueFull)?;
+        let mut probe_at = Instant::now();
+        loop {
+            // Who came earlier may have come back, for the node that it got had failed.
+            held.turn().await;
+            self.renew();
+            let upstream = &self.route.upstream;
+            let now = Instant::now();
+            let again = now + RETRY_EVERY;
+            let next = match upstream.begin_first(self.preference.wish(), tried, now) {
+                Ok(lease) => return Ok(lease),
+                Err(Wait::ForTurn(at)) => at.min(again),
+                Err(Wait::ForNode) if now < probe_at => again,
+                Err(Wait::ForNode) => {
+                    self.probe = upstream.probe();
+                    let lease = self.probe.is_some().then(|| upstream.begin_anyway(tried, now));
+                    if let Some(lease) = lease.flatten() {
+                        return Ok(lease);
+                    }
+                    self.probe = None;
+                    tried.clear();
+                    probe_at = now + PROBE_EVERY;
+                    again
+                }
+            };
+            sleep_until(next).await;
+        }
+    }
+
+    /// Takes over what a reload or a look-up has changed.
+    fn renew(&mut self) {
+        let snapshot = self.current.load();
+        if let Some(route) = snapshot.routes.same(&self.route) {
+            self.route = route.clone();
+        }
+    }
+}
+
+/// How often the first of those who wait looks again: soon beside what a handshake takes anyway, and
+/// only one in each upstream does.
+const RETRY_EVERY: Duration = Duration::from_millis(50);
+
+/// How often a node that was given up is tried while somebody waits.
+const PROBE_EVERY: Duration = Duration::from_millis(250);

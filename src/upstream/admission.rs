@@ -1,0 +1,192 @@
+//! New sessions: which node takes one now, how they are paced, and who waits.
+//!
+//! While no node can take a session, or while a storm is paced, a handshake waits its turn. One at
+//! a time finds out whether a node that was given up is back: it is asked by one client and not by
+//! all.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::lease::Lease;
+use super::node::Node;
+use super::queue::{Queue, Waiting};
+use super::settings::Rate;
+use super::{Upstream, Wish};
+use crate::Instant;
+
+/// What all generations of an upstream share, from one reload to the next.
+#[derive(Debug)]
+pub(super) struct Shared {
+    bucket: Bucket,
+    /// How far the round of `round-robin` is.
+    pub(super) round: AtomicU64,
+    queue: Arc<Queue>,
+    /// Somebody finds out whether a node is back.
+    probe: Arc<AtomicBool>,
+}
+
+impl Shared {
+    pub(super) fn new(base: Instant) -> Self {
+        Self {
+            bucket: Bucket::new(base),
+            round: AtomicU64::new(0),
+            queue: Arc::default(),
+            probe: Arc::default(),
+        }
+    }
+}
+
+/// Why no new session begins now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// No node can take it.
+    ForNode,
+    /// A rate is used up until then.
+    ForTurn(Instant),
+}
+
+/// There is no room in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+/// A place in an upstream's queue; to drop it is to leave. It outlives reloads, as the queue does.
+#[derive(Debug)]
+pub struct Held(Waiting);
+
+/// The right to find out whether a node is back; to drop it is to leave it to others.
+#[derive(Debug)]
+pub struct Probe(Arc<AtomicBool>);
+
+impl Upstream {
+    /// A place for a new session, on none of `tried`, within the rates; not behind the back of
+    /// those who wait.
+    ///
+    /// # Errors
+    ///
+    /// Why it must wait.
+    pub fn begin(&self, wish: Wish<'_>, tried: &[Arc<Node>], now: Instant) -> Result<Lease, Wait> {
+        if self.shared.queue.len() > 0 {
+            return Err(Wait::ForTurn(now));
+        }
+        self.begin_first(wish, tried, now)
+    }
+
+    /// As [`Upstream::begin`], for the first of those who wait.
+    ///
+    /// # Errors
+    ///
+    /// Why it must wait.
+    pub fn begin_first(
+        &self,
+        wish: Wish<'_>,
+        tried: &[Arc<Node>],
+        now: Instant,
+    ) -> Result<Lease, Wait> {
+        let admission = &self.settings.admission;
+        if let Some(rate) = admission.rate {
+            let next = self.shared.bucket.next(rate);
+            if next > now {
+                return Err(Wait::ForTurn(next));
+            }
+        }
+        let has_turn =
+            |node: &Node| admission.node_rate.is_none_or(|rate| node.bucket().next(rate) <= now);
+        let chosen = self.choose(wish, now, |node| {
+            self.is_open(node, now) && !is_tried(tried, node) && has_turn(node)
+        });
+        let Some(node) = chosen else { return Err(self.wait_for_node_rate(tried, now)) };
+        self.take(&node, now)?;
+        Ok(Lease::new(node))
+    }
+
+    /// The right to begin on a node that was given up of late; `None` while somebody else has it.
+    pub fn probe(&self) -> Option<Probe> {
+        let probe = &self.shared.probe;
+        let was_free = !probe.swap(true, Ordering::Relaxed);
+        was_free.then(|| Probe(probe.clone()))
+    }
+
+    /// A place for a new session on a node that was given up of late, in case that it is back: the
+    /// one that had the most time. `None` if all that are left fail their checks, drain or are full,
+    /// or if a rate is used up.
+    pub fn begin_anyway(&self, tried: &[Arc<Node>], now: Instant) -> Option<Lease> {
+        let may = |node: &&Arc<Node>| {
+            !is_tried(tried, node)
+                && !node.is_draining()
+                && !node.is_failing()
+                && self.has_room(node)
+        };
+        let node = self.nodes.iter().filter(may).min_by_key(|node| node.failed_at())?;
+        self.take(node, now).ok()?;
+        Some(Lease::new(node.clone()))
+    }
+
+    /// Joins those who wait, as one who came at `arrived`.
+    ///
+    /// # Errors
+    ///
+    /// Too many wait already.
+    pub fn hold(&self, arrived: Instant) -> Result<Held, QueueFull> {
+        let max = self.settings.admission.queue_max;
+        self.shared.queue.enter(arrived, max).map(Held).ok_or(QueueFull)
+    }
+
+    /// How long a handshake may wait; zero is not at all.
+    pub fn hold_max(&self) -> Duration {
+        self.settings.admission.hold
+    }
+
+    /// How many handshakes wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue.len()
+    }
+
+    /// Takes one of the upstream's and one of the node's rate.
+    fn take(&self, node: &Node, now: Instant) -> Result<(), Wait> {
+        let admission = &self.settings.admission;
+        let take = |bucket: &Bucket, rate: Option<Rate>| {
+            rate.map_or(Ok(()), |rate| bucket.take(rate, now)).map_err(Wait::ForTurn)
+        };
+        take(&self.shared.bucket, admission.rate)?;
+        take(node.bucket(), admission.node_rate).inspect_err(|_| {
+            if let Some(rate) = admission.rate {
+                self.shared.bucket.give_back(rate);
+            }
+        })
+    }
+
+    /// Whether it is nodes that are missing, or their rate that is used up.
+    fn wait_for_node_rate(&self, tried: &[Arc<Node>], now: Instant) -> Wait {
+        let Some(rate) = self.settings.admission.node_rate else { return Wait::ForNode };
+        let open =
+            self.nodes.iter().filter(|node| self.is_open(node, now) && !is_tried(tried, node));
+        open.map(|node| node.bucket().next(rate)).min().map_or(Wait::ForNode, Wait::ForTurn)
+    }
+}
+
+impl Held {
+    /// Waits until all who came earlier have left. Nothing is lost if the future is dropped.
+    pub async fn turn(&self) {
+        self.0.turn().await;
+    }
+
+    /// Whether nobody who came earlier waits.
+    pub fn has_turn(&self) -> bool {
+        self.0.has_turn()
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Whether `node` is among those that were tried.
+pub(super) fn is_tried(tried: &[Arc<Node>], node: &Node) -> bool {
+    tried.iter().any(|tried| std::ptr::eq(&**tried, node))
+}

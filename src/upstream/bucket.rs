@@ -1,0 +1,159 @@
+//! A token bucket: at most so many each second, and so many at once after a pause.
+//!
+//! In any stretch of time it gives out at most rate × time + burst. It holds no rate itself, so
+//! that a reload changes the rate and keeps what was taken.
+//!
+//! Pure. Runs for every request.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::settings::Rate;
+use crate::Instant;
+
+/// What was taken of late.
+///
+/// One word, so that workers share it without a lock: the nanoseconds from `base` to the time at
+/// which the bucket is full again.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    base: Instant,
+    full_at: AtomicU64,
+}
+
+impl Bucket {
+    /// A full bucket; `base` is no later than any time that is ever passed in.
+    pub(super) fn new(base: Instant) -> Self {
+        Self { base, full_at: AtomicU64::new(0) }
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    ///
+    /// There is none left; when there will be one.
+    pub(super) fn take(&self, rate: Rate, now: Instant) -> Result<(), Instant> {
+        let (each, now_nanos) = (nanos_for_each(rate), self.nanos(now));
+        let refused = |full_at: u64| self.base + Duration::from_nanos(next_at(full_at, rate));
+        self.full_at
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
+                let is_left = next_at(full_at, rate) <= now_nanos;
+                is_left.then(|| full_at.max(now_nanos).saturating_add(each))
+            })
+            .map(|_| ())
+            .map_err(refused)
+    }
+
+    /// When there is one to take: not later than `now` if there is one.
+    pub(super) fn next(&self, rate: Rate) -> Instant {
+        let full_at = self.full_at.load(Ordering::Relaxed);
+        self.base + Duration::from_nanos(next_at(full_at, rate))
+    }
+
+    /// Puts back one that was taken and not used.
+    pub(super) fn give_back(&self, rate: Rate) {
+        let lower = |full_at: u64| Some(full_at.saturating_sub(nanos_for_each(rate)));
+        // Never fails, for there always is a new value.
+        let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        let nanos = now.saturating_duration_since(self.base).as_nanos();
+        u64::try_from(nanos).unwrap_or(u64::MAX)
+    }
+}
+
+/// The first moment at which one more fits in, where the bucket is full at `full_at`.
+fn next_at(full_at: u64, rate: Rate) -> u64 {
+    let others = u64::from(rate.burst.get() - 1);
+    full_at.saturating_sub(nanos_for_each(rate).saturating_mul(others))
+}
+
+/// Rounded up, so that the rate is never exceeded.
+fn nanos_for_each(rate: Rate) -> u64 {
+    1_000_000_000_u64.div_ceil(rate.per_second.get().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rate(per_second: u32, burst: u32) -> Rate {
+        let number = |number| NonZeroU32::new(number).unwrap();
+        Rate { per_second: number(per_second), burst: number(burst) }
+    }
+
+    /// How many are given out when one is asked for at each of these milliseconds?
+    fn check(rate: Rate, asks: &[u64], expected: usize) {
+        let base = Instant::now();
+        let bucket = Bucket::new(base);
+        let taken = asks
+            .iter()
+            .filter(|&&millis| bucket.take(rate, base + Duration::from_millis(millis)).is_ok());
+        assert_eq!(taken.count(), expected, "{asks:?}");
+    }
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        check(rate(10, 3), &[0; 5], 3);
+        check(rate(10, 3), &[0, 0, 0, 99, 100, 100], 4);
+        check(rate(10, 3), &[0, 0, 0, 10_000, 10_000, 10_000, 10_000], 6);
+        check(rate(10, 1), &[0, 50, 100, 150, 200], 3);
+    }
+
+    #[test]
+    fn it_tells_when_there_is_one_again() {
+        let base = Instant::now();
+        let bucket = Bucket::new(base);
+        let rate = rate(10, 1);
+        assert!(bucket.next(rate) <= base);
+        bucket.take(rate, base).unwrap();
+        let next = base + Duration::from_millis(100);
+        assert_eq!(bucket.take(rate, base), Err(next));
+        assert_eq!(bucket.next(rate), next);
+        bucket.give_back(rate);
+        bucket.take(rate, base).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn no_stretch_of_time_has_more_than_its_rate_and_a_burst(
+            per_second in 1..2_000_u32,
+            burst in 1..50_u32,
+            pauses in prop::collection::vec(0..20_000_u64, 1..300),
+        ) {
+            let base = Instant::now();
+            let (bucket, rate) = (Bucket::new(base), rate(per_second, burst));
+            let mut now = base;
+            let mut taken = Vec::new();
+            for pause in pauses {
+                now += Duration::from_micros(pause);
+                if bucket.take(rate, now).is_ok() {
+                    taken.push(now);
+                }
+            }
+            for (first, begin) in taken.iter().enumerate() {
+                for (last, end) in taken.iter().enumerate().skip(first) {
+                    let most = (*end - *begin).as_secs_f64() * f64::from(per_second);
+                    let count = (last - first + 1) as f64;
+                    prop_assert!(count <= most + f64::from(burst) + 1e-6, "{count} in {most}");
+                }
+            }
+        }
+
+        #[test]
+        fn who_waits_as_told_gets_one(per_second in 1..2_000_u32, burst in 1..50_u32) {
+            let base = Instant::now();
+            let (bucket, rate) = (Bucket::new(base), rate(per_second, burst));
+            let mut now = base;
+            for _ in 0..200 {
+                now = bucket.next(rate).max(now);
+                prop_assert_eq!(bucket.take(rate, now), Ok(()));
+            }
+        }
+    }
+}

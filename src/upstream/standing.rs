@@ -1,0 +1,250 @@
+//! Whether a node may get new sessions, and why not.
+//!
+//! Draining, failing its checks and being ejected are told here by those who find out; what connects
+//! tell is in [`reach`](super::reach). None of it keeps a session's own requests from its node.
+//!
+//! Pure. Runs for every request.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::Instant;
+
+/// What is held against a node, and since when nothing is.
+///
+/// Single words, so that workers read them without a lock. Times are milliseconds from `base` and
+/// one more; zero means none.
+#[derive(Debug)]
+pub(super) struct Standing {
+    base: Instant,
+    /// A bit for each [`DrainCause`].
+    drain_causes: AtomicU8,
+    draining_since: AtomicU64,
+    is_failing: AtomicU8,
+    ejected_until: AtomicU64,
+    /// When it came or came back.
+    up_since: AtomicU64,
+}
+
+/// Why a node drains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainCause {
+    /// The configuration says `drain: true`.
+    Configured,
+    /// It is no longer in the configuration, or no longer found.
+    Left,
+    /// An order to the admin listener.
+    Ordered,
+    /// The node's own answer to a health check.
+    Asked,
+}
+
+impl DrainCause {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Configured, Self::Left, Self::Ordered, Self::Asked];
+
+    /// The word for logs and the admin listener.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Configured => "configured",
+            Self::Left => "left",
+            Self::Ordered => "ordered",
+            Self::Asked => "asked",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::Configured => 1,
+            Self::Left => 2,
+            Self::Ordered => 4,
+            Self::Asked => 8,
+        }
+    }
+}
+
+impl Standing {
+    /// Nothing is held against it; `base` is no later than any time that is ever passed in.
+    pub(super) fn new(base: Instant) -> Self {
+        Self {
+            base,
+            drain_causes: AtomicU8::new(0),
+            draining_since: AtomicU64::new(0),
+            is_failing: AtomicU8::new(0),
+            ejected_until: AtomicU64::new(0),
+            up_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether nothing is held against it at `now`.
+    pub(super) fn is_clear(&self, now: Instant) -> bool {
+        !self.is_draining() && !self.is_failing() && self.ejected_until(now).is_none()
+    }
+
+    /// It drains for this cause from now on, or not any more. Whether that is news.
+    pub(super) fn set_drain(&self, cause: DrainCause, drains: bool, now: Instant) -> bool {
+        let bit = cause.bit();
+        let before = if drains {
+            self.drain_causes.fetch_or(bit, Ordering::Relaxed)
+        } else {
+            self.drain_causes.fetch_and(!bit, Ordering::Relaxed)
+        };
+        let after = if drains { before | bit } else { before & !bit };
+        match (before, after) {
+            (0, 1..) => self.draining_since.store(self.word(now), Ordering::Relaxed),
+            (1.., 0) => {
+                self.draining_since.store(0, Ordering::Relaxed);
+                self.rises(now);
+            }
+            (0, 0) | (1.., 1..) => (),
+        }
+        before != after
+    }
+
+    /// Whether it drains.
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain_causes.load(Ordering::Relaxed) != 0
+    }
+
+    /// Why it drains.
+    pub(super) fn drain_causes(&self) -> impl Iterator<Item = DrainCause> + use<> {
+        let causes = self.drain_causes.load(Ordering::Relaxed);
+        DrainCause::ALL.into_iter().filter(move |cause| causes & cause.bit() != 0)
+    }
+
+    /// Since when it drains.
+    pub(super) fn draining_since(&self) -> Option<Instant> {
+        self.instant(self.draining_since.load(Ordering::Relaxed))
+    }
+
+    /// Its checks fail from now on, or pass. Whether that is news.
+    pub(super) fn set_failing(&self, fails: bool, now: Instant) -> bool {
+        let was = self.is_failing.swap(fails.into(), Ordering::Relaxed) != 0;
+        if was && !fails {
+            self.rises(now);
+        }
+        was != fails
+    }
+
+    /// Whether its checks fail.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed) != 0
+    }
+
+    /// It is ejected until `until`, and then comes back.
+    pub(super) fn eject(&self, until: Instant) {
+        self.ejected_until.store(self.word(until), Ordering::Relaxed);
+    }
+
+    /// Until when it is ejected; `None` if it is not, or not any more.
+    pub(super) fn ejected_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.instant(self.ejected_until.load(Ordering::Relaxed))?;
+        (now < until).then_some(until)
+    }
+
+    /// It came, or came back: its share grows slowly from `now` on.
+    pub(super) fn rises(&self, now: Instant) {
+        self.up_since.store(self.word(now), Ordering::Relaxed);
+    }
+
+    /// How much of its share it gets at `now`, where it takes `slow_start` for all of it: from
+    /// [`SHARE_MIN`] to 1.
+    pub(super) fn share(&self, slow_start: Duration, now: Instant) -> f64 {
+        let ejected = self.ejected_until.load(Ordering::Relaxed);
+        let Some(since) = self.instant(self.up_since.load(Ordering::Relaxed).max(ejected)) else {
+            return 1.0;
+        };
+        let passed = now.saturating_duration_since(since);
+        if passed >= slow_start {
+            return 1.0;
+        }
+        passed.div_duration_f64(slow_start).max(SHARE_MIN)
+    }
+
+    fn word(&self, time: Instant) -> u64 {
+        let millis = time.saturating_duration_since(self.base).as_millis();
+        u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    fn instant(&self, word: u64) -> Option<Instant> {
+        Some(self.base + Duration::from_millis(word.checked_sub(1)?))
+    }
+}
+
+/// What a node gets at the beginning of its slow start: enough to find out what is wrong with it.
+const SHARE_MIN: f64 = 0.1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLOW: Duration = Duration::from_secs(10);
+
+    fn at(base: Instant, seconds: u64) -> Instant {
+        base + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_node_drains_until_the_last_cause_is_gone() {
+        let base = Instant::now();
+        let standing = Standing::new(base);
+        assert!(standing.is_clear(base));
+        assert!(standing.set_drain(DrainCause::Ordered, true, at(base, 1)));
+        assert!(!standing.set_drain(DrainCause::Ordered, true, at(base, 2)), "that is no news");
+        assert!(standing.set_drain(DrainCause::Left, true, at(base, 3)));
+        assert!(!standing.is_clear(at(base, 3)));
+        assert_eq!(standing.draining_since(), Some(at(base, 1)));
+
+        standing.set_drain(DrainCause::Ordered, false, at(base, 4));
+        assert_eq!(standing.drain_causes().collect::<Vec<_>>(), [DrainCause::Left]);
+        standing.set_drain(DrainCause::Left, false, at(base, 5));
+        assert!(standing.is_clear(at(base, 5)));
+        assert_eq!(standing.draining_since(), None);
+    }
+
+    #[test]
+    fn a_failing_or_ejected_node_is_not_clear() {
+        let base = Instant::now();
+        let standing = Standing::new(base);
+        assert!(standing.set_failing(true, base));
+        assert!(!standing.is_clear(base));
+        assert!(standing.set_failing(false, base));
+        assert!(standing.is_clear(base));
+
+        standing.eject(at(base, 5));
+        assert!(!standing.is_clear(at(base, 4)));
+        assert!(standing.is_clear(at(base, 5)));
+        assert_eq!(standing.ejected_until(at(base, 4)), Some(at(base, 5)));
+    }
+
+    #[test]
+    fn the_share_of_a_node_that_comes_back_grows() {
+        // check(what happens at second 100, the share at these seconds)
+        fn check(happens: impl Fn(&Standing, Instant), shares: &[(u64, f64)]) {
+            let base = Instant::now();
+            let standing = Standing::new(base);
+            assert_eq!(standing.share(SLOW, base), 1.0, "it was there from the beginning");
+            happens(&standing, at(base, 100));
+            for &(second, share) in shares {
+                assert_eq!(standing.share(SLOW, at(base, second)), share, "at {second} s");
+            }
+        }
+        let grows = [(100, 0.1), (105, 0.5), (110, 1.0), (999, 1.0)];
+        check(|standing, now| standing.rises(now), &grows);
+        check(|standing, now| standing.eject(now), &grows);
+        check(
+            |standing, now| {
+                standing.set_failing(true, now - SLOW);
+                standing.set_failing(false, now);
+            },
+            &grows,
+        );
+        check(
+            |standing, now| {
+                standing.set_drain(DrainCause::Ordered, true, now - SLOW);
+                standing.set_drain(DrainCause::Ordered, false, now);
+            },
+            &grows,
+        );
+    }
+}
