@@ -7,6 +7,7 @@
 mod support;
 
 mod admin;
+mod admission;
 mod affinity;
 mod browser;
 mod chat;

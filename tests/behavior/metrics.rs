@@ -1,7 +1,6 @@
 //! What is counted, compared with what was sent.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::support::{
     Client, Exposition, FakeNode, Proxy, Reply, config, get, ok, request, response, websocket,
@@ -18,19 +17,8 @@ async fn scrape(proxy: &Proxy) -> Exposition {
     Exposition::scrape(proxy.admin.unwrap()).await
 }
 
-/// Scrapes until `series` has this value: what ends a connection is counted behind its answer.
 async fn until(proxy: &Proxy, series: &str, value: f64) -> Exposition {
-    let wait = async {
-        loop {
-            let page = scrape(proxy).await;
-            if page.has(series) && page.value(series) == value {
-                return page;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let late = format!("{series} becomes {value} in time");
-    tokio::time::timeout(Duration::from_secs(20), wait).await.expect(&late)
+    Exposition::until(proxy.admin.unwrap(), series, value).await
 }
 
 #[tokio::test]

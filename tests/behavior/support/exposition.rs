@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::http::Client;
 
@@ -22,6 +23,21 @@ impl Exposition {
         let content_type = answer.head.field("content-type").unwrap();
         assert!(content_type.starts_with("application/openmetrics-text"), "{content_type}");
         Self::parse(&answer.text())
+    }
+
+    /// Scrapes until `series` has this value: what ends a connection is counted behind its answer.
+    pub async fn until(address: SocketAddr, series: &str, value: f64) -> Self {
+        let wait = async {
+            loop {
+                let page = Self::scrape(address).await;
+                if page.has(series) && page.value(series) == value {
+                    return page;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let late = format!("{series} becomes {value} in time");
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect(&late)
     }
 
     /// The value of a series as it is written: `name` or `name{label="value",...}`.

@@ -55,7 +55,14 @@ pub enum Reply {
 impl FakeNode {
     /// A node that answers by `script`.
     pub async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// A node that answers by `script` where `listener` listens.
+    pub fn start_at(
+        listener: TcpListener,
+        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let task = tokio::spawn(accept(listener, Arc::new(script), seen.clone()));
