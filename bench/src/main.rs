@@ -22,6 +22,7 @@ mod node;
 mod relay;
 mod report;
 mod scenario;
+mod simulate;
 mod wire;
 
 /// What a part of the program comes to.
@@ -45,6 +46,8 @@ enum Command {
     Node(node::Options),
     /// Move bytes from clients to nodes and do nothing else: the yardstick
     Relay(relay::Options),
+    /// Simulate a storm of reconnects with admission off and on
+    Simulate(simulate::Options),
 }
 
 const EXAMPLES: &str = "\
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
             Command::Load(options) => load::load(&options),
             Command::Node(options) => node::node(&options),
             Command::Relay(options) => relay::relay(options),
+            Command::Simulate(options) => simulate::simulate(&options),
         });
     match done {
         Ok(()) => ExitCode::SUCCESS,
