@@ -78,7 +78,6 @@ struct Client {
 }
 
 struct Storm {
-    scene: Scene,
     upstream: Upstream,
     /// How long a node works at one session.
     service_micros: u64,
@@ -154,7 +153,6 @@ impl Storm {
             random: fastrand::Rng::with_seed(SEED),
             seconds: Vec::new(),
             at_node_this_second: vec![0; names.len()],
-            scene,
         }
     }
 
