@@ -26,7 +26,8 @@ pub(super) enum Timer {
     MaxAge,
     /// This tunnel's turn in a drain.
     Turn,
-    /// A side was inside a frame for too long when its Close frame should be put in.
+    /// A Close frame of ours has found no place: a side was inside a frame for too long, or the node
+    /// had its time for what it still has to say to a client that broke a rule.
     Boundary,
     /// The orderly end took too long.
     Cut,

@@ -15,8 +15,8 @@ pub struct Report {
     pub from_client: Counts,
     /// What came from the node.
     pub from_node: Counts,
-    /// The code of the first Close frame, be it a side's or ours; `None` if there was none, or
-    /// one without a code.
+    /// The code of the side's Close frame that ended it; else of ours, the client's if it got one.
+    /// `None` if there was none, or one without a code.
     pub close_code: Option<u16>,
     /// From the 101 to the end.
     pub duration: Duration,
@@ -89,6 +89,9 @@ pub(super) enum Manner {
     Theirs,
     /// We began it: both hear of it, each at the end of a frame, and may answer.
     Ours,
+    /// We began it since the client broke a rule: the node hears of it at once, the client when the
+    /// node has said its last.
+    Offence,
     /// We began it since a side is as good as gone: at once, without waiting for a frame's end.
     AtOnce,
 }
@@ -130,13 +133,8 @@ impl End {
             | Self::NodeLeft
             | Self::ClientReset
             | Self::NodeReset => Manner::Theirs,
-            Self::Idle
-            | Self::IdleMessages
-            | Self::MaxAge
-            | Self::TooBig
-            | Self::TooFast
-            | Self::BadFrame(_)
-            | Self::Drained => Manner::Ours,
+            Self::Idle | Self::IdleMessages | Self::MaxAge | Self::Drained => Manner::Ours,
+            Self::TooBig | Self::TooFast | Self::BadFrame(_) => Manner::Offence,
             Self::KeepaliveLost(_) | Self::StalledClient | Self::StalledNode => Manner::AtOnce,
         }
     }

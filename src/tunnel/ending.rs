@@ -3,7 +3,8 @@
 //! One set of rules for all ends, applied until nothing changes. To each side: what the other side
 //! sent before; then a Close frame, the other side's or ours, if the stream stands between two
 //! frames; then FIN, as soon as the other side has no more to send, or this side has answered the
-//! Close frame.
+//! Close frame. A client that broke a rule has a right to what the node says to all before: so our
+//! Close frame takes the place of the node's, or comes after a second.
 //!
 //! Runs for every byte.
 
@@ -18,7 +19,7 @@ use super::{End, Side};
 pub(super) struct Flows {
     pub(super) from_client: Flow,
     pub(super) from_node: Flow,
-    /// The code of the first Close frame that we put in.
+    /// The code of the Close frame that we put in for the client; else for the node.
     pub(super) own_close_code: Option<u16>,
 }
 
@@ -67,7 +68,7 @@ impl Flows {
             .all(|flow| flow.is_over() && flow.has_said_its_last())
     }
 
-    /// Whether a Close frame of ours waits for a frame to end.
+    /// Whether a Close frame of ours waits for its place.
     pub(super) fn wait_for_gap(&self) -> bool {
         self.from_client.waits_for_gap() || self.from_node.waits_for_gap()
     }
@@ -109,7 +110,7 @@ impl Flows {
         }
     }
 
-    /// Ends the flows that wait for a frame to end.
+    /// Ends the flows whose Close frame has found no place.
     pub(super) fn give_gaps_up(&mut self) {
         for flow in [&mut self.from_client, &mut self.from_node] {
             if flow.waits_for_gap() {
@@ -120,7 +121,7 @@ impl Flows {
 
     fn settle_one(&mut self, to: Side, end: End, is_answered: bool) -> bool {
         let flow = self.flow(to);
-        if flow.is_finishing() {
+        if flow.is_finishing() || flow.awaits_close() {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
@@ -158,7 +159,10 @@ impl Flows {
                 Side::Client => farewell.unmasked(),
                 Side::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
             });
-            self.own_close_code = self.own_close_code.or(farewell.code);
+            self.own_close_code = match to {
+                Side::Client => farewell.code,
+                Side::Node => self.own_close_code.or(farewell.code),
+            };
         }
         gap
     }

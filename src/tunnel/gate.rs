@@ -59,6 +59,8 @@ pub(super) enum Gap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Passing {
     Everything,
+    /// Everything but a Close frame that begins: one of ours is to take its place.
+    UpToClose,
     /// The current frame to its end, for a Close frame of ours is to follow it.
     Frame,
     /// Nothing: a Close frame of ours is to follow.
@@ -89,6 +91,7 @@ impl Gate {
                     self.halt(chunk, followed, now)
                 }
             }
+            Passing::UpToClose => self.follow_to_close(chunk, now),
             Passing::Frame => self.follow_to_boundary(chunk, now),
             Passing::Nothing | Passing::Closed => self.discard(chunk, now),
         };
@@ -98,23 +101,41 @@ impl Gate {
         followed
     }
 
+    /// From now on no Close frame passes that has not begun: one of ours is to come in its place, or
+    /// where [`find_gap`](Self::find_gap) finds one before.
+    pub(super) fn await_close(&mut self) {
+        match (self.passing, self.scanner.position()) {
+            (Passing::Everything, Position::Boundary | Position::Frame) => {
+                self.passing = Passing::UpToClose;
+            }
+            (Passing::Everything, Position::Closed(_) | Position::Lost(_))
+            | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => (),
+        }
+    }
+
+    /// Whether a Close frame of ours is to come where the sender's would.
+    pub(super) fn awaits_close(&self) -> bool {
+        self.passing == Passing::UpToClose
+    }
+
     /// Looks for the place of a Close frame of ours; from then on nothing passes that place.
     pub(super) fn find_gap(&mut self) -> Gap {
-        match (self.passing, self.scanner.position()) {
-            (Passing::Nothing, _) => Gap::Here,
-            (Passing::Closed, _) => Gap::Nowhere,
-            (Passing::Everything | Passing::Frame, Position::Boundary) => {
-                self.passing = Passing::Nothing;
-                Gap::Here
+        let (gap, passing) = match (self.passing, self.scanner.position()) {
+            (Passing::Nothing, _) => (Gap::Here, Passing::Nothing),
+            (Passing::Everything | Passing::UpToClose | Passing::Frame, Position::Boundary) => {
+                (Gap::Here, Passing::Nothing)
             }
-            (Passing::Everything | Passing::Frame, Position::Frame) => {
-                self.passing = Passing::Frame;
-                Gap::Ahead
+            (Passing::Everything | Passing::UpToClose | Passing::Frame, Position::Frame) => {
+                (Gap::Ahead, Passing::Frame)
             }
-            (Passing::Everything | Passing::Frame, Position::Closed(_) | Position::Lost(_)) => {
-                Gap::Nowhere
-            }
-        }
+            (passing @ Passing::Closed, _)
+            | (
+                passing @ (Passing::Everything | Passing::UpToClose | Passing::Frame),
+                Position::Closed(_) | Position::Lost(_),
+            ) => (Gap::Nowhere, passing),
+        };
+        self.passing = passing;
+        gap
     }
 
     /// Where a frame of ours may be put in that does not end the stream.
@@ -123,7 +144,9 @@ impl Gate {
             (Passing::Everything, Position::Boundary) => Gap::Here,
             (Passing::Everything, Position::Frame) => Gap::Ahead,
             (Passing::Everything, Position::Closed(_) | Position::Lost(_))
-            | (Passing::Frame | Passing::Nothing | Passing::Closed, _) => Gap::Nowhere,
+            | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => {
+                Gap::Nowhere
+            }
         }
     }
 
@@ -133,9 +156,12 @@ impl Gate {
         self.passing = Passing::Closed;
     }
 
-    /// Whether a Close frame of ours waits for a frame to end.
+    /// Whether a Close frame of ours waits for its place.
     pub(super) fn waits_for_gap(&self) -> bool {
-        self.passing == Passing::Frame
+        match self.passing {
+            Passing::UpToClose | Passing::Frame => true,
+            Passing::Everything | Passing::Nothing | Passing::Closed => false,
+        }
     }
 
     /// Whether a Close frame has passed or was put in.
@@ -147,7 +173,7 @@ impl Gate {
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         match self.passing {
-            Passing::Everything | Passing::Frame => true,
+            Passing::Everything | Passing::UpToClose | Passing::Frame => true,
             Passing::Nothing | Passing::Closed => false,
         }
     }
@@ -251,6 +277,33 @@ impl Gate {
         }
     }
 
+    /// Lets frame after frame pass, and nothing from a Close frame or a broken one on. A Close
+    /// frame that had begun before passes: its place is taken.
+    fn follow_to_close(&mut self, chunk: &[u8], now: Instant) -> Followed {
+        let mut passed = 0;
+        while self.awaits_close() {
+            let rest = chunk.get(passed..).unwrap_or_default();
+            if self.scanner.is_before_close(rest) {
+                self.passing = Passing::Nothing;
+                break;
+            }
+            let followed = self.scanner.scan(rest, Until::Boundary, now);
+            passed += followed.passed;
+            match self.scanner.position() {
+                Position::Closed(_) => self.passing = Passing::Closed,
+                Position::Lost(_) => self.passing = Passing::Nothing,
+                Position::Boundary | Position::Frame
+                    if followed.passed == 0 || followed.dropped > 0 =>
+                {
+                    return Followed { passed, ..followed };
+                }
+                Position::Boundary | Position::Frame => (),
+            }
+        }
+        let behind = chunk.get(passed..).unwrap_or_default();
+        Followed { passed, dropped: self.discard(behind, now).dropped }
+    }
+
     /// Lets pass what belongs to the frame that the stream stands in.
     fn follow_to_boundary(&mut self, chunk: &[u8], now: Instant) -> Followed {
         let followed = self.scanner.scan(chunk, Until::Boundary, now);
@@ -339,6 +392,29 @@ mod tests {
             gate.close();
             assert!(gate.is_closed());
         }
+    }
+
+    #[test]
+    fn a_close_frame_that_is_to_be_ours_does_not_pass_and_what_is_before_it_does() {
+        let check = |before: &[u8], behind: &[u8], expected: usize, gap| {
+            for i in 0..=behind.len() {
+                let mut gate = gate(Sender::Node, Strictness::Lenient);
+                passed(&mut gate, before);
+                gate.await_close();
+                let first = passed(&mut gate, &behind[..i]);
+                let followed = gate.counts().bytes as usize - before.len();
+                let second = passed(&mut gate, &behind[followed.min(i)..]);
+                assert_eq!(first + second, expected, "{behind:02x?} split at {i}");
+                assert_eq!(gate.awaits_close(), gap == Gap::Ahead, "{behind:02x?} split at {i}");
+                assert!(gate.awaits_close() || gate.find_gap() == gap, "{behind:02x?} at {i}");
+            }
+        };
+        check(b"", b"\x81\x01a\x89\x00\x82\x02bc", 9, Gap::Ahead);
+        check(b"", b"\x81\x01a\x88\x02\x03\xe8\x81\x01a", 3, Gap::Here);
+        check(b"\x01\x02a", b"b\x88\x00\x80\x01c", 1, Gap::Here);
+        check(b"\x01\x02a", b"b\x80\x01c\x88\x00", 4, Gap::Here);
+        check(b"\x88\x02\x03", b"\xe8\x81\x01a", 1, Gap::Nowhere);
+        check(b"", b"\x81\x01aHTTP/1.1 and more than a head", 3, Gap::Here);
     }
 
     #[test]

@@ -221,6 +221,10 @@ where
         match end.manner() {
             Manner::Theirs => self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT)),
             Manner::Ours => self.deadlines.set(Timer::Boundary, Some(now + BOUNDARY_TIMEOUT)),
+            Manner::Offence => {
+                self.flows.from_node.gate.await_close();
+                self.deadlines.set(Timer::Boundary, Some(now + LAST_WORDS_TIMEOUT));
+            }
             Manner::AtOnce => {
                 self.flows.settle(end);
                 self.flows.cut(end);
@@ -245,10 +249,7 @@ where
                 (Due::Now(Timer::StalledNode), _) => self.begin_end(End::StalledNode, now),
                 (Due::Now(Timer::Turn), _) => self.begin_end(End::Drained, now),
                 (Due::Now(Timer::Keepalive), _) => self.tend_keepalive(now),
-                (Due::Now(Timer::Boundary), _) => {
-                    self.flows.give_gaps_up();
-                    self.deadlines.hasten(Timer::Cut, now + ANSWER_TIMEOUT);
-                }
+                (Due::Now(Timer::Boundary), _) => self.give_way_to_close(now),
                 (Due::Now(Timer::Cut), Some(end)) => {
                     self.flows.cut(end);
                     self.is_cut = true;
@@ -256,6 +257,18 @@ where
                 (Due::Now(Timer::Cut), None) => debug_assert!(false, "a cut without a cause"),
             }
             changed = true;
+        }
+    }
+
+    /// Our Close frames do not wait any longer for what they waited for.
+    fn give_way_to_close(&mut self, now: Instant) {
+        if self.flows.from_node.awaits_close() {
+            // Nothing passes any more but the rest of a frame, and then ours.
+            self.flows.from_node.find_gap();
+            self.deadlines.set(Timer::Boundary, Some(now + BOUNDARY_TIMEOUT));
+        } else {
+            self.flows.give_gaps_up();
+            self.deadlines.hasten(Timer::Cut, now + ANSWER_TIMEOUT);
         }
     }
 
@@ -315,6 +328,10 @@ fn turn(now: Instant, until: Instant) -> Instant {
 
 /// How long a side may take to answer a Close frame, or to take what is kept for it before FIN.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a node may still answer what a client said before it broke a rule: the way there and
+/// back, and not what takes work.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a Close frame of ours waits for the end of a frame.
 const BOUNDARY_TIMEOUT: Duration = Duration::from_secs(10);

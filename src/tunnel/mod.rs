@@ -93,7 +93,7 @@ pub enum Kind {
 /// Reads an open packet: the payload of a text frame.
 pub type ReadOpen = fn(&[u8]) -> Option<Timings>;
 
-/// Lives a tunnel's life. Ends when both sides have ended, and always within 15 s of the first
+/// Lives a tunnel's life. Ends when both sides have ended, and always within 16 s of the first
 /// cause.
 ///
 /// Both streams are closed when the future is ready. If it is dropped before, both are closed at

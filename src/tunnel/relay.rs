@@ -180,6 +180,11 @@ impl Flow {
         }
     }
 
+    /// Whether a Close frame of ours is still to wait for what the source has to say.
+    pub(super) fn awaits_close(&self) -> bool {
+        self.gate.awaits_close() && self.source == Source::Flowing
+    }
+
     /// Puts `frame`, a Close frame, where [`find_gap`](Self::find_gap) said [`Gap::Here`].
     pub(super) fn close_with(&mut self, frame: Vec<u8>) {
         self.gate.close();
@@ -206,7 +211,7 @@ impl Flow {
         self.gate.drop_pongs(payload);
     }
 
-    /// Whether a Close frame of ours waits for a frame to end.
+    /// Whether a Close frame of ours waits for its place.
     pub(super) fn waits_for_gap(&self) -> bool {
         self.gate.waits_for_gap() && !self.is_finishing()
     }

@@ -1,5 +1,6 @@
 //! What a client may not do to its node, to the proxy and to the other clients.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -7,6 +8,7 @@ use tokio::net::TcpSocket;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use crate::support::http::request;
+use crate::support::socketio::{NodeServer, StayingClients, held, run_client};
 use crate::support::websocket::{UPGRADE, close, frame, open, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, config, get};
 use crate::tunnel::HeldNode;
@@ -76,6 +78,69 @@ async fn a_client_that_stops_reading_is_cut_off_and_nobody_else_suffers() {
     assert!(line.contains("end=\"stalled_client\"") && line.contains("by=\"client\""), "{line}");
 }
 
+#[tokio::test]
+async fn a_socketio_client_that_stops_reading_is_cut_off_and_its_node_freed() {
+    let node = NodeServer::start(&[]).await;
+    let address = node.address().parse().unwrap();
+    // In this time the kernels take four megabytes, and the node has to keep the next ones.
+    let mut proxy =
+        ProxyProcess::start(&config(&[address], "", "tunnel: { stalled_client: 8s }")).await;
+    let url = format!("http://{}", proxy.address);
+    let arguments = ["--url", &url, "--clients", "4", "--transports", "websocket"];
+    let staying = StayingClients::start(&arguments).await;
+    let before = resident(&proxy);
+
+    let mut stalled = session(proxy.address).await;
+    stalled.send(text("42[\"flood\"]")).await;
+    let begun = Instant::now();
+    let deaf = tokio::spawn(async move {
+        let answers = [&PONG[..], &text("3")].concat();
+        while stalled.stream.write_all(&answers).await.is_ok() {
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let (mut most, mut most_buffered) = (0, 0);
+    while !deaf.is_finished() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{most_buffered} bytes wait");
+        held(run_client(&["--url", &url, "--scenario", "basics"]).await);
+        most = most.max(resident(&proxy));
+        most_buffered = most_buffered.max(buffered(address).await);
+    }
+
+    let line = proxy.until_log("stalled_client").await;
+    assert!(line.contains("tunnel ended") && line.contains("by=\"client\""), "{line}");
+    assert!(most_buffered > 1_000_000, "the node waited for its client: {most_buffered} bytes");
+    assert!(most < before + 4096, "{before} KiB became {most} KiB");
+    let mut look = interval(Duration::from_millis(50));
+    while buffered(address).await > 0 {
+        look.tick().await;
+        assert!(begun.elapsed() < Duration::from_secs(25), "the node keeps what nobody will take");
+    }
+    assert_eq!(held(staying.finish().await)["disconnects"], 0);
+}
+
+/// A session by WebSocket of a client that reads no more than it must: its kernel keeps little.
+async fn session(proxy: SocketAddr) -> Client {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    let stream = socket.connect(proxy).await.unwrap();
+    let mut client = Client { stream, buffer: Vec::new() };
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    client.send(request("GET", target, &UPGRADE, "")).await;
+    assert_eq!(client.response().await.status(), 101);
+    assert_eq!(client.frame().await.unwrap().1[0], b'0');
+    client.send(text("40")).await;
+    assert_eq!(client.frame().await.unwrap().1[..2], *b"40");
+    client
+}
+
+/// What waits in a node for its clients to take it, in bytes.
+async fn buffered(node: SocketAddr) -> u64 {
+    let counts: serde_json::Value =
+        serde_json::from_str(&get(node, "/counts").await.text()).unwrap();
+    counts["buffered_bytes"].as_u64().unwrap()
+}
+
 /// Is a client that reads 20 kB a second well after so many? A kernel tells the sender of progress
 /// when half of the reader's buffer is free, so that a large buffer means long silences.
 async fn check_slow(route: &str, seconds: u64, buffer_bytes: u32) {
@@ -104,7 +169,7 @@ async fn a_client_that_reads_slowly_is_not_cut_off() {
 }
 
 #[tokio::test]
-#[ignore = "takes two minutes: cargo test --test behavior slowly -- --ignored"]
+#[ignore = "takes two minutes: cargo xtask soak slow-reader"]
 async fn a_client_that_reads_slowly_for_two_minutes_is_not_cut_off() {
     check_slow("", 120, 128 << 10).await;
 }

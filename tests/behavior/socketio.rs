@@ -115,41 +115,64 @@ async fn handshakes_that_the_node_compresses() {
     cluster.holds("4", "basics").await;
 }
 
-/// All the rules of a tunnel on, each as tight as a client that is well can bear.
-const TIGHT: &str = "tunnel: { keepalive: { every: 1s, lost_after: 2s }, message_max: 1000000B, \
-                     messages_per_second: 5000, stalled_client: 2s, idle_messages: 5m, \
-                     max_age: 10m, buffer: 4KiB }";
+/// All the rules of a tunnel on, each as tight as a client that is well can bear: the longest message
+/// of `basics` has 900,015 bytes, `ordered` sends 1,000 at once and a few around them.
+const TIGHT: &str = "tunnel: { idle_timeout: auto, keepalive: { every: 1s, lost_after: 1s }, \
+                     message_max: 900015B, messages_per_second: 1005, stalled_client: 1s, \
+                     idle_messages: 1m, max_age: 2m, buffer: 4KiB }";
 
 #[tokio::test]
-async fn clients_of_all_kinds_within_tight_rules() {
-    for (server, line) in [("4", "4"), ("2", "2")] {
-        let arguments = ["--line", server];
-        let nodes = vec![NodeServer::start(&arguments).await, NodeServer::start(&arguments).await];
-        let addresses: Vec<_> = nodes.iter().map(|node| node.address().parse().unwrap()).collect();
-        let proxy = Proxy::start(&crate::support::config(&addresses, "", TIGHT));
-        let cluster = Cluster { nodes, proxy };
-        cluster.holds(line, "basics").await;
-        cluster.holds(line, "ordered").await;
+async fn clients_of_all_lines_within_tight_rules() {
+    for (server, line) in [("4", "4"), ("4", "3"), ("2", "2"), ("4", "2")] {
+        let node = NodeServer::start(&["--line", server, "--allow-eio3"]).await;
+        let proxy = tight_before(&node);
+        let url = format!("http://{}", proxy.address);
+        for (scenario, transports) in
+            [("basics", "websocket"), ("ordered", "websocket"), ("ordered", "polling,websocket")]
+        {
+            let arguments = ["--url", &url, "--line", line, "--scenario", scenario];
+            held(run_client(&[&arguments[..], &["--transports", transports]].concat()).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn python_within_tight_rules() {
+    let (server, python_server) =
+        tokio::join!(NodeServer::start(&[]), NodeServer::start_python(&[]));
+    for node in [&server, &python_server] {
+        let proxy = tight_before(node);
+        let url = format!("http://{}", proxy.address);
+        for transports in &TRANSPORTS[1..] {
+            held(run_python_client(&["--url", &url, "--transports", transports]).await);
+            let arguments = ["--url", &url, "--scenario", "basics", "--transports", transports];
+            held(run_client(&arguments).await);
+        }
     }
 }
 
 #[tokio::test]
 async fn real_clients_and_servers_answer_our_pings() {
-    let nodes = vec![NodeServer::start(&[]).await];
-    let address = nodes[0].address().parse().unwrap();
-    let proxy = Proxy::start(&crate::support::config(&[address], "", TIGHT));
-    let cluster = Cluster { nodes, proxy };
-    let url = cluster.url();
-    let arguments = ["--url", &url, "--clients", "6", "--transports", "websocket"];
-    let clients = StayingClients::start(&arguments).await;
-    let python = tokio::spawn(async move {
-        run_python_client(&["--url", &url, "--transports", "websocket"]).await
-    });
+    let (server, python_server) =
+        tokio::join!(NodeServer::start(&[]), NodeServer::start_python(&[]));
+    let (proxy, python_proxy) = (tight_before(&server), tight_before(&python_server));
+    let mut staying = Vec::new();
+    for proxy in [&proxy, &python_proxy] {
+        let url = format!("http://{}", proxy.address);
+        let arguments = ["--url", &url, "--clients", "6", "--transports", "websocket"];
+        staying.push(StayingClients::start(&arguments).await);
+    }
     // Longer than a side that does not answer lives.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let result = held(clients.finish().await);
-    assert_eq!(result["disconnects"].as_u64().unwrap_or(0), 0, "{result}");
-    held(python.await.unwrap());
+    let url = format!("http://{}", proxy.address);
+    held(run_python_client(&["--url", &url, "--transports", "websocket", "--quiet", "5"]).await);
+    for clients in staying {
+        let result = held(clients.finish().await);
+        assert_eq!(result["disconnects"], 0, "{result}");
+    }
+}
+
+fn tight_before(node: &NodeServer) -> Proxy {
+    Proxy::start(&crate::support::config(&[node.address().parse().unwrap()], "", TIGHT))
 }
 
 /// Three nodes, `n1` to `n3`.

@@ -6,7 +6,7 @@
 
 const http = require('node:http');
 const { readArguments, refuse } = require('./lib/arguments');
-const { Counts } = require('./lib/counts');
+const { Counts, bufferedBytes } = require('./lib/counts');
 const { serveEcho } = require('./lib/echo_websocket');
 const { onStdinClosed } = require('./lib/lifetime');
 const { report } = require('./lib/report');
@@ -30,7 +30,8 @@ async function main() {
   if (options.line === 2 && options.redis !== undefined) refuse('--redis wants --line 4');
 
   const counts = new Counts();
-  const httpServer = http.createServer((request, response) => answer(request, response, counts));
+  const figures = () => ({ ...counts, buffered_bytes: bufferedBytes(io) });
+  const httpServer = http.createServer((request, response) => answer(request, response, figures));
   const echo = serveEcho(httpServer, options);
   const io = await startSocketIo(httpServer, options, counts);
 
@@ -53,8 +54,8 @@ function stop(io, echo) {
 }
 
 /** Ordinary requests: `/counts` tells the figures, all else who answered. */
-function answer(request, response, counts) {
-  const facts = request.url === '/counts' ? counts : { node: options.name, url: request.url };
+function answer(request, response, figures) {
+  const facts = request.url === '/counts' ? figures() : { node: options.name, url: request.url };
   response.setHeader('Content-Type', 'application/json');
   response.end(JSON.stringify(facts));
 }

@@ -44,6 +44,7 @@ class Basics:
         await self.large_messages()
         await self.stream()
         await self.transport()
+        await asyncio.sleep(self.options.quiet)
         self.equal(self.disconnects, [], "disconnects")
 
     async def identity(self, namespace):
@@ -124,6 +125,7 @@ def read_arguments():
     parser.add_argument("--scenario", choices=["basics"], default="basics")
     parser.add_argument("--transports", default="polling,websocket", help="in the order of trying")
     parser.add_argument("--path", default="/socket.io/", help="path of Socket.IO")
+    parser.add_argument("--quiet", type=float, default=0, help="seconds to say nothing before the end")
     parser.add_argument("--deadline", type=float, default=60, help="seconds for the whole scenario")
     return parser.parse_args()
 

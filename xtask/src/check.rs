@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use crate::command::{Failure, cargo, run, succeeds};
+use crate::command::{Failure, cargo, root, run, succeeds};
 
 /// Runs all the checks, so that one failure does not hide the next.
 pub(crate) fn check() -> Result<(), Failure> {
-    let outcomes = [format(), lints(), documentation(), dependencies()];
+    let outcomes = [format(), lints(), fuzz_lints(), documentation(), dependencies()];
     let failures: Vec<String> =
         outcomes.into_iter().filter_map(Result::err).map(|failure| failure.0).collect();
     if failures.is_empty() { Ok(()) } else { Err(Failure(failures.join("\n"))) }
@@ -31,6 +31,15 @@ fn lints() -> Result<(), Failure> {
     run(cargo()
         .args(["clippy", "--workspace", "--all-targets", "--all-features", "--locked"])
         .args(["--", "--deny", "warnings"]))
+}
+
+/// The fuzz targets, which are not of the workspace and would rot unseen.
+fn fuzz_lints() -> Result<(), Failure> {
+    let mut lint = cargo();
+    lint.args(["clippy", "--manifest-path", "fuzz/Cargo.toml", "--target-dir", "target"]);
+    // Nothing is linked, so any file will do for the library, and no C++ compiler is needed.
+    lint.env("CUSTOM_LIBFUZZER_PATH", root().join("fuzz/Cargo.toml"));
+    run(lint.args(["--", "--deny", "warnings"]))
 }
 
 fn documentation() -> Result<(), Failure> {

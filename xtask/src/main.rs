@@ -63,7 +63,7 @@ enum Chore {
         /// What to run
         what: soak::Soak,
     },
-    /// Does any client see a difference between Sockeye and the server behind it? Takes long
+    /// Does any client see a difference between Sockeye and the server behind it? Takes half an hour
     ///
     /// The fuzzing client of the Autobahn Testsuite plays its cases against a server of ws, directly and
     /// through a Sockeye built for it with its debug assertions, and each case must be judged alike.

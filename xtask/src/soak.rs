@@ -9,12 +9,15 @@ use crate::command::{Failure, cargo, run};
 pub(crate) enum Soak {
     /// A hundred reloads under load: no tunnel, session or message is lost
     Reload,
+    /// A client that reads 20 kB a second of a megabyte for two minutes: it is not cut off
+    SlowReader,
 }
 
 /// Runs one; its test is ignored by `cargo test` for its length.
 pub(crate) fn soak(soak: Soak) -> Result<(), Failure> {
     let name = match soak {
         Soak::Reload => "soak::reload",
+        Soak::SlowReader => "policies::a_client_that_reads_slowly_for_two_minutes_is_not_cut_off",
     };
     let mut test = cargo();
     test.args(["test", "--locked", "--test", "behavior", "--", "--ignored", "--nocapture"]);

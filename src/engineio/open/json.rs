@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
         Some(Err(_)) | None => return Err(Unfound::Cut),
     };
     let end = values.byte_offset();
-    let sid = Sid::new(&handshake.sid).ok_or(Unfound::Absent)?;
+    let sid = handshake.sid.as_str().and_then(Sid::new).ok_or(Unfound::Absent)?;
     let sid_end = end_of_sid(bytes).ok_or(Unfound::Absent)?;
     let (timings, offers_websocket) = (handshake.timings(), handshake.offers_websocket());
     Ok(Object { sid, timings, offers_websocket, sid_end, end })
@@ -55,11 +55,12 @@ fn ends_in_number(bytes: &[u8]) -> bool {
 }
 
 /// The keys of an open packet that concern us. The numbers are taken as anything, so that an odd
-/// one does not cost the session its affinity.
+/// one does not cost the session its affinity; the sid is, so that what is said of a part of the
+/// object holds for more of it: serde would refuse a number there, and not one that is cut.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Handshake {
-    sid: String,
+    sid: Value,
     #[serde(default)]
     upgrades: Value,
     #[serde(default)]
@@ -180,6 +181,18 @@ mod tests {
         for broken in [&b"{\"a\":x-"[..], b"{\"a\":1-", b"{\"a\":1..", b"{-"] {
             let unfound = read(broken).err();
             assert_eq!(unfound, Some(Unfound::Absent), "{}", broken.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_sid_that_is_no_string_is_refused_with_the_whole_object() {
+        for sid in ["-66.6E1", "null", "[1]", "{}"] {
+            let object = format!(r#"{{"sid":{sid}}}"#);
+            for end in 0..object.len() {
+                let unfound = read(&object.as_bytes()[..end]).err();
+                assert_eq!(unfound, Some(Unfound::Cut), "{}", &object[..end]);
+            }
+            assert_eq!(read(object.as_bytes()).err(), Some(Unfound::Absent), "{object}");
         }
     }
 

@@ -33,6 +33,11 @@ pub(in crate::tunnel) enum Opcode {
 }
 
 impl Head {
+    /// Whether `bytes` begin with the head of a Close frame, which the first byte of it tells.
+    pub(in crate::tunnel) fn is_close(bytes: &[u8]) -> bool {
+        bytes.first().and_then(|first| Opcode::of(first & 0x0f)) == Some(Opcode::Close)
+    }
+
     /// Reads the head that `bytes` begins with; `None` if it is not complete.
     #[inline]
     pub(in crate::tunnel) fn read(bytes: &[u8]) -> Result<Option<Self>, FrameError> {

@@ -190,6 +190,11 @@ impl Scanner {
         }
     }
 
+    /// Whether `chunk`, which comes next, begins with a Close frame.
+    pub(super) fn is_before_close(&self, chunk: &[u8]) -> bool {
+        self.is_at_boundary() && Head::is_close(chunk)
+    }
+
     /// The bound that was broken, if one was.
     pub(super) fn breach(&self) -> Option<Breach> {
         self.breach

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A client that sends `good`, then `bad`: what passes, and how does it end?
+/// A client that sends `good`, then `bad`, and a node that answers the good: what passes, and how
+/// does it end?
 async fn check(change: impl Fn(&mut Setup), good: &[u8], bad: &[u8], expected: (End, u16)) {
     for i in [0, 1, bad.len() / 2, bad.len()] {
         let mut rig = Rig::start_with(&change);
@@ -13,12 +14,14 @@ async fn check(change: impl Fn(&mut Setup), good: &[u8], bad: &[u8], expected: (
         expect(&mut rig.node, good).await;
         let (opcode, payload) = read_masked(&mut rig.node).await;
         assert_eq!((opcode, &payload[..2]), (0x88, &1001_u16.to_be_bytes()[..]), "{bad:02x?}");
+        let answer = unmasked(0x81, b"answer");
+        rig.node.write_all(&[&answer[..], &unmasked(0x88, b"\x03\xe9")].concat()).await.unwrap();
+        expect(&mut rig.client, &answer).await;
         let mut close = [0; 4];
         rig.client.read_exact(&mut close).await.unwrap();
         assert_eq!((close[0], u16::from_be_bytes([close[2], close[3]])), (0x88, expected.1));
 
         rig.client.shutdown().await.unwrap();
-        rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
         rig.client.read_to_end(&mut Vec::new()).await.unwrap();
         expect_fin(&mut rig.node).await;
         let (report, after) = rig.report().await;
@@ -150,8 +153,97 @@ async fn a_client_inside_a_long_frame_gets_time_for_its_answer_and_not_more() {
     rig.client.write_all(&masked(0x81, &[0; 100])).await.unwrap();
     rig.client.write_all(&masked(0x88, b"\x03\xf1")).await.unwrap();
     expect_fin(&mut rig.client).await;
-    assert_eq!(rig.report().await.1, 5 * SECOND, "the node did not answer");
+    assert_eq!(rig.report().await.1, 6 * SECOND, "the node did not answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_has_a_second_for_its_last_words_to_a_client_that_broke_the_protocol() {
+    let mut rig = Rig::start();
+    rig.client.write_all(&unmasked(0x81, b"bad")).await.unwrap();
+    expect_masked_close(&mut rig.node, b"\x03\xe9client's bad frame").await;
+    tokio::time::sleep(SECOND / 2).await;
+    rig.node.write_all(&unmasked(0x81, b"in time")).await.unwrap();
+    expect(&mut rig.client, &unmasked(0x81, b"in time")).await;
+    expect(&mut rig.client, BAD_FRAME).await;
+    expect_fin(&mut rig.client).await;
+    assert_eq!(rig.begun_at.elapsed(), SECOND);
+
+    rig.node.write_all(&unmasked(0x81, b"too late")).await.unwrap();
+    rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
+    expect_fin(&mut rig.node).await;
+    rig.client.shutdown().await.unwrap();
+    assert_eq!(rig.report().await.1, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_only_leaves_has_said_its_last() {
+    let mut rig = Rig::start();
+    rig.client.write_all(&unmasked(0x81, b"bad")).await.unwrap();
+    expect_masked_close(&mut rig.node, b"\x03\xe9client's bad frame").await;
+    rig.node.write_all(&unmasked(0x81, b"bye")).await.unwrap();
+    rig.node.shutdown().await.unwrap();
+    expect(&mut rig.client, &unmasked(0x81, b"bye")).await;
+    expect(&mut rig.client, BAD_FRAME).await;
+    expect_fin(&mut rig.client).await;
+    expect_fin(&mut rig.node).await;
+    rig.client.shutdown().await.unwrap();
+    assert_eq!(rig.report().await.1, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_words_that_do_not_end_are_cut_between_two_frames_or_after_ten_seconds() {
+    let message = unmasked(0x81, b"and so on");
+    let (begin, rest) = message.split_at(4);
+    for ends in [true, false] {
+        let mut rig = Rig::start();
+        rig.client.write_all(&unmasked(0x81, b"bad")).await.unwrap();
+        rig.node.write_all(begin).await.unwrap();
+        expect(&mut rig.client, begin).await;
+        tokio::time::sleep(2 * SECOND).await;
+        if ends {
+            rig.node.write_all(&[rest, &message].concat()).await.unwrap();
+            expect(&mut rig.client, rest).await;
+            expect(&mut rig.client, BAD_FRAME).await;
+        }
+        expect_fin(&mut rig.client).await;
+        assert_eq!(rig.begun_at.elapsed(), if ends { 2 * SECOND } else { 11 * SECOND });
+        let (report, after) = rig.report().await;
+        assert_eq!(report.end, End::BadFrame(FrameError::Unmasked));
+        assert_eq!(after, if ends { 7 * SECOND } else { 16 * SECOND });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_floods_while_the_node_speaks_its_last_is_read_and_dropped() {
+    let mut rig = Rig::start();
+    let good = masked(0x81, b"good");
+    rig.client.write_all(&[&good[..], &unmasked(0x81, b"bad")].concat()).await.unwrap();
+    let flood = [0xff; 64 * PIPE_BYTES];
+    rig.client.write_all(&flood).await.unwrap();
+    assert_eq!(rig.begun_at.elapsed(), Duration::ZERO);
+    expect(&mut rig.node, &good).await;
+    expect_masked_close(&mut rig.node, b"\x03\xe9client's bad frame").await;
+    rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
+    expect(&mut rig.client, BAD_FRAME).await;
+    expect_fin(&mut rig.node).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_breaks_the_protocol_and_is_gone_holds_nothing_up() {
+    let mut rig = Rig::start();
+    rig.client.write_all(&unmasked(0x81, b"bad")).await.unwrap();
+    rig.client = duplex(1).0;
+    expect_masked_close(&mut rig.node, b"\x03\xe9client's bad frame").await;
+    rig.node.write_all(&unmasked(0x81, b"anyone?")).await.unwrap();
+    rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
+    expect_fin(&mut rig.node).await;
+    let (report, after) = rig.report().await;
+    assert_eq!(report.end, End::BadFrame(FrameError::Unmasked));
+    assert_eq!(after, Duration::ZERO);
 }
 
 /// A message may have nine bytes.
 const OPENED: Timings = Timings { payload_bytes_max: 9, ..Timings::DEFAULT };
+
+/// What a client hears that broke RFC 6455.
+const BAD_FRAME: &[u8] = b"\x88\x0b\x03\xeabad frame";

@@ -28,6 +28,9 @@ function serve(socket, node) {
   // Numbers the other way.
   socket.on('numbers', (count) => sendNumbers(socket, count));
 
+  // A megabyte a second until the session ends, whether its client reads or not.
+  socket.on('flood', () => flood(socket));
+
   // Rooms; with an adapter they span nodes.
   socket.on('join', async (room, answer) => {
     await socket.join(room);
@@ -59,6 +62,14 @@ async function sendNumbers(socket, count) {
   }
 }
 
+function flood(socket) {
+  const text = 'x'.repeat(FLOOD_BYTES_PER_SECOND / FLOOD_STEPS_PER_SECOND);
+  const timer = setInterval(() => socket.emit('flood', text), 1_000 / FLOOD_STEPS_PER_SECOND);
+  socket.on('disconnect', () => clearInterval(timer));
+}
+
 const GROUP = 20;
+const FLOOD_BYTES_PER_SECOND = 1_000_000;
+const FLOOD_STEPS_PER_SECOND = 10;
 
 module.exports = { serve };

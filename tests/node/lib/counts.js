@@ -17,4 +17,20 @@ class Counts {
   }
 }
 
-module.exports = { Counts };
+/**
+ * What waits in this process for clients to take it: packets of Engine.IO's sessions, and what was
+ * given to their WebSockets.
+ *
+ * @param {Object} io a server of either line
+ * @returns {number} bytes, nearly
+ */
+function bufferedBytes(io) {
+  let bytes = 0;
+  for (const session of Object.values(io.engine.clients)) {
+    bytes += session.transport.socket?.bufferedAmount ?? 0;
+    for (const packet of session.writeBuffer) bytes += packet.data?.length ?? 0;
+  }
+  return bytes;
+}
+
+module.exports = { Counts, bufferedBytes };

@@ -4,7 +4,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
@@ -51,9 +51,7 @@ impl Proxy {
         );
         fs::write(&configuration, text)
             .map_err(|error| Failure(format!("cannot write Sockeye's configuration: {error}")))?;
-        let program = env::current_exe()
-            .map_err(|error| Failure(format!("cannot tell where Sockeye was built: {error}")))?;
-        let mut sockeye = Command::new(program.with_file_name("sockeye"));
+        let mut sockeye = Command::new(sockeye()?);
         sockeye.arg("run").arg("--config").arg(&configuration).stderr(Stdio::piped());
         let party = Party::start(
             &mut sockeye,
@@ -70,6 +68,13 @@ impl Proxy {
     pub(super) fn port(&self) -> u16 {
         self.0.port
     }
+}
+
+/// The Sockeye that was built beside this program.
+pub(super) fn sockeye() -> Result<PathBuf, Failure> {
+    let program = env::current_exe()
+        .map_err(|error| Failure(format!("cannot tell where Sockeye was built: {error}")))?;
+    Ok(program.with_file_name("sockeye"))
 }
 
 /// A child process that accepts on a port.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::command::Failure;
 
-/// The results of one run.
-#[derive(Deserialize)]
+/// The results of all runs. Each run has those of one server.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Results {
     direct: BTreeMap<Case, Verdict>,
     through: BTreeMap<Case, Verdict>,
@@ -55,14 +56,39 @@ pub(super) struct Difference<'a> {
 }
 
 impl Results {
-    /// Reads the suite's `index.json`.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        let unreadable = |why: &dyn fmt::Display| {
-            Failure(format!("cannot read what the suite found in {}: {why}", path.display()))
-        };
-        let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
-        serde_json::from_str(&text).map_err(|error| unreadable(&error))
+    /// Reads what the two runs of one portion have left in `directory`.
+    pub(super) fn read(directory: &Path) -> Result<Self, Failure> {
+        let mut results = Self::default();
+        for path in indices(directory) {
+            let unreadable = |why: &dyn fmt::Display| {
+                let path = path.display();
+                Failure(format!("cannot read what the suite found in {path}: {why}"))
+            };
+            let text = fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+            results.add(serde_json::from_str(&text).map_err(|error| unreadable(&error))?);
+        }
+        Ok(results)
     }
+
+    /// As [`read`](Self::read), if both runs ended after `program` was built.
+    pub(super) fn read_newer_than(program: &Path, directory: &Path) -> Option<Self> {
+        let changed_at = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+        let built_at = changed_at(program)?;
+        let all_are_newer =
+            indices(directory).iter().all(|path| changed_at(path).is_some_and(|at| at > built_at));
+        if all_are_newer { Self::read(directory).ok() } else { None }
+    }
+
+    /// Takes those of another portion in.
+    pub(super) fn add(&mut self, other: Self) {
+        self.direct.extend(other.direct);
+        self.through.extend(other.through);
+    }
+}
+
+/// Where the suite puts the results of the two runs of a portion.
+fn indices(directory: &Path) -> [PathBuf; 2] {
+    [DIRECT, THROUGH].map(|agent| directory.join(agent).join("index.json"))
 }
 
 impl Comparison {

@@ -1,9 +1,10 @@
-//! The Autobahn Testsuite: its environment of Python 2.7, and one run of its fuzzing client.
+//! The Autobahn Testsuite: its environment of Python 2.7, and the runs of its fuzzing client.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
@@ -16,12 +17,10 @@ pub(super) struct Suite {
     interpreter: PathBuf,
 }
 
-/// What one run plays, against which ports of 127.0.0.1.
-pub(super) struct Plan<'a> {
+/// Where the server and Sockeye accept, on 127.0.0.1.
+pub(super) struct Ports {
     pub(super) direct: u16,
     pub(super) through: u16,
-    pub(super) cases: &'a [String],
-    pub(super) except: &'a [String],
 }
 
 impl Suite {
@@ -60,28 +59,62 @@ impl Suite {
         Some(version.trim().to_owned())
     }
 
-    /// Plays `plan` against the server, then against Sockeye; reports lie in `directory`.
-    pub(super) fn play(&self, plan: &Plan<'_>, directory: &Path) -> Result<Results, Failure> {
-        let unwritable = |error| Failure(format!("cannot write the suite's plan: {error}"));
-        fs::create_dir_all(directory).map_err(unwritable)?;
-        let address = |port: u16| format!("ws://127.0.0.1:{port}");
+    /// Plays the `cases` against the server and at the same time through Sockeye; reports and what
+    /// the suite prints lie in `directory` then, and nothing of a run before.
+    pub(super) fn play(
+        &self,
+        cases: &[String],
+        ports: &Ports,
+        directory: &Path,
+    ) -> Result<Results, Failure> {
+        if directory.exists() {
+            fs::remove_dir_all(directory).map_err(|error| unwritable(&error))?;
+        }
+        let start = |agent, port| self.start(agent, port, cases, &directory.join(agent));
+        let runs = [start(DIRECT, ports.direct)?, start(THROUGH, ports.through)?];
+        // Both are waited for before the first that failed is told of.
+        for ended in runs.map(|mut run| run.wait()) {
+            if !ended.is_ok_and(|status| status.success()) {
+                let log = directory.display();
+                return Err(Failure(format!("a run of the suite failed: see {log}/*/log")));
+            }
+        }
+        Results::read(directory)
+    }
+
+    /// Starts a run against one `agent`, as the suite calls a server.
+    fn start(
+        &self,
+        agent: &str,
+        port: u16,
+        cases: &[String],
+        directory: &Path,
+    ) -> Result<Child, Failure> {
+        fs::create_dir_all(directory).map_err(|error| unwritable(&error))?;
         let specification = json!({
             "outdir": directory,
-            "servers": [
-                { "agent": DIRECT, "url": address(plan.direct) },
-                { "agent": THROUGH, "url": address(plan.through) },
-            ],
-            "cases": plan.cases,
-            "exclude-cases": plan.except,
+            "servers": [{ "agent": agent, "url": format!("ws://127.0.0.1:{port}") }],
+            "cases": cases,
+            "exclude-cases": [],
             "exclude-agent-cases": {},
         });
-        let file = directory.join("plan.json");
-        fs::write(&file, specification.to_string()).map_err(unwritable)?;
-        let mut play = Command::new(&self.interpreter);
-        play.args(["-u", "-m", "autobahntestsuite.wstest", "--mode", "fuzzingclient", "--spec"]);
-        run(play.arg(&file))?;
-        Results::read(&directory.join("index.json"))
+        let plan = directory.join("plan.json");
+        fs::write(&plan, specification.to_string()).map_err(|error| unwritable(&error))?;
+        let log = File::create(directory.join("log")).map_err(|error| unwritable(&error))?;
+        let errors = log.try_clone().map_err(|error| unwritable(&error))?;
+        Command::new(&self.interpreter)
+            .args(["-u", "-m", "autobahntestsuite.wstest", "--mode", "fuzzingclient", "--spec"])
+            .arg(&plan)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| Failure(format!("cannot start the suite: {error}")))
     }
+}
+
+fn unwritable(error: &io::Error) -> Failure {
+    Failure(format!("cannot write what a run of the suite needs: {error}"))
 }
 
 /// A Python 2.7: what PATH calls so, else the newest of pyenv.
