@@ -9,6 +9,7 @@ mod support;
 mod admin;
 mod admission;
 mod affinity;
+mod balance;
 mod browser;
 mod chat;
 mod cli;
