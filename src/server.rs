@@ -164,6 +164,7 @@ impl Server {
             let aside = Tasks::default();
             aside.spawn(cutting);
             aside.spawn(sweep(current.clone()));
+            aside.spawn(clear(current.clone()));
             aside.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
                 aside.spawn(admin.serve(Site {
@@ -190,6 +191,14 @@ async fn sweep(current: Arc<Current>) {
     loop {
         sleep(Insight::SWEEP_EVERY).await;
         current.load().sweep(Instant::now());
+    }
+}
+
+/// Empties nodes that drain, until it is dropped.
+async fn clear(current: Arc<Current>) {
+    loop {
+        let next = current.load().clear(Instant::now());
+        sleep(next).await;
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -78,6 +79,13 @@ impl Snapshot {
         }
     }
 
+    /// Empties nodes that drain, and evens out where that is wanted. How long until it should look
+    /// again, a second at most.
+    pub fn clear(&self, now: Instant) -> Duration {
+        let next = self.upstreams().map(|upstream| upstream.clear(now));
+        next.fold(CLEAR_EVERY, Duration::min)
+    }
+
     /// Tells the nodes what follows for them from this snapshot, now that it is in force.
     fn enact(&self, now: Instant) {
         for upstream in self.upstreams() {
@@ -135,3 +143,6 @@ impl Current {
         self.0.store(Arc::new(snapshot));
     }
 }
+
+/// How often somebody looks whether there is anything to clear.
+const CLEAR_EVERY: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use sockeye::drain::{Drain, Tasks};
 use sockeye::internal::scan_client_frames;
-use sockeye::tunnel::{self, Compression, Kind, Limits, Setup};
+use sockeye::tunnel::{self, Compression, Kind, Limits, Roster, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
@@ -26,6 +26,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
     let (mut client, client_of_tunnel) = tokio::io::duplex(PIPE_BYTES);
     let (node_of_tunnel, mut node) = tokio::io::duplex(PIPE_BYTES);
     let (_drain, watch) = Drain::new();
+    let now = tokio::time::Instant::now();
     let setup = Setup {
         limits: Limits::default(),
         client_read_ahead: Bytes::new(),
@@ -34,6 +35,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         upgrading: None,
         compression: Compression::Off,
         drain: watch,
+        occupant: Roster::new(now).enter(now),
         counts: std::sync::Arc::default(),
     };
     let tasks = Tasks::default();

@@ -63,6 +63,7 @@ pub(super) fn switch(
         kind: kind(asking, &switched.lease),
         upgrading: asking.session().and_then(|sid| insight.switched(sid, Instant::now())),
         drain: asking.proxy.drain.clone(),
+        occupant: switched.lease.node().roster().enter(Instant::now()),
         counts: asking.route.counts.tunnels.clone(),
         compression: switched.compression(),
     };

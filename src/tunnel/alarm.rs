@@ -1,23 +1,24 @@
-//! What wakes a tunnel though no byte came: its timer and the drain.
+//! What wakes a tunnel though no byte came: its timer, the drain, and the roster that dismisses it.
 //!
-//! Both wake the task through a bell that remembers having rung, so that a wake-up for bytes asks
-//! neither: the drain's watch has a lock that all tunnels of all workers share.
+//! All wake the task through the bell of its place on the roster, which remembers having rung, so
+//! that a wake-up for bytes asks none of them: the drain's watch has a lock that all tunnels of all
+//! workers share.
 //!
 //! Runs for every byte.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::time::Sleep;
 
+use super::Occupant;
 use crate::Instant;
 
 /// A tunnel's timer and its watch on the drain.
 pub(super) struct Alarms<'a, F> {
-    bell: Option<Arc<Bell>>,
+    /// What the bell wakes.
+    task: Option<Waker>,
     sleep: Pin<&'a mut Sleep>,
     /// When the sleep ends, while it does.
     armed: Option<Instant>,
@@ -27,35 +28,28 @@ pub(super) struct Alarms<'a, F> {
     until: Option<Instant>,
 }
 
-/// Passes a wake-up on and remembers it.
-struct Bell {
-    has_rung: AtomicBool,
-    task: Waker,
-}
-
 impl<'a, F: Future<Output = Instant>> Alarms<'a, F> {
     /// `drain` says when the drain that begins will end; `sleep` is armed when needed.
     pub(super) fn new(sleep: Pin<&'a mut Sleep>, drain: Pin<&'a mut F>) -> Self {
-        Self { bell: None, sleep, armed: None, drain: Some(drain), until: None }
+        Self { task: None, sleep, armed: None, drain: Some(drain), until: None }
     }
 
-    /// Whether one of the two may have something to say; always at the first call, and when
+    /// Whether one of them may have something to say; always at the first call, and when
     /// another task took the tunnel over.
     #[inline]
-    pub(super) fn have_rung(&mut self, cx: &Context<'_>) -> bool {
-        match &self.bell {
-            Some(bell) if bell.task.will_wake(cx.waker()) => {
-                if !bell.has_rung.load(Ordering::Relaxed) {
+    pub(super) fn have_rung(&mut self, cx: &Context<'_>, occupant: &Occupant) -> bool {
+        match &self.task {
+            Some(task) if task.will_wake(cx.waker()) => {
+                if !occupant.take_rung() {
                     return false;
                 }
-                bell.has_rung.swap(false, Ordering::Acquire);
             }
             Some(_) | None => {
-                let bell = Bell { has_rung: AtomicBool::new(false), task: cx.waker().clone() };
-                self.bell = Some(Arc::new(bell));
+                occupant.hang_bell(cx.waker().clone());
+                self.task = Some(cx.waker().clone());
             }
         }
-        self.listen();
+        self.listen(&occupant.bell());
         true
     }
 
@@ -67,26 +61,24 @@ impl<'a, F: Future<Output = Instant>> Alarms<'a, F> {
     /// Makes the bell ring at `next`. A later moment than the last one's costs nothing: the bell
     /// rings at the earlier one, in vain, and is armed again then.
     #[inline]
-    pub(super) fn arm(&mut self, next: Option<Instant>) {
+    pub(super) fn arm(&mut self, next: Option<Instant>, occupant: &Occupant) {
         let Some(next) = next else { return };
         if self.armed.is_some_and(|armed| armed <= next) {
             return;
         }
         self.sleep.as_mut().reset(next);
         self.armed = Some(next);
-        let Some(bell) = self.bell.clone() else { return };
-        if self.listen_to_sleep(&Waker::from(Arc::clone(&bell))) {
+        let bell = occupant.bell();
+        if self.listen_to_sleep(&bell) {
             bell.wake();
         }
     }
 
     /// Asks both and hangs the bell on what has nothing to say yet.
-    fn listen(&mut self) {
-        let Some(bell) = self.bell.clone() else { return };
-        let bell = Waker::from(bell);
-        self.listen_to_sleep(&bell);
+    fn listen(&mut self, bell: &Waker) {
+        self.listen_to_sleep(bell);
         if let Some(drain) = &mut self.drain
-            && let Poll::Ready(until) = drain.as_mut().poll(&mut Context::from_waker(&bell))
+            && let Poll::Ready(until) = drain.as_mut().poll(&mut Context::from_waker(bell))
         {
             self.drain = None;
             self.until = Some(until);
@@ -103,16 +95,5 @@ impl<'a, F: Future<Output = Instant>> Alarms<'a, F> {
             self.armed = None;
         }
         is_over
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.has_rung.store(true, Ordering::Release);
-        self.task.wake_by_ref();
     }
 }

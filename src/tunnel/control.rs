@@ -35,6 +35,8 @@ impl Farewell {
             End::TooFast => Some(Self::new(POLICY_VIOLATION, "too fast")),
             End::BadFrame(_) => Some(Self::new(PROTOCOL_ERROR, "bad frame")),
             End::Drained => Some(Self::new(SERVICE_RESTART, "drained")),
+            End::NodeDrained => Some(Self::new(SERVICE_RESTART, "node drained")),
+            End::Rebalanced => Some(Self::new(SERVICE_RESTART, "rebalanced")),
         }
     }
 
@@ -55,6 +57,8 @@ impl Farewell {
             End::TooFast => Some(Self::new(GOING_AWAY, "client too fast")),
             End::BadFrame(_) => Some(Self::new(GOING_AWAY, "client's bad frame")),
             End::Drained => Some(Self::new(GOING_AWAY, "drained")),
+            End::NodeDrained => Some(Self::new(GOING_AWAY, "node drained")),
+            End::Rebalanced => Some(Self::new(GOING_AWAY, "rebalanced")),
         }
     }
 
@@ -145,6 +149,8 @@ mod tests {
             End::TooFast,
             End::BadFrame(FrameError::Unmasked),
             End::Drained,
+            End::NodeDrained,
+            End::Rebalanced,
         ];
         for end in ends {
             let (to_client, to_node) = (Farewell::to_client(end), Farewell::to_node(end));

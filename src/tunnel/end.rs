@@ -69,8 +69,12 @@ pub enum End {
     TooFast,
     /// The client broke RFC 6455.
     BadFrame(FrameError),
-    /// The node or the process is being drained.
+    /// The process is being drained.
     Drained,
+    /// The node is being drained.
+    NodeDrained,
+    /// The node had more tunnels than its share.
+    Rebalanced,
 }
 
 /// One of a tunnel's two ends.
@@ -103,7 +107,7 @@ pub enum Who {
     Client,
     /// The node, or the network on its side.
     Node,
-    /// The proxy, by a rule of the route.
+    /// The proxy, by a rule of the route or the upstream.
     Proxy,
     /// The operator, by a drain or a stop.
     Operator,
@@ -133,7 +137,12 @@ impl End {
             | Self::NodeLeft
             | Self::ClientReset
             | Self::NodeReset => Manner::Theirs,
-            Self::Idle | Self::IdleMessages | Self::MaxAge | Self::Drained => Manner::Ours,
+            Self::Idle
+            | Self::IdleMessages
+            | Self::MaxAge
+            | Self::Drained
+            | Self::NodeDrained
+            | Self::Rebalanced => Manner::Ours,
             Self::TooBig | Self::TooFast | Self::BadFrame(_) => Manner::Offence,
             Self::KeepaliveLost(_) | Self::StalledClient | Self::StalledNode => Manner::AtOnce,
         }
@@ -158,6 +167,8 @@ impl End {
             Self::TooFast => ("too_fast", Who::Client),
             Self::BadFrame(_) => ("bad_frame", Who::Client),
             Self::Drained => ("drained", Who::Operator),
+            Self::NodeDrained => ("node_drained", Who::Operator),
+            Self::Rebalanced => ("rebalanced", Who::Proxy),
         }
     }
 }

@@ -93,7 +93,9 @@ impl Flows {
             | End::TooBig
             | End::TooFast
             | End::BadFrame(_)
-            | End::Drained => (),
+            | End::Drained
+            | End::NodeDrained
+            | End::Rebalanced => (),
         }
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);

@@ -24,7 +24,7 @@ use super::probe::Probe;
 use super::relay::{Flow, Step, WakeUp};
 use super::scratch::with_scratch;
 use super::tally::Tally;
-use super::{End, IdleTimeout, Kind, MessageMax, Report, Setup};
+use super::{End, IdleTimeout, Kind, MessageMax, Occupant, Report, Setup};
 use crate::Instant;
 use crate::engineio::Learned;
 
@@ -44,6 +44,7 @@ pub(super) struct Tunnel<C, N> {
     /// Where the open packet's timings go, until it has come.
     learned: Option<Arc<Learned>>,
     tally: Tally,
+    occupant: Occupant,
     end: Option<End>,
     is_cut: bool,
 }
@@ -94,6 +95,7 @@ where
             is_message_max_auto: limits.message_max == MessageMax::Auto,
             learned,
             tally: Tally::new(setup.counts),
+            occupant: setup.occupant,
             end: None,
             is_cut: false,
         };
@@ -108,7 +110,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Report> {
         let now = Instant::now();
-        let mut have_rung = alarms.have_rung(cx);
+        let mut have_rung = alarms.have_rung(cx, &self.occupant);
         with_scratch(|scratch| {
             let mut wake_up = WakeUp { now, scratch, cx };
             loop {
@@ -117,6 +119,7 @@ where
                 if self.note_policies((up, down), now) || arrived {
                     self.note_life(now);
                 }
+                self.note_occupancy((up, down), now);
                 if let Some(end) = self.over() {
                     self.tell_counts();
                     return Poll::Ready(self.report(end, now));
@@ -132,7 +135,7 @@ where
                 if up.more || down.more {
                     wake_up.cx.waker().wake_by_ref();
                 }
-                alarms.arm(self.deadlines.next());
+                alarms.arm(self.deadlines.next(), &self.occupant);
                 return Poll::Pending;
             }
         })
@@ -152,6 +155,17 @@ where
     fn note_policies(&mut self, steps: (Step, Step), now: Instant) -> bool {
         let (flows, deadlines) = (&mut self.flows, &mut self.deadlines);
         self.end.is_none() && self.policies.note(steps, flows, deadlines, now)
+    }
+
+    /// Lets the roster see whether the tunnel is quiet. The relay does not say so when the last of
+    /// what waited has moved on, so the place itself remembers it.
+    #[inline]
+    fn note_occupancy(&self, (up, down): (Step, Step), now: Instant) {
+        if up.waits || down.waits {
+            self.occupant.note_waiting();
+        } else if up.arrived || down.arrived || self.occupant.is_waiting() {
+            self.occupant.note_active(now);
+        }
     }
 
     /// Puts the idle timeout off, and learns what the open packet says.
@@ -203,7 +217,9 @@ where
             | End::TooBig
             | End::TooFast
             | End::BadFrame(_)
-            | End::Drained => false,
+            | End::Drained
+            | End::NodeDrained
+            | End::Rebalanced => false,
         };
         if is_alone {
             self.deadlines.hasten(Timer::Cut, now + GRACE);
@@ -233,12 +249,16 @@ where
         }
     }
 
-    /// Does what the time and the drain ask for. Says whether there is something to write.
+    /// Does what the time, the drain and the roster ask for. Says whether there is something to write.
     fn heed(&mut self, drained_until: Option<Instant>, now: Instant) -> bool {
         if let (Some(until), None) = (drained_until, self.end) {
             self.deadlines.set(Timer::Turn, Some(turn(now, until)));
         }
         let mut changed = false;
+        if let (Some(dismissal), None) = (self.occupant.dismissal(), self.end) {
+            self.begin_end(dismissal.end(), now);
+            changed = true;
+        }
         loop {
             match (self.deadlines.poll(now), self.end) {
                 (Due::Wait(_), _) => return changed,
@@ -306,7 +326,9 @@ where
             | End::TooBig
             | End::TooFast
             | End::BadFrame(_)
-            | End::Drained => self.flows.own_close_code,
+            | End::Drained
+            | End::NodeDrained
+            | End::Rebalanced => self.flows.own_close_code,
         };
         Report {
             end,

@@ -8,7 +8,8 @@
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
 //! - `ending`: what is an end and what each side gets; `control`: the frames that we send
-//! - `tally`: what of it metrics know already
+//! - `tally`: what of it metrics know already; `roster`: who is there and who is told
+//!   to end; `occupant`: one of them
 //! - `opening`: the open packet of an Engine.IO session, read on its way; `probe`: how far the
 //!   upgrade of one that comes from polling gets
 //!
@@ -24,10 +25,12 @@ mod gate;
 mod keepalive;
 mod life;
 mod limits;
+mod occupant;
 mod opening;
 mod policies;
 mod probe;
 mod relay;
+mod roster;
 mod scratch;
 mod tally;
 #[cfg(test)]
@@ -36,7 +39,9 @@ mod tests;
 pub use end::{Counts, End, Report, Side, Who};
 pub use frame::{Compression, FrameError};
 pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax};
+pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
+pub use roster::{Dismissal, Roster};
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -70,6 +75,8 @@ pub struct Setup {
     pub compression: Compression,
     /// When this begins, the tunnel ends at a random moment before the drain does.
     pub drain: DrainWatch,
+    /// Its place among the tunnels of its node, whose [`Roster`] may tell it to end.
+    pub occupant: Occupant,
     /// Where its bytes and messages are counted: whenever its timer fires, and at its end.
     pub counts: Arc<TunnelCounts>,
 }

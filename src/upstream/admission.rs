@@ -6,14 +6,15 @@
 //!
 //! Runs for every request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bucket::Bucket;
 use super::lease::Lease;
 use super::node::Node;
 use super::queue::{Queue, Waiting};
+use super::rebalance::Awaited;
 use super::settings::Rate;
 use super::{Upstream, Wish};
 use crate::Instant;
@@ -27,6 +28,9 @@ pub(super) struct Shared {
     queue: Arc<Queue>,
     /// Somebody finds out whether a node is back.
     probe: Arc<AtomicBool>,
+    /// Tunnels of nodes that drain which were told to end of late, for `closes_per_second`.
+    pub(super) closes: Bucket,
+    awaited: Mutex<Awaited>,
 }
 
 impl Shared {
@@ -36,7 +40,14 @@ impl Shared {
             round: AtomicU64::new(0),
             queue: Arc::default(),
             probe: Arc::default(),
+            closes: Bucket::new(base),
+            awaited: Mutex::default(),
         }
+    }
+
+    /// What rebalancing remembers; nobody else takes the lock.
+    pub(super) fn awaited(&self) -> MutexGuard<'_, Awaited> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

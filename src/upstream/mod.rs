@@ -17,6 +17,8 @@ pub(crate) mod rendezvous;
 mod bucket;
 mod queue;
 mod admission;
+mod clearing;
+mod rebalance;
 pub mod health;
 mod resolve;
 mod connect;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{Held, Probe, QueueFull, Wait};
+pub use clearing::Draining;
 pub use connect::{ConnectError, connect};
 pub use lease::Lease;
 pub use node::Node;
@@ -195,14 +198,21 @@ impl Upstream {
 
     /// The retired nodes of the upstream that follows this one.
     fn retire(&self, next: &Settings, now: Instant) -> Box<[Retired]> {
+        let until = |node: &Node| node.draining_since().map(|since| since + next.drain.timeout);
         let fresh = self.nodes.iter().map(|node| {
-            let until = now + next.drain.timeout;
+            let until = until(node).unwrap_or(now + next.drain.timeout);
             Retired { node: node.clone(), until }
         });
-        let earlier = self.retired.iter().filter(|retired| now < retired.until).cloned();
-        let has_left =
-            |retired: &Retired| !next.nodes.iter().any(|node| node.name == *retired.node.name());
-        fresh.chain(earlier).filter(has_left).take(RETIRED_MAX).collect()
+        let earlier = self.retired.iter().map(|retired| {
+            let until = until(&retired.node).unwrap_or(retired.until);
+            Retired { node: retired.node.clone(), until }
+        });
+        // One that still has tunnels is yet to be emptied.
+        let is_known = |retired: &Retired| {
+            !next.nodes.iter().any(|node| node.name == *retired.node.name())
+                && (now < retired.until || retired.node.roster().present() > 0)
+        };
+        fresh.chain(earlier).filter(is_known).take(RETIRED_MAX).collect()
     }
 
     /// The node that `wish` and the balance prefer, of those that `may` have a session.

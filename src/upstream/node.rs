@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::bucket::Bucket;
+use super::clearing::Progress;
 use super::load::Load;
 use super::reach::Reach;
 use super::resolve::Host;
@@ -17,6 +18,7 @@ use super::standing::{DrainCause, Standing};
 use crate::Instant;
 use crate::engineio::Learned;
 use crate::metrics::NodeCounts;
+use crate::tunnel::Roster;
 
 /// A node and what we know of it.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ struct Seen {
     stride: AtomicU64,
     host: Host,
     counts: NodeCounts,
+    roster: Arc<Roster>,
+    clearing: Progress,
 }
 
 impl Node {
@@ -56,6 +60,8 @@ impl Node {
             stride: AtomicU64::new(0),
             host,
             counts: NodeCounts::default(),
+            roster: Roster::new(base),
+            clearing: Progress::new(base),
         };
         Self::of(settings, Arc::default(), Arc::new(seen))
     }
@@ -172,6 +178,11 @@ impl Node {
         &self.seen.counts
     }
 
+    /// Its open tunnels, which can be told to end.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.seen.roster
+    }
+
     /// What balancing goes by.
     pub(super) fn load(&self) -> &Load {
         &self.seen.load
@@ -185,6 +196,11 @@ impl Node {
     /// Its own pace of new sessions.
     pub(super) fn bucket(&self) -> &Bucket {
         &self.seen.bucket
+    }
+
+    /// How far its clearing is.
+    pub(super) fn clearing(&self) -> &Progress {
+        &self.seen.clearing
     }
 
     /// How far it is in the round.

@@ -1,6 +1,7 @@
 //! A tunnel between a client and a node that the test plays, in virtual time.
 
 mod bounds;
+mod dismissal;
 mod ends;
 mod passing;
 mod policies;
@@ -59,6 +60,7 @@ fn setup(drain: DrainWatch) -> Setup {
         upgrading: None,
         compression: Compression::Off,
         drain,
+        occupant: Roster::new(Instant::now()).enter(Instant::now()),
         counts: Arc::default(),
     }
 }

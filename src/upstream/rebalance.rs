@@ -1,0 +1,273 @@
+//! Tunnels are moved to nodes that have fewer than their share, as after a node was added.
+//!
+//! To move a tunnel is to close it: its client comes back, and the balance takes it to the node that
+//! has least to do. Until it has come back it belongs to nobody's count and is awaited, else one
+//! would close ever more.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::settings::Rebalance;
+use super::{Node, Upstream};
+use crate::Instant;
+use crate::tunnel::Dismissal;
+
+/// The tunnels that were closed of late and whose clients have not come back.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    looked_at: Option<Instant>,
+    /// How many tunnels had come when somebody last looked.
+    entered: u64,
+    /// How many were closed in each of the last seconds, the latest last.
+    closed: VecDeque<u64>,
+}
+
+/// What a node has, and what it should have.
+#[derive(Clone, Copy, Debug)]
+struct Holding {
+    tunnels: u64,
+    /// At least 1.
+    weight: u32,
+    /// Whether new sessions may go there.
+    has_room: bool,
+}
+
+impl Upstream {
+    /// Closes quiet tunnels of nodes that have more than their share, once a second, if that is
+    /// wanted.
+    pub(super) fn rebalance(&self, now: Instant) {
+        let Some(settings) = self.settings.rebalance else { return };
+        let Some(quiet_since) = now.checked_sub(QUIET) else { return };
+        let entered = self.nodes.iter().map(|node| node.roster().entered()).sum();
+        let Some(awaited) = self.shared.awaited().look(entered, now) else { return };
+        let members: Vec<&Node> = self
+            .nodes
+            .iter()
+            .map(|node| &**node)
+            .filter(|node| self.is_settled(node, now))
+            .collect();
+        let holdings: Vec<Holding> = members
+            .iter()
+            .map(|node| Holding {
+                tunnels: node.roster().staying() as u64,
+                weight: node.weight(),
+                has_room: self.has_room(node),
+            })
+            .collect();
+        let mut closed = 0;
+        for (node, surplus) in members.into_iter().zip(surplus(&holdings, awaited, settings)) {
+            let count = usize::try_from(surplus).unwrap_or(usize::MAX);
+            let told = node.roster().dismiss(Dismissal::Rebalanced, count, Some(quiet_since));
+            if told > 0 {
+                debug!(upstream = %self.name(), node = %node.name(), tunnels = told, "rebalancing");
+            }
+            closed += told as u64;
+        }
+        self.shared.awaited().close(closed);
+    }
+
+    /// Whether `node` takes its full share: a node that is about to leave, to fail or to come is no
+    /// reason to move anything.
+    fn is_settled(&self, node: &Node, now: Instant) -> bool {
+        let share = self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now));
+        node.standing().is_clear(now) && !node.is_avoided(now) && share >= 1.0
+    }
+}
+
+/// How many tunnels of each node are to be closed this second: of those that have more than their
+/// share and `within`, where there are others that have less than theirs, and no more than those
+/// lack beyond the `awaited`.
+fn surplus(nodes: &[Holding], awaited: u64, settings: Rebalance) -> Vec<u64> {
+    let all: u64 = nodes.iter().map(|node| node.tunnels).sum::<u64>() + awaited;
+    let weight: u64 = nodes.iter().map(|node| u64::from(node.weight)).sum();
+    // In whole tunnels, rounded down: what cannot be divided is not moved to and fro.
+    let part = |node: &Holding, percent: u32| {
+        let share = u128::from(all) * u128::from(node.weight) * u128::from(percent);
+        u64::try_from(share / (u128::from(weight.max(1)) * 100)).unwrap_or(u64::MAX)
+    };
+    let takers = nodes.iter().filter(|node| node.has_room);
+    let lacking: u64 = takers.map(|node| part(node, 100).saturating_sub(node.tunnels)).sum();
+    let per_second = u64::from(settings.closes_per_second.get());
+    let mut left = lacking.saturating_sub(awaited).min(per_second);
+    let excess =
+        |node: &Holding| node.tunnels.saturating_sub(part(node, 100 + settings.within_percent));
+    let mut surplus = vec![0; nodes.len()];
+    let mut order: Vec<usize> = (0..nodes.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(excess(&nodes[*index])));
+    for index in order {
+        surplus[index] = excess(&nodes[index]).min(left);
+        left -= surplus[index];
+    }
+    surplus
+}
+
+impl Awaited {
+    /// How many are awaited, where `entered` tunnels have come so far. `None` if somebody looked
+    /// less than a second ago.
+    fn look(&mut self, entered: u64, now: Instant) -> Option<u64> {
+        if self.looked_at.is_some_and(|last| now < last + EVERY) {
+            return None;
+        }
+        let is_stale = self.looked_at.is_some_and(|last| now >= last + EVERY * RETURN_LOOKS);
+        if is_stale {
+            self.closed.clear();
+        }
+        self.looked_at = Some(now);
+        let mut came = entered.saturating_sub(std::mem::replace(&mut self.entered, entered));
+        for closed in &mut self.closed {
+            let returned = came.min(*closed);
+            *closed -= returned;
+            came -= returned;
+        }
+        while self.closed.len() >= RETURN_LOOKS as usize {
+            self.closed.pop_front();
+        }
+        Some(self.closed.iter().sum())
+    }
+
+    fn close(&mut self, tunnels: u64) {
+        self.closed.push_back(tunnels);
+    }
+}
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How long a tunnel is quiet before it may be closed: nothing is under way in it.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// After so many looks a client is not awaited any more. Socket.IO's come back within 1.5 s, and
+/// after a first failure within 3 s.
+const RETURN_LOOKS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn settings(within_percent: u32, per_second: u32) -> Rebalance {
+        Rebalance { within_percent, closes_per_second: NonZeroU32::new(per_second).unwrap() }
+    }
+
+    fn holdings(nodes: &[(u64, u32)]) -> Vec<Holding> {
+        let holding = |&(tunnels, weight)| Holding { tunnels, weight, has_room: true };
+        nodes.iter().map(holding).collect()
+    }
+
+    #[test]
+    fn only_what_others_lack_is_moved() {
+        // check(tunnels and weights, awaited, how many are closed on each), 10 %, 20 a second
+        fn check(nodes: &[(u64, u32)], awaited: u64, expected: &[u64]) {
+            assert_eq!(surplus(&holdings(nodes), awaited, settings(10, 20)), expected, "{nodes:?}");
+        }
+        check(&[], 0, &[]);
+        check(&[(100, 1)], 0, &[0]);
+        check(&[(100, 1), (0, 1)], 0, &[20, 0]);
+        check(&[(60, 1), (40, 1)], 0, &[5, 0]);
+        check(&[(55, 1), (45, 1)], 0, &[0, 0]);
+        check(&[(100, 3), (0, 1)], 0, &[18, 0]);
+        check(&[(75, 3), (25, 1)], 0, &[0, 0]);
+        check(&[(4, 1), (3, 1), (3, 1)], 0, &[0, 0, 0]);
+        check(&[(70, 1), (65, 1), (0, 1)], 0, &[20, 0, 0]);
+        check(&[(55, 1), (51, 1), (0, 1)], 0, &[17, 3, 0]);
+        // Those that are awaited belong to all, and are on their way to who lacks them.
+        check(&[(60, 1), (0, 1)], 40, &[5, 0]);
+        check(&[(55, 1), (0, 1)], 45, &[0, 0]);
+    }
+
+    #[test]
+    fn a_node_without_room_is_no_reason_to_move_anything() {
+        let mut nodes = holdings(&[(100, 1), (10, 1)]);
+        nodes[1].has_room = false;
+        assert_eq!(surplus(&nodes, 0, settings(10, 20)), [0, 0]);
+    }
+
+    #[test]
+    fn who_came_back_or_stays_away_is_awaited_no_more() {
+        let base = Instant::now();
+        let at = |seconds| base + Duration::from_secs(seconds);
+        let mut awaited = Awaited::default();
+        assert_eq!(awaited.look(100, at(0)), Some(0));
+        awaited.close(5);
+        assert_eq!(awaited.look(100, base + Duration::from_millis(900)), None);
+        assert_eq!(awaited.look(102, at(1)), Some(3));
+        awaited.close(5);
+        assert_eq!(awaited.look(103, at(2)), Some(7));
+        awaited.close(0);
+        for second in 3..10 {
+            assert_eq!(awaited.look(103, at(second)), Some(7));
+            awaited.close(0);
+        }
+        assert_eq!(awaited.look(103, at(10)), Some(5));
+        awaited.close(0);
+        assert_eq!(awaited.look(103, at(11)), Some(0));
+        awaited.close(9);
+        assert_eq!(awaited.look(103, at(60)), Some(0), "it was off meanwhile");
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_is_closed_than_is_too_much(
+            nodes in prop::collection::vec((0_u64..500, 1_u32..10), 1..8),
+            awaited in 0_u64..100,
+            within in 1_u32..=100,
+            per_second in 1_u32..50,
+        ) {
+            let closed = surplus(&holdings(&nodes), awaited, settings(within, per_second));
+            let all = nodes.iter().map(|node| node.0).sum::<u64>() + awaited;
+            let weight: u32 = nodes.iter().map(|node| node.1).sum();
+            let share = |node: &(u64, u32)| all * u64::from(node.1) / u64::from(weight);
+            let lacking: u64 = nodes.iter().map(|node| share(node).saturating_sub(node.0)).sum();
+            for (node, closed) in nodes.iter().zip(&closed) {
+                prop_assert!(*closed == 0 || node.0 - closed >= share(node));
+            }
+            prop_assert!(closed.iter().sum::<u64>() <= lacking.min(per_second.into()));
+        }
+
+        #[test]
+        fn the_nodes_come_to_their_shares_and_not_beyond(
+            nodes in prop::collection::vec((0_u64..200, 1_u32..5), 2..6),
+            per_second in 1_u32..20,
+            seconds_to_return in 0_usize..6,
+        ) {
+            let weight: u32 = nodes.iter().map(|node| node.1).sum();
+            let all: u64 = nodes.iter().map(|node| node.0).sum();
+            let most = |node: &(u64, u32)| all * u64::from(node.1) * 110 / u64::from(weight * 100);
+            let excess: u64 = nodes.iter().map(|node| node.0.saturating_sub(most(node))).sum();
+            let (mut held, base) = (nodes.clone(), Instant::now());
+            let (mut awaited, mut entered, mut total) = (Awaited::default(), 0, 0);
+            let mut away: VecDeque<u64> = std::iter::repeat_n(0, seconds_to_return).collect();
+            for second in 0..1500 {
+                let now = base + Duration::from_secs(second);
+                let missing = awaited.look(entered, now).unwrap();
+                let closed = surplus(&holdings(&held), missing, settings(10, per_second));
+                for (node, closed) in held.iter_mut().zip(&closed) {
+                    node.0 -= closed;
+                }
+                let sum: u64 = closed.iter().sum();
+                awaited.close(sum);
+                total += sum;
+                away.push_back(sum);
+                let back = away.pop_front().unwrap();
+                entered += back;
+                for _ in 0..back {
+                    let least = held.iter_mut().min_by_key(|node| node.0 * 1000 / u64::from(node.1));
+                    least.unwrap().0 += 1;
+                }
+            }
+            prop_assert!(total <= excess, "{total} of {excess}");
+            for (node, before) in held.iter().zip(&nodes) {
+                // What cannot be divided may leave one or two for each other node.
+                let slack = nodes.len() as u64;
+                prop_assert!(node.0 <= most(node) + slack, "{nodes:?} -> {held:?}, {before:?}");
+            }
+        }
+    }
+}
