@@ -19,8 +19,10 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::metrics_page::metrics_page;
+use super::order::{self, Order};
 use super::site::Site;
 use super::views;
+use crate::Instant;
 use crate::config::Change;
 use crate::reload::ReloadError;
 
@@ -36,10 +38,12 @@ enum Endpoint {
     Nodes,
     Metrics,
     Reload,
+    Drain,
+    Undrain,
 }
 
 impl Endpoint {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Live,
         Self::Ready,
         Self::Status,
@@ -47,7 +51,21 @@ impl Endpoint {
         Self::Nodes,
         Self::Metrics,
         Self::Reload,
+        Self::Drain,
+        Self::Undrain,
     ];
+
+    /// The endpoint at `path`, and the name in it, if there is to be one.
+    fn at(path: &str) -> Option<(Self, &str)> {
+        Self::ALL.into_iter().find_map(|endpoint| Some((endpoint, endpoint.name_in(path)?)))
+    }
+
+    fn name_in(self, path: &str) -> Option<&str> {
+        match self.path().split_once(NAME) {
+            None => (path == self.path()).then_some(""),
+            Some((before, behind)) => path.strip_prefix(before)?.strip_suffix(behind),
+        }
+    }
 
     fn path(self) -> &'static str {
         match self {
@@ -58,6 +76,8 @@ impl Endpoint {
             Self::Nodes => "/nodes",
             Self::Metrics => "/metrics",
             Self::Reload => "/reload",
+            Self::Drain => "/nodes/{name}/drain",
+            Self::Undrain => "/nodes/{name}/undrain",
         }
     }
 
@@ -69,7 +89,7 @@ impl Endpoint {
             | Self::Config
             | Self::Nodes
             | Self::Metrics => *method == Method::GET || *method == Method::HEAD,
-            Self::Reload => *method == Method::POST,
+            Self::Reload | Self::Drain | Self::Undrain => *method == Method::POST,
         }
     }
 
@@ -84,7 +104,7 @@ pub(super) async fn answer(site: &Site, bind: SocketAddr, head: &Parts) -> Answe
         return refuse(StatusCode::FORBIDDEN, "name this machine by its IP address or localhost");
     }
     let path = head.uri.path();
-    let Some(endpoint) = Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path) else {
+    let Some((endpoint, name)) = Endpoint::at(path) else {
         let paths = Endpoint::ALL.map(Endpoint::path);
         let body = json!({ "error": "there is no such endpoint", "endpoints": paths });
         return json_answer(StatusCode::NOT_FOUND, &body);
@@ -94,6 +114,9 @@ pub(super) async fn answer(site: &Site, bind: SocketAddr, head: &Parts) -> Answe
         let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, &sentence);
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(endpoint.methods()));
         return answer;
+    }
+    if endpoint.takes(&Method::POST) && head.headers.contains_key(ORIGIN) {
+        return refuse(StatusCode::FORBIDDEN, "an order from a web page is not taken");
     }
     match endpoint {
         Endpoint::Live => json_answer(StatusCode::OK, &json!({ "live": true })),
@@ -109,10 +132,9 @@ pub(super) async fn answer(site: &Site, bind: SocketAddr, head: &Parts) -> Answe
         Endpoint::Config => config(site, head.uri.query()),
         Endpoint::Nodes => json_answer(StatusCode::OK, &views::nodes(&site.current.load())),
         Endpoint::Metrics => metrics(site),
-        Endpoint::Reload if head.headers.contains_key(ORIGIN) => {
-            refuse(StatusCode::FORBIDDEN, "an order from a web page is not taken")
-        }
         Endpoint::Reload => reload(site).await,
+        Endpoint::Drain => drain(site, Order::Drain, name),
+        Endpoint::Undrain => drain(site, Order::Undrain, name),
     }
 }
 
@@ -147,6 +169,11 @@ fn metrics(site: &Site) -> Answer {
         Ok(page) => text_answer(StatusCode::OK, METRICS_TYPE, page),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+fn drain(site: &Site, order: Order, name: &str) -> Answer {
+    let (status, body) = order::give(order, &site.current.load(), name, Instant::now());
+    json_answer(status, &body)
 }
 
 async fn reload(site: &Site) -> Answer {
@@ -191,6 +218,9 @@ fn text_answer(status: StatusCode, content_type: &'static str, body: String) -> 
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
+
+/// Stands in a path for a node's name.
+const NAME: &str = "{name}";
 
 /// OpenMetrics 1.0, which Prometheus reads since 2.5.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -9,6 +9,7 @@
 mod answer;
 pub mod client;
 mod metrics_page;
+mod order;
 mod site;
 pub mod tables;
 mod views;

@@ -8,12 +8,12 @@ use serde_json::Value;
 pub fn nodes(answer: &Value) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
     for upstream in items(&answer["upstreams"]) {
-        for node in items(&upstream["nodes"]) {
+        for node in items(&upstream["nodes"]).chain(items(&upstream["retired"])) {
             rows.push([
                 text(&upstream["name"]),
                 text(&node["name"]),
                 text(&node["address"]),
-                if node["reachable"] == true { "up" } else { "unreachable" }.to_owned(),
+                state(node),
                 text(&node["tunnels"]),
                 text(&node["exchanges"]),
                 text(&node["handshakes"]),
@@ -23,6 +23,50 @@ pub fn nodes(answer: &Value) -> String {
         }
     }
     table(&rows)
+}
+
+fn state(node: &Value) -> String {
+    match &node["draining"] {
+        Value::Null if node["reachable"] == true => "up".to_owned(),
+        Value::Null => "unreachable".to_owned(),
+        draining => format!("draining ({})", causes(draining)),
+    }
+}
+
+fn causes(draining: &Value) -> String {
+    items(&draining["causes"]).map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// The node of that upstream and name in `/nodes`, be it one that has left.
+pub fn find_node<'a>(answer: &'a Value, upstream: &Value, name: &Value) -> Option<&'a Value> {
+    let upstream = items(&answer["upstreams"]).find(|found| found["name"] == *upstream)?;
+    items(&upstream["nodes"]).chain(items(&upstream["retired"])).find(|node| node["name"] == *name)
+}
+
+/// How far a node is that was ordered to drain, in one sentence.
+pub fn draining(upstream: &Value, node: &Value) -> String {
+    let (name, draining) =
+        (format!("{}/{}", text(upstream), text(&node["name"])), &node["draining"]);
+    if draining.is_null() {
+        return format!("{name} takes new sessions");
+    }
+    if draining["empty"] == true {
+        return format!("{name} is empty");
+    }
+    let seconds = |key: &str| draining[key].as_f64().unwrap_or_default().ceil() as u64;
+    let next = match (seconds("closing_in_seconds"), seconds("given_up_in_seconds")) {
+        (0, 0) => "its time is over".to_owned(),
+        (0, left) => {
+            format!("its tunnels are being closed, its time is over in {}", duration(left))
+        }
+        (closing, _) => format!("its tunnels are closed in {}", duration(closing)),
+    };
+    format!(
+        "{name} drains ({}): tunnels {}, requests {}, {next}",
+        causes(draining),
+        text(&node["tunnels"]),
+        text(&node["exchanges"]),
+    )
 }
 
 const TITLES: [&str; 9] =
@@ -155,6 +199,35 @@ chat      n1    10.0.0.1:3000  unreachable  12       3         40          15.2 
 ";
         assert_eq!(nodes(&answer), expected);
         assert_eq!(nodes(&json!({})).lines().count(), 1, "what is no answer of ours does no harm");
+    }
+
+    #[test]
+    fn a_node_that_drains_tells_why_and_how_far_it_is() {
+        let check = |draining: Value, sentence: &str, state: &str| {
+            let node = json!({
+                "name": "n1", "tunnels": 12, "exchanges": 3, "draining": draining, "reachable": true,
+            });
+            assert_eq!(super::draining(&json!("chat"), &node), sentence);
+            let answer = json!({ "upstreams": [{ "name": "chat", "retired": [node] }] });
+            assert!(nodes(&answer).contains(state), "{}", nodes(&answer));
+            assert!(find_node(&answer, &json!("chat"), &json!("n1")).is_some());
+            assert!(find_node(&answer, &json!("chat"), &json!("n2")).is_none());
+        };
+        let drain = |closing: f64, given_up: f64, is_empty: bool| {
+            json!({
+                "causes": ["left", "ordered"], "closing_in_seconds": closing,
+                "given_up_in_seconds": given_up, "empty": is_empty,
+            })
+        };
+        let state = "draining (left, ordered)";
+        check(json!(null), "chat/n1 takes new sessions", " up ");
+        check(drain(0.0, 0.0, true), "chat/n1 is empty", state);
+        let begins = "chat/n1 drains (left, ordered): tunnels 12, requests 3, ";
+        let sentence = |next: &str| format!("{begins}{next}");
+        check(drain(60.2, 99.0, false), &sentence("its tunnels are closed in 1m1s"), state);
+        let closing = sentence("its tunnels are being closed, its time is over in 9s");
+        check(drain(0.0, 9.0, false), &closing, state);
+        check(drain(0.0, 0.0, false), &sentence("its time is over"), state);
     }
 
     #[test]

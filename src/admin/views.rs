@@ -15,7 +15,7 @@ use crate::insight::Summary;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
 use crate::snapshot::Snapshot;
-use crate::upstream::{Node, Upstream};
+use crate::upstream::{DrainCause, Draining, Node, Upstream};
 
 /// Whether new clients should come here, and what is amiss.
 #[derive(Debug, Default)]
@@ -122,13 +122,19 @@ fn upgrades(snapshot: &Snapshot) -> Value {
 pub(super) fn nodes(snapshot: &Snapshot) -> Value {
     let now = Instant::now();
     let upstream = |upstream: &Arc<Upstream>| {
-        let nodes: Vec<Value> = upstream.nodes().iter().map(|found| node(found, now)).collect();
-        json!({ "name": **upstream.name(), "nodes": nodes })
+        let show = |found| node(upstream, found, now);
+        let nodes: Vec<Value> = upstream.nodes().iter().map(show).collect();
+        let left = upstream.retired().iter().filter(|retired| {
+            now < retired.until || retired.node.tunnels() > 0 || retired.node.exchanges() > 0
+        });
+        let retired: Vec<Value> = left.map(|retired| show(&retired.node)).collect();
+        json!({ "name": **upstream.name(), "nodes": nodes, "retired": retired })
     };
     json!({ "upstreams": snapshot.upstreams().map(upstream).collect::<Vec<_>>() })
 }
 
-fn node(node: &Arc<Node>, now: Instant) -> Value {
+/// One of them.
+pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value {
     let counts = node.counts();
     let timings = node.learned().timings();
     let failed = node.failed_at().map(|at| now.saturating_duration_since(at).as_secs_f64());
@@ -138,12 +144,25 @@ fn node(node: &Arc<Node>, now: Instant) -> Value {
         "weight": node.weight(),
         "reachable": is_reachable(node),
         "failed_seconds_ago": failed,
+        "draining": upstream.draining(node, now).map(|draining| show_drain(&draining, now)),
         "load": node.load_at(now),
         "tunnels": node.tunnels(),
         "exchanges": node.exchanges(),
         "handshakes": counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
         "connects_failed": counts.connects_failed.get(),
         "silence_max_seconds": timings.silence_max().as_secs_f64(),
+    })
+}
+
+fn show_drain(draining: &Draining, now: Instant) -> Value {
+    let causes: Vec<&str> = draining.causes.iter().map(|cause| DrainCause::label(*cause)).collect();
+    let left = |until: Instant| until.saturating_duration_since(now).as_secs_f64();
+    json!({
+        "causes": causes,
+        "since_seconds": now.saturating_duration_since(draining.since).as_secs_f64(),
+        "closing_in_seconds": left(draining.closing_at),
+        "given_up_in_seconds": left(draining.until),
+        "empty": draining.is_empty,
     })
 }
 

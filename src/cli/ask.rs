@@ -28,6 +28,19 @@ pub(super) struct Asked {
     json: bool,
 }
 
+impl Asked {
+    /// Whether the answer is to be printed as it came.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
+/// What the endpoint at `path` answers, if it is not a refusal.
+pub(super) fn succeed(asked: &Asked, method: Method, path: &str) -> Result<Value, Box<dyn Error>> {
+    let (status, answer) = client::ask(address(asked)?, method, path)?;
+    if status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
+}
+
 /// How the process is; fails if it is not ready.
 pub(super) fn status(asked: &Asked) -> Outcome {
     ask(asked, (Method::GET, "/status"), tables::status)
@@ -52,12 +65,16 @@ fn ask(asked: &Asked, (method, path): (Method, &str), table: fn(&Value) -> Strin
         print!("{}", table(&answer));
     }
     if !status.is_success() {
-        return Err(answer["error"].as_str().unwrap_or("it gave no reason").into());
+        return Err(refusal(&answer));
     }
     if answer["readiness"]["ready"] == false {
         return Err("it is not ready for new clients".into());
     }
     Ok(())
+}
+
+fn refusal(answer: &Value) -> Box<dyn Error> {
+    answer["error"].as_str().unwrap_or("it gave no reason").into()
 }
 
 fn address(asked: &Asked) -> Result<SocketAddr, Box<dyn Error>> {

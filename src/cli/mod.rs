@@ -7,6 +7,7 @@
 mod ask;
 mod check;
 mod describe;
+mod drain;
 mod run;
 
 use std::error::Error;
@@ -17,6 +18,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use ask::Asked;
+use drain::{Drained, Named};
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -47,6 +49,11 @@ enum Command {
     Nodes(Asked),
     /// Tell a running process to read its configuration file anew
     Reload(Asked),
+    /// Tell a running process to give a node no new session and to close its tunnels in time; shows
+    /// how far it is until the node is empty, and the drain goes on if this is interrupted
+    Drain(Drained),
+    /// Tell a running process to give a node new sessions again
+    Undrain(Named),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
     Schema,
     /// Print the completions for a shell
@@ -76,8 +83,8 @@ long polling and the upgrade from one to the other. Try it:
   sockeye check sockeye.yaml
   sockeye run
 
-With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes and reload
-talk to the running process.
+With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes, reload,
+drain and undrain talk to the running process.
 
 Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
 
@@ -89,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Status(asked) => ask::status(&asked),
         Command::Nodes(asked) => ask::nodes(&asked),
         Command::Reload(asked) => ask::reload(&asked),
+        Command::Drain(drained) => drain::drain(&drained),
+        Command::Undrain(named) => drain::undrain(&named),
         Command::Schema => describe::schema(),
         Command::Completions { shell } => describe::completions(Arguments::command(), shell),
         Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),

@@ -75,7 +75,7 @@ impl Upstream {
             since,
             closing_at: closing_at.unwrap_or(since).max(since).min(until),
             until,
-            is_empty: node.clearing().is_empty(now),
+            is_empty: node.clearing().is_empty(now) && !is_busy(node),
         })
     }
 
@@ -93,7 +93,6 @@ impl Upstream {
             }
             return false;
         };
-        let is_busy = node.tunnels() > 0 || node.exchanges() > 0 || node.roster().present() > 0;
         if progress.begin() {
             progress.note_busy(now);
             let causes: Vec<&str> = node.drain_causes().map(DrainCause::label).collect();
@@ -101,7 +100,7 @@ impl Upstream {
             let tunnels = node.tunnels();
             info!(%upstream, node = %name, causes = causes.join(" "), tunnels, ?timeout, "node drains");
         }
-        if is_busy {
+        if is_busy(node) {
             progress.note_busy(now);
         }
         let is_over = progress.is_empty(now) || (until <= now && node.roster().present() == 0);
@@ -157,6 +156,10 @@ impl Upstream {
         let per_second = self.settings.drain.closes_per_second;
         Rate { per_second, burst: per_second.div_ceil(LOOKS_IN_BURST) }
     }
+}
+
+fn is_busy(node: &Node) -> bool {
+    node.tunnels() > 0 || node.exchanges() > 0 || node.roster().present() > 0
 }
 
 /// Tunnels that are to be closed until then.

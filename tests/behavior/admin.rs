@@ -19,7 +19,12 @@ async fn ask(proxy: &Proxy, method: &str, target: &str, fields: &[&str]) -> (u16
     ask_at(proxy.admin.unwrap(), method, target, fields).await
 }
 
-async fn ask_at(address: SocketAddr, method: &str, target: &str, fields: &[&str]) -> (u16, Value) {
+pub async fn ask_at(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    fields: &[&str],
+) -> (u16, Value) {
     let mut client = Client::connect(address).await;
     let text = request(method, target, fields, "").replace("Host: test", "Host: localhost");
     client.send(text).await;

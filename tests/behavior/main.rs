@@ -13,6 +13,7 @@ mod balance;
 mod browser;
 mod chat;
 mod cli;
+mod drain;
 mod embedding;
 mod forwarding;
 mod healing;
