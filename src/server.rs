@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
@@ -28,6 +28,7 @@ use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
 use crate::reload::{ReloadError, Reloader, Reloads};
 use crate::snapshot::Current;
+use crate::upstream::health::Rounds;
 use crate::workers::{self, Accepting, Control};
 use crate::{logging, systemd};
 
@@ -164,6 +165,7 @@ impl Server {
             let aside = Tasks::default();
             aside.spawn(cutting);
             aside.spawn(sweep(current.clone()));
+            aside.spawn(check_nodes(current.clone()));
             aside.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
                 aside.spawn(admin.serve(Site {
@@ -190,6 +192,15 @@ async fn sweep(current: Arc<Current>) {
     loop {
         sleep(Insight::SWEEP_EVERY).await;
         current.load().sweep(Instant::now());
+    }
+}
+
+/// Finds out which nodes are well, until it is dropped.
+async fn check_nodes(current: Arc<Current>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let next = rounds.begin_due(current.load().upstreams(), Instant::now());
+        sleep_until(next).await;
     }
 }
 

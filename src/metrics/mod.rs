@@ -76,6 +76,8 @@ pub struct NodeCounts {
     pub handshakes_by_websocket: Counter,
     /// Connects that failed.
     pub connects_failed: Counter,
+    /// Health checks, by what they found.
+    pub checks: Words<1>,
 }
 
 /// The clients' connections of all listeners, until they end or become tunnels.

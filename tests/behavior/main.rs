@@ -16,6 +16,7 @@ mod cli;
 mod embedding;
 mod forwarding;
 mod healing;
+mod health;
 mod insight;
 mod instruments;
 mod metrics;
