@@ -162,6 +162,7 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
             table::NODE_REACHABLE => level(f64::from(u8::from(is_reachable(node)))),
             table::NODE_STATE => states(own, upstream.state(node, now)),
             table::NODE_CHECKS => counts(own, did.checks.iter()),
+            table::NODE_EJECTIONS => count(did.ejections.get()),
             table::NODE_EXCHANGES_OPEN => level(node.exchanges().into()),
             table::NODE_TUNNELS_OPEN => level(node.tunnels().into()),
             table::NODE_LOAD => level(node.load_at(now)),

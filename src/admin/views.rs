@@ -155,6 +155,7 @@ fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value {
         "exchanges": node.exchanges(),
         "handshakes": counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
         "connects_failed": counts.connects_failed.get(),
+        "ejections": counts.ejections.get(),
         "silence_max_seconds": timings.silence_max().as_secs_f64(),
     })
 }

@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 38] = [
+pub const ALL: [Metric; 39] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTION_ENDS,
@@ -67,6 +67,7 @@ pub const ALL: [Metric; 38] = [
     NODE_REACHABLE,
     NODE_STATE,
     NODE_CHECKS,
+    NODE_EJECTIONS,
     NODE_EXCHANGES_OPEN,
     NODE_TUNNELS_OPEN,
     NODE_LOAD,
@@ -207,6 +208,12 @@ pub const NODE_CHECKS: Metric = counter(
     "sockeye_node_checks_total",
     &["upstream", "node", "outcome"],
     "Health checks by what they found",
+);
+/// See [`NodeCounts::ejections`](super::NodeCounts::ejections).
+pub const NODE_EJECTIONS: Metric = counter(
+    "sockeye_node_ejections_total",
+    &["upstream", "node"],
+    "How often a node was ejected since its clients' handshakes failed",
 );
 /// Pending exchanges.
 pub const NODE_EXCHANGES_OPEN: Metric = gauge(

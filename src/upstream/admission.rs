@@ -6,8 +6,8 @@
 //!
 //! Runs for every request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::bucket::Bucket;
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     queue: Arc<Queue>,
     /// Somebody finds out whether a node is back.
     probe: Arc<AtomicBool>,
+    /// Held while a node is ejected.
+    ejecting: Mutex<()>,
 }
 
 impl Shared {
@@ -36,7 +38,13 @@ impl Shared {
             round: AtomicU64::new(0),
             queue: Arc::default(),
             probe: Arc::default(),
+            ejecting: Mutex::default(),
         }
+    }
+
+    /// The right to eject one node, for one decision.
+    pub(super) fn ejecting(&self) -> MutexGuard<'_, ()> {
+        self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Whether a node is well: what it is asked, and what follows from its answers.
+//! Whether a node is well: what it is asked, how its clients' handshakes go, and what follows.
 //!
-//! It only steers new sessions. A session lives on its node and nowhere else: its requests go there
+//! Both only steer new sessions. A session lives on its node and nowhere else: its requests go there
 //! also when all checks fail, for a node that is merely too busy to answer them would lose all its
 //! clients to the others, and they would follow.
 //!
@@ -8,6 +8,7 @@
 
 mod answer;
 mod check;
+mod ejection;
 mod rounds;
 pub mod settings;
 mod state;
@@ -18,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use rounds::Rounds;
 pub use state::State;
 
+pub(super) use ejection::Trials;
 use verdict::Verdict;
 
 /// What was found out of a node's health. What follows from it is in the node's
@@ -26,6 +28,8 @@ use verdict::Verdict;
 pub(super) struct Record {
     /// Of the checks. Held for one look, by a check that has ended or an operator who asks.
     verdict: Mutex<Verdict>,
+    /// Of the clients' handshakes.
+    pub(super) trials: Trials,
 }
 
 impl Record {
