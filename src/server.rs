@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
@@ -28,6 +28,7 @@ use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
 use crate::reload::{ReloadError, Reloader, Reloads};
 use crate::snapshot::Current;
+use crate::upstream::health::Rounds;
 use crate::workers::{self, Accepting, Control};
 use crate::{logging, systemd};
 
@@ -165,6 +166,7 @@ impl Server {
             aside.spawn(cutting);
             aside.spawn(sweep(current.clone()));
             aside.spawn(clear(current.clone()));
+            aside.spawn(check_nodes(current.clone()));
             aside.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
                 aside.spawn(admin.serve(Site {
@@ -199,6 +201,15 @@ async fn clear(current: Arc<Current>) {
     loop {
         let next = current.load().clear(Instant::now());
         sleep(next).await;
+    }
+}
+
+/// Finds out which nodes are well, until it is dropped.
+async fn check_nodes(current: Arc<Current>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let next = rounds.begin_due(current.load().upstreams(), Instant::now());
+        sleep_until(next).await;
     }
 }
 

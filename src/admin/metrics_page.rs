@@ -21,7 +21,8 @@ use crate::metrics::table::{self, Kind, Metric};
 use crate::metrics::{Process, RouteCounts, TunnelCounts};
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
-use crate::upstream::Node;
+use crate::upstream::health::State;
+use crate::upstream::{Node, Upstream};
 
 /// The whole exposition, in OpenMetrics' text form.
 pub(super) fn metrics_page(site: &Site) -> Result<String, fmt::Error> {
@@ -146,7 +147,8 @@ fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Samp
 
 fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let now = Instant::now();
-    let of_node = |node: &Arc<Node>, own: [&str; 2]| {
+    let of_node = |upstream: &Upstream, node: &Arc<Node>| {
+        let own: [&str; 2] = [upstream.name(), node.name()];
         let count = |count| counts(own, [([], count)]);
         let level = |level: f64| vec![(own.map(str::to_owned).to_vec(), Value::Level(level))];
         let did = node.counts();
@@ -158,6 +160,9 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
             }
             table::NODE_CONNECTS_FAILED => count(did.connects_failed.get()),
             table::NODE_REACHABLE => level(f64::from(u8::from(is_reachable(node)))),
+            table::NODE_STATE => states(own, upstream.state(node, now)),
+            table::NODE_CHECKS => counts(own, did.checks.iter()),
+            table::NODE_EJECTIONS => count(did.ejections.get()),
             table::NODE_EXCHANGES_OPEN => level(node.exchanges().into()),
             table::NODE_TUNNELS_OPEN => level(node.tunnels().into()),
             table::NODE_LOAD => level(node.load_at(now)),
@@ -167,7 +172,7 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let mut samples = Vec::new();
     for upstream in snapshot.upstreams() {
         for node in upstream.nodes() {
-            samples.extend(of_node(node, [upstream.name(), node.name()])?);
+            samples.extend(of_node(upstream, node)?);
         }
     }
     Some(samples)
@@ -226,6 +231,15 @@ fn of_tunnels(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample>
             Vec::new()
         }
     }
+}
+
+/// A level for each state, of which one holds.
+fn states(own: [&str; 2], holds: State) -> Vec<Sample> {
+    let sample = |state: State| {
+        let labels = own.into_iter().chain([state.label()]).map(str::to_owned).collect();
+        (labels, Value::Level(f64::from(u8::from(state == holds))))
+    };
+    State::ALL.map(sample).into()
 }
 
 /// Counts of what has the labels `own`, by further words.

@@ -13,24 +13,17 @@ pub fn nodes(answer: &Value) -> String {
                 text(&upstream["name"]),
                 text(&node["name"]),
                 text(&node["address"]),
-                state(node),
+                text(&node["state"]),
                 text(&node["tunnels"]),
                 text(&node["exchanges"]),
                 text(&node["handshakes"]),
                 format!("{:.1}", node["load"].as_f64().unwrap_or_default()),
                 text(&node["weight"]),
+                node["reason"].as_str().map(|_| text(&node["reason"])).unwrap_or_default(),
             ]);
         }
     }
     table(&rows)
-}
-
-fn state(node: &Value) -> String {
-    match &node["draining"] {
-        Value::Null if node["reachable"] == true => "up".to_owned(),
-        Value::Null => "unreachable".to_owned(),
-        draining => format!("draining ({})", causes(draining)),
-    }
 }
 
 fn causes(draining: &Value) -> String {
@@ -69,13 +62,23 @@ pub fn draining(upstream: &Value, node: &Value) -> String {
     )
 }
 
-const TITLES: [&str; 9] =
-    ["UPSTREAM", "NODE", "ADDRESS", "STATE", "TUNNELS", "REQUESTS", "HANDSHAKES", "LOAD", "WEIGHT"];
+const TITLES: [&str; 10] = [
+    "UPSTREAM",
+    "NODE",
+    "ADDRESS",
+    "STATE",
+    "TUNNELS",
+    "REQUESTS",
+    "HANDSHAKES",
+    "LOAD",
+    "WEIGHT",
+    "REASON",
+];
 
 /// `/status`: one line for each thing that there is to tell.
 pub fn status(answer: &Value) -> String {
     let ready = &answer["readiness"];
-    let open = &answer["descriptors"];
+    let descriptors = &answer["descriptors"];
     let mut rows = vec![
         ["version".to_owned(), text(&answer["version"])],
         ["pid".to_owned(), text(&answer["pid"])],
@@ -84,19 +87,22 @@ pub fn status(answer: &Value) -> String {
     ];
     let told = items(&ready["reasons"]).chain(items(&ready["warnings"]));
     rows.extend(told.map(|sentence| ["!".to_owned(), text(sentence)]));
-    let reachable = format!(
-        "{} of {} reachable",
-        text(&answer["nodes"]["reachable"]),
+    let open = format!(
+        "{} of {} take new sessions",
+        text(&answer["nodes"]["open"]),
         text(&answer["nodes"]["all"])
     );
     rows.extend([
-        ["nodes".to_owned(), reachable],
+        ["nodes".to_owned(), open],
         ["tunnels".to_owned(), text(&answer["tunnels"])],
         ["requests".to_owned(), text(&answer["exchanges"])],
         ["connections".to_owned(), text(&answer["connections"]["open"])],
         ["stuck".to_owned(), stuck(&answer["upgrades"])],
         ["memory".to_owned(), mebibytes(&answer["memory_bytes"])],
-        ["descriptors".to_owned(), format!("{} of {}", text(&open["open"]), text(&open["max"]))],
+        [
+            "descriptors".to_owned(),
+            format!("{} of {}", text(&descriptors["open"]), text(&descriptors["max"])),
+        ],
     ]);
     table(&rows)
 }
@@ -189,13 +195,19 @@ mod tests {
     #[test]
     fn nodes_stand_in_columns() {
         let node = json!({
-            "name": "n1", "address": "10.0.0.1:3000", "reachable": false, "tunnels": 12,
+            "name": "n1", "address": "10.0.0.1:3000", "state": "unhealthy", "tunnels": 12,
             "exchanges": 3, "handshakes": 40, "load": 15.25, "weight": 1,
+            "reason": "it answered 503",
         });
-        let answer = json!({ "upstreams": [{ "name": "chat", "nodes": [node] }] });
+        let up = json!({
+            "name": "n2", "address": "10.0.0.2:3000", "state": "up", "tunnels": 1, "exchanges": 0,
+            "handshakes": 9, "load": 1.0, "weight": 1, "reason": null,
+        });
+        let answer = json!({ "upstreams": [{ "name": "chat", "nodes": [node, up] }] });
         let expected = "\
-UPSTREAM  NODE  ADDRESS        STATE        TUNNELS  REQUESTS  HANDSHAKES  LOAD  WEIGHT
-chat      n1    10.0.0.1:3000  unreachable  12       3         40          15.2  1
+UPSTREAM  NODE  ADDRESS        STATE      TUNNELS  REQUESTS  HANDSHAKES  LOAD  WEIGHT  REASON
+chat      n1    10.0.0.1:3000  unhealthy  12       3         40          15.2  1       it answered 503
+chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
 ";
         assert_eq!(nodes(&answer), expected);
         assert_eq!(nodes(&json!({})).lines().count(), 1, "what is no answer of ours does no harm");

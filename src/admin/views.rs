@@ -46,22 +46,29 @@ pub(super) fn ready(site: &Site) -> Ready {
         Stage::Stopping => ready.reasons.push("the process is stopping".to_owned()),
     }
     let snapshot = site.current.load();
+    let now = Instant::now();
     let upstreams = snapshot.upstreams().count();
-    let unreachable: Vec<String> = snapshot
+    let closed: Vec<String> = snapshot
         .upstreams()
-        .filter(|upstream| !upstream.nodes().iter().any(is_reachable))
-        .map(|upstream| format!("no node of upstream {} accepts connections", upstream.name()))
+        .filter(|upstream| open_nodes(upstream, now) == 0)
+        .map(|upstream| format!("no node of upstream {} takes new sessions", upstream.name()))
         .collect();
-    if unreachable.len() == upstreams {
-        ready.reasons.extend(unreachable);
+    if closed.len() == upstreams {
+        ready.reasons.extend(closed);
     } else {
-        ready.warnings.extend(unreachable);
+        ready.warnings.extend(closed);
     }
     let last = site.reloader.as_ref().and_then(Reloader::last);
     if let Some(failure) = last.and_then(|last| last.outcome.err()) {
         ready.warnings.push(format!("the last reload failed: {}", failure.chain()));
     }
     ready
+}
+
+/// How many nodes take new sessions.
+fn open_nodes(upstream: &Upstream, now: Instant) -> usize {
+    let takes = |node: &&Arc<Node>| upstream.state(node, now).takes_sessions();
+    upstream.nodes().iter().filter(takes).count()
 }
 
 /// Whether the last connect to it succeeded, or there was none.
@@ -74,7 +81,8 @@ pub(super) fn status(site: &Site) -> Value {
     let process = Process::now();
     let counts = site.control.counts();
     let snapshot = site.current.load();
-    snapshot.sweep(Instant::now());
+    let now = Instant::now();
+    snapshot.sweep(now);
     let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
     let last = site
         .reloader
@@ -97,7 +105,7 @@ pub(super) fn status(site: &Site) -> Value {
         "upgrades": upgrades(&snapshot),
         "nodes": {
             "all": nodes().count(),
-            "reachable": nodes().filter(|node| is_reachable(node)).count(),
+            "open": snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum::<usize>(),
         },
         "memory_bytes": process.memory_bytes,
         "descriptors": { "open": process.descriptors, "max": process.descriptors_max },
@@ -135,6 +143,7 @@ pub(super) fn nodes(snapshot: &Snapshot) -> Value {
 
 /// One of them.
 pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value {
+    let state = upstream.state(node, now);
     let counts = node.counts();
     let timings = node.learned().timings();
     let failed = node.failed_at().map(|at| now.saturating_duration_since(at).as_secs_f64());
@@ -142,6 +151,8 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value
         "name": **node.name(),
         "address": node.address().to_string(),
         "weight": node.weight(),
+        "state": state.label(),
+        "reason": upstream.reason(node, state, now),
         "reachable": is_reachable(node),
         "failed_seconds_ago": failed,
         "draining": upstream.draining(node, now).map(|draining| show_drain(&draining, now)),
@@ -150,6 +161,7 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value
         "exchanges": node.exchanges(),
         "handshakes": counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
         "connects_failed": counts.connects_failed.get(),
+        "ejections": counts.ejections.get(),
         "silence_max_seconds": timings.silence_max().as_secs_f64(),
     })
 }

@@ -80,6 +80,14 @@ impl Candidates {
         Ok(lease)
     }
 
+    /// When the last node was found, if a session is to begin there.
+    pub(super) fn opening_at(&self) -> Option<Instant> {
+        match &self.choice {
+            Choice::Opening(opening) => Some(opening.found_at()),
+            Choice::Any(..) | Choice::Bound(..) => None,
+        }
+    }
+
     /// The route by which the last node was found: a newer one, perhaps, than the exchange began
     /// with.
     pub(super) fn into_route(self) -> Arc<Route> {

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::body::{NodeBody, RequestBody, Upload};
 use super::candidates::Candidates;
+use super::trial::Trial;
 use super::{Asking, ExchangeError, Request};
 use crate::engineio::Transport;
 use crate::upstream::Lease;
@@ -59,12 +60,17 @@ pub(super) async fn forward(
         && *request.method() == Method::GET;
     let mut last = ExchangeError::NoNode;
     while let Some(lease) = candidates.next().await? {
+        let trial = Trial::of(asking, &lease, candidates);
         let (head, body) = request.into_parts();
         let spare = is_handshake.then(|| head.clone());
         let failure = match ask(asking, &lease, Request::from_parts(head, body)).await {
-            Ok(response) => return Ok(Answer::new(response, lease)),
+            Ok(response) => {
+                trial.answered(response.status());
+                return Ok(Answer::new(response, lease));
+            }
             Err(failure) => failure,
         };
+        trial.failed(&failure.error);
         last = failure.error;
         let may_go_again =
             matches!(last, ExchangeError::Connect { .. } | ExchangeError::NodeBrokeOff { .. });

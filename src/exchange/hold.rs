@@ -25,6 +25,8 @@ pub(super) struct Opening {
     route: Arc<Route>,
     preference: Preference,
     arrived: Instant,
+    /// When the last node was looked for.
+    sought_at: Instant,
     current: Arc<Current>,
     drain: DrainWatch,
     /// While this handshake finds out whether a node is back.
@@ -40,7 +42,12 @@ impl Opening {
         arrived: Instant,
     ) -> Self {
         let (current, drain) = (proxy.current.clone(), proxy.drain.clone());
-        Self { route, preference, arrived, current, drain, probe: None }
+        Self { route, preference, arrived, sought_at: arrived, current, drain, probe: None }
+    }
+
+    /// When the last node was found.
+    pub(super) fn found_at(&self) -> Instant {
+        self.sought_at
     }
 
     pub(super) fn into_route(self) -> Arc<Route> {
@@ -60,6 +67,7 @@ impl Opening {
     ) -> Result<Option<Lease>, ExchangeError> {
         self.probe = None;
         let now = Instant::now();
+        self.sought_at = now;
         let upstream = &self.route.upstream;
         let wait = match upstream.begin(self.preference.wish(), tried, now) {
             Ok(lease) => return Ok(Some(lease)),
@@ -93,6 +101,7 @@ impl Opening {
             self.renew();
             let upstream = &self.route.upstream;
             let now = Instant::now();
+            self.sought_at = now;
             let again = now + RETRY_EVERY;
             let next = match upstream.begin_first(self.preference.wish(), tried, now) {
                 Ok(lease) => return Ok(lease),

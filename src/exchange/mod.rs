@@ -18,9 +18,10 @@ mod sockets;
 mod switch;
 mod target;
 mod tenure;
+mod trial;
 mod upgrade;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
@@ -135,7 +136,9 @@ impl Proxy {
         let client_side = ClientSide::of(&mut request);
         prepare(&mut request, client, &host, &recall);
 
-        let mut asking = Asking { proxy: self, route: route.clone(), call, client, opens, key };
+        let address = entry.client();
+        let mut asking =
+            Asking { proxy: self, route: route.clone(), call, client, address, opens, key };
         match upgrade {
             Some(handshake) => {
                 asking.saw(Sight::Tried);
@@ -157,6 +160,8 @@ struct Asking<'a> {
     route: Arc<Route>,
     call: Option<Call>,
     client: &'a ClientInfo,
+    /// The client's address, after trusted proxies were believed.
+    address: IpAddr,
     /// Whether a session would begin with it.
     opens: bool,
     /// What `balance: rendezvous` goes by.

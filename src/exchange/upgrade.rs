@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::body::{NodeBody, RequestBody};
 use super::candidates::Candidates;
 use super::forward::Answer;
+use super::trial::Trial;
 use super::{Asking, ExchangeError, Request, headers};
 use crate::tunnel::Compression;
 use crate::upstream::Lease;
@@ -122,11 +123,16 @@ pub(super) async fn forward(
     let is_bound = asking.call.as_ref().is_some_and(|call| call.sid.is_some());
     let mut last = ExchangeError::NoNode;
     while let Some(lease) = candidates.next().await? {
+        let trial = Trial::of(asking, &lease, candidates);
         let request = Request::from_parts(head.clone(), RequestBody::EMPTY);
         match ask(asking, &lease, request).await {
-            Ok(response) => return judge(handshake, response, lease),
+            Ok(response) => {
+                trial.answered(response.status());
+                return judge(handshake, response, lease);
+            }
             Err(error) => last = error,
         }
+        trial.failed(&last);
         let may_go_again = match last {
             ExchangeError::Connect { .. } => true,
             // Any node may open a session; only one node has this session.

@@ -76,6 +76,10 @@ pub struct NodeCounts {
     pub handshakes_by_websocket: Counter,
     /// Connects that failed.
     pub connects_failed: Counter,
+    /// Health checks, by what they found.
+    pub checks: Words<1>,
+    /// How often it was ejected.
+    pub ejections: Counter,
 }
 
 /// The clients' connections of all listeners, until they end or become tunnels.

@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 36] = [
+pub const ALL: [Metric; 39] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTION_ENDS,
@@ -65,6 +65,9 @@ pub const ALL: [Metric; 36] = [
     NODE_HANDSHAKES,
     NODE_CONNECTS_FAILED,
     NODE_REACHABLE,
+    NODE_STATE,
+    NODE_CHECKS,
+    NODE_EJECTIONS,
     NODE_EXCHANGES_OPEN,
     NODE_TUNNELS_OPEN,
     NODE_LOAD,
@@ -193,6 +196,24 @@ pub const NODE_REACHABLE: Metric = gauge(
     "sockeye_node_reachable",
     &["upstream", "node"],
     "1 if the last connect to a node succeeded or there was none, else 0",
+);
+/// What holds of a node.
+pub const NODE_STATE: Metric = gauge(
+    "sockeye_node_state",
+    &["upstream", "node", "state"],
+    "1 for the state that a node is in, 0 for the others",
+);
+/// See [`NodeCounts::checks`](super::NodeCounts::checks).
+pub const NODE_CHECKS: Metric = counter(
+    "sockeye_node_checks_total",
+    &["upstream", "node", "outcome"],
+    "Health checks by what they found",
+);
+/// See [`NodeCounts::ejections`](super::NodeCounts::ejections).
+pub const NODE_EJECTIONS: Metric = counter(
+    "sockeye_node_ejections_total",
+    &["upstream", "node"],
+    "How often a node was ejected since its clients' handshakes failed",
 );
 /// Pending exchanges.
 pub const NODE_EXCHANGES_OPEN: Metric = gauge(

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     /// Tunnels of nodes that drain which were told to end of late, for `closes_per_second`.
     pub(super) closes: Bucket,
     awaited: Mutex<Awaited>,
+    /// Held while a node is ejected.
+    ejecting: Mutex<()>,
 }
 
 impl Shared {
@@ -42,12 +44,18 @@ impl Shared {
             probe: Arc::default(),
             closes: Bucket::new(base),
             awaited: Mutex::default(),
+            ejecting: Mutex::default(),
         }
     }
 
     /// What rebalancing remembers; nobody else takes the lock.
     pub(super) fn awaited(&self) -> MutexGuard<'_, Awaited> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to eject one node, for one decision.
+    pub(super) fn ejecting(&self) -> MutexGuard<'_, ()> {
+        self.ejecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -104,7 +104,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 impl ConnectError {
     /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
     /// nothing of any node, and must not make us avoid them all.
-    fn tells_of_node(&self) -> bool {
+    pub(super) fn tells_of_node(&self) -> bool {
         match self {
             Self::Resolve { .. } | Self::TimedOut { .. } => true,
             Self::Io { source, .. } => matches!(

@@ -254,7 +254,12 @@ impl Upstream {
 
     /// Whether `node` may get a new session.
     fn is_open(&self, node: &Node, now: Instant) -> bool {
-        node.standing().is_clear(now) && !node.is_avoided(now) && self.has_room(node)
+        self.is_well(node, now) && self.has_room(node)
+    }
+
+    /// Whether nothing is held against `node`.
+    fn is_well(&self, node: &Node, now: Instant) -> bool {
+        node.standing().is_clear(now) && !node.is_avoided(now)
     }
 
     fn has_room(&self, node: &Node) -> bool {
@@ -264,9 +269,13 @@ impl Upstream {
 
     /// Its weight in hundredths, less while it starts slowly.
     fn weight(&self, node: &Node, now: Instant) -> u32 {
-        let share = self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now));
-        let hundredths = f64::from(node.weight()) * 100.0 * share;
+        let hundredths = f64::from(node.weight()) * 100.0 * self.share(node, now);
         (hundredths as u32).max(1)
+    }
+
+    /// How much of its share it gets, from 0 to 1.
+    fn share(&self, node: &Node, now: Instant) -> f64 {
+        self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now))
     }
 
     /// Never refuses while there is a node to try: of those that are not open, one that does not

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::bucket::Bucket;
 use super::clearing::Progress;
+use super::health::Record;
 use super::load::Load;
 use super::reach::Reach;
 use super::resolve::Host;
@@ -37,6 +38,7 @@ struct Seen {
     load: Load,
     reach: Reach,
     standing: Standing,
+    health: Record,
     /// New sessions of late, for `node_handshakes_per_second`.
     bucket: Bucket,
     /// How far it is in the round of `round-robin`.
@@ -56,6 +58,7 @@ impl Node {
             load: Load::new(base),
             reach: Reach::new(base),
             standing: Standing::new(base),
+            health: Record::default(),
             bucket: Bucket::new(base),
             stride: AtomicU64::new(0),
             host,
@@ -191,6 +194,11 @@ impl Node {
     /// What is held against it.
     pub(super) fn standing(&self) -> &Standing {
         &self.seen.standing
+    }
+
+    /// What was found out of its health.
+    pub(super) fn health(&self) -> &Record {
+        &self.seen.health
     }
 
     /// Its own pace of new sessions.

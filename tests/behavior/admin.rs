@@ -50,7 +50,7 @@ async fn who_can_reach_no_node_is_not_ready() {
     assert_eq!(get(proxy.address, "/").await.status(), 502);
     let (status, ready) = ask(&proxy, "GET", "/ready", &[]).await;
     assert_eq!((status, &ready["ready"]), (503, &json!(false)));
-    assert_eq!(ready["reasons"], json!(["no node of upstream chat accepts connections"]));
+    assert_eq!(ready["reasons"], json!(["no node of upstream chat takes new sessions"]));
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn one_of_two_upstreams_without_nodes_is_a_warning() {
     assert_eq!(get(proxy.address, "/b").await.status(), 502);
     let (status, ready) = ask(&proxy, "GET", "/ready", &[]).await;
     assert_eq!((status, &ready["ready"]), (200, &json!(true)));
-    assert_eq!(ready["warnings"], json!(["no node of upstream b accepts connections"]));
+    assert_eq!(ready["warnings"], json!(["no node of upstream b takes new sessions"]));
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn nodes_are_told_with_their_load() {
     }
     let (_, status) = ask(&proxy, "GET", "/status", &[]).await;
     assert_eq!(status["tunnels"], 4);
-    assert_eq!(status["nodes"], json!({ "all": 2, "reachable": 2 }));
+    assert_eq!(status["nodes"], json!({ "all": 2, "open": 2 }));
     assert_eq!(status["pid"], std::process::id());
 }
 
@@ -187,7 +187,7 @@ async fn the_commands_ask_a_running_process() {
     let (code, table, _) = said(&sockeye(&["status", "--admin", &admin]));
     assert_eq!(code, Some(0));
     assert!(table.contains("ready        yes\n"), "{table}");
-    assert!(table.contains("nodes        1 of 1 reachable\n"), "{table}");
+    assert!(table.contains("nodes        1 of 1 take new sessions\n"), "{table}");
 
     let (code, table, _) = said(&sockeye(&["nodes", "--admin", &admin]));
     assert_eq!(code, Some(0));

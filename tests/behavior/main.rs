@@ -17,6 +17,7 @@ mod drain;
 mod embedding;
 mod forwarding;
 mod healing;
+mod health;
 mod insight;
 mod instruments;
 mod metrics;

@@ -56,7 +56,9 @@ const NO_HOLD: &str = "admission: { hold: off }";
 #[tokio::test]
 async fn our_own_answers_are_counted_by_error() {
     let node = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let yaml = config(&[node], NO_HOLD, "").replace("path: /,", "path: /socket.io/,");
+    // Checks would count failed connects of their own.
+    let yaml = config(&[node], &format!("{NO_HOLD}, health: off"), "");
+    let yaml = yaml.replace("path: /,", "path: /socket.io/,");
     let proxy = Proxy::start(&(yaml + ADMIN));
 
     assert_eq!(get(proxy.address, "/socket.io/?EIO=4&transport=polling").await.status(), 502);

@@ -30,7 +30,11 @@ async function main() {
   if (options.line === 2 && options.redis !== undefined) refuse('--redis wants --line 4');
 
   const counts = new Counts();
-  const figures = () => ({ ...counts, buffered_bytes: bufferedBytes(io) });
+  const figures = () => ({
+    ...counts,
+    buffered_bytes: bufferedBytes(io),
+    open_sessions: io.engine.clientsCount,
+  });
   const httpServer = http.createServer((request, response) => answer(request, response, figures));
   const echo = serveEcho(httpServer, options);
   const io = await startSocketIo(httpServer, options, counts);

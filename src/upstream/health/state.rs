@@ -1,0 +1,169 @@
+//! A node's state, as operators see it.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use crate::Instant;
+use crate::upstream::Upstream;
+use crate::upstream::node::Node;
+
+/// What holds of a node. Where more than one does, the last of this list is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is held against it.
+    Up,
+    /// It came or came back, and does not get its full share yet.
+    Starting,
+    /// Its last connect failed.
+    Unreachable,
+    /// Its clients' handshakes failed.
+    Ejected,
+    /// Its checks fail.
+    Unhealthy,
+    /// Its connects fail time after time, so that nothing waits for it.
+    Dead,
+    /// It is being emptied.
+    Draining,
+    /// The time of its sessions is over.
+    Drained,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Up,
+        Self::Starting,
+        Self::Unreachable,
+        Self::Ejected,
+        Self::Unhealthy,
+        Self::Dead,
+        Self::Draining,
+        Self::Drained,
+    ];
+
+    /// The word for the admin listener and metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Starting => "starting",
+            Self::Unreachable => "unreachable",
+            Self::Ejected => "ejected",
+            Self::Unhealthy => "unhealthy",
+            Self::Dead => "dead",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+        }
+    }
+
+    /// Whether a node of this state gets new sessions.
+    pub fn takes_sessions(self) -> bool {
+        match self {
+            Self::Up | Self::Starting => true,
+            Self::Unreachable
+            | Self::Ejected
+            | Self::Unhealthy
+            | Self::Dead
+            | Self::Draining
+            | Self::Drained => false,
+        }
+    }
+}
+
+impl Upstream {
+    /// The state of `node`, one of this upstream's.
+    pub fn state(&self, node: &Node, now: Instant) -> State {
+        match self.drained_at(node) {
+            Some(end) if end <= now => return State::Drained,
+            Some(_) => return State::Draining,
+            None => (),
+        }
+        if self.is_dead(node, now) {
+            State::Dead
+        } else if node.is_failing() {
+            State::Unhealthy
+        } else if node.ejected_until(now).is_some() {
+            State::Ejected
+        } else if node.failed_at().is_some() {
+            State::Unreachable
+        } else if self.share(node, now) < 1.0 {
+            State::Starting
+        } else {
+            State::Up
+        }
+    }
+
+    /// Why `node` is in this state; `None` if there is nothing to tell.
+    pub fn reason(&self, node: &Node, state: State, now: Instant) -> Option<String> {
+        match state {
+            State::Up => None,
+            State::Starting => {
+                Some(format!("it gets {:.0} % of its share", self.share(node, now) * 100.0))
+            }
+            State::Unreachable => Some("its last connect failed".to_owned()),
+            State::Dead => Some("its connects fail".to_owned()),
+            State::Ejected => {
+                let left = node.ejected_until(now)?.saturating_duration_since(now);
+                let seconds = left.as_secs_f64().ceil();
+                Some(format!("handshakes failed, {seconds} s more"))
+            }
+            State::Unhealthy => node.health().verdict().reason().map(|reason| (*reason).to_owned()),
+            State::Draining | State::Drained => {
+                let causes: Vec<&str> = node.drain_causes().map(|cause| cause.label()).collect();
+                Some(causes.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::upstream::DrainCause;
+    use crate::upstream::settings::{NodeAddress, NodeSettings, Settings};
+
+    #[test]
+    fn the_state_that_says_most_is_shown() {
+        let address = NodeAddress { host: "10.0.0.1".into(), port: 3000 };
+        let settings = Settings::new("chat", vec![NodeSettings::new("n1", address)]);
+        let upstream = Upstream::new(&settings, None);
+        let node = &upstream.nodes()[0];
+        let now = Instant::now() + Duration::from_mins(1);
+        let check = |label: &str, reason: Option<&str>| {
+            let state = upstream.state(node, now);
+            assert_eq!(state.label(), label);
+            assert_eq!(upstream.reason(node, state, now).as_deref(), reason);
+            assert_eq!(state.takes_sessions(), upstream.is_well(node, now), "{label}");
+        };
+        check("up", None);
+        node.standing().rises(now - Duration::from_secs(4));
+        check("starting", Some("it gets 40 % of its share"));
+        node.reach().failed(now, now);
+        check("unreachable", Some("its last connect failed"));
+        node.standing().eject(now + Duration::from_millis(4500));
+        check("ejected", Some("handshakes failed, 5 s more"));
+        node.standing().set_failing(true, now);
+        check("unhealthy", None);
+        node.set_drain(DrainCause::Ordered, true, now - Duration::from_secs(1));
+        node.set_drain(DrainCause::Asked, true, now);
+        check("draining", Some("ordered, asked"));
+        let end = upstream.drained_at(node).unwrap();
+        assert_eq!(upstream.state(node, end), State::Drained);
+    }
+
+    #[test]
+    fn a_node_that_fails_connects_running_is_dead() {
+        let address = NodeAddress { host: "10.0.0.1".into(), port: 3000 };
+        let settings = Settings::new("chat", vec![NodeSettings::new("n1", address)]);
+        let upstream = Upstream::new(&settings, None);
+        let node = &upstream.nodes()[0];
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        for millis in [0, 2, 4] {
+            node.reach().failed(at(millis), at(millis + 1));
+        }
+        assert_eq!(upstream.state(node, at(5)), State::Dead);
+        node.connected();
+        assert_eq!(upstream.state(node, at(5)).label(), "starting");
+    }
+}
