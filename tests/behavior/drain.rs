@@ -278,7 +278,10 @@ async fn the_commands_drain_a_node_and_show_how_far_it_is() {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
     let (code, table, _) = said(&["nodes"]).await;
-    assert!(code == Some(0) && table.contains("draining (ordered)"), "{table}");
+    assert!(
+        code == Some(0) && table.contains(" drained ") && table.contains(" ordered"),
+        "{table}"
+    );
     let (code, sentence, _) = said(&["undrain", &a_name]).await;
     assert_eq!((code, sentence), (Some(0), format!("chat/{a_name} takes new sessions\n")));
 

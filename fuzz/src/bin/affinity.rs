@@ -96,9 +96,7 @@ fn nodes() -> &'static Upstream {
 
 static UPSTREAM: LazyLock<Upstream> = LazyLock::new(|| {
     let address = NodeAddress { host: "127.0.0.1".into(), port: 3000 };
-    let node = NodeSettings { name: NODE.into(), address, weight: 1 };
-    let connect_timeout = upstream::Settings::CONNECT_TIMEOUT;
-    let settings = upstream::Settings { name: "chat".into(), nodes: vec![node], connect_timeout };
+    let settings = upstream::Settings::new("chat", vec![NodeSettings::new(NODE, address)]);
     Upstream::new(&settings, None)
 });
 
