@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 34] = [
+pub const ALL: [Metric; 35] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTION_ENDS,
@@ -70,6 +70,7 @@ pub const ALL: [Metric; 34] = [
     RELOADS,
     RELOAD_FAILED,
     STOPPING,
+    LOG_LINES_LOST,
     BUILD,
     START_TIME,
     MEMORY,
@@ -216,6 +217,12 @@ pub const RELOAD_FAILED: Metric = gauge(
 /// Whether the stop has begun.
 pub const STOPPING: Metric =
     gauge("sockeye_stopping", &[], "1 once the process was told to stop, else 0");
+/// See [`lost_lines`](crate::logging::lost_lines).
+pub const LOG_LINES_LOST: Metric = counter(
+    "sockeye_log_lines_lost_total",
+    &[],
+    "Lines of the log that were dropped, since standard error was not read",
+);
 /// The version, as a label.
 pub const BUILD: Metric = gauge("sockeye_build_info", &["version"], "Always 1");
 /// When the process began.

@@ -16,6 +16,7 @@ mod forwarding;
 mod healing;
 mod insight;
 mod instruments;
+mod log;
 mod metrics;
 mod packaging;
 mod policies;
