@@ -120,6 +120,7 @@ fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Samp
     Some(match metric {
         table::CONNECTIONS => vec![(Vec::new(), Value::Count(connections.open.begun()))],
         table::CONNECTIONS_OPEN => one(level(Some(connections.open.open() as f64))),
+        table::CONNECTIONS_MAX => one(number(Some(site.control.places().max() as u64))),
         table::CONNECTION_ENDS => counts([], connections.ends.iter()),
         table::WORKER_CONNECTIONS => {
             let taken = site.control.connections().enumerate();

@@ -9,9 +9,10 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::display;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
+use crate::descriptors;
 use crate::logging;
 use crate::reload::Reloader;
 use crate::server::{Server, Stopped};
@@ -22,6 +23,7 @@ pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     let (config, outline) = config::load_with_outline(path)?;
     let _writing = logging::init(config.log);
     panic::set_hook(Box::new(log_panic));
+    descriptors::raise();
     let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
     let reloader = server.follow(path.to_owned(), outline);
     announce(&config, &server);
@@ -81,8 +83,16 @@ async fn second_signal() {
     }
 }
 
-/// One line for each listener, upstream and route.
+/// One line for each listener, upstream and route, and what bounds the clients.
 fn announce(config: &Config, server: &Server) {
+    let (open_files, max_connections) = (descriptors::max(), server.max_connections());
+    info!(open_files, max_connections, "bounds");
+    if max_connections > descriptors::clients_max() {
+        warn!(
+            open_files,
+            max_connections, "two descriptors for each connection are more than may be open"
+        );
+    }
     for address in server.addresses() {
         info!(%address, "listening");
     }

@@ -40,9 +40,10 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 35] = [
+pub const ALL: [Metric; 36] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
+    CONNECTIONS_MAX,
     CONNECTION_ENDS,
     EXCHANGES,
     EXCHANGE_ERRORS,
@@ -84,6 +85,12 @@ pub const CONNECTIONS: Metric =
 /// See [`Connections::open`](super::Connections::open).
 pub const CONNECTIONS_OPEN: Metric =
     gauge("sockeye_connections_open", &[], "Connections on which clients speak HTTP");
+/// The places that there are for clients.
+pub const CONNECTIONS_MAX: Metric = gauge(
+    "sockeye_connections_max",
+    &[],
+    "How many connections and WebSockets of clients there may be at once",
+);
 /// See [`Connections::ends`](super::Connections::ends).
 pub const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");

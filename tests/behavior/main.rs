@@ -11,6 +11,7 @@ mod affinity;
 mod browser;
 mod chat;
 mod cli;
+mod connections;
 mod embedding;
 mod forwarding;
 mod healing;
