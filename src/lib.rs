@@ -23,6 +23,7 @@ pub mod workers;
 pub mod reload;
 pub mod snapshot;
 pub mod drain;
+pub mod descriptors;
 pub mod systemd;
 
 // WHAT THE OPERATOR SEES

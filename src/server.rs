@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::Instant;
 use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
+use crate::client::Places;
 use crate::config::{Config, Outline};
 use crate::drain::{self, Drain, DrainWatch, Readiness, Stage, Tasks};
 use crate::exchange::Proxy;
@@ -30,7 +31,7 @@ use crate::reload::{ReloadError, Reloader, Reloads};
 use crate::snapshot::Current;
 use crate::upstream::health::Rounds;
 use crate::workers::{self, Accepting, Control};
-use crate::{logging, systemd};
+use crate::{descriptors, logging, systemd};
 
 /// A proxy that has its listeners and waits to be run.
 #[derive(Debug)]
@@ -123,6 +124,11 @@ impl Server {
         self.admin.as_ref().map(Admin::local_address)
     }
 
+    /// How many clients may be connected at once.
+    pub fn max_connections(&self) -> usize {
+        max_connections(&self.config.load())
+    }
+
     /// Whether the server wants new clients; for balancers, who have to ask.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
@@ -154,6 +160,7 @@ impl Server {
         let (drain, watch) = Drain::new();
         let drain = Arc::new(drain);
         let proxy = Proxy::new(current.clone(), watch.clone());
+        let places = Places::new(max_connections(&config.load()));
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };
@@ -182,7 +189,7 @@ impl Server {
             running.serve(until, &readiness, reloads).await;
             running.close(seen_drain, &drain).await;
         };
-        workers::run(workers, service, watch, control)?;
+        workers::run(workers, places, service, watch, control)?;
         info!("stopped");
         Ok(if was_cut.load(Relaxed) { Stopped::Cut } else { Stopped::InOrder })
     }
@@ -218,6 +225,10 @@ async fn cut_by(cut: impl Future<Output = ()>, drain: Arc<Drain>, was_cut: Arc<A
     warn!("ending at once");
     was_cut.store(true, Relaxed);
     drain.cut();
+}
+
+fn max_connections(config: &Config) -> usize {
+    config.max_connections.unwrap_or_else(descriptors::clients_max)
 }
 
 /// The one of the `passed` sockets that listens where a listener is to.
@@ -313,6 +324,7 @@ impl Running {
             });
         }
         // What is left in `former` stops to accept, and its connections live on.
+        self.control.places().set_max(max_connections(&next));
         logging::set_level(next.log.level);
         let former = self.config.swap(Arc::new(next.clone()));
         if (former.log.format, former.admin) != (next.log.format, next.admin) {

@@ -17,6 +17,7 @@ use super::site::Site;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
 use crate::drain::Stage;
+use crate::logging;
 use crate::metrics::table::{self, Kind, Metric};
 use crate::metrics::{Process, RouteCounts, TunnelCounts};
 use crate::reload::Reloader;
@@ -120,6 +121,7 @@ fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Samp
     Some(match metric {
         table::CONNECTIONS => vec![(Vec::new(), Value::Count(connections.open.begun()))],
         table::CONNECTIONS_OPEN => one(level(Some(connections.open.open() as f64))),
+        table::CONNECTIONS_MAX => one(number(Some(site.control.places().max() as u64))),
         table::CONNECTION_ENDS => counts([], connections.ends.iter()),
         table::WORKER_CONNECTIONS => {
             let taken = site.control.connections().enumerate();
@@ -136,6 +138,7 @@ fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Samp
             one(truth(last.is_some_and(|last| last.outcome.is_err())))
         }
         table::STOPPING => one(truth(site.readiness.stage() == Stage::Stopping)),
+        table::LOG_LINES_LOST => vec![(Vec::new(), Value::Count(logging::lost_lines()))],
         table::BUILD => vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], Value::Level(1.0))],
         table::START_TIME => one(number(Some(seconds(site.since)))),
         table::MEMORY => one(number(process.memory_bytes)),

@@ -23,9 +23,9 @@ use hyper::Request;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tower::service_fn;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use crate::client::Place;
+use crate::client::Places;
 use crate::drain::{Drain, Tasks};
 use crate::listener::{self, Accepted, BindError, Listener, serve};
 pub use site::Site;
@@ -71,14 +71,11 @@ impl Admin {
         let tasks = Tasks::default();
         let serving = async {
             while let Some(next) = accepted.recv().await {
-                if tasks.len() < CONNECTIONS_MAX {
-                    tasks.spawn(serve_one(next, site.clone(), running.clone()));
-                } else {
-                    debug!(client = %next.address, "too many connections to the admin listener");
-                }
+                tasks.spawn(serve_one(next, site.clone(), running.clone()));
             }
         };
-        let (result, ()) = tokio::join!(self.0.accept(sender, running.clone()), serving);
+        let accepting = self.0.accept(sender, Places::new(CONNECTIONS_MAX), running.clone());
+        let (result, ()) = tokio::join!(accepting, serving);
         if let Err(error) = result {
             warn!(%address, %error, "the admin listener cannot accept");
         }
@@ -95,7 +92,7 @@ async fn serve_one(accepted: Accepted, site: Arc<Site>, running: crate::drain::D
             Ok::<_, Infallible>(answer::answer(&site, bind, &head).await)
         }
     });
-    serve(accepted, Place::default(), service, running).await;
+    serve(accepted, service, running).await;
 }
 
 /// How long a head may take, and how long a connection may wait for its next request.

@@ -45,6 +45,10 @@ pub(super) fn ready(site: &Site) -> Ready {
         Stage::Starting => ready.reasons.push("the process is starting".to_owned()),
         Stage::Stopping => ready.reasons.push("the process is stopping".to_owned()),
     }
+    let places = site.control.places();
+    if !places.are_free() {
+        ready.reasons.push(format!("all {} places for connections are taken", places.max()));
+    }
     let snapshot = site.current.load();
     let now = Instant::now();
     let upstreams = snapshot.upstreams().count();
@@ -98,6 +102,7 @@ pub(super) fn status(site: &Site) -> Value {
         "readiness": ready(site).show(),
         "connections": {
             "open": counts.open.open(),
+            "max": site.control.places().max(),
             "by_worker": site.control.connections().collect::<Vec<_>>(),
         },
         "tunnels": nodes().map(|node| u64::from(node.tunnels())).sum::<u64>(),

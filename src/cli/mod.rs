@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::server::Stopped;
 use ask::Asked;
 use drain::{Drained, Named};
 
@@ -91,7 +92,11 @@ Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
 /// Runs the program on this process's arguments.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { config } => run::run(&config),
+        Command::Run { config } => match run::run(&config) {
+            Ok(Stopped::InOrder) => Ok(()),
+            Ok(Stopped::Cut) => return ExitCode::FAILURE,
+            Err(error) => Err(error),
+        },
         Command::Check { file } => check::check(&file),
         Command::Status(asked) => ask::status(&asked),
         Command::Nodes(asked) => ask::nodes(&asked),

@@ -2,29 +2,48 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::error::Error;
+use std::panic::{self, PanicHookInfo};
 use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::field::display;
+use tracing::{error, info, warn};
 
-use super::Outcome;
 use crate::config::{self, Config};
+use crate::descriptors;
 use crate::logging;
 use crate::reload::Reloader;
 use crate::server::{Server, Stopped};
 use crate::systemd;
 
 /// Serves what the file at `path` says, and follows it, until SIGTERM or SIGINT.
-pub(super) fn run(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     let (config, outline) = config::load_with_outline(path)?;
-    logging::init(config.log);
+    let _writing = logging::init(config.log);
+    panic::set_hook(Box::new(log_panic));
+    descriptors::raise();
     let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
     let reloader = server.follow(path.to_owned(), outline);
     announce(&config, &server);
-    match server.run_or_cut(stop_signal(reloader), second_signal())? {
-        Stopped::InOrder => Ok(()),
-        Stopped::Cut => Err("a second signal cut the stop short".into()),
+    let stopped = server.run_or_cut(stop_signal(reloader), second_signal())?;
+    if stopped == Stopped::Cut {
+        error!("a second signal cut the stop short");
     }
+    Ok(stopped)
+}
+
+/// Tells of a panic as of anything else: by itself it would write to standard error, and wait.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| display(backtrace));
+    error!(
+        place = panic.location().map(display),
+        backtrace,
+        panic = panic.payload_as_str(),
+        "panicked"
+    );
 }
 
 /// Waits for SIGTERM or SIGINT, and hands SIGHUP on. If signals cannot be had, they keep their
@@ -64,8 +83,16 @@ async fn second_signal() {
     }
 }
 
-/// One line for each listener, upstream and route.
+/// One line for each listener, upstream and route, and what bounds the clients.
 fn announce(config: &Config, server: &Server) {
+    let (open_files, max_connections) = (descriptors::max(), server.max_connections());
+    info!(open_files, max_connections, "bounds");
+    if max_connections > descriptors::clients_max() {
+        warn!(
+            open_files,
+            max_connections, "two descriptors for each connection are more than may be open"
+        );
+    }
     for address in server.addresses() {
         info!(%address, "listening");
     }

@@ -30,7 +30,7 @@ use super::progress::{Phase, Progress};
 use super::served::{ClientService, Served};
 use super::{Accepted, Settings};
 use crate::Instant;
-use crate::client::{ClientInfo, Place, RawSocket, Scheme, Takeover};
+use crate::client::{ClientInfo, RawSocket, Scheme, Takeover};
 use crate::drain::DrainWatch;
 
 /// Why a connection is no longer the listener's.
@@ -79,11 +79,10 @@ impl ConnectionEnd {
 /// connection is closed and the answer that is on its way is cut.
 pub async fn serve<S: ClientService>(
     accepted: Accepted,
-    place: Place,
     service: S,
     mut drain: DrainWatch,
 ) -> ConnectionEnd {
-    let Accepted { stream, address, settings } = accepted;
+    let Accepted { stream, address, settings, place } = accepted;
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return ConnectionEnd::Lost(error),

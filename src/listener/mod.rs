@@ -24,12 +24,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 pub use connection::{ConnectionEnd, serve};
 pub use served::ClientService;
 pub use settings::Settings;
 
+use crate::Instant;
+use crate::client::{Place, Places};
 use crate::drain::DrainWatch;
 
 /// An address that we accept on.
@@ -53,6 +55,8 @@ pub struct Accepted {
     pub address: SocketAddr,
     /// Those of its listener.
     pub settings: Arc<Settings>,
+    /// Among all clients.
+    pub place: Place,
 }
 
 /// An address that we cannot accept on.
@@ -107,9 +111,11 @@ impl Listener {
     }
 
     /// Accepts until `stop` begins, or until nobody takes what is `accepted`, and closes the
-    /// address. Those who connected before `stop` are still accepted. A failure to accept never
-    /// ends it. If the future is dropped, the address is closed and those who wait for it are
-    /// reset.
+    /// address. While no place is free nobody is accepted, and those who connect wait in the
+    /// system's queue; each further listener with the same `places` may take one too many. Those
+    /// who connected before `stop` are still accepted if there are places. A failure to accept
+    /// never ends it. If the future is dropped, the address is closed and those who wait for it
+    /// are reset.
     ///
     /// # Errors
     ///
@@ -118,24 +124,36 @@ impl Listener {
     pub async fn accept(
         self,
         accepted: mpsc::Sender<Accepted>,
+        places: Places,
         mut stop: DrainWatch,
     ) -> io::Result<()> {
         let Self { socket, address, settings } = self;
         let socket = tokio::net::TcpListener::from_std(socket)?;
         debug!(%address, "listening");
-        let mut failing = Failing::No;
+        let (mut failing, mut full) = (Trouble::default(), Trouble::default());
         loop {
+            if !places.are_free() {
+                full.tell(|| {
+                    let max_connections = places.max();
+                    warn!(%address, max_connections, "all places are taken, new clients wait");
+                });
+                tokio::select! {
+                    biased;
+                    _ = stop.begun() => break,
+                    () = places.freed() => (),
+                }
+            }
             let next = tokio::select! {
                 biased;
                 _ = stop.begun() => break,
                 next = socket.accept() => next,
             };
             // Off this runtime: another may have to serve the connection.
-            let next =
-                next.and_then(|(stream, client)| make_ready(stream.into_std()?, client, &settings));
+            let next = next.and_then(|(stream, client)| {
+                make_ready(stream.into_std()?, client, &settings, places.take())
+            });
             match next {
                 Ok(next) => {
-                    failing = Failing::No;
                     if accepted.send(next).await.is_err() {
                         return Ok(());
                     }
@@ -144,7 +162,7 @@ impl Listener {
                     debug!(%address, %error, "a client was gone before it was accepted");
                 }
                 Err(error) => {
-                    failing = failing.report(address, &error);
+                    failing.tell(|| error!(%address, %error, "cannot accept clients, trying on"));
                     tokio::select! {
                         _ = stop.begun() => break,
                         () = tokio::time::sleep(BACK_OFF) => (),
@@ -152,7 +170,7 @@ impl Listener {
                 }
             }
         }
-        empty(&socket.into_std()?, &accepted, &settings).await;
+        empty(&socket.into_std()?, &accepted, &settings, &places).await;
         info!(%address, "no longer listening");
         Ok(())
     }
@@ -169,29 +187,36 @@ impl LiveSettings {
     }
 }
 
-/// Whether the failure to accept is known already: one line tells it, not twenty a second.
-enum Failing {
-    No,
-    Reported,
+/// Something that keeps clients waiting: one line a minute tells it, not thirteen a second.
+#[derive(Default)]
+struct Trouble {
+    told_at: Option<Instant>,
 }
 
-impl Failing {
-    fn report(self, address: SocketAddr, error: &io::Error) -> Self {
-        match self {
-            Self::No => error!(%address, %error, "cannot accept connections, trying on"),
-            Self::Reported => (),
+impl Trouble {
+    fn tell(&mut self, log: impl FnOnce()) {
+        if self.told_at.is_none_or(|told_at| told_at.elapsed() >= TELL_EVERY) {
+            self.told_at = Some(Instant::now());
+            log();
         }
-        Self::Reported
     }
 }
 
 /// Accepts those who have connected already: to close the address would reset them.
-async fn empty(socket: &TcpListener, accepted: &mpsc::Sender<Accepted>, settings: &LiveSettings) {
+async fn empty(
+    socket: &TcpListener,
+    accepted: &mpsc::Sender<Accepted>,
+    settings: &LiveSettings,
+    places: &Places,
+) {
     for _ in 0..BACKLOG {
+        if !places.are_free() {
+            return;
+        }
         // Without a runtime: one that has other things to do would say that nobody waits.
         let Ok((stream, client)) = socket.accept() else { return };
         // One that cannot be taken along is lost, as all behind it would be by a return.
-        let Ok(next) = make_ready(stream, client, settings) else { continue };
+        let Ok(next) = make_ready(stream, client, settings, places.take()) else { continue };
         if accepted.send(next).await.is_err() {
             return;
         }
@@ -202,6 +227,7 @@ fn make_ready(
     stream: TcpStream,
     client: SocketAddr,
     settings: &LiveSettings,
+    place: Place,
 ) -> io::Result<Accepted> {
     stream.set_nonblocking(true)?;
     // Messages of a chat are small, and each is written as a whole.
@@ -210,6 +236,7 @@ fn make_ready(
         stream,
         address: SocketAddr::new(client.ip().to_canonical(), client.port()),
         settings: settings.0.load_full(),
+        place,
     })
 }
 
@@ -243,6 +270,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// How many clients may wait to be accepted; the system's `somaxconn` may bound it lower. Enough
 /// for the reconnect storm behind a node's end until the next round of the loop.
 pub const BACKLOG: i32 = 4096;
+
+/// How often trouble that goes on, or comes and goes, is told.
+const TELL_EVERY: Duration = Duration::from_mins(1);
 
 /// How long we wait after a failure that concerns all clients: no descriptors, no memory. Those
 /// come back when connections end, and to retry at once would burn the core that ends them.

@@ -18,7 +18,7 @@ use tower::service_fn;
 
 use super::head_guard::Fault;
 use super::*;
-use crate::client::{ClientInfo, Place, RawSocket, Takeover};
+use crate::client::{ClientInfo, Places, RawSocket, Takeover};
 use crate::drain::{Drain, Tasks};
 
 /// What the service under test saw and was told, and how the connections ended.
@@ -73,12 +73,14 @@ impl Server {
             (scene.requests.clone(), scene.release.clone(), scene.arrived.clone());
         let places = Arc::<AtomicUsize>::default();
         let taken = places.clone();
-        tasks.clone().spawn(async move { listener.accept(accepted, stopped).await.unwrap() });
+        let all = Places::new(usize::MAX);
+        tasks.clone().spawn(async move { listener.accept(accepted, all, stopped).await.unwrap() });
         tasks.clone().spawn(async move {
-            while let Some(next) = to_serve.recv().await {
+            while let Some(mut next) = to_serve.recv().await {
+                next.place = next.place.at_worker(&taken);
                 let (scene, end) = (scene.clone(), end.clone());
                 let service = service_fn(move |request| answer(scene.clone(), request));
-                let serving = serve(next, Place::take(&taken), service, watch.clone());
+                let serving = serve(next, service, watch.clone());
                 tasks.spawn(async move { end.send(serving.await).await.unwrap() });
             }
         });
@@ -465,7 +467,7 @@ async fn clients_that_connected_before_the_stop_are_accepted() {
     let (stop, stopped) = Drain::new();
     stop.begin(Duration::ZERO);
     let (sender, mut accepted) = mpsc::channel(clients.len());
-    listener.accept(sender, stopped).await.unwrap();
+    listener.accept(sender, Places::new(usize::MAX), stopped).await.unwrap();
     assert_eq!(accepted.len(), clients.len());
     let first = accepted.recv().await.unwrap();
     assert_eq!(first.address, clients[0].local_addr().unwrap());

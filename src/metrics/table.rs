@@ -40,9 +40,10 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 39] = [
+pub const ALL: [Metric; 41] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
+    CONNECTIONS_MAX,
     CONNECTION_ENDS,
     EXCHANGES,
     EXCHANGE_ERRORS,
@@ -75,6 +76,7 @@ pub const ALL: [Metric; 39] = [
     RELOADS,
     RELOAD_FAILED,
     STOPPING,
+    LOG_LINES_LOST,
     BUILD,
     START_TIME,
     MEMORY,
@@ -88,6 +90,12 @@ pub const CONNECTIONS: Metric =
 /// See [`Connections::open`](super::Connections::open).
 pub const CONNECTIONS_OPEN: Metric =
     gauge("sockeye_connections_open", &[], "Connections on which clients speak HTTP");
+/// The places that there are for clients.
+pub const CONNECTIONS_MAX: Metric = gauge(
+    "sockeye_connections_max",
+    &[],
+    "How many connections and WebSockets of clients there may be at once",
+);
 /// See [`Connections::ends`](super::Connections::ends).
 pub const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
@@ -248,6 +256,12 @@ pub const RELOAD_FAILED: Metric = gauge(
 /// Whether the stop has begun.
 pub const STOPPING: Metric =
     gauge("sockeye_stopping", &[], "1 once the process was told to stop, else 0");
+/// See [`lost_lines`](crate::logging::lost_lines).
+pub const LOG_LINES_LOST: Metric = counter(
+    "sockeye_log_lines_lost_total",
+    &[],
+    "Lines of the log that were dropped, since standard error was not read",
+);
 /// The version, as a label.
 pub const BUILD: Metric = gauge("sockeye_build_info", &["version"], "Always 1");
 /// When the process began.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::desk::{Dealing, Desk, QUEUE_MAX};
+use crate::client::Places;
 use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{Accepted, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
@@ -19,6 +20,7 @@ use crate::metrics::Connections;
 pub struct Control {
     tasks: Tasks,
     accepted: mpsc::Sender<Accepted>,
+    places: Places,
     connections: Arc<[Arc<AtomicUsize>]>,
     counts: Arc<Connections>,
 }
@@ -34,13 +36,13 @@ pub struct Accepting {
 impl Control {
     pub(super) fn new(
         desks: &[Desk],
-        tasks: Tasks,
+        (tasks, places): (Tasks, Places),
         over: DrainWatch,
         counts: Arc<Connections>,
     ) -> (Self, Dealing) {
         let (sender, accepted) = mpsc::channel(QUEUE_MAX);
         let connections = desks.iter().map(|desk| desk.connections().clone()).collect();
-        (Self { tasks, accepted: sender, connections, counts }, Dealing { accepted, over })
+        (Self { tasks, accepted: sender, places, connections, counts }, Dealing { accepted, over })
     }
 
     /// Accepts on `listener` from now on, until the answer is stopped or dropped.
@@ -48,16 +50,21 @@ impl Control {
         let (stop, stopped) = Drain::new();
         let (alive, ended) = oneshot::channel();
         let settings = listener.settings().clone();
-        let accepted = self.accepted.clone();
+        let (accepted, places) = (self.accepted.clone(), self.places.clone());
         self.tasks.spawn(async move {
             let address = listener.local_address();
-            if let Err(error) = listener.accept(accepted, stopped).await {
+            if let Err(error) = listener.accept(accepted, places, stopped).await {
                 error!(%address, %error, "cannot accept");
             }
             // It is of no interest any more if nobody waits for it.
             let _ = alive.send(());
         });
         Accepting { stop, ended, settings }
+    }
+
+    /// The places of all clients.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// How many connections and tunnels each worker has, with those that are still on its desk.

@@ -8,19 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tracing::error;
 
-use crate::client::Place;
 use crate::drain::DrainWatch;
 use crate::listener::Accepted;
 
 /// Where connections are laid down for one worker.
 #[derive(Debug)]
 pub(super) struct Desk {
-    work: mpsc::Sender<(Accepted, Place)>,
+    work: mpsc::Sender<Accepted>,
     connections: Arc<AtomicUsize>,
 }
 
 /// The worker's side of a desk: nothing comes any more when the desk is gone.
-pub(super) type Work = mpsc::Receiver<(Accepted, Place)>;
+pub(super) type Work = mpsc::Receiver<Accepted>;
 
 /// What is to be dealt.
 #[derive(Debug)]
@@ -61,8 +60,8 @@ pub(super) async fn deal(desks: Vec<Desk>, dealing: Dealing) {
         };
         let Some(next) = next else { return };
         let Some(desk) = least(&desks) else { continue };
-        let place = Place::take(&desk.connections);
-        if desk.work.send((next, place)).await.is_err() {
+        let place = next.place.at_worker(&desk.connections);
+        if desk.work.send(Accepted { place, ..next }).await.is_err() {
             error!("a worker has died");
         }
     }

@@ -26,7 +26,7 @@ pub use control::{Accepting, Control};
 use desk::{Desk, Work, deal};
 
 use crate::Instant;
-use crate::client::Place;
+use crate::client::Places;
 use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{Accepted, ClientService, serve};
 use crate::metrics::Connections;
@@ -37,7 +37,7 @@ pub fn per_core() -> NonZeroUsize {
 }
 
 /// Starts `count` workers, runs `control` on the first of them, which is this thread, and ends
-/// them all when `control` has returned.
+/// them all when `control` has returned. Clients find as many `places` as there are.
 ///
 /// Each worker makes its own service by `make_service`, within its runtime, and serves
 /// connections by clones of it; the [`Tasks`] are the worker's own, whose end it waits for.
@@ -56,6 +56,7 @@ pub fn per_core() -> NonZeroUsize {
 /// Within another runtime, since this blocks its thread.
 pub fn run<M, S, C, R>(
     count: NonZeroUsize,
+    places: Places,
     make_service: M,
     drain: DrainWatch,
     control: C,
@@ -87,7 +88,8 @@ where
         let tasks = Tasks::default();
         let service = make_service(tasks.clone());
         let (over, seen_over) = Drain::new();
-        let (handle, dealing) = Control::new(&desks, tasks.clone(), seen_over, counts.clone());
+        let (handle, dealing) =
+            Control::new(&desks, (tasks.clone(), places), seen_over, counts.clone());
         tasks.spawn(deal(desks, dealing));
         // Clones of the handle may outlive `control` in tasks; the dealing does not.
         let controlled = async {
@@ -137,10 +139,10 @@ async fn work_off<S: ClientService>(
                 own_drain.begin(end.saturating_duration_since(Instant::now()));
             }
             next = work.recv() => {
-                let Some((accepted, place)) = next else { break };
+                let Some(accepted) = next else { break };
 
                 let served = (service.clone(), watch.clone(), counts.clone());
-                tasks.spawn(serve_one(accepted, place, served));
+                tasks.spawn(serve_one(accepted, served));
             }
         }
     }
@@ -159,12 +161,11 @@ async fn work_off<S: ClientService>(
 
 async fn serve_one<S: ClientService>(
     accepted: Accepted,
-    place: Place,
     (service, drain, counts): (S, DrainWatch, Arc<Connections>),
 ) {
     let client = accepted.address;
     let _open = counts.open.begin();
-    let end = serve(accepted, place, service, drain).await;
+    let end = serve(accepted, service, drain).await;
     counts.ends.count([end.label()]);
     debug!(%client, ?end, "connection over");
 }

@@ -18,6 +18,10 @@ use tower::service_fn;
 use super::*;
 use crate::listener::{Listener, Settings};
 
+fn places() -> Places {
+    Places::new(usize::MAX)
+}
+
 fn workers(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
@@ -64,7 +68,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn connections_are_dealt_evenly_and_each_to_the_worker_with_the_fewest() {
     let (_drain, watch) = Drain::new();
-    run(workers(3), thread_name, watch, async |control| {
+    run(workers(3), places(), thread_name, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         let _accepting = control.accept(listener);
@@ -100,7 +104,7 @@ fn one_worker_is_the_calling_thread_alone() {
         thread_name(tasks)
     };
     let here = thread::current().name().unwrap_or("none").to_owned();
-    let worker = run(workers(1), make_service, watch, async |control| {
+    let worker = run(workers(1), places(), make_service, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         let _accepting = control.accept(listener);
@@ -113,7 +117,7 @@ fn one_worker_is_the_calling_thread_alone() {
 #[test]
 fn listeners_come_and_go_while_connections_live_on() {
     let (_drain, watch) = Drain::new();
-    run(workers(2), thread_name, watch, async |control| {
+    run(workers(2), places(), thread_name, watch, async |control| {
         let (first, second) = (listener(), listener());
         let addresses = [first.local_address(), second.local_address()];
         let [accepting, _other] = [control.accept(first), control.accept(second)];
@@ -145,7 +149,7 @@ fn a_drain_waits_for_answers_and_no_longer() {
             }
         })
     };
-    run(workers(2), make_service, watch, async |control| {
+    run(workers(2), places(), make_service, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         let accepting = control.accept(listener);
@@ -172,7 +176,7 @@ fn what_does_not_end_within_the_drain_is_cut() {
             std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
         })
     };
-    let mut stuck = run(workers(2), make_service, watch, async |control| {
+    let mut stuck = run(workers(2), places(), make_service, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         // Neither a forgotten listener nor a handle that lives on in a task holds the end up.
@@ -203,7 +207,7 @@ fn a_worker_that_cannot_make_its_service_is_an_error_and_control_does_not_run() 
         assert!(thread::current().name() != Some("sockeye-1"), "no service here");
         thread_name(tasks)
     };
-    let started = run(workers(3), make_service, watch, async |_control| {
+    let started = run(workers(3), places(), make_service, watch, async |_control| {
         unreachable!("not all workers are ready");
     });
     assert!(matches!(started, Err(StartError::Died { number: 1 })));

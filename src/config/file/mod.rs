@@ -31,6 +31,9 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
+    /// How many clients may be connected at once, WebSockets among them, 1 to 10000000; `auto`: as
+    /// many as the bound on open files allows. Default: `auto`.
+    pub(super) max_connections: Option<Written>,
     /// How the process stops. Default: the keys below at their defaults.
     pub(super) stop: Option<Stop>,
     /// Where the process tells of itself and takes orders. Default: nowhere.

@@ -38,6 +38,7 @@ use crate::logging::{self, Format};
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     Config {
+        max_connections: max_connections(&top.key("max_connections"), file, report),
         stop: stop(&top.key("stop"), file.stop.as_ref(), report),
         admin: admin(&top.key("admin"), file.admin.as_ref(), report),
         log: log(&top.key("log"), file.log.as_ref(), report),
@@ -45,6 +46,21 @@ pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
         routes: route::resolve(&top.key("routes"), file, report),
     }
+}
+
+fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Option<usize> {
+    let written = file.max_connections.as_ref().map(Written::as_str);
+    report.read(path, written, None, |text| match text {
+        "auto" => Ok(None),
+        text => {
+            let number = text.parse().ok().filter(|number| MAX_CONNECTIONS.contains(number));
+            number.map(Some).ok_or_else(|| {
+                let (least, most) = (MAX_CONNECTIONS.start(), MAX_CONNECTIONS.end());
+                Fault::new("is not a number of connections")
+                    .help(format!("write a whole number from {least} to {most}, or auto"))
+            })
+        }
+    })
 }
 
 fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> drain::Settings {
@@ -90,6 +106,7 @@ fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fa
     chosen.ok_or_else(|| Fault::none_of(what, word, known.iter().map(|(name, _)| *name)))
 }
 
+const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
 const STOP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
 const STOP_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 

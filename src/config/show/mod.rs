@@ -27,6 +27,9 @@ impl Config {
             listeners: list(&self.listeners, listener),
             upstreams: Some(self.upstreams.iter().map(upstream::show).collect()),
             routes: list(&self.routes, route),
+            max_connections: Some(
+                self.max_connections.map_or_else(auto, |max| Written::new(max.to_string())),
+            ),
             stop: Some(Stop {
                 delay: Some(duration(self.stop.delay)),
                 timeout: Some(duration(self.stop.timeout)),
@@ -51,7 +54,6 @@ fn listener(settings: &listener::Settings) -> Listener {
 }
 
 fn route(settings: &route::Settings) -> Route {
-    let auto = || Written::new("auto");
     let limits = &settings.limits;
     Route {
         host: Some(settings.host.to_string()),
@@ -68,7 +70,6 @@ fn route(settings: &route::Settings) -> Route {
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
-    let auto = || Written::new("auto");
     let off = || Written::new("off");
     Tunnel {
         idle_timeout: Some(match limits.idle_timeout {
@@ -106,6 +107,10 @@ fn log(settings: logging::Settings) -> Log {
 /// What stands before `chosen` in `known`.
 fn word<T: PartialEq>(known: &[(&str, T)], chosen: T) -> Option<String> {
     known.iter().find(|(_, value)| *value == chosen).map(|(word, _)| (*word).to_owned())
+}
+
+fn auto() -> Written {
+    Written::new("auto")
 }
 
 fn list<T, U>(items: &[T], show: impl Fn(&T) -> U) -> List<U> {
@@ -184,6 +189,7 @@ routes:
   - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: { every: 10s } } }
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
+max_connections: 5000
 admin: { bind: 127.0.0.1:9090 }
 log: { format: json, level: debug }
 ",

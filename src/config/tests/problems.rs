@@ -538,6 +538,19 @@ a.yaml:4:47: upstreams.chat.affinity.sid.keys[0]: is not text
 const FILES: &[(&str, &str)] = &[
     (
         "\
+max_connections: off
+upstreams: { a: { nodes: [b:1] } }
+routes: [{ upstream: a }]
+",
+        "
+a.yaml:1:18: max_connections: `off` is not a number of connections
+ 1 | max_connections: off
+   |                  ^^^
+   = help: write a whole number from 1 to 10000000, or auto
+1 problem in a.yaml",
+    ),
+    (
+        "\
 admin: { bind: 9090 }
 upstreams: { a: { nodes: [b:1] } }
 routes: [{ upstream: a }]

@@ -24,11 +24,12 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
+use tokio::time::sleep;
 
 pub use connection::{Answer, Connection, SendError};
 
@@ -40,6 +41,9 @@ use crate::drain::Tasks;
 /// The idle connections of one worker, whose requests have bodies of type `B`.
 pub struct Pool<B> {
     tasks: Tasks,
+    /// The task that closes what is idle for too long. Nobody waits for it: it ends by itself when
+    /// the pool is gone.
+    sweeping: Tasks,
     /// Held for one look-up, and rarely wanted by two: only in an embedder's multi-threaded
     /// runtime do two threads share a pool.
     shelves: Mutex<Shelves<B>>,
@@ -48,7 +52,6 @@ pub struct Pool<B> {
 /// The idle connections to each node, by [`Node::identity`].
 struct Shelves<B> {
     of_node: HashMap<usize, VecDeque<Idle<B>>>,
-    swept_at: Instant,
 }
 
 /// A connection that waits for its next request. It keeps its node alive, so that no other gets the
@@ -65,8 +68,8 @@ where
 {
     /// An empty pool. `tasks` own the connections' tasks, one for each.
     pub fn new(tasks: Tasks) -> Arc<Self> {
-        let shelves = Shelves { of_node: HashMap::new(), swept_at: Instant::now() };
-        Arc::new(Self { tasks, shelves: Mutex::new(shelves) })
+        let shelves = Shelves { of_node: HashMap::new() };
+        Arc::new(Self { tasks, sweeping: Tasks::default(), shelves: Mutex::new(shelves) })
     }
 
     /// The connection to `node` that became idle last, if one is likely to be open still.
@@ -84,6 +87,9 @@ where
         node: &Arc<Node>,
         timeout: Duration,
     ) -> Result<Connection<B>, ConnectError> {
+        if self.sweeping.is_empty() {
+            self.sweeping.spawn(sweep(Arc::downgrade(self)));
+        }
         Connection::open(node, timeout, &self.tasks, Arc::downgrade(self)).await
     }
 
@@ -130,7 +136,6 @@ impl<B> Shelves<B> {
     }
 
     fn put(&mut self, connection: Connection<B>, now: Instant) {
-        self.sweep(now);
         let shelf = self.of_node.entry(connection.node().identity()).or_default();
         if shelf.len() >= IDLE_PER_NODE_MAX {
             shelf.pop_front();
@@ -138,14 +143,8 @@ impl<B> Shelves<B> {
         shelf.push_back(Idle { connection, since: now });
     }
 
-    /// Drops what expired, also of nodes that nobody asks for any more. Until the next `put`
-    /// nothing more gathers, and a connection that its node closes meanwhile gives up its socket
-    /// and buffers by itself.
+    /// Drops what expired, also of nodes that nobody asks for any more.
     fn sweep(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.swept_at) < IDLE_MAX {
-            return;
-        }
-        self.swept_at = now;
         self.of_node.retain(|_, shelf| {
             while shelf.pop_front_if(|idle| idle.is_expired(now)).is_some() {}
             !shelf.is_empty()
@@ -165,8 +164,20 @@ impl<B> fmt::Debug for Pool<B> {
     }
 }
 
+/// Sweeps for as long as there is a pool.
+async fn sweep<B>(pool: Weak<Pool<B>>) {
+    loop {
+        sleep(SWEEP_EVERY).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.shelves().sweep(Instant::now());
+    }
+}
+
 /// Node.js closes an idle connection after 5 to 6 s; a request sent just then would be lost.
 const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// So that what is idle is closed by us and not by its node, also when nothing goes on any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// As many as a busy worker may well use again within [`IDLE_MAX`]; the rest costs descriptors.
 const IDLE_PER_NODE_MAX: usize = 256;

@@ -131,16 +131,23 @@ async fn a_connection_that_was_idle_for_long_is_closed() {
 }
 
 #[tokio::test]
-async fn idle_connections_of_a_forgotten_node_are_closed() {
+async fn idle_connections_are_closed_though_nobody_asks_for_any() {
     let bench = Bench::new().await;
     let mut socket = bench.idle().await;
-    let soon = Instant::now() + IDLE_MAX / 2;
-    bench.pool.shelves().sweep(soon);
-    assert_eq!(bench.idle_count(), 1);
-    let later = Instant::now() + IDLE_MAX;
-    bench.pool.shelves().sweep(later);
+    tokio::time::pause();
+    for (after, idle) in [(IDLE_MAX / 2, 1), (IDLE_MAX / 2 + SWEEP_EVERY, 0)] {
+        tokio::time::advance(after).await;
+        tokio::task::yield_now().await;
+        assert_eq!(bench.idle_count(), idle);
+    }
     assert!(bench.pool.shelves().of_node.is_empty());
+    // The kernel knows no other time.
+    tokio::time::resume();
     assert_closed(&mut socket).await;
+
+    let sweeping = bench.pool.sweeping.clone();
+    drop(bench);
+    timeout(ENOUGH, sweeping.ended()).await.expect("it ends with the pool");
 }
 
 #[tokio::test]

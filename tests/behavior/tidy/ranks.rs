@@ -10,7 +10,7 @@ use super::{Finding, TextFile, assert_tidy, file, sources};
 
 /// All rooms from the lowest to the highest; rooms of one rank do not know each other.
 const RANKS: [&[&str]; 16] = [
-    &["client", "drain", "logging", "metrics", "systemd"],
+    &["client", "descriptors", "drain", "logging", "metrics", "systemd"],
     &["engineio"],
     &["tunnel"],
     &["upstream"],

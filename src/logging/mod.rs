@@ -2,9 +2,11 @@
 //!
 //! Levels: `error` wakes someone, `warn` is for the operator's day, `info` is one line for each
 //! start, handshake, refusal and tunnel's end, `debug` has every poll. A session id is never
-//! logged in full: it is a bearer secret.
+//! logged in full: it is a bearer secret. Who logs never waits for who reads: [`queue`].
 //!
 //! Runs at start, at reload, or on a timer.
+
+mod queue;
 
 use std::io;
 use std::sync::OnceLock;
@@ -14,6 +16,9 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use queue::Lost;
+pub use queue::Writing;
 
 /// The `log:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,28 +44,45 @@ impl Default for Settings {
     }
 }
 
-/// Sends this process's logs to standard error. A second call changes nothing: the first one who
-/// asks, such as an embedder, has the say.
-pub fn init(settings: Settings) {
-    let (dispatch, level) = dispatch(settings, io::stderr);
-    if tracing::dispatcher::set_global_default(dispatch).is_ok() {
-        // Empty before, for only the first dispatcher comes here.
-        let _ = LIVE_LEVEL.set(level);
+/// Sends this process's logs to standard error, for as long as the answer is kept. A second call
+/// changes nothing: the first one who asks, such as an embedder, has the say.
+pub fn init(settings: Settings) -> Writing {
+    if LIVE.get().is_some() {
+        return Writing::nothing();
     }
+    let (lines, writing, lost) = queue::queue(io::stderr());
+    let (dispatch, level) = dispatch(settings, lines);
+    if tracing::dispatcher::set_global_default(dispatch).is_err() {
+        return Writing::nothing();
+    }
+    // Empty before, for only the first dispatcher comes here.
+    let _ = LIVE.set(Live { level, lost });
+    writing
 }
 
 /// From now on lines below `level` are not written. Changes nothing if [`init`] has no say.
 pub fn set_level(level: Level) {
-    if let Some(live) = LIVE_LEVEL.get() {
+    if let Some(live) = LIVE.get() {
         // It fails only if the dispatcher is gone, and the global one stays.
-        let _ = live.reload(LevelFilter::from_level(level));
+        let _ = live.level.reload(LevelFilter::from_level(level));
     }
 }
 
-type LiveLevel = reload::Handle<LevelFilter, Registry>;
+/// How many lines were lost since the start, for nobody took those before them; 0 if [`init`] has no
+/// say.
+pub fn lost_lines() -> u64 {
+    LIVE.get().map_or(0, |live| live.lost.lines())
+}
 
-/// Of the dispatcher that [`init`] set.
-static LIVE_LEVEL: OnceLock<LiveLevel> = OnceLock::new();
+/// What [`init`] has set, as far as it changes.
+struct Live {
+    level: LiveLevel,
+    lost: Lost,
+}
+
+static LIVE: OnceLock<Live> = OnceLock::new();
+
+type LiveLevel = reload::Handle<LevelFilter, Registry>;
 
 /// A dispatcher that writes to `writer`, and its level.
 fn dispatch<W>(settings: Settings, writer: W) -> (tracing::Dispatch, LiveLevel)

@@ -2,14 +2,17 @@
 //!
 //! Runs for every request.
 
+mod places;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
+
+pub use places::{Place, Places};
 
 /// Who sent a request, as the listener saw it.
 ///
@@ -72,27 +75,6 @@ pub struct RawSocket {
     pub read_ahead: Bytes,
     /// To be kept for as long as the socket is.
     pub place: Place,
-}
-
-/// A client's place among the connections of its worker, given back on drop. The default is one
-/// that nobody counts.
-#[derive(Debug, Default)]
-pub struct Place(Option<Arc<AtomicUsize>>);
-
-impl Place {
-    /// Takes a place where `taken` counts them.
-    pub fn take(taken: &Arc<AtomicUsize>) -> Self {
-        taken.fetch_add(1, Ordering::Relaxed);
-        Self(Some(taken.clone()))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(taken) = &self.0 {
-            taken.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Whether `address` is in one of `networks`; IPv4-mapped IPv6 addresses count as IPv4.

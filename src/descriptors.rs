@@ -1,0 +1,61 @@
+//! How many files and sockets this process may have open at once (`RLIMIT_NOFILE`), and how many
+//! clients that is enough for.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the bound as far as the system lets us without asking anybody: it is low for the sake of
+/// old programs that cannot bear large numbers. Where that is refused it stays as it is.
+pub fn raise() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// The bound; `None` is none.
+pub fn max() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// How many clients may be connected at once under this bound: each takes one descriptor, and one to
+/// its node.
+pub fn clients_max() -> usize {
+    clients_of(max())
+}
+
+fn clients_of(descriptors: Option<u64>) -> usize {
+    let descriptors = descriptors.unwrap_or(u64::MAX);
+    // What is left over is for connections to nodes that wait to be used again, for listeners, for
+    // files, and for operators.
+    let left_over = descriptors / 8 + RESERVED;
+    let clients = descriptors.saturating_sub(left_over) / 2;
+    usize::try_from(clients).unwrap_or(usize::MAX).clamp(CLIENTS_MIN, CLIENTS_MAX)
+}
+
+/// What the process itself takes, with the connections of the admin listener.
+const RESERVED: u64 = 64;
+
+/// Under a bound that is as good as none for a server.
+const CLIENTS_MIN: usize = 16;
+
+/// Where descriptors are no bound, memory is: so many idle WebSockets take some 10 GB, most of it in
+/// the kernel.
+const CLIENTS_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_two_descriptors_for_each_client_and_some_left_over() {
+        let check = |descriptors: Option<u64>, expected: usize| {
+            assert_eq!(clients_of(descriptors), expected, "{descriptors:?}");
+        };
+        check(Some(0), CLIENTS_MIN);
+        check(Some(128), 24);
+        check(Some(1024), 416);
+        check(Some(1 << 20), 458_720);
+        check(Some(u64::MAX), CLIENTS_MAX);
+        check(None, CLIENTS_MAX);
+    }
+}

@@ -1,0 +1,138 @@
+//! How many clients there may be, and what becomes of one more.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::interval;
+
+use crate::support::websocket::{open, text};
+use crate::support::{Client, FakeNode, ProxyProcess, Reply, config, get, ok, request};
+
+/// The program, under bounds on its open files as a shell sets them.
+fn bounded(ulimits: &str) -> Command {
+    let script = format!("{ulimits}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_sockeye")]).stdin(Stdio::null());
+    command
+}
+
+/// Answers requests and sends back what comes through a WebSocket.
+async fn node() -> FakeNode {
+    FakeNode::start(|request| match request.head.is_upgrade() {
+        true => Reply::Echo { behind: Vec::new() },
+        false => ok("yes"),
+    })
+    .await
+}
+
+async fn assert_well(tunnel: &mut Client) {
+    tunnel.send(text("well?")).await;
+    assert_eq!(tunnel.frame().await, Some((1, b"well?".to_vec())));
+}
+
+/// Until `/ready` of the admin listener says so.
+async fn until_ready_is(admin: SocketAddr, status: u16) {
+    let mut look = interval(Duration::from_millis(20));
+    for _ in 0..500 {
+        look.tick().await;
+        let mut client = Client::connect(admin).await;
+        client.send("GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        if client.response().await.status() == status {
+            return;
+        }
+    }
+    panic!("/ready is never {status}");
+}
+
+#[tokio::test]
+async fn the_bound_on_open_files_is_raised_and_told() {
+    let yaml = config(&["127.0.0.1:1".parse().unwrap()], "", "");
+    let mut proxy = ProxyProcess::spawn_by(bounded("ulimit -Sn 200; ulimit -Hn 300"), &yaml);
+    let line = proxy.until_log("bounds").await;
+    assert!(line.contains("open_files=300 max_connections=99"), "{line}");
+}
+
+#[tokio::test]
+async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() {
+    const PLACES: usize = 24;
+    let node = node().await;
+    let yaml = config(&[node.address], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
+    let mut proxy = ProxyProcess::start_by(bounded("ulimit -n 128"), &yaml).await;
+    let line = proxy.until_log("admin listener").await;
+    let admin = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
+
+    let mut polling = Client::connect(proxy.address).await;
+    assert_eq!(polling.get("/").await.text(), "yes");
+    let mut tunnels = Vec::new();
+    for _ in 1..PLACES {
+        tunnels.push(open(proxy.address, "/ws").await);
+    }
+    until_ready_is(admin, 503).await;
+
+    let mut late = Client::connect(proxy.address).await;
+    late.send(request("GET", "/", &[], "")).await;
+    let line = proxy.until_log("all places are taken").await;
+    assert!(line.contains("max_connections=24"), "{line}");
+    for tunnel in &mut tunnels {
+        assert_well(tunnel).await;
+    }
+    assert_eq!(polling.get("/").await.text(), "yes");
+    late.stream.try_read(&mut [0]).expect_err("nobody answers yet");
+
+    drop(tunnels.pop());
+    assert_eq!(late.response().await.text(), "yes");
+
+    let mut later = Client::connect(proxy.address).await;
+    later.send(request("GET", "/", &[], "")).await;
+    std::fs::write(&proxy.file, yaml + "max_connections: 30\n").unwrap();
+    assert_eq!(later.response().await.text(), "yes");
+    drop((tunnels, late, later));
+    until_ready_is(admin, 200).await;
+}
+
+#[tokio::test]
+async fn out_of_descriptors_accepting_pauses_and_those_who_are_there_go_on() {
+    let node = node().await;
+    let yaml = config(&[node.address], "", "") + "max_connections: 1000\nstop: { timeout: 1s }\n";
+    let mut proxy = ProxyProcess::spawn_by(bounded("ulimit -n 64"), &yaml);
+    proxy.until_log("more than may be open").await;
+    let line = proxy.until_log("listening").await;
+    proxy.address = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
+
+    let mut tunnel = open(proxy.address, "/ws").await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(proxy.address).await.unwrap());
+    }
+    proxy.until_log("cannot accept").await;
+    let before = cpu_ticks(&proxy);
+    let mut pace = interval(Duration::from_millis(100));
+    for _ in 0..10 {
+        pace.tick().await;
+        assert_well(&mut tunnel).await;
+    }
+    let ticks = cpu_ticks(&proxy) - before;
+    assert!(ticks < 50, "{ticks} hundredths of a second in one");
+
+    drop(silent);
+    assert_eq!(get(proxy.address, "/").await.text(), "yes");
+    proxy.signal("TERM");
+    loop {
+        let line = proxy.until_log("").await;
+        assert!(!line.contains("cannot accept"), "told again: {line}");
+        if line.contains("stopped") {
+            return;
+        }
+    }
+}
+
+/// What the process has used of its cores, in hundredths of a second.
+fn cpu_ticks(proxy: &ProxyProcess) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid())).unwrap();
+    // The name, in parentheses, may hold anything; user and system time are 12th and 13th behind it.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
