@@ -61,8 +61,8 @@ impl ClientInfo {
 
 /// How a tunnel gets the client's socket out of what hyper hands over.
 ///
-/// The listener puts it into the extensions of each request that it serves: it alone knows what
-/// it has wrapped the socket in. Gives the [`Upgraded`] back if that came from elsewhere.
+/// The listener puts it into the extensions of each request that asks for an upgrade: it alone
+/// knows what it has wrapped the socket in. Gives the [`Upgraded`] back if that came from elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Takeover(pub fn(Upgraded) -> Result<RawSocket, Upgraded>);
 

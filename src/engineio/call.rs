@@ -98,7 +98,14 @@ impl Call {
 /// `query` with the value of `sid` replaced, percent-encoded where needed, and everything else
 /// byte for byte.
 pub fn with_sid(query: &str, sid: &Sid) -> String {
-    query::with_value(query, "sid", sid.as_str())
+    let mut written = String::new();
+    put_with_sid(&mut written, query, sid);
+    written
+}
+
+/// Appends what [`with_sid`] gives.
+pub(crate) fn put_with_sid(written: &mut String, query: &str, sid: &Sid) {
+    query::put_with_value(written, query, "sid", sid.as_str());
 }
 
 impl Version {
@@ -120,11 +127,16 @@ impl Transport {
 }
 
 fn decode_sid(value: Encoded<'_>) -> Result<Option<Sid>, CallError> {
-    if value.0.is_empty() {
+    if value.is_empty() {
         return Ok(None);
     }
-    let bytes: Vec<u8> = value.bytes().take(Sid::BYTES_MAX + 1).collect();
-    let sid = std::str::from_utf8(&bytes).ok().and_then(Sid::new);
+    let sid = match value.plain() {
+        Some(plain) => Sid::new(plain),
+        None => {
+            let bytes: Vec<u8> = value.bytes().take(Sid::BYTES_MAX + 1).collect();
+            std::str::from_utf8(&bytes).ok().and_then(Sid::new)
+        }
+    };
     sid.map(Some).ok_or(CallError::BadSid)
 }
 

@@ -12,6 +12,7 @@ mod refusal;
 mod sid;
 mod timings;
 
+pub(crate) use call::put_with_sid;
 pub use call::{Call, CallError, Transport, Version, with_sid};
 pub use open::{Form, OpenPacket, Scan};
 pub use refusal::{REFUSAL_BYTES_MAX, is_unknown_sid};

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// The parameters of `query`, in order.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
-    query.split('&').filter(|piece| !piece.is_empty()).map(Pair::of)
+    pieces(query).filter(|piece| !piece.is_empty()).map(Pair::of)
 }
 
 /// The first value of the parameter `name`, decoded.
@@ -18,24 +18,42 @@ pub(crate) fn value_of(query: &str, name: &str) -> Option<Vec<u8>> {
     Some(pair.value.bytes().collect())
 }
 
-/// `query` with the value of each parameter `name` replaced by `value`, which is encoded where
-/// needed; everything else byte for byte.
-pub(crate) fn with_value(query: &str, name: &str, value: &str) -> String {
-    let mut written = String::with_capacity(query.len() + value.len());
-    for (index, piece) in query.split('&').enumerate() {
+/// Appends `query` with the value of each parameter `name` replaced by `value`, which is encoded
+/// where needed; everything else byte for byte.
+pub(crate) fn put_with_value(written: &mut String, query: &str, name: &str, value: &str) {
+    written.reserve(query.len() + value.len());
+    for (index, piece) in pieces(query).enumerate() {
         if index > 0 {
             written.push('&');
         }
         let pair = Pair::of(piece);
         if pair.key.means(name) {
-            written.push_str(pair.key.0);
+            written.push_str(pair.key.raw);
             written.push('=');
-            encode(value, &mut written);
+            encode(value, written);
         } else {
             written.push_str(piece);
         }
     }
-    written
+}
+
+/// What stands between the `&` of `query`: one piece at least, which may be empty.
+fn pieces(query: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(query);
+    std::iter::from_fn(move || {
+        let (piece, behind) = match cut(rest?, b'&') {
+            Some((piece, behind)) => (piece, Some(behind)),
+            None => (rest?, None),
+        };
+        rest = behind;
+        Some(piece)
+    })
+}
+
+/// What stands before the first `byte`, which is ASCII, and behind it.
+fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(byte, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// One `key=value`; without `=` the value is empty.
@@ -47,24 +65,40 @@ pub(crate) struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     fn of(piece: &'a str) -> Self {
-        let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
-        Self { key: Encoded(key), value: Encoded(value) }
+        let (key, value) = cut(piece, b'=').unwrap_or((piece, ""));
+        let is_plain = memchr::memchr2(b'%', b'+', piece.as_bytes()).is_none();
+        let encoded = |raw| Encoded { raw, is_plain };
+        Self { key: encoded(key), value: encoded(value) }
     }
 }
 
 /// Text as it stands in a query. Equal when it means the same.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Encoded<'a>(pub(crate) &'a str);
+pub(crate) struct Encoded<'a> {
+    raw: &'a str,
+    /// Nothing in it is encoded: it means itself.
+    is_plain: bool,
+}
 
 impl<'a> Encoded<'a> {
     /// Whether it decodes to `text`.
     pub(crate) fn means(self, text: &str) -> bool {
-        self.bytes().eq(text.bytes())
+        if self.is_plain { self.raw == text } else { self.bytes().eq(text.bytes()) }
+    }
+
+    /// Whether it is nothing at all.
+    pub(crate) fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// It decoded, if nothing in it is encoded.
+    pub(crate) fn plain(self) -> Option<&'a str> {
+        self.is_plain.then_some(self.raw)
     }
 
     /// What it decodes to; not always UTF-8.
     pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
-        let mut rest = self.0.as_bytes();
+        let mut rest = self.raw.as_bytes();
         std::iter::from_fn(move || {
             let (&first, behind) = rest.split_first()?;
             rest = behind;
@@ -95,13 +129,20 @@ fn hex_pair(bytes: &[u8]) -> Option<(u8, &[u8])> {
 
 /// Appends `text`; all that clients' `encodeURIComponent` would encode is encoded.
 fn encode(text: &str, written: &mut String) {
+    if text.bytes().all(is_unreserved) {
+        return written.push_str(text);
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~!*()".contains(&byte) {
+        if is_unreserved(byte) {
             written.push(char::from(byte));
         } else {
             write!(written, "%{byte:02X}").expect("a String takes all that is written to it");
         }
     }
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.~!*()".contains(&byte)
 }
 
 #[cfg(test)]
@@ -111,7 +152,9 @@ mod tests {
     #[test]
     fn text_is_decoded_as_node_does() {
         let check = |raw: &str, expected: &[u8]| {
-            assert_eq!(Encoded(raw).bytes().collect::<Vec<_>>(), expected, "{raw}");
+            let value = Pair::of(raw).key;
+            assert_eq!(value.bytes().collect::<Vec<_>>(), expected, "{raw}");
+            assert!(str::from_utf8(expected).is_ok_and(|text| value.means(text)) || raw == "%FF");
         };
         check("", b"");
         check("a+b%20c", b"a b c");
@@ -143,7 +186,9 @@ mod tests {
     #[test]
     fn only_the_value_is_replaced() {
         let check = |query: &str, value: &str, expected: &str| {
-            assert_eq!(with_value(query, "sid", value), expected);
+            let mut written = "before ".to_owned();
+            put_with_value(&mut written, query, "sid", value);
+            assert_eq!(written, format!("before {expected}"));
         };
         check("EIO=4&sid=ABC.tag&t=x%2ey", "ABC", "EIO=4&sid=ABC&t=x%2ey");
         check("s%69d=1&&x+y=&=&z", "ü +", "s%69d=%C3%BC%20%2B&&x+y=&=&z");

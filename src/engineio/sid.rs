@@ -25,7 +25,12 @@ impl Sid {
     /// makes such an id, and it could not be put into a log, a header or an unescaped JSON.
     pub fn new(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && text.len() <= Self::BYTES_MAX;
-        (fits && !text.contains(char::is_control)).then(|| Self(text.into()))
+        // Nearly all are ASCII, and then need not be decoded.
+        let has_control = match text.is_ascii() {
+            true => text.bytes().fold(false, |found, byte| found | byte.is_ascii_control()),
+            false => text.contains(char::is_control),
+        };
+        (fits && !has_control).then(|| Self(text.into()))
     }
 
     /// The whole sid: for nodes and clients, never for a log.

@@ -84,6 +84,11 @@ impl Entry {
         };
     }
 
+    /// The query that the client sent.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
     /// The id that names the request in the logs of all who handle it.
     pub(super) fn request_id(&self) -> &HeaderValue {
         &self.request_id

@@ -6,13 +6,14 @@
 //!
 //! Runs for every request.
 
+use std::mem;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, request};
 use http_body::Body as _;
-use tokio::time::timeout;
 
 use super::body::{NodeBody, RequestBody, Upload};
 use super::candidates::Candidates;
@@ -42,18 +43,18 @@ impl Answer {
     }
 }
 
-/// Why a node did not answer, and whether the request may be sent again.
+/// Why a node did not answer.
 #[derive(Debug)]
 struct Failure {
     error: ExchangeError,
-    /// The request, if no byte of it left.
-    unsent: Option<Request>,
+    /// No byte of the request left, and it is whole again.
+    is_unsent: bool,
 }
 
-/// Asks the first of `candidates` that can be asked.
+/// Asks the first of `candidates` that can be asked. What is left of `request` means nothing.
 pub(super) async fn forward(
     asking: &Asking<'_>,
-    mut request: Request,
+    request: &mut Request,
     candidates: &mut Candidates,
 ) -> Result<Answer, ExchangeError> {
     let is_handshake = asking.call.as_ref().is_some_and(|call| call.sid.is_none())
@@ -61,61 +62,69 @@ pub(super) async fn forward(
     let mut last = ExchangeError::NoNode;
     while let Some(lease) = candidates.next().await? {
         let trial = Trial::of(asking, &lease, candidates);
-        let (head, body) = request.into_parts();
-        let spare = is_handshake.then(|| head.clone());
-        let failure = match ask(asking, &lease, Request::from_parts(head, body)).await {
+        let spare = is_handshake.then(|| copy_of_head(request));
+        let Failure { error, is_unsent } = match ask(asking, &lease, request).await {
             Ok(response) => {
                 trial.answered(response.status());
                 return Ok(Answer::new(response, lease));
             }
             Err(failure) => failure,
         };
-        trial.failed(&failure.error);
-        last = failure.error;
+        trial.failed(&error);
+        last = error;
         let may_go_again =
             matches!(last, ExchangeError::Connect { .. } | ExchangeError::NodeBrokeOff { .. });
-        let spare = spare.map(|head| Request::from_parts(head, RequestBody::EMPTY));
-        match failure.unsent.or(spare).filter(|_| may_go_again) {
-            Some(again) => request = again,
+        match spare {
+            _ if !may_go_again => return Err(last),
+            _ if is_unsent => (),
+            Some(head) => *request = Request::from_parts(*head, RequestBody::EMPTY),
             None => return Err(last),
         }
     }
     Err(last)
 }
 
+/// The head of `request` once more. In a box, for only handshakes need it.
+fn copy_of_head(request: &mut Request) -> Box<request::Parts> {
+    let (head, body) = mem::take(request).into_parts();
+    let copy = Box::new(head.clone());
+    *request = Request::from_parts(head, body);
+    copy
+}
+
 /// Asks one node, over a connection that waits in the pool or else a new one.
 async fn ask(
     asking: &Asking<'_>,
     lease: &Lease,
-    mut request: Request,
+    request: &mut Request,
 ) -> Result<http::Response<NodeBody>, Failure> {
     let node = lease.node();
     let bytes_max = asking.body_bytes_max(node);
     let stalled_after = asking.route.limits.body_timeout;
     if let Some(max) = bytes_max.filter(|max| request.body().size_hint().lower() > *max) {
-        return Err(Failure { error: ExchangeError::BodyTooLarge(max), unsent: None });
+        return Err(Failure { error: ExchangeError::BodyTooLarge(max), is_unsent: false });
     }
     let upload = request.body_mut().bound(bytes_max, stalled_after);
     let after = asking.response_timeout(node);
-    let answer = exchange_heads(asking, lease, request);
+    let answer = pin!(exchange_heads(asking, lease, request));
     match within(after, upload.as_deref(), answer).await {
         Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             let reason = "the request asked for none";
             let error = ExchangeError::BadSwitch { node: node.name().clone(), reason };
-            Err(Failure { error, unsent: None })
+            Err(Failure { error, is_unsent: false })
         }
         Some(Ok(response)) => Ok(response),
         Some(Err(mut failure)) => {
             let max = bytes_max.unwrap_or(u64::MAX);
             let cause = upload.and_then(|upload| upload.failure(&asking.route.limits, max));
             if let Some(cause) = cause {
-                failure = Failure { error: cause, unsent: None };
+                failure = Failure { error: cause, is_unsent: false };
             }
             Err(failure)
         }
         None => {
             let error = ExchangeError::ResponseTimeout { node: node.name().clone(), after };
-            Err(Failure { error, unsent: None })
+            Err(Failure { error, is_unsent: false })
         }
     }
 }
@@ -123,45 +132,50 @@ async fn ask(
 async fn exchange_heads(
     asking: &Asking<'_>,
     lease: &Lease,
-    mut request: Request,
+    request: &mut Request,
 ) -> Result<http::Response<NodeBody>, Failure> {
     let node = lease.node();
     // A connection from the pool may have been closed by the node just now: then the request
     // comes back unsent. A new connection that does so is a node that breaks off.
-    while let Some(connection) = asking.proxy.pool.take(node) {
-        match connection.send(request).await {
+    while let Some(connection) = asking.proxy.0.pool.take(node) {
+        match connection.send(mem::take(request)).await {
             Ok(response) => return Ok(response),
-            Err(SendError::Unsent { request: unsent, .. }) => request = *unsent,
-            Err(SendError::Lost { source }) => return Err(broke_off(lease, source, None)),
+            Err(SendError::Unsent { request: unsent, .. }) => *request = *unsent,
+            Err(SendError::Lost { source }) => return Err(broke_off(lease, source, false)),
         }
     }
     let connect_timeout = asking.route.upstream.connect_timeout();
-    match asking.proxy.pool.open(node, connect_timeout).await {
-        Ok(connection) => connection.send(request).await.map_err(|error| match error {
-            SendError::Unsent { request, source } => broke_off(lease, source, Some(*request)),
-            SendError::Lost { source } => broke_off(lease, source, None),
-        }),
+    match Box::pin(asking.proxy.0.pool.open(node, connect_timeout)).await {
+        Ok(connection) => match connection.send(mem::take(request)).await {
+            Ok(response) => Ok(response),
+            Err(SendError::Unsent { request: unsent, source }) => {
+                *request = *unsent;
+                Err(broke_off(lease, source, true))
+            }
+            Err(SendError::Lost { source }) => Err(broke_off(lease, source, false)),
+        },
         Err(source) => {
             let error = ExchangeError::Connect { node: node.name().clone(), source };
-            Err(Failure { error, unsent: Some(request) })
+            Err(Failure { error, is_unsent: true })
         }
     }
 }
 
-fn broke_off(lease: &Lease, source: hyper::Error, unsent: Option<Request>) -> Failure {
+fn broke_off(lease: &Lease, source: hyper::Error, is_unsent: bool) -> Failure {
     let node = lease.node().name().clone();
-    Failure { error: ExchangeError::NodeBrokeOff { node, source }, unsent }
+    Failure { error: ExchangeError::NodeBrokeOff { node, source }, is_unsent }
 }
 
 /// `answer`, if it comes within `after` of the end of the request's body.
 async fn within<T>(
     after: Duration,
     upload: Option<&Upload>,
-    answer: impl Future<Output = T>,
+    answer: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let Some(upload) = upload else { return timeout(after, answer).await.ok() };
     let too_late = async {
-        upload.has_ended().await;
+        if let Some(upload) = upload {
+            upload.has_ended().await;
+        }
         tokio::time::sleep(after).await;
     };
     tokio::select! {

@@ -27,7 +27,7 @@ use crate::upstream::Node;
 pub(super) async fn ask_around(
     asking: &Asking<'_>,
     sid: &Sid,
-    request: Request,
+    request: &mut Request,
 ) -> Result<Answer, ExchangeError> {
     let mut candidates = Candidates::any(asking.route.clone(), Preference::default());
     match search(asking, sid) {
@@ -38,9 +38,9 @@ pub(super) async fn ask_around(
     let (head, body) = buffered(asking, request).await?;
     let mut round = Round::new(asking, sid);
     while round.goes_on() {
-        let again = Request::from_parts(head.clone(), RequestBody::whole(body.clone()));
+        let mut again = Request::from_parts(head.clone(), RequestBody::whole(body.clone()));
         // The candidates remember who was asked.
-        let answer = forward::forward(asking, again, &mut candidates).await;
+        let answer = forward::forward(asking, &mut again, &mut candidates).await;
         if let Some(found) = round.judge(answer).await? {
             return Ok(found);
         }
@@ -146,9 +146,9 @@ impl<'a> Round<'a> {
 /// Reads the body of the request, so that it can be sent more than once.
 async fn buffered(
     asking: &Asking<'_>,
-    request: Request,
+    request: &mut Request,
 ) -> Result<(request::Parts, Bytes), ExchangeError> {
-    let (head, mut body) = request.into_parts();
+    let (head, mut body) = std::mem::take(request).into_parts();
     let max = asking.route.limits.body_bytes_max.unwrap_or(BUFFERED_BYTES_MAX);
     let upload = body.bound(Some(max), asking.route.limits.body_timeout);
     let read = Limited::new(body, usize::try_from(max).unwrap_or(usize::MAX)).collect().await;

@@ -41,7 +41,7 @@ impl Opening {
         proxy: &Proxy,
         arrived: Instant,
     ) -> Self {
-        let (current, drain) = (proxy.current.clone(), proxy.drain.clone());
+        let (current, drain) = (proxy.0.current.clone(), proxy.0.drain.clone());
         Self { route, preference, arrived, sought_at: arrived, current, drain, probe: None }
     }
 

@@ -24,7 +24,8 @@ mod upgrade;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT, HeaderValue, SET_COOKIE};
+use http::header::{CONNECTION, EXPECT, HeaderValue, ORIGIN, SET_COOKIE};
+use http::uri::Authority;
 use http::{Method, StatusCode, Version};
 
 use self::access_log::Entry;
@@ -55,7 +56,11 @@ type Response = http::Response<ResponseBody>;
 ///
 /// Clones share the connections to nodes; [`Proxy::for_worker`] makes one with its own.
 #[derive(Clone, Debug)]
-pub struct Proxy {
+pub struct Proxy(Arc<Shared>);
+
+/// What clones share. They are made for each request, so that it is one thing that is shared.
+#[derive(Debug)]
+struct Shared {
     current: Arc<Current>,
     pool: Arc<Pool<RequestBody>>,
     tasks: Tasks,
@@ -65,29 +70,32 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy that follows `current`. Its tunnels end when `drain` begins.
     pub fn new(current: Arc<Current>, drain: DrainWatch) -> Self {
-        let tasks = Tasks::default();
-        Self { current, pool: Pool::new(tasks.clone()), tasks, drain }
+        Self::of(current, Tasks::default(), drain)
     }
 
     /// The same proxy with its own connections and tasks, so that a worker shares no lock.
     pub fn for_worker(&self, tasks: Tasks) -> Self {
-        Self { pool: Pool::new(tasks.clone()), tasks, ..self.clone() }
+        Self::of(self.0.current.clone(), tasks, self.0.drain.clone())
+    }
+
+    fn of(current: Arc<Current>, tasks: Tasks, drain: DrainWatch) -> Self {
+        Self(Arc::new(Shared { current, pool: Pool::new(tasks.clone()), tasks, drain }))
     }
 
     /// Answers `request`, whatever happens.
-    async fn answer(&self, mut request: Request) -> Response {
+    async fn answer(&self, request: &mut Request) -> Response {
         let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
         let address = headers::client_address(request.headers(), &client);
-        let asker = Asker::of(request.uri().query(), request.headers());
+        let origin = request.headers().get(ORIGIN).cloned();
         let id = headers::put_request_id(request.headers_mut(), &client);
-        let snapshot = self.current.load();
+        let snapshot = self.0.current.load();
         let head = (request.method(), request.uri());
         let mut entry = Entry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
         match self.exchange(&snapshot, &client, request, &mut entry).await {
             Ok(response) => response,
             Err(error) => {
                 entry.failed(&error, Instant::now());
-                asker.refuse(&error, entry.request_id())
+                Asker::of(entry.query(), origin).refuse(&error, entry.request_id())
             }
         }
     }
@@ -97,20 +105,21 @@ impl Proxy {
         &self,
         snapshot: &Snapshot,
         client: &ClientInfo,
-        mut request: Request,
+        request: &mut Request,
         entry: &mut Entry,
     ) -> Result<Response, ExchangeError> {
         let host = target::host(request.uri(), request.headers())?;
+        let host = host.as_ref().map_or("", Authority::as_str);
         let route = snapshot
             .routes
-            .find(target::without_port(&host), request.uri().path())
+            .find(target::without_port(host), request.uri().path())
             .ok_or(ExchangeError::NoRoute)?;
         entry.set_counts(route.counts.clone());
         let call = Call::of(request.uri().query())?;
         if let Some(call) = &call {
             entry.set_call(call);
         }
-        let upgrade = upgrade::requested(&request);
+        let upgrade = upgrade::requested(request);
         if !matches!(upgrade, Ok(None)) {
             entry.set_upgrade();
         }
@@ -133,8 +142,8 @@ impl Proxy {
         }
         let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&asked));
         let key = key.map(|value| value.into_owned().into_boxed_slice());
-        let client_side = ClientSide::of(&mut request);
-        prepare(&mut request, client, &host, &recall);
+        let client_side = ClientSide::of(request);
+        prepare(request, client, host, &recall);
 
         let address = entry.client();
         let mut asking =
@@ -142,8 +151,12 @@ impl Proxy {
         match upgrade {
             Some(handshake) => {
                 asking.saw(Sight::Tried);
-                let answer = asking.upgrade((handshake, client_side), request, recall, entry).await;
-                answer.inspect_err(|error| asking.saw(Sight::Failed(error.facts().label)))
+                // Boxed, as all that few exchanges need: a poll is pending for long, and would hold
+                // the room of each.
+                let answer = asking.upgrade((handshake, client_side), request, recall, entry);
+                Box::pin(answer)
+                    .await
+                    .inspect_err(|error| asking.saw(Sight::Failed(error.facts().label)))
             }
             None => {
                 asking.saw(asking.sight());
@@ -193,17 +206,17 @@ impl Asking<'_> {
     /// An ordinary request.
     async fn forward(
         &mut self,
-        mut request: Request,
+        request: &mut Request,
         recall: Recall,
         entry: &Entry,
     ) -> Result<Response, ExchangeError> {
         let opens = handshake::is_by_polling(request.method(), self.call.as_ref());
         if opens {
-            handshake::ask_uncompressed(&mut request);
+            handshake::ask_uncompressed(request);
         }
         let known = Known::of(&recall);
         let mut answer = match recall {
-            Recall::Unknown { sid } => heal::ask_around(self, &sid, request).await?,
+            Recall::Unknown { sid } => Box::pin(heal::ask_around(self, &sid, request)).await?,
             Recall::Anywhere
             | Recall::Preferred(_)
             | Recall::Bound { .. }
@@ -215,7 +228,7 @@ impl Asking<'_> {
             }
         };
         if let Some(call) = self.call.as_ref().filter(|_| opens) {
-            answer = handshake::remember(self, call, answer).await?;
+            answer = Box::pin(handshake::remember(self, call, answer)).await?;
         }
         Ok(self.pass(answer, &known, entry))
     }
@@ -224,11 +237,11 @@ impl Asking<'_> {
     async fn upgrade(
         &mut self,
         (handshake, client_side): (Handshake, ClientSide),
-        request: Request,
+        request: &mut Request,
         recall: Recall,
         entry: &Entry,
     ) -> Result<Response, ExchangeError> {
-        let (mut head, _) = request.into_parts();
+        let (mut head, _) = std::mem::take(request).into_parts();
         upgrade::put_upgrade(&mut head.headers);
         let known = Known::of(&recall);
         let outcome = match recall {

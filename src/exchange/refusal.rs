@@ -7,7 +7,7 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION,
-    CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN, VARY,
+    CONTENT_TYPE, HeaderValue, VARY,
 };
 
 use super::body::ResponseBody;
@@ -22,13 +22,13 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// Looks at a request before it goes on its way.
-    pub(super) fn of(query: Option<&str>, headers: &HeaderMap) -> Self {
+    /// Who sent a request with this query and `Origin`.
+    pub(super) fn of(query: Option<&str>, origin: Option<HeaderValue>) -> Self {
         let has = |name: &str| {
             let mut pairs = query.unwrap_or_default().split('&');
             pairs.any(|pair| pair.split('=').next() == Some(name))
         };
-        Self { is_engineio: has("EIO") && has("transport"), origin: headers.get(ORIGIN).cloned() }
+        Self { is_engineio: has("EIO") && has("transport"), origin }
     }
 
     /// What the client is told of `error`.
@@ -66,11 +66,8 @@ mod tests {
     use super::*;
 
     fn refuse(query: &str, origin: Option<&'static str>, error: &ExchangeError) -> Response {
-        let mut headers = HeaderMap::new();
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, HeaderValue::from_static(origin));
-        }
-        Asker::of(Some(query), &headers).refuse(error, &HeaderValue::from_static("id"))
+        let origin = origin.map(HeaderValue::from_static);
+        Asker::of(Some(query), origin).refuse(error, &HeaderValue::from_static("id"))
     }
 
     fn body(response: Response) -> String {

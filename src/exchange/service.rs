@@ -34,7 +34,7 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let proxy = self.clone();
-        let request = request.map(RequestBody::adopt);
-        Box::pin(async move { Ok(proxy.answer(request).await) })
+        let mut request = request.map(RequestBody::adopt);
+        Box::pin(async move { Ok(proxy.answer(&mut request).await) })
     }
 }

@@ -62,14 +62,14 @@ pub(super) fn switch(
         node_read_ahead: Bytes::new(),
         kind: kind(asking, &switched.lease),
         upgrading: asking.session().and_then(|sid| insight.switched(sid, Instant::now())),
-        drain: asking.proxy.drain.clone(),
+        drain: asking.proxy.0.drain.clone(),
         occupant: switched.lease.node().roster().enter(Instant::now()),
         counts: asking.route.counts.tunnels.clone(),
         compression: switched.compression(),
     };
     let lease = switched.lease.into_tunnel();
-    let tasks = asking.proxy.tasks.clone();
-    asking.proxy.tasks.spawn(begin(client, on_node, setup, (lease, entry), tasks));
+    let tasks = asking.proxy.0.tasks.clone();
+    asking.proxy.0.tasks.spawn(begin(client, on_node, setup, (lease, entry), tasks));
 
     let (mut head, _) = switched.response.into_parts();
     headers::remove_hop_by_hop(&mut head.headers);

@@ -6,11 +6,11 @@ use http::header::{HOST, HeaderMap};
 use http::uri::{Authority, PathAndQuery, Uri};
 
 use super::ExchangeError;
-use crate::engineio::{Sid, with_sid};
+use crate::engineio::{Sid, put_with_sid};
 
 /// The authority that a request names: one `Host`, and no other in an absolute target (RFC 9112,
-/// section 3.2). An HTTP/1.0 request may have none; it then is for the routes of every host.
-pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, ExchangeError> {
+/// section 3.2). An HTTP/1.0 request may have `None`; it then is for the routes of every host.
+pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, ExchangeError> {
     let mut fields = headers.get_all(HOST).into_iter();
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
@@ -27,9 +27,8 @@ pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, ExchangeErr
     };
     match (uri.authority(), field) {
         (Some(target), Some(field)) if *target != field => Err(ExchangeError::BadHost),
-        (Some(target), _) => Ok(target.to_string()),
-        (None, Some(field)) => Ok(field.to_string()),
-        (None, None) => Ok(String::new()),
+        (Some(target), _) => Ok(Some(target.clone())),
+        (None, field) => Ok(field),
     }
 }
 
@@ -44,8 +43,12 @@ pub(super) fn without_port(authority: &str) -> &str {
 /// The target for a node: path and query, with the node's own `sid` where the client's was tagged.
 pub(super) fn for_node(uri: &Uri, sid: Option<&Sid>) -> Uri {
     let untagged = sid.and_then(|sid| {
-        let query = with_sid(uri.query()?, sid);
-        format!("{}?{query}", uri.path()).parse::<PathAndQuery>().ok()
+        let query = uri.query()?;
+        let mut written = String::with_capacity(uri.path().len() + 1 + query.len());
+        written.push_str(uri.path());
+        written.push('?');
+        put_with_sid(&mut written, query, sid);
+        PathAndQuery::try_from(written).ok()
     });
     let target = untagged.or_else(|| uri.path_and_query().cloned());
     target.map(Uri::from).unwrap_or_default()
@@ -62,7 +65,8 @@ mod tests {
             headers.append(HOST, host.parse().unwrap());
         }
         let found = host(&target.parse().unwrap(), &headers).ok();
-        assert_eq!(found.as_deref(), expected, "{target} {hosts:?}");
+        let found = found.as_ref().map(|host| host.as_ref().map_or("", Authority::as_str));
+        assert_eq!(found, expected, "{target} {hosts:?}");
     }
 
     #[test]

@@ -156,6 +156,7 @@ async fn ask(
     let connect_timeout = asking.route.upstream.connect_timeout();
     let connection = asking
         .proxy
+        .0
         .pool
         .open_for_upgrade(node, connect_timeout)
         .await

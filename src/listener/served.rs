@@ -64,7 +64,9 @@ impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> 
         let upgrades =
             request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
         request.extensions_mut().insert(self.client.clone());
-        request.extensions_mut().insert(self.takeover);
+        if upgrades {
+            request.extensions_mut().insert(self.takeover);
+        }
         Answering {
             answer: self.service.clone().oneshot(request),
             open: Some(self.progress.open()),

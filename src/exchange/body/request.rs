@@ -80,6 +80,13 @@ impl RequestBody {
     }
 }
 
+/// What is left where a body was taken from.
+impl Default for RequestBody {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;

@@ -11,15 +11,17 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 
 use super::Pool;
@@ -73,15 +75,12 @@ where
     /// # Errors
     ///
     /// The connection broke, or the node's answer is no HTTP/1.1.
-    pub async fn send(mut self, request: Request<B>) -> Result<Response<Answer<B>>, SendError<B>> {
-        let sent = self.sender.try_send_request(request).await;
-        let response = sent.map_err(|mut error| match error.take_message() {
-            Some(request) => {
-                SendError::Unsent { request: Box::new(request), source: error.into_error() }
-            }
-            None => SendError::Lost { source: error.into_error() },
-        })?;
-        Ok(response.map(|body| Answer { body, is_whole: false, connection: Some(self) }))
+    pub fn send(
+        mut self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Answer<B>>, SendError<B>>> {
+        let sent = self.sender.try_send_request(request);
+        Sending { sent, connection: Some(self) }
     }
 
     /// Connects; afterwards the connection goes to `pool`.
@@ -105,6 +104,41 @@ where
         let (sender, connection) = shake_hands(node, timeout).await?;
         tasks.spawn(run(connection.with_upgrades(), node.name().clone()));
         Ok(Self { node: node.clone(), sender, pool: Weak::new() })
+    }
+}
+
+pin_project! {
+    /// A request on its way, until the head of its answer has come. An async function would have
+    /// room for the request twice, as long as a poll is pending.
+    struct Sending<F, B> {
+        #[pin]
+        sent: F,
+        connection: Option<Connection<B>>,
+    }
+}
+
+impl<F, B> Future for Sending<F, B>
+where
+    F: Future<Output = Result<Response<Incoming>, TrySendError<Request<B>>>>,
+{
+    type Output = Result<Response<Answer<B>>, SendError<B>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let sending = self.project();
+        let response = ready!(sending.sent.poll(context)).map_err(SendError::of)?;
+        let connection = sending.connection.take();
+        Poll::Ready(Ok(response.map(|body| Answer { body, is_whole: false, connection })))
+    }
+}
+
+impl<B> SendError<B> {
+    fn of(mut error: TrySendError<Request<B>>) -> Self {
+        match error.take_message() {
+            Some(request) => {
+                Self::Unsent { request: Box::new(request), source: error.into_error() }
+            }
+            None => Self::Lost { source: error.into_error() },
+        }
     }
 }
 
