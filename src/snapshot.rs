@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 
 use crate::Instant;
 use crate::affinity::{self, Affinity, TagClash};
+use crate::insight::Insight;
 use crate::metrics::RouteCounts;
 use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
 use crate::upstream::{self, Upstream};
@@ -117,7 +118,10 @@ fn build_route(
         limits: settings.limits,
         tunnel: settings.tunnel,
         counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
-        insight: former.map(|route| route.insight.clone()).unwrap_or_default(),
+        insight: match former {
+            Some(route) => route.insight.clone(),
+            None => Arc::new(Insight::new(settings.insight)),
+        },
     }
 }
 

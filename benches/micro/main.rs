@@ -5,6 +5,7 @@
 //! comparison's to say: docs/performance.md.
 
 mod heads;
+mod insight;
 mod routes;
 mod sessions;
 mod tunnels;

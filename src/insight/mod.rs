@@ -36,10 +36,27 @@ pub use summary::Summary;
 /// What a route knows of its sessions that began in polling.
 #[derive(Debug)]
 pub struct Insight {
+    settings: Settings,
     shards: Box<[Mutex<Shard>]>,
     hashers: [RandomState; 2],
     verdicts: Words<2>,
     durations: Histogram,
+}
+
+/// How sessions are judged. No key of the configuration sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A session that polls so long after its handshake, or after its last try, is stuck.
+    pub upgrade_max: Duration,
+}
+
+impl Default for Settings {
+    /// Engine.IO's `upgradeTimeout`, by default 10 s, and a margin for slow networks. A poll takes
+    /// up to a `pingInterval`, so that who leaves within the first may have been stuck and is not
+    /// told.
+    fn default() -> Self {
+        Self { upgrade_max: Duration::from_secs(15) }
+    }
 }
 
 type Shard = HashMap<SidDigest, Session>;
@@ -48,18 +65,18 @@ type Shard = HashMap<SidDigest, Session>;
 /// shard.
 type SidDigest = [u64; 2];
 
-impl Default for Insight {
-    fn default() -> Self {
+impl Insight {
+    /// Nothing is followed yet.
+    pub fn new(settings: Settings) -> Self {
         Self {
+            settings,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hashers: [RandomState::new(), RandomState::new()],
             verdicts: Words::default(),
             durations: Histogram::new(DURATION_BUCKETS),
         }
     }
-}
 
-impl Insight {
     /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes
     /// about 200 bytes.
     pub const SESSIONS_MAX: usize = SHARDS * SHARD_SESSIONS_MAX;
@@ -74,7 +91,7 @@ impl Insight {
         let mut shard = self.shard(digest);
         let mut ended = Vec::new();
         if shard.len() >= SHARD_SESSIONS_MAX {
-            ended = take_ended(&mut shard, now);
+            ended = self.take_ended(&mut shard, now);
         }
         if shard.len() < SHARD_SESSIONS_MAX {
             shard.insert(digest, Session::new(sid, timings, node.clone(), now));
@@ -103,7 +120,7 @@ impl Insight {
     /// Counts and logs all sessions that were seen for the last time.
     pub fn sweep(&self, now: Instant) {
         for shard in &self.shards {
-            let ended = take_ended(&mut lock(shard), now);
+            let ended = self.take_ended(&mut lock(shard), now);
             self.judge(ended, now);
         }
     }
@@ -126,9 +143,16 @@ impl Insight {
     /// What keeps those back that are stuck now, one verdict for each.
     pub fn stuck(&self) -> Vec<Verdict> {
         let stuck = |shard: &Mutex<Shard>| -> Vec<Verdict> {
-            lock(shard).values().filter_map(Session::stuck).collect()
+            lock(shard).values().filter_map(|session| session.stuck(self.settings)).collect()
         };
         self.shards.iter().flat_map(stuck).collect()
+    }
+
+    /// Takes those out that were seen for the last time. They are judged when the lock is free.
+    fn take_ended(&self, shard: &mut Shard, now: Instant) -> Vec<(Verdict, Session)> {
+        let verdict = |session: &Session| session.verdict(self.settings, now);
+        let ended = shard.extract_if(|_, session| verdict(session).is_some());
+        ended.filter_map(|(_, session)| Some((verdict(&session)?, session))).collect()
     }
 
     fn judge(&self, ended: Vec<(Verdict, Session)>, now: Instant) {
@@ -162,13 +186,6 @@ impl Insight {
 /// Each change of a shard is whole or harmless, so a panic elsewhere spoils nothing.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Takes those out that were seen for the last time. They are judged when the lock is free.
-fn take_ended(shard: &mut Shard, now: Instant) -> Vec<(Verdict, Session)> {
-    let ended = shard.extract_if(|_, session| session.verdict(now).is_some());
-    let judged = |(_, session): (_, Session)| Some((session.verdict(now)?, session));
-    ended.filter_map(judged).collect()
 }
 
 /// How many locks share the work, so that workers seldom wait for each other.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Settings;
 use crate::Instant;
 use crate::engineio::{Sid, Timings};
 use crate::tunnel::{UpgradeStep, Upgrading};
@@ -134,7 +135,7 @@ impl Session {
     }
 
     /// What is to be said of it, if it is upgraded or will not be seen again.
-    pub(super) fn verdict(&self, now: Instant) -> Option<Verdict> {
+    pub(super) fn verdict(&self, settings: Settings, now: Instant) -> Option<Verdict> {
         let finding = self.finding();
         if matches!(finding, Verdict::Upgraded(_)) {
             return Some(finding);
@@ -143,15 +144,15 @@ impl Session {
         if silence <= self.silence_max {
             return None;
         }
-        let is_known = self.has_polled_on() || finding == Verdict::Unreadable;
+        let is_known = self.has_polled_on(settings) || finding == Verdict::Unreadable;
         Some(if is_known { finding } else { Verdict::Left })
     }
 
     /// What keeps it back, if it polls on though it should be upgraded by now.
-    pub(super) fn stuck(&self) -> Option<Verdict> {
+    pub(super) fn stuck(&self, settings: Settings) -> Option<Verdict> {
         let finding = self.finding();
         let is_upgraded = matches!(finding, Verdict::Upgraded(_));
-        (self.has_polled_on() && !is_upgraded).then_some(finding)
+        (self.has_polled_on(settings) && !is_upgraded).then_some(finding)
     }
 
     /// The sid as it may be shown.
@@ -170,8 +171,8 @@ impl Session {
     }
 
     /// Whether it still polled when an upgrade would have been done or given up.
-    fn has_polled_on(&self) -> bool {
-        self.polled_at.saturating_duration_since(self.tried_at) >= UPGRADE_MAX
+    fn has_polled_on(&self, settings: Settings) -> bool {
+        self.polled_at.saturating_duration_since(self.tried_at) >= settings.upgrade_max
     }
 
     fn finding(&self) -> Verdict {
@@ -230,7 +231,3 @@ impl Verdict {
         }
     }
 }
-
-/// Engine.IO's `upgradeTimeout`, by default 10 s, and a margin for slow networks. A poll takes up to
-/// a `pingInterval`, so that who leaves within the first may have been stuck and is not told.
-const UPGRADE_MAX: Duration = Duration::from_secs(15);

@@ -42,7 +42,7 @@ fn followed(insight: &Insight, events: &[(u64, Event)], start: Instant) {
 /// What is said after `events`: when the session is swept at its last poll, and at its last sight.
 fn check(events: &[(u64, Event)], expected: [&'static str; 2]) {
     let start = Instant::now();
-    let insight = Insight::default();
+    let insight = Insight::new(Settings::default());
     followed(&insight, events, start);
     let polls = events.iter().filter(|(_, event)| matches!(event, Saw(Polled)));
     let last = polls.map(|(at, _)| *at).max().unwrap_or_default();
@@ -106,7 +106,7 @@ fn who_leaves_before_it_could_be_upgraded_is_not_stuck() {
 #[test]
 fn who_is_stuck_now_is_told_with_its_cause() {
     let start = Instant::now();
-    let insight = Insight::default();
+    let insight = Insight::new(Settings::default());
     followed(&insight, &[(1, Saw(Refused("400")))], start);
     assert_eq!((insight.polling(), insight.stuck()), (1, vec![]));
     insight.saw(&sid("lv_VI97HAXpY6yYWAAAC"), Polled, start + seconds(30));
@@ -119,7 +119,7 @@ fn who_is_stuck_now_is_told_with_its_cause() {
 #[test]
 fn the_record_is_bounded_and_tells_what_it_leaves_out() {
     let start = Instant::now();
-    let insight = Insight::default();
+    let insight = Insight::new(Settings::default());
     let rounds = Insight::SESSIONS_MAX + Insight::SESSIONS_MAX / 2;
     for number in 0..rounds {
         insight.opened(&sid(&number.to_string()), Timings::DEFAULT, &"n1".into(), start);
@@ -137,7 +137,7 @@ fn the_record_is_bounded_and_tells_what_it_leaves_out() {
 #[test]
 fn the_summary_names_the_leading_cause() {
     let start = Instant::now();
-    let insight = Insight::default();
+    let insight = Insight::new(Settings::default());
     let outcomes: [&[(u64, Event)]; 5] = [
         &[(1, Saw(Refused("400"))), (30, Saw(Polled))],
         &[(1, Saw(Refused("400"))), (30, Saw(Polled))],

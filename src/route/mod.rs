@@ -147,7 +147,7 @@ mod tests {
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),
-            insight: Arc::default(),
+            insight: Arc::new(Insight::new(crate::insight::Settings::default())),
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pattern::{HostPattern, PathPattern};
-use crate::tunnel;
+use crate::{insight, tunnel};
 
 /// Host and path -> upstream, with policy, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The bounds of its tunnels.
     pub tunnel: tunnel::Limits,
+    /// How its sessions that begin in polling are judged.
+    pub insight: insight::Settings,
 }
 
 /// The bounds of one exchange.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::interval;
 
 use crate::support::socketio::{NodeServer, held, run_client};
 use crate::support::websocket::{self, UPGRADE, text};
@@ -17,8 +18,17 @@ const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 /// A session is over for us after these and 5 s more.
 const HEARTBEAT: &str = r#""pingInterval":10,"pingTimeout":10"#;
 
+/// When a session that polls on is stuck: longer than one that is well takes to upgrade, and shorter
+/// than 15 s, for a test.
+const UPGRADE_MAX: Duration = Duration::from_secs(1);
+
 fn start(node: SocketAddr) -> Proxy {
-    Proxy::start(&(config(&[node], "", "") + "admin: { bind: '127.0.0.1:0' }\n"))
+    let yaml = config(&[node], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
+    Proxy::start_with(&yaml, |config| {
+        for route in &mut config.routes {
+            route.insight.upgrade_max = UPGRADE_MAX;
+        }
+    })
 }
 
 /// A node that opens sessions of a short heartbeat and answers upgrades by `upgrade`.
@@ -43,13 +53,11 @@ async fn open(proxy: &Proxy) -> String {
 
 /// Polls on for longer than an upgrade may take.
 async fn poll_on(proxy: &Proxy, sid: &str) {
-    let end = tokio::time::Instant::now() + Duration::from_millis(15_100);
     let target = format!("{POLL}&sid={sid}");
-    let mut now = tokio::time::Instant::now();
-    while now <= end {
-        now = tokio::time::Instant::now();
+    let mut pace = interval(UPGRADE_MAX / 5);
+    for _ in 0..8 {
+        pace.tick().await;
         assert_eq!(get(proxy.address, &target).await.status(), 200);
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

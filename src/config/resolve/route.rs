@@ -13,6 +13,7 @@ use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
+use crate::insight;
 use crate::route::{HostPattern, Limits, PathPattern, Settings};
 
 /// The routes, in the order of the file.
@@ -51,7 +52,8 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
     let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
     let (at, written) = (path.key("upstream"), route.upstream.as_deref());
     let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
-    Some(Settings { host: host?, path: path_pattern?, upstream, limits, tunnel })
+    let insight = insight::Settings::default();
+    Some(Settings { host: host?, path: path_pattern?, upstream, limits, tunnel, insight })
 }
 
 fn known(name: &str, file: &File) -> Result<Arc<str>, Fault> {

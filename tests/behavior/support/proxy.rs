@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use sockeye::Server;
+use sockeye::config::Config;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
@@ -23,10 +24,16 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy with this configuration, whose listeners bind port 0.
     pub fn start(yaml: &str) -> Self {
-        let config = match sockeye::config::parse("test.yaml", yaml) {
+        Self::start_with(yaml, |_| ())
+    }
+
+    /// As [`Proxy::start`]; `change` sets what no key of the configuration does.
+    pub fn start_with(yaml: &str, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = match sockeye::config::parse("test.yaml", yaml) {
             Ok(config) => config,
             Err(problems) => panic!("{problems}"),
         };
+        change(&mut config);
         let server = Server::bind(&config).unwrap();
         let address = server.addresses().next().expect("there is a listener");
         let admin = server.admin_address();
