@@ -21,6 +21,10 @@ pub(crate) enum Scenario {
     Polling,
     /// Tunnels that are open and silent
     Idle,
+    /// Polls that wait for a message
+    Held,
+    /// Tunnels that are opened and closed by the thousand, again and again
+    Churn,
 }
 
 /// What the figure of a scenario counts.
@@ -28,14 +32,24 @@ pub(crate) enum Scenario {
 pub(crate) enum Figure {
     /// Microseconds of the proxy's CPU time for each unit.
     CpuPer(&'static str),
-    /// Bytes of the proxy's memory for each tunnel.
-    BytesPerTunnel,
+    /// Bytes of the proxy's memory for each of these.
+    BytesPer(&'static str),
+    /// How much more memory the proxy has after the last round than after the first, in percent.
+    Growth,
 }
 
 impl Scenario {
     /// All, in the order in which they are reported.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Echo64, Self::Echo16k, Self::Fanout128, Self::Handshake, Self::Polling, Self::Idle];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Echo64,
+        Self::Echo16k,
+        Self::Fanout128,
+        Self::Handshake,
+        Self::Polling,
+        Self::Idle,
+        Self::Held,
+        Self::Churn,
+    ];
 
     /// As it is typed and shown.
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +60,8 @@ impl Scenario {
             Self::Handshake => "handshake",
             Self::Polling => "polling",
             Self::Idle => "idle",
+            Self::Held => "held",
+            Self::Churn => "churn",
         }
     }
 
@@ -55,7 +71,9 @@ impl Scenario {
             Self::Echo64 | Self::Echo16k | Self::Fanout128 => Figure::CpuPer("message"),
             Self::Handshake => Figure::CpuPer("connection"),
             Self::Polling => Figure::CpuPer("request"),
-            Self::Idle => Figure::BytesPerTunnel,
+            Self::Idle => Figure::BytesPer("tunnel"),
+            Self::Held => Figure::BytesPer("poll"),
+            Self::Churn => Figure::Growth,
         }
     }
 
@@ -66,6 +84,8 @@ impl Scenario {
             Self::Fanout128 => 300,
             Self::Handshake => 32,
             Self::Idle => 5000,
+            Self::Held => 2000,
+            Self::Churn => 9000,
         }
     }
 }
@@ -75,7 +95,8 @@ impl Figure {
     pub(crate) fn unit(self) -> String {
         match self {
             Self::CpuPer(unit) => format!("µs/{unit}"),
-            Self::BytesPerTunnel => "B/tunnel".to_owned(),
+            Self::BytesPer(unit) => format!("B/{unit}"),
+            Self::Growth => "% growth".to_owned(),
         }
     }
 }

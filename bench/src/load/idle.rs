@@ -40,7 +40,7 @@ pub(super) async fn hold(options: Arc<Options>) -> io::Result<Measurement> {
     }
 
     let per_tunnel = |bytes: u64| (bytes as f64 - before as f64) / count as f64;
-    let memory = Memory { silent: per_tunnel(silent), used: per_tunnel(used) };
+    let memory = Memory { figure: per_tunnel(silent), used: Some(per_tunnel(used)) };
     Ok(Measurement {
         units: count as u64,
         errors,
@@ -51,11 +51,11 @@ pub(super) async fn hold(options: Arc<Options>) -> io::Result<Measurement> {
 }
 
 /// Each tunnel takes two descriptors of a proxy, which needs some more.
-fn affordable(options: &Options) -> usize {
+pub(super) fn affordable(options: &Options) -> usize {
     options.connections().min(machine::file_limit() / 20 * 9)
 }
 
 /// After this long proxies have given back what they lent for the handshake.
-const SETTLING_MAX: Duration = Duration::from_secs(1);
+pub(super) const SETTLING_MAX: Duration = Duration::from_secs(1);
 
 const MESSAGE_BYTES: usize = 64;

@@ -31,13 +31,13 @@ pub(crate) struct Latency {
     pub(crate) p99: f64,
 }
 
-/// Bytes of the proxy's memory for each open tunnel.
+/// What a scenario of memory has found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    /// That has carried nothing yet.
-    pub(crate) silent: f64,
-    /// That has carried one message.
-    pub(crate) used: f64,
+    /// In the unit of the scenario's figure.
+    pub(crate) figure: f64,
+    /// Bytes for each tunnel once it has carried a message.
+    pub(crate) used: Option<f64>,
 }
 
 impl Latency {

@@ -4,10 +4,12 @@
 //! with what was sent; one that is wrong, late beyond [`window::SETTLE_TIMEOUT`] or missing is an
 //! error, and a figure with errors is none.
 
+mod churn;
 mod client;
 mod echo;
 mod fan_out;
 mod handshake;
+mod held;
 mod idle;
 mod measurement;
 mod polling;
@@ -71,6 +73,8 @@ pub(crate) fn load(options: &Options) -> Outcome {
             Scenario::Handshake => handshake::repeat(options).await,
             Scenario::Polling => polling::repeat(options).await,
             Scenario::Idle => idle::hold(options).await,
+            Scenario::Held => held::hold(options).await,
+            Scenario::Churn => churn::repeat(options).await,
         }
     });
     println!("{}", serde_json::to_string(&measured?)?);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
@@ -45,7 +46,7 @@ async fn post_and_poll(options: Arc<Options>, index: usize, tally: Arc<Tally>) -
 
 /// A polling client on its connection.
 #[derive(Debug)]
-struct Client {
+pub(super) struct Client {
     stream: TcpStream,
     buffer: BytesMut,
     /// What follows the path's query: the session, once there is one.
@@ -55,7 +56,8 @@ struct Client {
 }
 
 impl Client {
-    async fn open(options: &Options, index: usize) -> io::Result<Self> {
+    /// Opens a session as client number `index`.
+    pub(super) async fn open(options: &Options, index: usize) -> io::Result<Self> {
         let stream = connect(options, index).await?;
         let mut client =
             Self { stream, buffer: BytesMut::new(), session: String::new(), cookie: String::new() };
@@ -67,9 +69,19 @@ impl Client {
         Ok(client)
     }
 
+    /// Polls. A node without a message answers after so long.
+    pub(super) async fn poll(&mut self, patience: Duration) -> io::Result<()> {
+        self.send("GET", &format!("&wait={}", patience.as_millis()), b"").await
+    }
+
     async fn request(&mut self, method: &str, body: &[u8]) -> io::Result<BytesMut> {
+        self.send(method, "", body).await?;
+        self.receive().await
+    }
+
+    async fn send(&mut self, method: &str, query: &str, body: &[u8]) -> io::Result<()> {
         let head = format!(
-            "{method} /socket.io/?EIO=4&transport=polling{} HTTP/1.1\r\nHost: bench.test\r\n{}\
+            "{method} /socket.io/?EIO=4&transport=polling{}{query} HTTP/1.1\r\nHost: bench.test\r\n{}\
              Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {}\r\n\r\n",
             self.session,
             self.cookie,
@@ -77,8 +89,11 @@ impl Client {
         );
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        self.stream.write_all(&request).await?;
+        self.stream.write_all(&request).await
+    }
 
+    /// The body of the answer, which is a 200.
+    pub(super) async fn receive(&mut self) -> io::Result<BytesMut> {
         let head = read_head(&mut self.stream, &mut self.buffer).await?;
         let head = head.ok_or_else(|| invalid("closed instead of an answer"))?;
         let body = read_body(&mut self.stream, &mut self.buffer, &head).await?;

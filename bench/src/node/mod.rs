@@ -2,7 +2,7 @@
 //! WebSockets that echo, and pushes to all of them at the same instants.
 //!
 //! A WebSocket with `push=N` in its query gets N messages each second. A message that is posted
-//! is the next poll's.
+//! is the next poll's; a poll with `wait=N` gets a noop if none came in N milliseconds.
 
 mod sessions;
 mod websocket;
@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use clap::Args;
@@ -68,7 +69,7 @@ async fn connection(mut stream: TcpStream, sessions: Arc<Sessions>) -> io::Resul
         let body = read_body(&mut stream, &mut buffer, &head).await?;
         let answer = match (request.method, request.parameter("sid")) {
             ("GET", None) => Answer::ok(sessions.open()),
-            ("GET", Some(sid)) => sessions.poll(sid).await,
+            ("GET", Some(sid)) => sessions.poll(sid, request.patience()).await,
             ("POST", Some(sid)) => sessions.post(sid, &body),
             _ => Answer::bad(2, "Bad handshake method"),
         };
@@ -91,11 +92,20 @@ impl<'a> Request<'a> {
         Self { method, query: target.split_once('?').map_or("", |(_, query)| query) }
     }
 
+    /// How long a poll waits for a message.
+    fn patience(&self) -> Duration {
+        let millis = self.parameter("wait").and_then(|millis| millis.parse().ok());
+        millis.map_or(POLL_TIMEOUT, Duration::from_millis).min(POLL_TIMEOUT)
+    }
+
     fn parameter(&self, name: &str) -> Option<&'a str> {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }
+
+/// Below the 25 s of a real node's ping, which would answer the poll.
+const POLL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The answer to a request without upgrade.
 #[derive(Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ impl Run {
                 let spent = measurement.proxy?.seconds;
                 (measurement.units > 0).then(|| spent * 1e6 / measurement.units as f64)
             }
-            Figure::BytesPerTunnel => Some(measurement.memory?.silent),
+            Figure::BytesPer(_) | Figure::Growth => Some(measurement.memory?.figure),
         }
     }
 }
@@ -80,7 +80,7 @@ pub(super) mod tests {
             errors: 0,
             first_error: None,
             latency: Some(Latency { p50: 100.0, p99: 900.0 }),
-            memory: Some(Memory { silent: proxy * 1e6, used: proxy * 2e6 }),
+            memory: Some(Memory { figure: proxy * 1e6, used: Some(proxy * 2e6) }),
             proxy: Some(spent(proxy)),
             nodes: spent(0.1),
             load: spent(0.2),

@@ -5,7 +5,7 @@ use super::run::Run;
 use super::statistics::Sample;
 use crate::compare::Peer;
 use crate::load::Measurement;
-use crate::scenario::Scenario;
+use crate::scenario::{Figure, Scenario};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Summary {
@@ -65,11 +65,11 @@ impl Report {
         });
         let count = |is: &dyn Fn(&Measurement) -> bool| measured.iter().filter(|it| is(it)).count();
         let is_noisy = |it: &Measurement| it.foreign_seconds > FOREIGN_CORES_MAX * it.seconds;
-        let is_rate = first.scenario != Scenario::Idle;
+        let is_rate = matches!(first.scenario.figure(), Figure::CpuPer(_));
         Some(Summary {
             peer,
             figure: Sample::of(runs.iter().filter_map(|run| run.figure())),
-            used_bytes: median(&|it| Some(it.memory?.used)),
+            used_bytes: median(&|it| it.memory?.used),
             per_second: median(&|it| is_rate.then(|| it.units as f64 / it.seconds)),
             p50: median(&|it| Some(it.latency?.p50)),
             p99: median(&|it| Some(it.latency?.p99)),

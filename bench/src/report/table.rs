@@ -10,8 +10,8 @@ impl Report {
     pub(crate) fn markdown(&self) -> String {
         let peers: Vec<Peer> = self.versions.iter().map(|(peer, _)| *peer).collect();
         let mut lines = vec![
-            "CPU time of the proxy for each unit of work, and its memory for each silent tunnel: \
-             medians, and half of the distance between the rounds that lie farthest apart."
+            "CPU time of the proxy for each unit of work, and its memory: medians, and half of the \
+             distance between the rounds that lie farthest apart. Less is better."
                 .to_owned(),
             String::new(),
         ];
@@ -26,7 +26,7 @@ impl Report {
         let title = |scenario: Scenario| scenario.name().to_owned();
         lines.extend(self.table(&peers, &title, |scenario, summary| match scenario.figure() {
             Figure::CpuPer(_) => Some(rate_cell(summary)),
-            Figure::BytesPerTunnel => None,
+            Figure::BytesPer(_) | Figure::Growth => None,
         }));
         lines.push(String::new());
         lines.extend(self.notes());
@@ -89,7 +89,7 @@ impl Report {
         }
         let used: Vec<String> = all
             .iter()
-            .filter(|(scenario, _)| scenario.figure() == Figure::BytesPerTunnel)
+            .filter(|(scenario, _)| *scenario == Scenario::Idle)
             .filter_map(|(_, it)| Some(format!("{} {}", it.peer.title(), number(it.used_bytes?))))
             .collect();
         if !used.is_empty() {
@@ -127,7 +127,8 @@ fn figure_cell(summary: &Summary) -> String {
     let Some(figure) = summary.figure else { return "failed".to_owned() };
     let noisy = if summary.noisy_runs > 0 { " \\*" } else { "" };
     let mut text = number(figure.median);
-    if summary.runs > 1 {
+    // What is about zero has no spread worth to be told.
+    if summary.runs > 1 && figure.median.abs() >= 1.0 {
         text = format!("{text} ±{:.0} %", figure.spread * 50.0);
     }
     if summary.is_sound() { format!("{text}{noisy}") } else { format!("~~{text}~~") }
