@@ -5,6 +5,8 @@
 # The orderly end takes up to 28 s, and Docker kills after 10 s unless told otherwise.
 FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /build
+# jemalloc builds by make.
+RUN apt-get update && apt-get install --yes --no-install-recommends make
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \

@@ -25,7 +25,16 @@ enum Choice {
     /// To a node that may have a new session, once there is one.
     Opening(Box<Opening>),
     /// To this one alone: it has the session.
-    Bound(Arc<Route>, Arc<Node>),
+    Bound(Arc<Route>, Arc<Node>, Errand),
+}
+
+/// What a request of a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// It brings what the client says.
+    Post,
+    /// It waits for what the node says, or asks for an upgrade.
+    Other,
 }
 
 /// Which nodes a request would like: what it has of a [`Wish`].
@@ -56,8 +65,8 @@ impl Candidates {
     }
 
     /// `node` alone.
-    pub(super) fn bound(route: Arc<Route>, node: Arc<Node>) -> Self {
-        Self { choice: Choice::Bound(route, node), tried: Vec::new() }
+    pub(super) fn bound(route: Arc<Route>, node: Arc<Node>, errand: Errand) -> Self {
+        Self { choice: Choice::Bound(route, node, errand), tried: Vec::new() }
     }
 
     /// A place on the next node; `None` when there is no other to ask. If the future is dropped,
@@ -74,7 +83,7 @@ impl Candidates {
             }
             Choice::Opening(opening) => opening.next(&mut self.tried).await?,
             Choice::Bound(..) if !self.tried.is_empty() => return Ok(None),
-            Choice::Bound(route, node) => Some(bound_lease(route, node)?),
+            Choice::Bound(route, node, errand) => Some(bound_lease(route, node, *errand)?),
         };
         self.tried.extend(lease.as_ref().map(|lease| lease.node().clone()));
         Ok(lease)
@@ -92,19 +101,23 @@ impl Candidates {
     /// with.
     pub(super) fn into_route(self) -> Arc<Route> {
         match self.choice {
-            Choice::Any(route, _) | Choice::Bound(route, _) => route,
+            Choice::Any(route, _) | Choice::Bound(route, ..) => route,
             Choice::Opening(opening) => opening.into_route(),
         }
     }
 }
 
 /// A place on the node of a session, unless nothing can come of it.
-fn bound_lease(route: &Route, node: &Arc<Node>) -> Result<Lease, ExchangeError> {
+///
+/// A node whose time is over still gets what its clients post: their last word, which Socket.IO's
+/// send when a poll is refused, ends the session there, so that another node can recover it.
+fn bound_lease(route: &Route, node: &Arc<Node>, errand: Errand) -> Result<Lease, ExchangeError> {
     let (upstream, now) = (&route.upstream, Instant::now());
     if upstream.is_dead(node, now) {
         return Err(ExchangeError::NodeDead { node: node.name().clone() });
     }
-    if upstream.drained_at(node).is_some_and(|end| end <= now) {
+    let is_over = upstream.drained_at(node).is_some_and(|end| end <= now);
+    if is_over && errand == Errand::Other {
         return Err(ExchangeError::NodeDrained { node: node.name().clone() });
     }
     Ok(upstream.lease_on(node))

@@ -30,7 +30,7 @@ use http::{Method, StatusCode, Version};
 
 use self::access_log::Entry;
 use self::body::Passage;
-use self::candidates::{Candidates, Preference};
+use self::candidates::{Candidates, Errand, Preference};
 use self::forward::Answer;
 use self::refusal::Asker;
 use self::switch::ClientSide;
@@ -221,7 +221,11 @@ impl Asking<'_> {
             | Recall::Preferred(_)
             | Recall::Bound { .. }
             | Recall::Gone { .. } => {
-                let mut candidates = self.candidates(recall)?;
+                let errand = match *request.method() {
+                    Method::POST => Errand::Post,
+                    _ => Errand::Other,
+                };
+                let mut candidates = self.candidates(recall, errand)?;
                 let answer = forward::forward(self, request, &mut candidates).await?;
                 self.route = candidates.into_route();
                 answer
@@ -252,7 +256,7 @@ impl Asking<'_> {
             | Recall::Preferred(_)
             | Recall::Bound { .. }
             | Recall::Gone { .. } => {
-                let mut candidates = self.candidates(recall)?;
+                let mut candidates = self.candidates(recall, Errand::Other)?;
                 let outcome = upgrade::forward(self, &handshake, &head, &mut candidates).await?;
                 self.route = candidates.into_route();
                 outcome
@@ -280,12 +284,12 @@ impl Asking<'_> {
     }
 
     /// The nodes that may be asked, as far as the affinity decides it.
-    fn candidates(&mut self, recall: Recall) -> Result<Candidates, ExchangeError> {
+    fn candidates(&mut self, recall: Recall, errand: Errand) -> Result<Candidates, ExchangeError> {
         let order = match recall {
             Recall::Anywhere | Recall::Unknown { .. } => Vec::new(),
             Recall::Preferred(order) => order,
             Recall::Bound { node, sid: _ } => {
-                return Ok(Candidates::bound(self.route.clone(), node));
+                return Ok(Candidates::bound(self.route.clone(), node, errand));
             }
             Recall::Gone { sid: _ } => return Err(ExchangeError::SessionGone),
         };

@@ -29,7 +29,9 @@ pub(super) struct Awaited {
 /// What a node has, and what it should have.
 #[derive(Clone, Copy, Debug)]
 struct Holding {
-    tunnels: u64,
+    /// Tunnels and pending exchanges, as the balance counts: by tunnels alone one would move back what
+    /// it has brought. Sessions that poll cannot be moved, but others can make room for them.
+    load: u64,
     /// At least 1.
     weight: u32,
     /// Whether new sessions may go there.
@@ -37,11 +39,11 @@ struct Holding {
 }
 
 impl Upstream {
-    /// Closes quiet tunnels of nodes that have more than their share, once a second, if that is
-    /// wanted.
+    /// Closes tunnels of nodes that have more than their share, once a second, if that is wanted.
+    /// Those that are quiet for longest go first, and none that has bytes to take; where a room hears something each second, no tunnel
+    /// is quiet for long, so that to wait for it would be to move none.
     pub(super) fn rebalance(&self, now: Instant) {
         let Some(settings) = self.settings.rebalance else { return };
-        let Some(quiet_since) = now.checked_sub(QUIET) else { return };
         let entered = self.nodes.iter().map(|node| node.roster().entered()).sum();
         let Some(awaited) = self.shared.awaited().look(entered, now) else { return };
         let members: Vec<&Node> = self
@@ -53,7 +55,7 @@ impl Upstream {
         let holdings: Vec<Holding> = members
             .iter()
             .map(|node| Holding {
-                tunnels: node.roster().staying() as u64,
+                load: node.roster().staying() as u64 + u64::from(node.exchanges()),
                 weight: node.weight(),
                 has_room: self.has_room(node),
             })
@@ -61,7 +63,7 @@ impl Upstream {
         let mut closed = 0;
         for (node, surplus) in members.into_iter().zip(surplus(&holdings, awaited, settings)) {
             let count = usize::try_from(surplus).unwrap_or(usize::MAX);
-            let told = node.roster().dismiss(Dismissal::Rebalanced, count, Some(quiet_since));
+            let told = node.roster().dismiss(Dismissal::Rebalanced, count, Some(now));
             if told > 0 {
                 debug!(upstream = %self.name(), node = %node.name(), tunnels = told, "rebalancing");
             }
@@ -82,7 +84,7 @@ impl Upstream {
 /// share and `within`, where there are others that have less than theirs, and no more than those
 /// lack beyond the `awaited`.
 fn surplus(nodes: &[Holding], awaited: u64, settings: Rebalance) -> Vec<u64> {
-    let all: u64 = nodes.iter().map(|node| node.tunnels).sum::<u64>() + awaited;
+    let all: u64 = nodes.iter().map(|node| node.load).sum::<u64>() + awaited;
     let weight: u64 = nodes.iter().map(|node| u64::from(node.weight)).sum();
     // In whole tunnels, rounded down: what cannot be divided is not moved to and fro.
     let part = |node: &Holding, percent: u32| {
@@ -90,11 +92,11 @@ fn surplus(nodes: &[Holding], awaited: u64, settings: Rebalance) -> Vec<u64> {
         u64::try_from(share / (u128::from(weight.max(1)) * 100)).unwrap_or(u64::MAX)
     };
     let takers = nodes.iter().filter(|node| node.has_room);
-    let lacking: u64 = takers.map(|node| part(node, 100).saturating_sub(node.tunnels)).sum();
+    let lacking: u64 = takers.map(|node| part(node, 100).saturating_sub(node.load)).sum();
     let per_second = u64::from(settings.closes_per_second.get());
     let mut left = lacking.saturating_sub(awaited).min(per_second);
     let excess =
-        |node: &Holding| node.tunnels.saturating_sub(part(node, 100 + settings.within_percent));
+        |node: &Holding| node.load.saturating_sub(part(node, 100 + settings.within_percent));
     let mut surplus = vec![0; nodes.len()];
     let mut order: Vec<usize> = (0..nodes.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(excess(&nodes[*index])));
@@ -137,9 +139,6 @@ impl Awaited {
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long a tunnel is quiet before it may be closed: nothing is under way in it.
-const QUIET: Duration = Duration::from_secs(1);
-
 /// After so many looks a client is not awaited any more. Socket.IO's come back within 1.5 s, and
 /// after a first failure within 3 s.
 const RETURN_LOOKS: u32 = 10;
@@ -150,6 +149,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::settings::{NodeAddress, NodeSettings, Settings};
     use super::*;
 
     fn settings(within_percent: u32, per_second: u32) -> Rebalance {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn holdings(nodes: &[(u64, u32)]) -> Vec<Holding> {
-        let holding = |&(tunnels, weight)| Holding { tunnels, weight, has_room: true };
+        let holding = |&(load, weight)| Holding { load, weight, has_room: true };
         nodes.iter().map(holding).collect()
     }
 
@@ -210,6 +210,46 @@ mod tests {
         assert_eq!(awaited.look(103, at(11)), Some(0));
         awaited.close(9);
         assert_eq!(awaited.look(103, at(60)), Some(0), "it was off meanwhile");
+    }
+
+    /// Two nodes that are rebalanced within 10 %, 20 a second.
+    fn pair() -> Upstream {
+        let node = |name: &str| {
+            let address = NodeAddress { host: name.into(), port: 3000 };
+            NodeSettings::new(name, address)
+        };
+        let mut pair = Settings::new("chat", vec![node("a"), node("b")]);
+        pair.rebalance = Some(settings(10, 20));
+        Upstream::new(&pair, None)
+    }
+
+    #[test]
+    fn tunnels_that_hear_something_each_second_are_moved_too() {
+        let upstream = pair();
+        let roster = upstream.nodes()[0].roster();
+        let heard = Instant::now() + Duration::from_secs(60);
+        let _occupants: Vec<_> = (0..100).map(|_| roster.enter(heard)).collect();
+
+        upstream.rebalance(heard + Duration::from_millis(50));
+        assert_eq!(roster.staying(), 80);
+    }
+
+    #[test]
+    fn tunnels_make_room_for_sessions_that_poll_and_are_not_moved_back() {
+        let check = |tunnels: [usize; 2], polls: [usize; 2], expected: [usize; 2]| {
+            let upstream = pair();
+            let now = Instant::now() + Duration::from_secs(60);
+            let (mut occupants, mut leases) = (Vec::new(), Vec::new());
+            for (index, node) in upstream.nodes().iter().enumerate() {
+                occupants.extend((0..tunnels[index]).map(|_| node.roster().enter(now)));
+                leases.extend((0..polls[index]).map(|_| upstream.lease_on(node)));
+            }
+            upstream.rebalance(now);
+            assert_eq!([0, 1].map(|index| upstream.nodes()[index].roster().staying()), expected);
+        };
+        check([50, 50], [50, 0], [32, 50]);
+        check([25, 75], [50, 0], [25, 75]);
+        check([5, 0], [50, 0], [0, 0]);
     }
 
     proptest! {

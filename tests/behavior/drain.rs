@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::admin::ask_at;
 use crate::support::http::read_head;
 use crate::support::websocket::{accept, open, switching, text};
-use crate::support::{Client, FakeNode, ProxyProcess, Site, config, get};
+use crate::support::{Client, FakeNode, ProxyProcess, Site, config, get, request};
 
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 const TUNNEL: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -105,6 +105,10 @@ async fn sessions_of_a_node_that_drains_go_on_until_its_time_is_over() {
     // Its beginning is kept in whole milliseconds.
     assert!(begun.elapsed() > Duration::from_millis(2_998), "{:?}", begun.elapsed());
     assert_eq!(refused.status(), 503, "{}", refused.text());
+    // The client's last word, without which no other node could recover the session.
+    let mut client = Client::connect(site.address()).await;
+    client.send(request("POST", &poll, &[], "1")).await;
+    assert_eq!(client.response().await.text(), "ok");
 
     let state = order(&site, a.address, "undrain").await;
     assert_eq!(state["draining"], Value::Null);

@@ -8,7 +8,7 @@ const { readArguments, refuse } = require('./lib/arguments');
 const { within } = require('./lib/deadline');
 const { Verdict } = require('./lib/verdict');
 
-const SCENARIOS = ['basics', 'chat', 'deflate', 'jsonp', 'ordered', 'roaming', 'rooms', 'survive'];
+const SCENARIOS = ['basics', 'chat', 'crowd', 'deflate', 'jsonp', 'ordered', 'roaming', 'rooms', 'survive'];
 
 const options = readArguments('Usage: node client.js --url URL[,URL...] --scenario NAME [options]', {
   url: { kind: 'list', help: 'where to connect; scenarios with several clients take turns' },
@@ -18,6 +18,8 @@ const options = readArguments('Usage: node client.js --url URL[,URL...] --scenar
   path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
   clients: { kind: 'number', help: 'how many; each scenario has its own default' },
   messages: { kind: 'number', help: 'how many; each scenario has its own default' },
+  arrivals: { kind: 'number', otherwise: 80, help: 'clients that begin each second, in `crowd`' },
+  pace: { kind: 'number', otherwise: 2_000, help: 'milliseconds between two echoes of a client of `crowd`' },
   patience: { kind: 'number', otherwise: 20, help: 'seconds to wait for messages that are missing' },
   deadline: { kind: 'number', otherwise: 60, help: 'seconds for the whole scenario' },
 });

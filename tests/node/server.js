@@ -18,16 +18,20 @@ const options = readArguments('Usage: node server.js [options] < a pipe that sta
   name: { kind: 'text', otherwise: 'n1', help: 'what whoami answers as node' },
   path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
   redis: { kind: 'text', help: 'Unix socket of a Redis that joins the nodes' },
+  streams: { kind: 'switch', help: 'join the nodes by streams of Redis, and recover connections' },
+  speak: { kind: 'text', help: 'room that hears a number each second, on all nodes' },
   'allow-eio3': { kind: 'switch', help: 'serve clients of the 2.x line too' },
   threshold: { kind: 'number', otherwise: 1024, help: 'bytes from which answers are compressed' },
   'ping-interval': { kind: 'number', otherwise: 25_000, help: 'milliseconds' },
   'ping-timeout': { kind: 'number', otherwise: 20_000, help: 'milliseconds' },
+  'keep-alive': { kind: 'number', otherwise: 5_000, help: 'milliseconds until an idle connection is closed' },
   'max-payload': { kind: 'number', otherwise: 1_000_000, help: 'bytes' },
 });
 
 async function main() {
   if (options.line !== 4 && options.line !== 2) refuse('--line is 4 or 2');
   if (options.line === 2 && options.redis !== undefined) refuse('--redis wants --line 4');
+  if (options.streams && options.redis === undefined) refuse('--streams wants --redis');
 
   const counts = new Counts();
   const figures = () => ({
@@ -36,8 +40,10 @@ async function main() {
     open_sessions: io.engine.clientsCount,
   });
   const httpServer = http.createServer((request, response) => answer(request, response, figures));
+  httpServer.keepAliveTimeout = options.keepAlive;
   const echo = serveEcho(httpServer, options);
   const io = await startSocketIo(httpServer, options, counts);
+  if (options.speak !== undefined) speak(io, options.speak);
 
   onStdinClosed(() => process.exit());
   process.once('SIGTERM', () => {
@@ -49,6 +55,12 @@ async function main() {
   });
 }
 
+/** Numbers, one after the other, so that who hears them knows what was missed. */
+function speak(io, room) {
+  let number = 0;
+  setInterval(() => io.to(room).emit('row', ++number), 1_000);
+}
+
 /** Ends all connections as an orderly restart does, then the process. */
 function stop(io, echo) {
   for (const socket of echo.clients) socket.close(GOING_AWAY);
@@ -57,12 +69,22 @@ function stop(io, echo) {
   setTimeout(() => process.exit(), STOP_MS);
 }
 
-/** Ordinary requests: `/counts` tells the figures, all else who answered. */
+/** Ordinary requests: `/counts` tells the figures, `/block/N` then blocks us for N ms, all else tells who answered. */
 function answer(request, response, figures) {
+  const [, milliseconds] = BLOCK.exec(request.url) ?? [];
+  if (milliseconds !== undefined) response.once('finish', () => block(Number(milliseconds)));
   const facts = request.url === '/counts' ? figures() : { node: options.name, url: request.url };
   response.setHeader('Content-Type', 'application/json');
   response.end(JSON.stringify(facts));
 }
+
+/** What an application does that computes in its event loop: nothing else happens meanwhile. */
+function block(milliseconds) {
+  const end = Date.now() + milliseconds;
+  while (Date.now() < end);
+}
+
+const BLOCK = /^\/block\/(\d{1,5})$/;
 
 /** RFC 6455, section 7.4.1. */
 const GOING_AWAY = 1001;

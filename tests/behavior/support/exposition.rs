@@ -56,6 +56,13 @@ impl Exposition {
         self.series.iter().filter(|(key, _)| key.starts_with(&start)).map(|(_, value)| value).sum()
     }
 
+    /// The series of `name` and their values, as text: for figures that people read.
+    pub fn with(&self, name: &str) -> Vec<String> {
+        let start = format!("{name}{{");
+        let series = self.series.iter().filter(|(key, _)| key.starts_with(&start));
+        series.map(|(key, value)| format!("{key} {value}")).collect()
+    }
+
     fn parse(text: &str) -> Self {
         let body = text.strip_suffix("# EOF\n").expect("the end is told");
         let mut types = BTreeMap::new();

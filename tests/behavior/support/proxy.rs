@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use sockeye::Server;
 use sockeye::config::Config;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::node::FakeNode;
 
@@ -80,7 +81,8 @@ pub struct ProxyProcess {
     pub child: Child,
     /// The file that it follows.
     pub file: PathBuf,
-    log: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
+    /// `None` once it is read by a task.
+    log: Option<Lines<BufReader<ChildStderr>>>,
     _config: tempfile::TempDir,
 }
 
@@ -115,15 +117,16 @@ impl ProxyProcess {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { address, child, file: path, log, _config: directory }
+        Self { address, child, file: path, log: Some(log), _config: directory }
     }
 
     /// Waits for a log line with `part` in it.
     pub async fn until_log(&mut self, part: &str) -> String {
+        let log = self.log.as_mut().expect("the log was not given away");
         let mut passed = Vec::new();
         let read = async {
             loop {
-                match self.log.next_line().await.unwrap() {
+                match log.next_line().await.unwrap() {
                     Some(line) if line.contains(part) => return line,
                     Some(line) => passed.push(line),
                     None => panic!("the log ended without {part:?}: {passed:#?}"),
@@ -131,6 +134,21 @@ impl ProxyProcess {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), read).await.expect("the log line in time")
+    }
+
+    /// Reads the log from now on, so that its pipe never fills and stops the process. The task ends
+    /// with the log and gives the lines that warn.
+    pub fn pass_log(&mut self) -> JoinHandle<Vec<String>> {
+        let mut log = self.log.take().expect("the log was not given away");
+        tokio::spawn(async move {
+            let mut warnings = Vec::new();
+            while let Some(line) = log.next_line().await.unwrap() {
+                if line.contains(" WARN ") || line.contains(" ERROR ") {
+                    warnings.push(line);
+                }
+            }
+            warnings
+        })
     }
 
     /// The process's id.

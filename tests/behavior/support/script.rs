@@ -86,6 +86,12 @@ impl Script {
         passed
     }
 
+    /// The next line. Panics if the program ends first.
+    pub(crate) async fn next(&mut self) -> Value {
+        let line = self.lines.recv().await;
+        line.unwrap_or_else(|| panic!("{} ended; its words are above", self.name))
+    }
+
     async fn find(&mut self, name: &str) -> Option<Value> {
         loop {
             let line = self.lines.recv().await?;

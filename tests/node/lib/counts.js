@@ -8,6 +8,8 @@ class Counts {
     this.connections = 0;
     this.disconnects = 0;
     this.upgrades = 0;
+    /** When each Engine.IO session began, in milliseconds since 1970. */
+    this.sessions_at = [];
     /** By Engine.IO error code. The 2.x line does not report its errors. */
     this.connection_errors = {};
   }

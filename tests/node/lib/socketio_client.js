@@ -15,11 +15,11 @@ class Client {
    *
    * @param {string} url
    * @param {Object} options `line`, `path`, `transports`; `reconnection` is off unless asked for, so that
-   *   a broken session is a failure and not a pause
+   *   a broken session is a failure and not a pause; `agent` of Node.js, or none
    */
-  constructor(url, { line, path, transports, reconnection = false }) {
+  constructor(url, { line, path, transports, agent = false, reconnection = false }) {
     const io = require(PACKAGES[line]);
-    this.socket = io(url, { path, transports, reconnection, forceNew: true });
+    this.socket = io(url, { path, transports, agent, reconnection, forceNew: true });
     /** Why each session of this client ended. */
     this.disconnects = [];
     this.socket.on('disconnect', (reason) => this.disconnects.push(reason));

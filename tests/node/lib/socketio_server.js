@@ -18,6 +18,7 @@ async function startSocketIo(httpServer, options, counts) {
     io.of(name).on('connection', (socket) => serve(socket, options.name));
   }
   io.of('/').on('connection', (socket) => watch(socket, counts));
+  io.engine.on('connection', () => counts.sessions_at.push(Date.now()));
   io.engine.on('connection_error', ({ code, message }) => {
     counts.connectionError(code);
     report('connection_error', { code, message });
@@ -31,8 +32,11 @@ async function lineFour(httpServer, options) {
     ...shared(options),
     allowEIO3: options.allowEio3,
     cors: { origin: '*' },
+    ...(options.streams ? { connectionStateRecovery: {} } : {}),
   });
-  if (options.redis !== undefined) io.adapter(await redisAdapter(options.redis));
+  if (options.redis !== undefined) {
+    io.adapter(await (options.streams ? redisStreamsAdapter : redisAdapter)(options.redis));
+  }
   return io;
 }
 
@@ -51,17 +55,24 @@ function shared({ path, pingInterval, pingTimeout, maxPayload, threshold }) {
   };
 }
 
+/** As below, and with a memory: a client that returns to any node gets what it has missed. */
+async function redisStreamsAdapter(path) {
+  const { createAdapter } = require('@socket.io/redis-streams-adapter');
+  return createAdapter(await redisClient(path));
+}
+
 /** Rooms that span nodes, over the Redis that listens on the Unix socket `path`. */
 async function redisAdapter(path) {
   const { createAdapter } = require('@socket.io/redis-adapter');
+  return createAdapter(await redisClient(path), await redisClient(path));
+}
+
+async function redisClient(path) {
   const { createClient } = require('redis');
-  const publisher = createClient({ socket: { path } });
-  const subscriber = publisher.duplicate();
-  for (const client of [publisher, subscriber]) {
-    client.on('error', (error) => report('redis_error', { message: error.message }));
-    await client.connect();
-  }
-  return createAdapter(publisher, subscriber);
+  const client = createClient({ socket: { path } });
+  client.on('error', (error) => report('redis_error', { message: error.message }));
+  await client.connect();
+  return client;
 }
 
 function watch(socket, counts) {

@@ -1,6 +1,4 @@
-//! Long runs that print their figures: `cargo xtask soak`.
-
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are for who runs it")]
+//! Reload after reload under load.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
+use super::figures::{descriptors, resident_kib, until_descriptors};
 use crate::support::websocket::{close, open, text};
 use crate::support::{Client, FakeNode, ProxyProcess, Reply, ok, open_packet, request};
 
@@ -22,7 +21,7 @@ const PACE: Duration = Duration::from_millis(300);
 /// A hundred reloads under load: routes, nodes and listeners come and go, and nobody notices.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "takes half a minute: cargo xtask soak reload"]
-async fn reload() {
+async fn nobody_notices_a_hundred_reloads() {
     let faults = Arc::new(AtomicUsize::new(0));
     let mut nodes = Vec::new();
     for name in ["a", "b", "c", "d"] {
@@ -189,26 +188,4 @@ fn variant(number: usize, nodes: &[SocketAddr], extra: &[SocketAddr]) -> String 
 
 fn free_address() -> SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
-}
-
-/// Waits until the process has no more than `count` descriptors, and tells how many it has then.
-async fn until_descriptors(pid: u32, count: usize) -> usize {
-    let mut look = interval(Duration::from_millis(200));
-    for _ in 0..100 {
-        look.tick().await;
-        if descriptors(pid) <= count {
-            break;
-        }
-    }
-    descriptors(pid)
-}
-
-fn resident_kib(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -1,0 +1,86 @@
+//! Real Socket.IO nodes behind a proxy that is a process of its own.
+
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::support::socketio::NodeServer;
+use crate::support::{Exposition, ProxyProcess, get};
+
+/// Three nodes and their proxy.
+pub struct Cluster {
+    pub nodes: Vec<NodeServer>,
+    pub proxy: ProxyProcess,
+    /// Of the admin listener.
+    pub admin: SocketAddr,
+    /// Ends with the proxy, and gives what it warned of.
+    pub log: JoinHandle<Vec<String>>,
+}
+
+impl Cluster {
+    /// Nodes with these arguments beside their names, and a proxy whose upstream has more keys, in
+    /// YAML's flow style.
+    pub async fn start(arguments: &[&str], upstream: &str) -> Self {
+        let mut nodes = Vec::new();
+        for name in NAMES {
+            nodes.push(NodeServer::start(&[&["--name", name], arguments].concat()).await);
+        }
+        let mut proxy = ProxyProcess::start(&configuration(&nodes, upstream)).await;
+        let line = proxy.until_log("admin listener").await;
+        let admin = line.rsplit_once("address=").expect("the line has the address").1;
+        let admin = admin.trim_matches('"').parse().unwrap();
+        let log = proxy.pass_log();
+        Self { nodes, proxy, admin, log }
+    }
+
+    /// The proxy, as clients write it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.proxy.address)
+    }
+
+    /// When each session of a node began, in milliseconds since 1970.
+    pub async fn sessions_at(&self, node: usize) -> Vec<u64> {
+        let address = self.nodes[node].address().parse().unwrap();
+        let counts: Value = serde_json::from_str(&get(address, "/counts").await.text()).unwrap();
+        let times = counts["sessions_at"].as_array().unwrap();
+        times.iter().filter_map(Value::as_u64).collect()
+    }
+
+    /// The proxy's metrics.
+    pub async fn metrics(&self) -> Exposition {
+        Exposition::scrape(self.admin).await
+    }
+
+    /// Ends the proxy, and gives what it warned of.
+    pub async fn finish(self) -> Vec<String> {
+        let Self { nodes, proxy, log, .. } = self;
+        drop(proxy);
+        drop(nodes);
+        log.await.unwrap()
+    }
+}
+
+/// Now, in milliseconds since 1970, as the nodes and clients tell it.
+pub fn now_millis() -> u64 {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    passed.as_millis() as u64
+}
+
+fn configuration(nodes: &[NodeServer], upstream: &str) -> String {
+    let nodes: Vec<_> = NAMES
+        .iter()
+        .zip(nodes)
+        .map(|(name, node)| format!("{{ name: {name}, address: '{}' }}", node.address()))
+        .collect();
+    format!(
+        "listeners: [{{ bind: '127.0.0.1:0' }}]\nadmin: {{ bind: '127.0.0.1:0' }}\n\
+         upstreams: {{ chat: {{ nodes: [{}], {upstream} }} }}\n\
+         routes: [{{ path: /, upstream: chat }}]\n",
+        nodes.join(", ")
+    )
+}
+
+/// What the nodes are called, in their order.
+pub const NAMES: [&str; 3] = ["n1", "n2", "n3"];

@@ -1,0 +1,13 @@
+//! Long runs that print their figures: `cargo xtask soak`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures are for who runs it")]
+
+mod bystander;
+mod cluster;
+mod figures;
+
+mod crash;
+mod overload;
+mod reload;
+mod rolling;
+mod storm;

@@ -1,0 +1,149 @@
+'use strict';
+/**
+ * One client of a crowd: it sends an echo every now and then, listens to a room, returns with its own
+ * backoff when it is cut off, and tells what it sees.
+ */
+
+const { Agent } = require('node:http');
+
+const { Client } = require('./socketio_client');
+const { report } = require('./report');
+
+class CrowdMember {
+  /** Begins to connect. */
+  constructor(index, options) {
+    this.index = index;
+    this.options = options;
+    this.figures = { echoes: 0, gone: 0, refused: 0, messages: 0, gaps: 0, slowest_echo_ms: 0 };
+    /** The node of the session, once it has said so. */
+    this.node = null;
+    /** The last number of the room's row in this session or in those that it recovered. */
+    this.last = null;
+    /** When the echo was sent whose answer is awaited. */
+    this.sent = null;
+    const transports = TRANSPORTS[index % TRANSPORTS.length];
+    this.transport = transports.join('+');
+    // Browsers keep connections; a client on Node.js would open one for each request.
+    const agent = new Agent({ keepAlive: true });
+    const url = options.url[index % options.url.length];
+    this.socket = new Client(url, { ...options, transports, agent, reconnection: true }).socket;
+    /** Resolves when it knows its first node. */
+    this.first = new Promise((resolve) => {
+      this.told = resolve;
+    });
+    this.outage = null;
+    this.watch();
+  }
+
+  watch() {
+    const { socket } = this;
+    socket.on('connect', () => this.connected());
+    socket.on('disconnect', (reason) => this.disconnected(reason));
+    socket.on('connect_error', (error) => {
+      this.figures.refused += 1;
+      this.outage?.failed();
+      report('refused', { client: this.index, at: Date.now(), reason: error.message, status: error.description });
+    });
+    socket.io.on('reconnect_attempt', () => this.outage?.attempted());
+    socket.on('row', (number) => this.heard(number));
+    // Not all in the same moment.
+    const { pace } = this.options;
+    setTimeout(() => {
+      this.timer = setInterval(() => this.echo(), pace);
+    }, Math.random() * pace);
+  }
+
+  connected() {
+    const { socket, index, transport } = this;
+    const { recovered } = socket;
+    if (this.outage !== null) {
+      report('back', { client: index, at: Date.now(), transport, recovered, ...this.outage.over() });
+      this.outage = null;
+    }
+    if (!recovered) {
+      this.last = null;
+      socket.emit('join', 'rows', () => {});
+    }
+    socket.emit('whoami', ({ node }) => {
+      this.node = node;
+      report('on', { client: index, at: Date.now(), node });
+      this.told();
+    });
+  }
+
+  disconnected(reason) {
+    this.figures.gone += 1;
+    this.outage = new Outage();
+    // Its answer is lost, which is no delay.
+    this.sent = null;
+    report('gone', { client: this.index, at: Date.now(), node: this.node, reason });
+    this.node = null;
+  }
+
+  heard(number) {
+    this.figures.messages += 1;
+    if (this.last !== null && number !== this.last + 1) {
+      this.figures.gaps += 1;
+      report('gap', { client: this.index, at: Date.now(), last: this.last, number, recovered: this.socket.recovered });
+    }
+    this.last = number;
+  }
+
+  /** One at a time: an echo that waits is a stall, and another would only wait behind it. */
+  echo() {
+    if (!this.socket.connected || this.sent !== null) return;
+    const sent = performance.now();
+    this.sent = sent;
+    this.socket.emit('echo', sent, () => {
+      if (this.sent !== sent) return;
+      this.figures.echoes += 1;
+      this.answered();
+    });
+  }
+
+  answered() {
+    const milliseconds = Math.round(performance.now() - this.sent);
+    this.sent = null;
+    this.figures.slowest_echo_ms = Math.max(this.figures.slowest_echo_ms, milliseconds);
+    if (milliseconds < SLOW_MS) return;
+    report('slow', { client: this.index, at: Date.now(), node: this.node, milliseconds });
+  }
+
+  /** Says no more; an answer that is still awaited counts for as long as it was. */
+  finish() {
+    clearInterval(this.timer);
+    if (this.sent !== null) this.answered();
+  }
+}
+
+/** From a disconnect to the next connect: how long, and how much of it was the client's own backoff. */
+class Outage {
+  constructor() {
+    this.began = performance.now();
+    this.waitingSince = this.began;
+    this.waited = 0;
+  }
+
+  /** The backoff is over. */
+  attempted() {
+    this.waited += performance.now() - this.waitingSince;
+    this.waitingSince = null;
+  }
+
+  /** The attempt failed, and the next backoff begins. */
+  failed() {
+    this.waitingSince ??= performance.now();
+  }
+
+  over() {
+    const down = performance.now() - this.began;
+    return { down_ms: Math.round(down), waited_ms: Math.round(this.waited) };
+  }
+}
+
+const TRANSPORTS = [['polling'], ['polling', 'websocket'], ['websocket']];
+
+/** Echoes take a few milliseconds. */
+const SLOW_MS = 500;
+
+module.exports = { CrowdMember };
