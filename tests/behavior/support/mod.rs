@@ -1,6 +1,7 @@
 //! One import for a test.
 
 pub mod balancer;
+pub mod dns;
 pub mod exposition;
 pub mod http;
 pub mod node;
