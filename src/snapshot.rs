@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tracing::error;
 
 use crate::Instant;
 use crate::affinity::{self, Affinity, TagClash};
@@ -56,10 +57,8 @@ impl Snapshot {
         let mut groups = BTreeMap::new();
         for (settings, affinity) in upstreams {
             let former = carried.and_then(|snapshot| snapshot.upstreams.get(&settings.name));
-            let upstream = Arc::new(Upstream::new(settings, former.map(|group| &*group.upstream)));
-            let former = former.map(|group| &*group.affinity);
-            let affinity = Arc::new(Affinity::new(affinity, &upstream, former)?);
-            groups.insert(settings.name.clone(), Group { upstream, affinity });
+            let group = build_group((settings, affinity), former)?;
+            groups.insert(settings.name.clone(), group);
         }
         let former = carried.iter().flat_map(|snapshot| snapshot.routes.iter());
         let former: Former<'_> =
@@ -94,9 +93,40 @@ impl Snapshot {
         }
     }
 
+    /// The upstream of that name.
+    pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        self.upstreams.get(name).map(|group| &group.upstream)
+    }
+
     /// All upstreams, by name.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values().map(|group| &group.upstream)
+    }
+}
+
+/// The operator cannot rename what was discovered: of two such nodes that cannot be told apart, the
+/// one that came later is left out.
+fn build_group(
+    (settings, affinity): (&upstream::Settings, &affinity::Settings),
+    former: Option<&Group>,
+) -> Result<Group, TagClash> {
+    let mut left_out: Vec<Arc<str>> = Vec::new();
+    loop {
+        let former_upstream = former.map(|group| &*group.upstream);
+        let upstream = Arc::new(Upstream::without(&left_out, settings, former_upstream));
+        let former_affinity = former.map(|group| &*group.affinity);
+        match Affinity::new(affinity, &upstream, former_affinity) {
+            Ok(affinity) => return Ok(Group { upstream, affinity: Arc::new(affinity) }),
+            Err(clash) if upstream.discovery().is_none() => return Err(clash),
+            Err(clash) => {
+                let is_former =
+                    |name: &str| former_upstream.is_some_and(|former| former.node(name).is_some());
+                let first_is_newer = is_former(&clash.second) && !is_former(&clash.first);
+                let newcomer = if first_is_newer { &clash.first } else { &clash.second };
+                error!(upstream = %settings.name, node = %newcomer, %clash, "a node is left out");
+                left_out.push((&**newcomer).into());
+            }
+        }
     }
 }
 
@@ -150,3 +180,62 @@ impl Current {
 
 /// How often somebody looks whether there is anything to clear.
 const CLEAR_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::discovery::Found;
+    use crate::upstream::settings::{Discover, Source};
+    use crate::upstream::{NodeAddress, NodeSettings};
+
+    /// Two names with the same tag under the key that is compiled in; one pair in 2^36 is such.
+    const TWINS: [&str; 2] = ["10.0.212.170:3000", "10.3.82.159:3000"];
+
+    fn nodes(names: &[&str]) -> Vec<NodeSettings> {
+        let address = NodeAddress { host: "10.0.0.1".into(), port: 3000 };
+        names.iter().map(|name| NodeSettings::new(name, address.clone())).collect()
+    }
+
+    fn build(
+        settings: &upstream::Settings,
+        carried: Option<&Snapshot>,
+    ) -> Result<Snapshot, TagClash> {
+        let affinity = affinity::Settings::default();
+        Snapshot::build(&[(settings.clone(), affinity)], &[], carried)
+    }
+
+    fn names(snapshot: &Snapshot) -> Vec<&str> {
+        let upstream = snapshot.upstream("chat").unwrap();
+        upstream.nodes().iter().map(|node| &**node.name()).collect()
+    }
+
+    #[test]
+    fn nodes_of_the_file_that_cannot_be_told_apart_are_refused() {
+        assert!(build(&upstream::Settings::new("chat", nodes(&TWINS)), None).is_err());
+    }
+
+    #[test]
+    fn of_discovered_nodes_that_cannot_be_told_apart_the_newcomer_is_left_out() {
+        let source = Source::Services("_chat._tcp.test".into());
+        let discover = Discover { source, every: Discover::EVERY, server: None };
+        let mut settings = upstream::Settings::new("chat", Vec::new());
+        settings.discover = Some(discover);
+        // check(what is found at first, what then, who is left)
+        let check = |first: &[&str], then: &[&str], left: &[&str]| {
+            let mut snapshot = build(&settings, None).unwrap();
+            assert!(names(&snapshot).is_empty());
+            for found in [first, then] {
+                let discovery = snapshot.upstream("chat").unwrap().discovery().unwrap().clone();
+                Found::new(discovery, nodes(found)).0.accept();
+                snapshot = build(&settings, Some(&snapshot)).unwrap();
+            }
+            assert_eq!(names(&snapshot), left);
+        };
+        let [one, other] = TWINS;
+        check(&[one], &[one, other, "x"], &[one, "x"]);
+        check(&[other], &[one, other, "x"], &[other, "x"]);
+        check(&[], &[one, other], &[one]);
+        check(&[one], &[other], &[other]);
+        check(&[one, other], &[other], &[other]);
+    }
+}

@@ -96,6 +96,7 @@ fn gather(site: &Site) -> Vec<(Metric, Vec<Sample>)> {
         .map(|metric| {
             let samples = of_process(metric, site, &process)
                 .or_else(|| of_nodes(metric, &snapshot))
+                .or_else(|| of_lookups(metric, &snapshot))
                 .or_else(|| of_sessions(metric, &snapshot))
                 .unwrap_or_else(|| of_routes(metric, &routes));
             (metric, samples)
@@ -179,6 +180,20 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
         }
     }
     Some(samples)
+}
+
+fn of_lookups(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+    let of_upstream = |upstream: &Arc<Upstream>| {
+        let did = upstream.discovery()?.counts();
+        let outcomes = [
+            (["changed"], did.changed.get()),
+            (["unchanged"], did.unchanged.get()),
+            (["failed"], did.failed.get()),
+        ];
+        Some(counts([&**upstream.name()], outcomes))
+    };
+    let is_of_lookups = metric == table::DISCOVERY;
+    is_of_lookups.then(|| snapshot.upstreams().filter_map(of_upstream).flatten().collect())
 }
 
 fn of_sessions(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {

@@ -8,7 +8,13 @@ use serde_json::Value;
 pub fn nodes(answer: &Value) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
     for upstream in items(&answer["upstreams"]) {
-        for node in items(&upstream["nodes"]).chain(items(&upstream["retired"])) {
+        let mut all = items(&upstream["nodes"]).chain(items(&upstream["retired"])).peekable();
+        if all.peek().is_none() {
+            let mut row = TITLES.map(|_| "-".to_owned());
+            row[0] = text(&upstream["name"]);
+            rows.push(row);
+        }
+        for node in all {
             rows.push([
                 text(&upstream["name"]),
                 text(&node["name"]),
@@ -210,6 +216,9 @@ chat      n1    10.0.0.1:3000  unhealthy  12       3         40          15.2  1
 chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
 ";
         assert_eq!(nodes(&answer), expected);
+        let none = nodes(&json!({ "upstreams": [{ "name": "chat", "nodes": [] }] }));
+        let mut cells = none.lines().nth(1).unwrap().split_whitespace();
+        assert!(cells.next() == Some("chat") && cells.all(|cell| cell == "-"), "{none}");
         assert_eq!(nodes(&json!({})).lines().count(), 1, "what is no answer of ours does no harm");
     }
 

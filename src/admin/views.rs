@@ -15,6 +15,8 @@ use crate::insight::Summary;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
 use crate::snapshot::Snapshot;
+use crate::upstream::discovery::Discovery;
+use crate::upstream::settings::Source;
 use crate::upstream::{DrainCause, Draining, Node, Upstream};
 
 /// Whether new clients should come here, and what is amiss.
@@ -55,13 +57,17 @@ pub(super) fn ready(site: &Site) -> Ready {
     let closed: Vec<String> = snapshot
         .upstreams()
         .filter(|upstream| open_nodes(upstream, now) == 0)
-        .map(|upstream| format!("no node of upstream {} takes new sessions", upstream.name()))
+        .map(|upstream| match upstream.nodes() {
+            [] => format!("no node of upstream {} was found yet", upstream.name()),
+            _ => format!("no node of upstream {} takes new sessions", upstream.name()),
+        })
         .collect();
     if closed.len() == upstreams {
         ready.reasons.extend(closed);
     } else {
         ready.warnings.extend(closed);
     }
+    ready.warnings.extend(snapshot.upstreams().filter_map(lookups_fail));
     let last = site.reloader.as_ref().and_then(Reloader::last);
     if let Some(failure) = last.and_then(|last| last.outcome.err()) {
         ready.warnings.push(format!("the last reload failed: {}", failure.chain()));
@@ -73,6 +79,13 @@ pub(super) fn ready(site: &Site) -> Ready {
 fn open_nodes(upstream: &Upstream, now: Instant) -> usize {
     let takes = |node: &&Arc<Node>| upstream.state(node, now).takes_sessions();
     upstream.nodes().iter().filter(takes).count()
+}
+
+/// What is wrong with the look-ups of its nodes, if anything.
+fn lookups_fail(upstream: &Arc<Upstream>) -> Option<String> {
+    let history = upstream.discovery()?.history();
+    let failure = history.failure.filter(|_| history.failures > 0)?;
+    Some(format!("the nodes of upstream {} are not found: {}", upstream.name(), failure.reason))
 }
 
 /// Whether the last connect to it succeeded, or there was none.
@@ -141,9 +154,36 @@ pub(super) fn nodes(snapshot: &Snapshot) -> Value {
             now < retired.until || retired.node.tunnels() > 0 || retired.node.exchanges() > 0
         });
         let retired: Vec<Value> = left.map(|retired| show(&retired.node)).collect();
-        json!({ "name": **upstream.name(), "nodes": nodes, "retired": retired })
+        let discovery = upstream.discovery().map(|discovery| discovered(discovery));
+        json!({
+            "name": **upstream.name(),
+            "discovery": discovery,
+            "nodes": nodes,
+            "retired": retired,
+        })
     };
     json!({ "upstreams": snapshot.upstreams().map(upstream).collect::<Vec<_>>() })
+}
+
+/// Where an upstream's nodes come from, and what was last heard from there.
+fn discovered(discovery: &Discovery) -> Value {
+    let discover = discovery.discover();
+    let (dns, srv) = match &discover.source {
+        Source::Addresses(address) => (Some(address.to_string()), None),
+        Source::Services(name) => (None, Some(name)),
+    };
+    let history = discovery.history();
+    let failure = history
+        .failure
+        .map(|failure| json!({ "at": seconds(failure.at), "reason": *failure.reason }));
+    json!({
+        "dns": dns,
+        "srv": srv,
+        "server": discover.server,
+        "answered_at": history.answered_at.map(seconds),
+        "failed_running": history.failures,
+        "last_failure": failure,
+    })
 }
 
 /// One of them.

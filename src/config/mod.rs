@@ -87,7 +87,8 @@ impl Config {
     }
 
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's
-    /// business, and so is the end: tunnels live until their connections are dropped.
+    /// business, and so is the end: tunnels live until their connections are dropped. Nothing is
+    /// looked up, so that its nodes have to be in the file.
     ///
     /// # Errors
     ///

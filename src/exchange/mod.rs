@@ -12,6 +12,7 @@ mod handshake;
 mod heal;
 mod hold;
 mod headers;
+mod recall;
 mod refusal;
 mod service;
 mod sockets;
@@ -136,7 +137,7 @@ impl Proxy {
             query: request.uri().query(),
             address: entry.client(),
         };
-        let recall = route.affinity.recall(&asked, Instant::now());
+        let (route, recall) = recall::recall(self, route, &asked).await?;
         if let Some(outcome) = route.affinity.outcome(&recall) {
             route.counts.affinity.count(outcome);
         }
@@ -146,8 +147,7 @@ impl Proxy {
         prepare(request, client, host, &recall);
 
         let address = entry.client();
-        let mut asking =
-            Asking { proxy: self, route: route.clone(), call, client, address, opens, key };
+        let mut asking = Asking { proxy: self, route, call, client, address, opens, key };
         match upgrade {
             Some(handshake) => {
                 asking.saw(Sight::Tried);

@@ -100,6 +100,17 @@ pub struct Reloads {
     pub failed: Counter,
 }
 
+/// Look-ups of an upstream's nodes.
+#[derive(Debug, Default)]
+pub struct DiscoveryCounts {
+    /// Those that told another set of nodes than before.
+    pub changed: Counter,
+    /// Those that told the same again.
+    pub unchanged: Counter,
+    /// Those that told nothing, so that the nodes stayed as they were.
+    pub failed: Counter,
+}
+
 /// Answers by the class of their status.
 #[derive(Debug, Default)]
 pub struct Answers([Counter; CLASSES.len()]);

@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 41] = [
+pub const ALL: [Metric; 42] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -72,6 +72,7 @@ pub const ALL: [Metric; 41] = [
     NODE_EXCHANGES_OPEN,
     NODE_TUNNELS_OPEN,
     NODE_LOAD,
+    DISCOVERY,
     WORKER_CONNECTIONS,
     RELOADS,
     RELOAD_FAILED,
@@ -237,6 +238,12 @@ pub const NODE_LOAD: Metric = gauge(
     "sockeye_node_load",
     &["upstream", "node"],
     "Open WebSockets, open requests and handshakes of the last seconds, before the weight",
+);
+/// See [`DiscoveryCounts`](super::DiscoveryCounts).
+pub const DISCOVERY: Metric = counter(
+    "sockeye_discovery_total",
+    &["upstream", "outcome"],
+    "Look-ups of an upstream's nodes by what they told",
 );
 /// Connections and tunnels of a worker.
 pub const WORKER_CONNECTIONS: Metric = gauge(

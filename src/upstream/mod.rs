@@ -20,6 +20,7 @@ mod admission;
 mod clearing;
 mod rebalance;
 pub mod health;
+pub mod discovery;
 mod resolve;
 mod connect;
 pub mod pool;
@@ -41,6 +42,7 @@ pub use standing::DrainCause;
 use crate::Instant;
 use admission::{Shared, is_tried};
 use balance::Candidate;
+use discovery::Discovery;
 use rendezvous::Rendezvous;
 use settings::Balance;
 
@@ -48,6 +50,7 @@ use settings::Balance;
 #[derive(Debug)]
 pub struct Upstream {
     settings: Settings,
+    discovery: Option<Arc<Discovery>>,
     nodes: Box<[Arc<Node>]>,
     retired: Box<[Retired]>,
     rendezvous: Rendezvous,
@@ -82,13 +85,26 @@ pub struct NoNode {
 }
 
 impl Upstream {
-    /// The upstream of `settings`. What is known of a node is `carried` over from the node of the
-    /// same name, if that is at the same address; its weight may be another. A node of `carried`
-    /// that `settings` does not name is retired: its sessions have `drain.timeout`.
+    /// The upstream of `settings`; where nodes are discovered, of those that are known by now. What
+    /// is known of a node is `carried` over from the node of the same name, if that is at the same
+    /// address; its weight may be another. A node of `carried` that is not there any more is
+    /// retired: its sessions have `drain.timeout`.
     ///
     /// Nothing that is known of nodes changes before [`Upstream::enact`].
     pub fn new(settings: &Settings, carried: Option<&Self>) -> Self {
+        Self::without(&[], settings, carried)
+    }
+
+    /// As [`Upstream::new`], without these of the nodes that were discovered.
+    pub fn without(left_out: &[Arc<str>], settings: &Settings, carried: Option<&Self>) -> Self {
         let now = Instant::now();
+        let mut settings = settings.clone();
+        let discover = settings.discover.as_ref();
+        let discovery = discover.map(|discover| Discovery::of(&settings.name, discover, carried));
+        if let Some(discovery) = &discovery {
+            let is_in = |node: &&NodeSettings| !left_out.contains(&node.name);
+            settings.nodes = discovery.nodes().iter().filter(is_in).cloned().collect();
+        }
         let node_of =
             |node: &NodeSettings| match carried.and_then(|upstream| upstream.known(&node.name)) {
                 Some(carried) => Node::carried(node, carried),
@@ -103,11 +119,12 @@ impl Upstream {
         let weighted = settings.nodes.iter().map(|node| (&*node.name, node.weight));
         Self {
             nodes: settings.nodes.iter().map(node_of).collect(),
-            retired: carried.map(|carried| carried.retire(settings, now)).unwrap_or_default(),
+            retired: carried.map(|carried| carried.retire(&settings, now)).unwrap_or_default(),
             rendezvous: Rendezvous::new(weighted),
             shared: carried
                 .map_or_else(|| Arc::new(Shared::new(now)), |carried| carried.shared.clone()),
-            settings: settings.clone(),
+            discovery,
+            settings,
         }
     }
 
@@ -122,7 +139,12 @@ impl Upstream {
         }
     }
 
-    /// What the operator says of it.
+    /// Where its nodes come from, if they are discovered.
+    pub fn discovery(&self) -> Option<&Arc<Discovery>> {
+        self.discovery.as_ref()
+    }
+
+    /// What the operator says of it, with the nodes that were discovered.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

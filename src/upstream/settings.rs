@@ -127,6 +127,16 @@ pub enum Source {
     Services(Box<str>),
 }
 
+impl Source {
+    /// The name that is asked for.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Addresses(address) => &address.host,
+            Self::Services(name) => name,
+        }
+    }
+}
+
 /// Which node gets a new session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Balance {

@@ -14,6 +14,7 @@ mod browser;
 mod chat;
 mod cli;
 mod connections;
+mod discovery;
 mod drain;
 mod embedding;
 mod forwarding;

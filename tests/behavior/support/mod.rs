@@ -2,6 +2,7 @@
 
 pub mod balancer;
 pub mod crowd;
+pub mod dns;
 pub mod exposition;
 pub mod http;
 pub mod node;

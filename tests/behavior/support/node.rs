@@ -72,8 +72,13 @@ impl FakeNode {
     /// A node that speaks Engine.IO v4: it opens sessions named `NAMEn`, answers polls of its own
     /// sessions with `4NAME`, echoes WebSocket frames, and knows no other session.
     pub async fn engineio(name: &'static str) -> Self {
+        Self::engineio_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), name)
+    }
+
+    /// As [`FakeNode::engineio`], where `listener` listens.
+    pub fn engineio_at(listener: TcpListener, name: &'static str) -> Self {
         let count = AtomicUsize::new(0);
-        Self::start(move |request| {
+        Self::start_at(listener, move |request| {
             let Some(sid) = request.query("sid").filter(|sid| !sid.is_empty()) else {
                 if request.head.is_upgrade() {
                     return Reply::Echo { behind: Vec::new() };
@@ -94,7 +99,6 @@ impl FakeNode {
                 (false, _) => ok(&format!("4{name}")),
             }
         })
-        .await
     }
 
     /// All requests so far.

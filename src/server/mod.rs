@@ -2,14 +2,14 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::future::{pending, poll_fn};
+mod running;
+
+use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Poll;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -23,15 +23,17 @@ use crate::admin::{Admin, Site};
 use crate::affinity::TagClash;
 use crate::client::Places;
 use crate::config::{Config, Outline};
-use crate::drain::{self, Drain, DrainWatch, Readiness, Stage, Tasks};
+use crate::drain::{Drain, Readiness, Tasks};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
-use crate::reload::{ReloadError, Reloader, Reloads};
+use crate::reload::{Reloader, Reloads};
 use crate::snapshot::Current;
+use crate::upstream::discovery::Lookups;
 use crate::upstream::health::Rounds;
-use crate::workers::{self, Accepting, Control};
-use crate::{descriptors, logging, systemd};
+use crate::workers::{self, Control};
+use crate::{descriptors, systemd};
+use running::Running;
 
 /// A proxy that has its listeners and waits to be run.
 #[derive(Debug)]
@@ -134,7 +136,7 @@ impl Server {
         self.readiness.clone()
     }
 
-    /// Serves until `until` comes, then ends in order, as [`drain::Settings`] says: no new
+    /// Serves until `until` comes, then ends in order, as [`drain::Settings`](crate::drain::Settings) says: no new
     /// connections, answers under way are finished, and tunnels are closed one after the other.
     /// Blocks this thread, which must not be one of another runtime.
     ///
@@ -185,8 +187,9 @@ impl Server {
                     since: SystemTime::now(),
                 }));
             }
-            let mut running = Running::open(config, listeners, current, control);
-            running.serve(until, &readiness, reloads).await;
+            let (lookups, found) = Lookups::new();
+            let mut running = Running::open(config, listeners, (current, lookups), control);
+            running.serve(until, &readiness, (reloads, found)).await;
             running.close(seen_drain, &drain).await;
         };
         workers::run(workers, places, service, watch, control)?;
@@ -239,121 +242,4 @@ fn take_passed(
     let fits = |socket: &TcpListener| socket.local_addr().is_ok_and(|at| at == settings.bind);
     let index = passed.iter().position(fits)?;
     Some(passed.swap_remove(index))
-}
-
-/// What runs, and can change.
-#[derive(Debug)]
-struct Running {
-    config: Arc<ArcSwap<Config>>,
-    current: Arc<Current>,
-    control: Control,
-    doors: Vec<Door>,
-}
-
-/// A listener that accepts.
-#[derive(Debug)]
-struct Door {
-    /// As configured: the port may have been left to the system.
-    bind: SocketAddr,
-    accepting: Accepting,
-}
-
-impl Running {
-    fn open(
-        config: Arc<ArcSwap<Config>>,
-        listeners: Vec<Listener>,
-        current: Arc<Current>,
-        control: Control,
-    ) -> Self {
-        let settings = config.load_full();
-        let binds = settings.listeners.iter().map(|settings| settings.bind);
-        let open = |(bind, listener)| Door { bind, accepting: control.accept(listener) };
-        let doors = binds.zip(listeners).map(open).collect();
-        Self { config, current, control, doors }
-    }
-
-    /// Serves, and follows `reloads`, until `until` comes.
-    async fn serve(
-        &mut self,
-        until: impl Future<Output = ()>,
-        readiness: &Readiness,
-        reloads: Option<Reloads>,
-    ) {
-        let mut until = pin!(until);
-        // Its first poll is where signals are asked for: none that comes once we are ready is lost.
-        let has_come = poll_fn(|cx| Poll::Ready(until.as_mut().poll(cx).is_ready())).await;
-        readiness.set(Stage::Ready);
-        systemd::ready();
-        info!("ready");
-        match reloads {
-            _ if has_come => (),
-            None => until.await,
-            Some(reloads) => tokio::select! {
-                () = until => (),
-                never = reloads.serve(|config| self.change(config)) => match never {},
-            },
-        }
-        readiness.set(Stage::Stopping);
-        systemd::stopping();
-    }
-
-    /// Puts `next` in force. What can fail comes first and changes nothing.
-    fn change(&mut self, next: Config) -> Result<(), ReloadError> {
-        let snapshot = next.snapshot(Some(&self.current.load()))?;
-        let mut held: Vec<SocketAddr> = self.doors.iter().map(|door| door.bind).collect();
-        let opened: Vec<Option<Listener>> = next
-            .listeners
-            .iter()
-            .map(|settings| match held.iter().position(|bind| *bind == settings.bind) {
-                Some(index) => {
-                    held.remove(index);
-                    Ok(None)
-                }
-                None => Listener::bind(settings).map(Some),
-            })
-            .collect::<Result<_, _>>()?;
-
-        self.current.replace(snapshot);
-        let mut former = std::mem::take(&mut self.doors);
-        for (settings, opened) in next.listeners.iter().zip(opened) {
-            self.doors.push(match opened {
-                Some(listener) => {
-                    Door { bind: settings.bind, accepting: self.control.accept(listener) }
-                }
-                None => keep(&mut former, settings),
-            });
-        }
-        // What is left in `former` stops to accept, and its connections live on.
-        self.control.places().set_max(max_connections(&next));
-        logging::set_level(next.log.level);
-        let former = self.config.swap(Arc::new(next.clone()));
-        if (former.log.format, former.admin) != (next.log.format, next.admin) {
-            warn!("log.format and admin are other ones at the next start only");
-        }
-        Ok(())
-    }
-
-    /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says; then closes
-    /// the addresses and begins the `drain`. A drain that was cut meanwhile ends it at once.
-    async fn close(self, mut seen_drain: DrainWatch, drain: &Drain) {
-        let drain::Settings { delay, timeout } = self.config.load().stop;
-        let connections: usize = self.control.connections().sum();
-        info!(connections, ?delay, ?timeout, "stopping");
-        tokio::select! {
-            () = sleep(delay) => (),
-            _ = seen_drain.begun() => return,
-        }
-        for door in self.doors {
-            door.accepting.stop().await;
-        }
-        drain.begin(timeout);
-    }
-}
-
-/// The door of `former` at that address, with its new settings.
-fn keep(former: &mut Vec<Door>, settings: &listener::Settings) -> Door {
-    let index = former.iter().position(|door| door.bind == settings.bind);
-    let door = former.remove(index.expect("what was not opened was held, once for each"));
-    door.accepting.change(settings.clone());
-    door
 }
