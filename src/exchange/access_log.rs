@@ -19,14 +19,16 @@ use crate::engineio::{Call, Sid, Transport};
 use crate::metrics::RouteCounts;
 use crate::tunnel::Report;
 
-/// What a log line needs of a request that has gone on its way.
+/// What a log line needs of a request that has gone on its way. It is in memory of its own: a slice of
+/// hyper's read buffer would keep all 8 KiB of it from being used again, as long as a poll is pending.
 #[derive(Debug)]
 pub(super) struct Entry {
     began: Instant,
     method: Method,
-    uri: Uri,
+    path: Arc<str>,
     client: IpAddr,
     request_id: HeaderValue,
+    is_engineio: bool,
     transport: &'static str,
     sid: Option<Sid>,
     is_handshake: bool,
@@ -46,9 +48,10 @@ impl Entry {
         Self {
             began: now,
             method: head.0.clone(),
-            uri: head.1.clone(),
+            path: head.1.path().into(),
             client,
             request_id,
+            is_engineio: false,
             transport: "http",
             sid: None,
             is_handshake: false,
@@ -73,8 +76,14 @@ impl Entry {
         self.client
     }
 
+    /// When the request came.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Adds what the request wants of Engine.IO.
     pub(super) fn set_call(&mut self, call: &Call) {
+        self.is_engineio = true;
         self.sid.clone_from(&call.sid);
         self.is_handshake = call.sid.is_none();
         self.transport = match call.transport {
@@ -84,9 +93,9 @@ impl Entry {
         };
     }
 
-    /// The query that the client sent.
-    pub(super) fn query(&self) -> Option<&str> {
-        self.uri.query()
+    /// Whether it wants something of Engine.IO, as far as it was read.
+    pub(super) fn is_engineio(&self) -> bool {
+        self.is_engineio
     }
 
     /// The id that names the request in the logs of all who handle it.
@@ -95,19 +104,20 @@ impl Entry {
     }
 
     /// Writes the line of a request that a node answered.
-    pub(super) fn answered(&self, node: &str, status: StatusCode, now: Instant) {
-        let millis = millis(self.began, now);
+    pub(super) fn answered(&self, node: &str, status: StatusCode) {
+        // Called only where a line is written: the clock is not read for one that is not.
+        let millis = || millis(self.began, Instant::now());
         if self.is_handshake || status.is_client_error() || status.is_server_error() {
             info!(
-                client = %self.client, method = %self.method, path = self.uri.path(),
+                client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
-                status = status.as_u16(), millis, request = ?self.request_id, "answered"
+                status = status.as_u16(), millis = millis(), request = ?self.request_id, "answered"
             );
         } else {
             debug!(
-                client = %self.client, method = %self.method, path = self.uri.path(),
+                client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
-                status = status.as_u16(), millis, request = ?self.request_id, "answered"
+                status = status.as_u16(), millis = millis(), request = ?self.request_id, "answered"
             );
         }
     }
@@ -123,13 +133,13 @@ impl Entry {
         let (millis, cause) = (millis(self.began, now), source_of(error));
         match facts.blame {
             Blame::Client => debug!(
-                client = %self.client, method = %self.method, path = self.uri.path(),
+                client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), error = facts.label,
                 status = facts.status.as_u16(), millis, request = ?self.request_id,
                 "refused: {error}"
             ),
             Blame::Node | Blame::Operator => warn!(
-                client = %self.client, method = %self.method, path = self.uri.path(),
+                client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(),
                 node = error.node(), error = facts.label, blame = facts.blame.as_str(), cause,
                 status = facts.status.as_u16(), millis, request = ?self.request_id,
@@ -142,7 +152,7 @@ impl Entry {
     pub(super) fn for_tunnel(&self) -> TunnelEntry {
         TunnelEntry {
             client: self.client,
-            path: self.uri.path().into(),
+            path: self.path.clone(),
             request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into(),
             sid: self.sid.clone(),
             counts: self.counts.clone(),
@@ -158,7 +168,7 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct TunnelEntry {
     client: IpAddr,
-    path: Box<str>,
+    path: Arc<str>,
     request_id: Box<str>,
     sid: Option<Sid>,
     counts: Arc<RouteCounts>,
@@ -169,7 +179,7 @@ impl TunnelEntry {
     pub(super) fn ended(&self, node: &str, report: &Report) {
         self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
         info!(
-            client = %self.client, path = self.path, transport = "websocket",
+            client = %self.client, path = &*self.path, transport = "websocket",
             session = self.sid.as_ref().map(tracing::field::display), node,
             end = report.end.label(), by = report.end.who().label(), code = report.close_code,
             fault = report.end.fault().map(tracing::field::display),

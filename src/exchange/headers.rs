@@ -186,7 +186,8 @@ fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
 /// The id of the request: what a trusted proxy gave it, else a new one. It is put into the
 /// headers and given back.
 pub(super) fn put_request_id(headers: &mut HeaderMap, client: &ClientInfo) -> HeaderValue {
-    let given = headers.get(X_REQUEST_ID).filter(|id| client.is_trusted() && is_id(id)).cloned();
+    let given = headers.get(X_REQUEST_ID).filter(|id| client.is_trusted() && is_id(id));
+    let given = given.and_then(in_own_memory);
     let id = given.unwrap_or_else(|| {
         HeaderValue::from_bytes(&hexadecimal(fastrand::u128(..)))
             .expect("hexadecimal digits can stand in a field")
@@ -202,6 +203,12 @@ fn hexadecimal(number: u128) -> [u8; 32] {
         rest = rest.rotate_left(4);
         b"0123456789abcdef"[(rest & 15) as usize]
     })
+}
+
+/// A copy for who keeps it longer than the request: a clone is a slice of hyper's read buffer, which
+/// could not be used again meanwhile.
+pub(super) fn in_own_memory(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
 fn is_id(value: &HeaderValue) -> bool {

@@ -87,7 +87,7 @@ impl Proxy {
     async fn answer(&self, request: &mut Request) -> Response {
         let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
         let address = headers::client_address(request.headers(), &client);
-        let origin = request.headers().get(ORIGIN).cloned();
+        let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
         let id = headers::put_request_id(request.headers_mut(), &client);
         let snapshot = self.0.current.load();
         let head = (request.method(), request.uri());
@@ -96,7 +96,10 @@ impl Proxy {
             Ok(response) => response,
             Err(error) => {
                 entry.failed(&error, Instant::now());
-                Asker::of(entry.query(), origin).refuse(&error, entry.request_id())
+                // A request that could not be read is still there.
+                let is_engineio =
+                    entry.is_engineio() || refusal::is_engineio(request.uri().query());
+                Asker { is_engineio, origin }.refuse(&error, entry.request_id())
             }
         }
     }
@@ -109,6 +112,7 @@ impl Proxy {
         request: &mut Request,
         entry: &mut Entry,
     ) -> Result<Response, ExchangeError> {
+        let now = entry.began();
         let host = target::host(request.uri(), request.headers())?;
         let host = host.as_ref().map_or("", Authority::as_str);
         let route = snapshot
@@ -127,7 +131,7 @@ impl Proxy {
         if let (Err(error), Some(sid)) =
             (&upgrade, call.as_ref().and_then(|call| call.sid.as_ref()))
         {
-            route.insight.saw(sid, Sight::Failed(error.facts().label), Instant::now());
+            route.insight.saw(sid, Sight::Failed(error.facts().label), now);
         }
         let upgrade = upgrade?;
         let opens = opens_session(request.method(), call.as_ref(), upgrade.is_some());
@@ -321,7 +325,7 @@ impl Asking<'_> {
 
     /// Logs and counts what a node said.
     fn answered(&self, node: &Node, status: StatusCode, entry: &Entry) {
-        entry.answered(node.name(), status, Instant::now());
+        entry.answered(node.name(), status);
         self.route.counts.answers.count(status);
         node.counts().answers.count(status);
     }

@@ -17,20 +17,22 @@ use super::{ExchangeError, Response};
 /// Who asked, as far as the form of a refusal depends on it.
 #[derive(Debug)]
 pub(super) struct Asker {
-    is_engineio: bool,
-    origin: Option<HeaderValue>,
+    /// Whether the request is Engine.IO's.
+    pub(super) is_engineio: bool,
+    /// Its `Origin`.
+    pub(super) origin: Option<HeaderValue>,
+}
+
+/// Whether a query is Engine.IO's, be it one that contradicts itself.
+pub(super) fn is_engineio(query: Option<&str>) -> bool {
+    let has = |name: &str| {
+        let mut pairs = query.unwrap_or_default().split('&');
+        pairs.any(|pair| pair.split('=').next() == Some(name))
+    };
+    has("EIO") && has("transport")
 }
 
 impl Asker {
-    /// Who sent a request with this query and `Origin`.
-    pub(super) fn of(query: Option<&str>, origin: Option<HeaderValue>) -> Self {
-        let has = |name: &str| {
-            let mut pairs = query.unwrap_or_default().split('&');
-            pairs.any(|pair| pair.split('=').next() == Some(name))
-        };
-        Self { is_engineio: has("EIO") && has("transport"), origin }
-    }
-
     /// What the client is told of `error`.
     pub(super) fn refuse(&self, error: &ExchangeError, request_id: &HeaderValue) -> Response {
         let facts = error.facts();
@@ -67,7 +69,8 @@ mod tests {
 
     fn refuse(query: &str, origin: Option<&'static str>, error: &ExchangeError) -> Response {
         let origin = origin.map(HeaderValue::from_static);
-        Asker::of(Some(query), origin).refuse(error, &HeaderValue::from_static("id"))
+        let is_engineio = is_engineio(Some(query));
+        Asker { is_engineio, origin }.refuse(error, &HeaderValue::from_static("id"))
     }
 
     fn body(response: Response) -> String {
