@@ -2,7 +2,7 @@
 //!
 //! Levels: `error` wakes someone, `warn` is for the operator's day, `info` is one line for each
 //! start, handshake, refusal and tunnel's end, `debug` has every poll. A session id is never
-//! logged in full: it is a bearer secret. Who logs never waits for who reads: [`queue`].
+//! logged in full: it is a bearer secret. Who logs never waits for who reads: `queue`.
 //!
 //! Runs at start, at reload, or on a timer.
 
