@@ -29,6 +29,8 @@ pub(super) struct Opening {
     sought_at: Instant,
     current: Arc<Current>,
     drain: DrainWatch,
+    /// Whether it has had to wait already: it is counted once, however many nodes fail it.
+    has_waited: bool,
     /// While this handshake finds out whether a node is back.
     probe: Option<Probe>,
 }
@@ -42,7 +44,8 @@ impl Opening {
         arrived: Instant,
     ) -> Self {
         let (current, drain) = (proxy.0.current.clone(), proxy.0.drain.clone());
-        Self { route, preference, arrived, sought_at: arrived, current, drain, probe: None }
+        let (sought_at, has_waited) = (arrived, false);
+        Self { route, preference, arrived, sought_at, current, drain, has_waited, probe: None }
     }
 
     /// When the last node was found.
@@ -81,19 +84,28 @@ impl Opening {
             };
         }
         let counts = self.route.counts.clone();
-        let _held = counts.held.begin();
+        let comes_back = self.has_waited || !tried.is_empty();
+        let _held = if self.has_waited { counts.held.resume() } else { counts.held.begin() };
+        self.has_waited = true;
         let mut drain = self.drain.clone();
         let waited = tokio::select! {
-            waited = timeout_at(self.arrived + hold, self.wait(tried)) => waited,
+            waited = timeout_at(self.arrived + hold, self.wait(tried, comes_back)) => waited,
             _ = drain.begun() => return Err(ExchangeError::Stopping),
         };
         waited.map_err(|_| ExchangeError::NotAdmitted(hold))?.map(Some)
     }
 
-    /// Waits for the turn, and then for a node.
-    async fn wait(&mut self, tried: &mut Vec<Arc<Node>>) -> Result<Lease, ExchangeError> {
-        let held = self.route.upstream.hold(self.arrived);
-        let held = held.map_err(|_| ExchangeError::QueueFull)?;
+    /// Waits for the turn, and then for a node. Who `comes_back` had a place or a node before.
+    async fn wait(
+        &mut self,
+        tried: &mut Vec<Arc<Node>>,
+        comes_back: bool,
+    ) -> Result<Lease, ExchangeError> {
+        let upstream = &self.route.upstream;
+        let held = match comes_back {
+            true => upstream.hold_again(self.arrived),
+            false => upstream.hold(self.arrived).map_err(|_| ExchangeError::QueueFull)?,
+        };
         let mut probe_at = Instant::now();
         loop {
             // Who came earlier may have come back, for the node that it got had failed.

@@ -21,6 +21,11 @@ impl OpenCount {
     /// One more begins.
     pub fn begin(&self) -> Open {
         self.begun.inc();
+        self.resume()
+    }
+
+    /// One that had begun, and was not open meanwhile, is open again.
+    pub fn resume(&self) -> Open {
         self.open.inc();
         Open(self.open.clone())
     }
@@ -54,5 +59,7 @@ mod tests {
         assert_eq!((count.begun(), count.open()), (2, 1));
         drop(other);
         assert_eq!((count.begun(), count.open()), (2, 0));
+        let _again = count.resume();
+        assert_eq!((count.begun(), count.open()), (2, 1));
     }
 }

@@ -154,6 +154,12 @@ impl Upstream {
         self.shared.queue.enter(arrived, max).map(Held).ok_or(QueueFull)
     }
 
+    /// As [`Upstream::hold`], for one who had a place or a node before and whose node failed: those
+    /// who came later have taken the room meanwhile, and are not to push it out.
+    pub fn hold_again(&self, arrived: Instant) -> Held {
+        Held(self.shared.queue.enter_anyway(arrived))
+    }
+
     /// How long a handshake may wait; zero is not at all.
     pub fn hold_max(&self) -> Duration {
         self.settings.admission.hold

@@ -46,16 +46,22 @@ impl Queue {
     /// A place for one who came at `arrived`, before all who came later; `None` if `max` wait
     /// already.
     pub(super) fn enter(self: &Arc<Self>, arrived: Instant, max: usize) -> Option<Waiting> {
-        let mut line = self.line();
-        if line.waiting.len() >= max {
-            return None;
-        }
+        let line = self.line();
+        (line.waiting.len() < max).then(|| self.place(line, arrived))
+    }
+
+    /// As [`Queue::enter`], however many wait.
+    pub(super) fn enter_anyway(self: &Arc<Self>, arrived: Instant) -> Waiting {
+        self.place(self.line(), arrived)
+    }
+
+    fn place(self: &Arc<Self>, mut line: MutexGuard<'_, Line>, arrived: Instant) -> Waiting {
         let ticket = (arrived, line.next_number);
         line.next_number += 1;
         line.waiting.insert(ticket, None);
         self.length.store(line.waiting.len(), Ordering::Relaxed);
         drop(line);
-        Some(Waiting { queue: self.clone(), ticket })
+        Waiting { queue: self.clone(), ticket }
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

@@ -160,6 +160,26 @@ async fn a_handshake_goes_to_another_node_when_one_breaks_off() {
 }
 
 #[tokio::test]
+async fn a_handshake_whose_node_failed_is_not_pushed_out_by_a_later_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = start(&[listener.local_addr().unwrap()], "admission: { queue: 1 }, health: off");
+    let mut early = begin(&proxy).await;
+    let asked = listener.accept().await.unwrap();
+    let mut late = begin(&proxy).await;
+    drop(listener.accept().await.unwrap());
+    until_held(&proxy, 1).await;
+
+    drop(asked);
+    until_held(&proxy, 2).await;
+
+    let _node = up_at(listener);
+    assert_eq!(early.response().await.status(), 200);
+    assert_eq!(late.response().await.status(), 200);
+    let page = Exposition::until(proxy.admin.unwrap(), HELD, 0.0).await;
+    assert_eq!(page.value("sockeye_handshakes_held_total{route=\"*/\"}"), 2.0, "each once");
+}
+
+#[tokio::test]
 async fn a_stop_refuses_those_who_wait() {
     let (_socket, address) = down();
     let mut site = Site::start(&(config(&[address], "", "") + ADMIN));
