@@ -42,10 +42,23 @@ impl Cluster {
 
     /// When each session of a node began, in milliseconds since 1970.
     pub async fn sessions_at(&self, node: usize) -> Vec<u64> {
-        let address = self.nodes[node].address().parse().unwrap();
-        let counts: Value = serde_json::from_str(&get(address, "/counts").await.text()).unwrap();
+        let counts = self.counts(node).await;
         let times = counts["sessions_at"].as_array().unwrap();
         times.iter().filter_map(Value::as_u64).collect()
+    }
+
+    /// How many sessions each node has.
+    pub async fn open_sessions(&self) -> Vec<u64> {
+        let mut sessions = Vec::new();
+        for node in 0..self.nodes.len() {
+            sessions.push(self.counts(node).await["open_sessions"].as_u64().unwrap());
+        }
+        sessions
+    }
+
+    async fn counts(&self, node: usize) -> Value {
+        let address = self.nodes[node].address().parse().unwrap();
+        serde_json::from_str(&get(address, "/counts").await.text()).unwrap()
     }
 
     /// The proxy's metrics.
