@@ -12,13 +12,11 @@ use crate::support::socketio::NodeServer;
 
 const CLIENTS: &str = "1000";
 const DRAIN: Duration = Duration::from_secs(15);
-/// Requests of clients that speak just now are load too.
-const UNDER_WAY: f64 = 10.0;
 const REBALANCED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Each of three nodes is drained, stopped and started: no handshake is refused, clients are away
-/// for no longer than their own backoff, what recovery covers is not lost, and a minute later no
-/// node has more than its share and a tenth.
+/// for no longer than their own backoff, what recovery covers is not lost, and a minute later the
+/// nodes' loads are within a tenth of each other.
 #[tokio::test]
 #[ignore = "takes three minutes: cargo xtask soak rolling"]
 async fn clients_hardly_notice_that_all_nodes_are_replaced() {
@@ -27,7 +25,7 @@ async fn clients_hardly_notice_that_all_nodes_are_replaced() {
     let joined = ["--redis", &socket, "--streams"];
     let upstream = format!(
         "drain: {{ timeout: {DRAIN:?}, closes_per_second: 100 }}, \
-         rebalance: {{ within: 10%, closes_per_second: 20 }}"
+         rebalance: {{ within: 5%, closes_per_second: 20 }}"
     );
     let mut cluster = Cluster::start(&joined, &upstream).await;
     // It has no clients: it outlives them all and speaks through the others.
@@ -54,6 +52,9 @@ async fn clients_hardly_notice_that_all_nodes_are_replaced() {
         beyond[beyond.len() - 1]
     );
     println!("{} messages heard, {} gaps", outcome.result["messages"], outcome.result["gaps"]);
+    for gap in outcome.of("gap") {
+        println!("{gap}");
+    }
     println!(
         "the slowest echo took {} ms, of {}",
         outcome.result["slowest_echo_ms"], outcome.result["echoes"]
@@ -67,9 +68,10 @@ async fn clients_hardly_notice_that_all_nodes_are_replaced() {
     assert_eq!(outcome.of("gap").count(), 0);
     assert!(returns(&outcome).iter().any(|(_, recovered, _)| *recovered > 0), "some recovered");
     assert!(beyond.last() <= Some(&1_000), "{beyond:?}");
-    let average = loads.iter().sum::<f64>() / loads.len() as f64;
-    let most = average * 1.1 + UNDER_WAY;
-    assert!(loads.iter().all(|load| *load <= most), "{loads:?}");
+    let (least, most) = loads
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(least, most), load| (least.min(*load), most.max(*load)));
+    assert!(most <= least * 1.1, "{loads:?}");
     assert_eq!(outcome.result["held"], true, "{:#}", outcome.result);
 }
 
