@@ -5,11 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::cluster::{Cluster, NAMES};
-use crate::support::Client;
+use super::cluster::{Cluster, NAMES, order};
 use crate::support::crowd::{Crowd, Outcome};
 use crate::support::redis::Redis;
-use crate::support::request;
 use crate::support::socketio::NodeServer;
 
 const CLIENTS: &str = "1000";
@@ -79,8 +77,8 @@ async fn clients_hardly_notice_that_all_nodes_are_replaced() {
 /// Drains the node, replaces it by a new process, and lets that have sessions.
 async fn replace(cluster: &mut Cluster, node: usize, arguments: &[&str], crowd: &mut Crowd) {
     let (name, began) = (NAMES[node], Instant::now());
-    let tunnels = order(cluster, name, "drain").await["node"]["tunnels"].clone();
-    while order(cluster, name, "drain").await["node"]["draining"]["empty"] != true {
+    let tunnels = order(cluster.admin, name, "drain").await["node"]["tunnels"].clone();
+    while order(cluster.admin, name, "drain").await["node"]["draining"]["empty"] != true {
         assert!(began.elapsed() < DRAIN * 2, "{name} is not empty");
         crowd.watch(Duration::from_millis(200)).await;
     }
@@ -89,21 +87,11 @@ async fn replace(cluster: &mut Cluster, node: usize, arguments: &[&str], crowd: 
     cluster.nodes[node].stop().await;
     let all = [&["--name", name, "--port", &port], arguments].concat();
     cluster.nodes[node] = NodeServer::start(&all).await;
-    order(cluster, name, "undrain").await;
+    order(cluster.admin, name, "undrain").await;
     let back_after = began.elapsed();
     println!(
         "{name}: {tunnels} tunnels, empty after {empty_after:.1?}, back after {back_after:.1?}"
     );
-}
-
-/// Gives the order to the admin listener, and its answer.
-async fn order(cluster: &Cluster, name: &str, order: &str) -> Value {
-    let mut client = Client::connect(cluster.admin).await;
-    let text = request("POST", &format!("/nodes/{name}/{order}"), &[], "");
-    client.send(text.replace("Host: test", "Host: localhost")).await;
-    let answer = client.response().await;
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// For each returned client, how long it was away beyond its own backoff, in milliseconds and in order.
