@@ -61,6 +61,7 @@ async fn clients_hardly_notice_that_all_nodes_are_replaced() {
         outcome.result["slowest_echo_ms"], outcome.result["echoes"]
     );
     println!("sessions a minute after the last restart: {sessions:?}");
+    println!("ends of tunnels: {:?}", metrics.with("sockeye_tunnel_ends_total"));
     println!("errors: {errors:?}; the proxy warned {} times", complaints.len());
     for word in ["not_admitted", "queue_full", "\"connect\""] {
         assert!(!errors.iter().any(|series| series.contains(word)), "{word}: {errors:?}");
