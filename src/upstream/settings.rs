@@ -221,7 +221,7 @@ impl Default for Drain {
 /// How tunnels are moved to nodes that have less to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebalance {
-    /// How far above the average a node's load may be, in percent.
+    /// How far above the lowest load for its weight another node's may be, in percent.
     pub within_percent: u32,
     /// How fast tunnels are closed.
     pub closes_per_second: NonZeroU32,

@@ -55,10 +55,14 @@ async function main() {
   });
 }
 
-/** Numbers, one after the other, so that who hears them knows what was missed. */
+/** Numbers, and when the last of them were said, so that who hears one knows what was missed, and when. */
 function speak(io, room) {
   let number = 0;
-  setInterval(() => io.to(room).emit('row', ++number), 1_000);
+  let times = [];
+  setInterval(() => {
+    times = [Date.now(), ...times].slice(0, REMEMBERED);
+    io.to(room).emit('row', ++number, times);
+  }, 1_000);
 }
 
 /** Ends all connections as an orderly restart does, then the process. */
@@ -85,6 +89,8 @@ function block(milliseconds) {
 }
 
 const BLOCK = /^\/block\/(\d{1,5})$/;
+
+const REMEMBERED = 8;
 
 /** RFC 6455, section 7.4.1. */
 const GOING_AWAY = 1001;

@@ -19,6 +19,8 @@ pub(crate) enum Soak {
     Overload,
     /// Three Socket.IO nodes are drained and replaced under 1,000 clients: nothing that recovery covers is lost
     Rolling,
+    /// Everything at once for ten minutes: memory stays flat. SOAK_SECONDS=60 makes it shorter
+    Mixed,
 }
 
 /// Runs one; its test is ignored by `cargo test` for its length. What is built is what is released:
@@ -31,6 +33,7 @@ pub(crate) fn soak(soak: Soak) -> Result<(), Failure> {
         Soak::Crash => "soak::crash::",
         Soak::Overload => "soak::overload::",
         Soak::Rolling => "soak::rolling::",
+        Soak::Mixed => "soak::mixed::",
     };
     let mut test = cargo();
     test.args(["test", "--release", "--locked", "--test", "behavior"]);

@@ -151,7 +151,7 @@ pub(in crate::config) struct Drain {
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Rebalance {
-    /// How far above its share of the load a node may be, 1% to 100%. Default: `10%`.
+    /// How far a node's load, for its weight, may be above that of another, 1% to 100%. Default: `10%`.
     pub(in crate::config) within: Option<Written>,
     /// How many tunnels are closed each second, 1 to 100000. Default: `5`.
     pub(in crate::config) closes_per_second: Option<u64>,

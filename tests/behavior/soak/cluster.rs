@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::support::socketio::NodeServer;
-use crate::support::{Exposition, ProxyProcess, get};
+use crate::support::{Client, Exposition, ProxyProcess, get, request};
 
 /// Three nodes and their proxy.
 pub struct Cluster {
@@ -23,11 +23,27 @@ impl Cluster {
     /// Nodes with these arguments beside their names, and a proxy whose upstream has more keys, in
     /// YAML's flow style.
     pub async fn start(arguments: &[&str], upstream: &str) -> Self {
+        let chat = |nodes: &[NodeServer]| {
+            format!(
+                "listeners: [{{ bind: '127.0.0.1:0' }}]\nadmin: {{ bind: '127.0.0.1:0' }}\n\
+                 upstreams: {{ chat: {{ nodes: [{}], {upstream} }} }}\n\
+                 routes: [{{ path: /, upstream: chat }}]\n",
+                named(nodes)
+            )
+        };
+        Self::start_by(arguments, chat).await
+    }
+
+    /// As [`Cluster::start`], with a configuration that knows the nodes and has an admin listener.
+    pub async fn start_by(
+        arguments: &[&str],
+        configuration: impl FnOnce(&[NodeServer]) -> String,
+    ) -> Self {
         let mut nodes = Vec::new();
         for name in NAMES {
             nodes.push(NodeServer::start(&[&["--name", name], arguments].concat()).await);
         }
-        let mut proxy = ProxyProcess::start(&configuration(&nodes, upstream)).await;
+        let mut proxy = ProxyProcess::start(&configuration(&nodes)).await;
         let line = proxy.until_log("admin listener").await;
         let admin = line.rsplit_once("address=").expect("the line has the address").1;
         let admin = admin.trim_matches('"').parse().unwrap();
@@ -42,10 +58,23 @@ impl Cluster {
 
     /// When each session of a node began, in milliseconds since 1970.
     pub async fn sessions_at(&self, node: usize) -> Vec<u64> {
-        let address = self.nodes[node].address().parse().unwrap();
-        let counts: Value = serde_json::from_str(&get(address, "/counts").await.text()).unwrap();
+        let counts = self.counts(node).await;
         let times = counts["sessions_at"].as_array().unwrap();
         times.iter().filter_map(Value::as_u64).collect()
+    }
+
+    /// How many sessions each node has.
+    pub async fn open_sessions(&self) -> Vec<u64> {
+        let mut sessions = Vec::new();
+        for node in 0..self.nodes.len() {
+            sessions.push(self.counts(node).await["open_sessions"].as_u64().unwrap());
+        }
+        sessions
+    }
+
+    async fn counts(&self, node: usize) -> Value {
+        let address = self.nodes[node].address().parse().unwrap();
+        serde_json::from_str(&get(address, "/counts").await.text()).unwrap()
     }
 
     /// The proxy's metrics.
@@ -68,18 +97,22 @@ pub fn now_millis() -> u64 {
     passed.as_millis() as u64
 }
 
-fn configuration(nodes: &[NodeServer], upstream: &str) -> String {
-    let nodes: Vec<_> = NAMES
-        .iter()
-        .zip(nodes)
-        .map(|(name, node)| format!("{{ name: {name}, address: '{}' }}", node.address()))
-        .collect();
-    format!(
-        "listeners: [{{ bind: '127.0.0.1:0' }}]\nadmin: {{ bind: '127.0.0.1:0' }}\n\
-         upstreams: {{ chat: {{ nodes: [{}], {upstream} }} }}\n\
-         routes: [{{ path: /, upstream: chat }}]\n",
-        nodes.join(", ")
-    )
+/// The nodes as a configuration has them, with their names.
+pub fn named(nodes: &[NodeServer]) -> String {
+    let name = |(name, node): (&&str, &NodeServer)| {
+        format!("{{ name: {name}, address: '{}' }}", node.address())
+    };
+    NAMES.iter().zip(nodes).map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// Gives an order for the node of this name to the admin listener, and its answer.
+pub async fn order(admin: SocketAddr, name: &str, order: &str) -> Value {
+    let mut client = Client::connect(admin).await;
+    let text = request("POST", &format!("/nodes/{name}/{order}"), &[], "");
+    client.send(text.replace("Host: test", "Host: localhost")).await;
+    let answer = client.response().await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    serde_json::from_slice(&answer.body).unwrap()
 }
 
 /// What the nodes are called, in their order.

@@ -7,6 +7,7 @@ mod cluster;
 mod figures;
 
 mod crash;
+mod mixed;
 mod overload;
 mod reload;
 mod rolling;

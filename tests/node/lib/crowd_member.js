@@ -8,17 +8,17 @@ const { Agent } = require('node:http');
 
 const { Client } = require('./socketio_client');
 const { report } = require('./report');
+const { Row } = require('./row');
 
 class CrowdMember {
   /** Begins to connect. */
   constructor(index, options) {
     this.index = index;
     this.options = options;
-    this.figures = { echoes: 0, gone: 0, refused: 0, messages: 0, gaps: 0, slowest_echo_ms: 0 };
+    this.figures = { echoes: 0, gone: 0, refused: 0, messages: 0, gaps: 0, overtaken: 0, slowest_echo_ms: 0 };
     /** The node of the session, once it has said so. */
     this.node = null;
-    /** The last number of the room's row in this session or in those that it recovered. */
-    this.last = null;
+    this.row = new Row();
     /** When the echo was sent whose answer is awaited. */
     this.sent = null;
     const transports = TRANSPORTS[index % TRANSPORTS.length];
@@ -45,7 +45,7 @@ class CrowdMember {
       report('refused', { client: this.index, at: Date.now(), reason: error.message, status: error.description });
     });
     socket.io.on('reconnect_attempt', () => this.outage?.attempted());
-    socket.on('row', (number) => this.heard(number));
+    socket.on('row', (number, times) => this.heard(number, times));
     // Not all in the same moment.
     const { pace } = this.options;
     setTimeout(() => {
@@ -57,11 +57,12 @@ class CrowdMember {
     const { socket, index, transport } = this;
     const { recovered } = socket;
     if (this.outage !== null) {
+      this.row.goOn(this.outage.attemptedAt, Date.now());
       report('back', { client: index, at: Date.now(), transport, recovered, ...this.outage.over() });
       this.outage = null;
     }
     if (!recovered) {
-      this.last = null;
+      this.row.begin();
       socket.emit('join', 'rows', () => {});
     }
     socket.emit('whoami', ({ node }) => {
@@ -80,13 +81,14 @@ class CrowdMember {
     this.node = null;
   }
 
-  heard(number) {
+  heard(number, times) {
     this.figures.messages += 1;
-    if (this.last !== null && number !== this.last + 1) {
-      this.figures.gaps += 1;
-      report('gap', { client: this.index, at: Date.now(), last: this.last, number, recovered: this.socket.recovered });
-    }
-    this.last = number;
+    // What was missed is told before `connect` is.
+    if (this.outage !== null) this.row.goOn(this.outage.attemptedAt, Date.now());
+    const gap = this.row.heard(number, times);
+    if (gap === null) return;
+    this.figures[gap.restoring ? 'overtaken' : 'gaps'] += 1;
+    report('gap', { client: this.index, at: Date.now(), ...gap, recovered: this.socket.recovered });
   }
 
   /** One at a time: an echo that waits is a stall, and another would only wait behind it. */
@@ -122,12 +124,15 @@ class Outage {
     this.began = performance.now();
     this.waitingSince = this.began;
     this.waited = 0;
+    /** When the last attempt began, in milliseconds since 1970. */
+    this.attemptedAt = Date.now();
   }
 
   /** The backoff is over. */
   attempted() {
     this.waited += performance.now() - this.waitingSince;
     this.waitingSince = null;
+    this.attemptedAt = Date.now();
   }
 
   /** The attempt failed, and the next backoff begins. */

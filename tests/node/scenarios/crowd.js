@@ -6,7 +6,7 @@
  *
  * Lines: `ready` when all are connected for the first time, then `gone` and `back` of each client,
  * `refused` for each handshake that failed, `slow` for each echo that took long, `gap` where a recovered
- * client misses a message. Holds when all are connected at the end, and no handshake was refused. Give a
+ * client misses a message (`overtaken`: it was said while the session was restored, see `lib/row.js`). Holds when all are connected at the end, and no handshake was refused. Give a
  * `--deadline` that is longer than the test.
  */
 
@@ -29,7 +29,7 @@ module.exports = async function crowd(options, verdict) {
   }
   const sum = (figure) => members.reduce((total, member) => total + member.figures[figure], 0);
   verdict.facts.clients = members.length;
-  for (const figure of ['echoes', 'gone', 'refused', 'messages', 'gaps']) verdict.facts[figure] = sum(figure);
+  for (const figure of ['echoes', 'gone', 'refused', 'messages', 'gaps', 'overtaken']) verdict.facts[figure] = sum(figure);
   verdict.facts.slowest_echo_ms = Math.max(...members.map(({ figures }) => figures.slowest_echo_ms));
   verdict.expect(verdict.facts.refused === 0, `${verdict.facts.refused} handshakes were refused`);
 };
