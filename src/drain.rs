@@ -5,7 +5,9 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::fmt;
 use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,11 +18,41 @@ use crate::Instant;
 
 /// Begins the orderly end of what watches it.
 #[derive(Debug)]
-pub struct Drain(watch::Sender<Phase>);
+pub struct Drain {
+    phase: watch::Sender<Phase>,
+    bells: Arc<Bells>,
+}
 
 /// Sees a drain begin.
 #[derive(Clone, Debug)]
-pub struct DrainWatch(watch::Receiver<Phase>);
+pub struct DrainWatch {
+    phase: watch::Receiver<Phase>,
+    bells: Arc<Bells>,
+}
+
+/// What a drain rings when it begins, for those who are so many that a future for each would cost
+/// too much memory.
+pub trait Bell: Send + Sync {
+    /// Wakes its owner, who then asks [`Alarm::until`].
+    fn ring(&self);
+}
+
+/// A bell on a drain. Dropped, it is taken off.
+#[derive(Debug)]
+pub struct Alarm(Arc<Bells>);
+
+#[derive(Debug, Default)]
+struct Bells {
+    until: OnceLock<Instant>,
+    hung: Mutex<Hung>,
+}
+
+#[derive(Default)]
+struct Hung {
+    bells: Vec<Weak<dyn Bell>>,
+    /// How many alarms were dropped since the last sweep.
+    dropped: usize,
+}
 
 /// How far a drain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,24 +65,31 @@ impl Drain {
     /// A drain that has not begun, and its first watch.
     pub fn new() -> (Self, DrainWatch) {
         let (sender, receiver) = watch::channel(Phase::Running);
-        (Self(sender), DrainWatch(receiver))
+        let bells = Arc::<Bells>::default();
+        (Self { phase: sender, bells: bells.clone() }, DrainWatch { phase: receiver, bells })
     }
 
     /// Tells all watches that they should be done within `timeout`. A second call changes
     /// nothing.
     pub fn begin(&self, timeout: Duration) {
-        self.0.send_if_modified(|phase| {
+        let until = Instant::now() + timeout;
+        let begins = self.phase.send_if_modified(|phase| {
             let begins = *phase == Phase::Running;
             if begins {
-                *phase = Phase::Draining { until: Instant::now() + timeout };
+                *phase = Phase::Draining { until };
             }
             begins
         });
+        if begins {
+            self.bells.ring(until);
+        }
     }
 
     /// Says that the time is over, whether the drain had begun or not.
     pub fn cut(&self) {
-        self.0.send_replace(Phase::Draining { until: Instant::now() });
+        let until = Instant::now();
+        self.phase.send_replace(Phase::Draining { until });
+        self.bells.ring(until);
     }
 }
 
@@ -58,7 +97,7 @@ impl DrainWatch {
     /// Waits for the drain to begin and says when it ends. Never returns if the [`Drain`] is
     /// dropped before it began. Nothing is lost if the future is dropped.
     pub async fn begun(&mut self) -> Instant {
-        match self.0.wait_for(|phase| *phase != Phase::Running).await.map(|phase| *phase) {
+        match self.phase.wait_for(|phase| *phase != Phase::Running).await.map(|phase| *phase) {
             Ok(Phase::Draining { until }) => until,
             Ok(Phase::Running) | Err(_) => std::future::pending().await,
         }
@@ -69,10 +108,10 @@ impl DrainWatch {
     pub async fn over(&mut self) {
         loop {
             let until = self.begun().await;
-            self.0.mark_unchanged();
+            self.phase.mark_unchanged();
             tokio::select! {
                 () = sleep_until(until) => return,
-                changed = self.0.changed() => {
+                changed = self.phase.changed() => {
                     // Nobody can cut it any more.
                     if changed.is_err() {
                         return sleep_until(until).await;
@@ -84,7 +123,64 @@ impl DrainWatch {
 
     /// Whether the drain has begun.
     pub fn is_draining(&self) -> bool {
-        *self.0.borrow() != Phase::Running
+        *self.phase.borrow() != Phase::Running
+    }
+
+    /// Rings `bell` when the drain begins; not if it has begun: ask [`Alarm::until`] afterwards.
+    pub fn alarm(&self, bell: Weak<dyn Bell>) -> Alarm {
+        self.bells.hung().bells.push(bell);
+        Alarm(self.bells.clone())
+    }
+}
+
+impl Alarm {
+    /// When the drain ends, if it has begun; as it was said at first.
+    pub fn until(&self) -> Option<Instant> {
+        self.0.until.get().copied()
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.hung().dropped();
+    }
+}
+
+impl Bells {
+    /// The time is there before the list is looked at, so that who comes too late for the list
+    /// sees the time.
+    fn ring(&self, until: Instant) {
+        if self.until.set(until).is_err() {
+            return;
+        }
+        let bells = std::mem::take(&mut self.hung().bells);
+        for bell in bells.iter().filter_map(Weak::upgrade) {
+            bell.ring();
+        }
+    }
+
+    fn hung(&self) -> MutexGuard<'_, Hung> {
+        // Nothing that is done under the lock panics half-way.
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hung {
+    /// Sweeps when half of the bells are without an owner: so few are looked at for each that goes,
+    /// and a storm leaves nothing behind.
+    fn dropped(&mut self) {
+        self.dropped += 1;
+        if self.dropped > self.bells.len() / 2 {
+            self.bells.retain(|bell| bell.strong_count() > 0);
+            self.bells.shrink_to(self.bells.len() * 2);
+            self.dropped = 0;
+        }
+    }
+}
+
+impl fmt::Debug for Hung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hung").field("bells", &self.bells.len()).finish_non_exhaustive()
     }
 }
 
@@ -174,6 +270,8 @@ impl Tasks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -216,6 +314,49 @@ mod tests {
         drain.cut();
         watch.over().await;
         assert!(watch.is_draining());
+    }
+
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Bell for Counter {
+        fn ring(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_drain_rings_each_bell_once_and_who_comes_later_sees_it() {
+        let (drain, watch) = Drain::new();
+        let hang = |bell: &Arc<Counter>| {
+            let bell: Weak<Counter> = Arc::downgrade(bell);
+            watch.alarm(bell)
+        };
+        let (early, late) = (Arc::<Counter>::default(), Arc::<Counter>::default());
+        let alarm = hang(&early);
+        assert_eq!(alarm.until(), None);
+
+        drain.begin(Duration::from_secs(5));
+        let until = alarm.until().unwrap();
+        drain.cut();
+        assert_eq!(early.0.load(Ordering::Relaxed), 1);
+        assert_eq!(hang(&late).until(), Some(until), "what was said at first");
+        assert_eq!(late.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn no_bell_is_left_behind() {
+        let (_drain, watch) = Drain::new();
+        let hang = |_| {
+            let bell = Arc::<Counter>::default();
+            let weak: Weak<Counter> = Arc::downgrade(&bell);
+            (watch.alarm(weak), bell)
+        };
+        let mut hung: Vec<_> = (0..1000).map(hang).collect();
+        hung.truncate(10);
+        assert!(watch.bells.hung().bells.len() <= 20);
+        hung.clear();
+        assert!(watch.bells.hung().bells.capacity() <= 8);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
@@ -95,6 +95,9 @@ impl Listener {
     pub fn adopt(socket: TcpListener, settings: &Settings) -> Result<Self, BindError> {
         let failed = |source| BindError { address: settings.bind, source };
         socket.set_nonblocking(true).map_err(failed)?;
+        // Messages of a chat are small, and each is written as a whole. Connections have it from
+        // the socket that accepts them.
+        SockRef::from(&socket).set_tcp_nodelay(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         Ok(Self { socket, address, settings: LiveSettings::new(settings.clone()) })
     }
@@ -119,8 +122,8 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// What the runtime says when it cannot watch the socket: then nothing was accepted. Or when
-    /// it cannot let it go in the end.
+    /// What the system says when it cannot share the socket, or the runtime when it cannot watch
+    /// it: then nothing was accepted.
     pub async fn accept(
         self,
         accepted: mpsc::Sender<Accepted>,
@@ -128,7 +131,9 @@ impl Listener {
         mut stop: DrainWatch,
     ) -> io::Result<()> {
         let Self { socket, address, settings } = self;
-        let socket = tokio::net::TcpListener::from_std(socket)?;
+        // Tokio registers what it accepts with this runtime, and another may have to serve it. So
+        // only the first of those who wait comes by way of tokio.
+        let (socket, queue) = (tokio::net::TcpListener::from_std(socket.try_clone()?)?, socket);
         debug!(%address, "listening");
         let (mut failing, mut full) = (Trouble::default(), Trouble::default());
         loop {
@@ -148,7 +153,6 @@ impl Listener {
                 _ = stop.begun() => break,
                 next = socket.accept() => next,
             };
-            // Off this runtime: another may have to serve the connection.
             let next = next.and_then(|(stream, client)| {
                 make_ready(stream.into_std()?, client, &settings, places.take())
             });
@@ -157,6 +161,7 @@ impl Listener {
                     if accepted.send(next).await.is_err() {
                         return Ok(());
                     }
+                    take_waiting(WAITING_MAX, &queue, &accepted, &settings, &places).await;
                 }
                 Err(error) if is_of_one_connection(&error) => {
                     debug!(%address, %error, "a client was gone before it was accepted");
@@ -170,7 +175,9 @@ impl Listener {
                 }
             }
         }
-        empty(&socket.into_std()?, &accepted, &settings, &places).await;
+        drop(socket);
+        // To close the address would reset those who have connected already.
+        take_waiting(BACKLOG, &queue, &accepted, &settings, &places).await;
         info!(%address, "no longer listening");
         Ok(())
     }
@@ -202,19 +209,20 @@ impl Trouble {
     }
 }
 
-/// Accepts those who have connected already: to close the address would reset them.
-async fn empty(
-    socket: &TcpListener,
+/// Accepts up to `max` of those who have connected already, without a runtime: one that has other
+/// things to do would say that nobody waits.
+async fn take_waiting(
+    max: i32,
+    queue: &TcpListener,
     accepted: &mpsc::Sender<Accepted>,
     settings: &LiveSettings,
     places: &Places,
 ) {
-    for _ in 0..BACKLOG {
+    for _ in 0..max {
         if !places.are_free() {
             return;
         }
-        // Without a runtime: one that has other things to do would say that nobody waits.
-        let Ok((stream, client)) = socket.accept() else { return };
+        let Ok((stream, client)) = queue.accept() else { return };
         // One that cannot be taken along is lost, as all behind it would be by a return.
         let Ok(next) = make_ready(stream, client, settings, places.take()) else { continue };
         if accepted.send(next).await.is_err() {
@@ -230,8 +238,6 @@ fn make_ready(
     place: Place,
 ) -> io::Result<Accepted> {
     stream.set_nonblocking(true)?;
-    // Messages of a chat are small, and each is written as a whole.
-    stream.set_nodelay(true)?;
     Ok(Accepted {
         stream,
         address: SocketAddr::new(client.ip().to_canonical(), client.port()),
@@ -270,6 +276,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 /// How many clients may wait to be accepted; the system's `somaxconn` may bound it lower. Enough
 /// for the reconnect storm behind a node's end until the next round of the loop.
 pub const BACKLOG: i32 = 4096;
+
+/// How many who wait are accepted before a look at the stop and at the runtime's other tasks.
+const WAITING_MAX: i32 = 32;
 
 /// How often trouble that goes on, or comes and goes, is told.
 const TELL_EVERY: Duration = Duration::from_mins(1);

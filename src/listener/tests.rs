@@ -475,6 +475,31 @@ async fn clients_that_connected_before_the_stop_are_accepted() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+#[tokio::test]
+async fn of_those_who_wait_together_as_many_are_accepted_as_there_are_places() {
+    let any = settings(Duration::from_secs(1), Duration::from_secs(1));
+    let listener = Listener::bind(&any).unwrap();
+    let address = listener.local_address();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(TcpStream::connect(address).await.unwrap());
+    }
+    let (_stop, stopped) = Drain::new();
+    let (sender, mut accepted) = mpsc::channel(clients.len());
+    let tasks = Tasks::default();
+    tasks.spawn(async move { listener.accept(sender, Places::new(70), stopped).await.unwrap() });
+    let mut served = Vec::new();
+    for _ in 0..70 {
+        served.push(soon(accepted.recv()).await.unwrap());
+    }
+    assert!(accepted.try_recv().is_err());
+    served.truncate(60);
+    for _ in 0..10 {
+        assert!(soon(accepted.recv()).await.unwrap().stream.nodelay().unwrap());
+    }
+    assert!(accepted.try_recv().is_err());
+}
+
 #[test]
 fn only_a_clients_own_failure_to_be_accepted_is_passed_over_at_once() {
     for kind in [io::ErrorKind::ConnectionAborted, io::ErrorKind::HostUnreachable] {

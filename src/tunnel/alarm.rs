@@ -1,44 +1,61 @@
 //! What wakes a tunnel though no byte came: its timer, the drain, and the roster that dismisses it.
 //!
 //! All wake the task through the bell of its place on the roster, which remembers having rung, so
-//! that a wake-up for bytes asks none of them: the drain's watch has a lock that all tunnels of all
-//! workers share.
+//! that a wake-up for bytes asks none of them.
 //!
 //! Runs for every byte.
 
-use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
+use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
 use super::Occupant;
 use crate::Instant;
+use crate::drain::{Alarm, DrainWatch};
 
-/// A tunnel's timer and its watch on the drain.
-pub(super) struct Alarms<'a, F> {
-    /// What the bell wakes.
-    task: Option<Waker>,
-    sleep: Pin<&'a mut Sleep>,
-    /// When the sleep ends, while it does.
-    armed: Option<Instant>,
-    /// Gone when the drain has begun: a future is not polled again after it is ready.
-    drain: Option<Pin<&'a mut F>>,
-    /// The end of the drain that has begun, until it is heeded.
-    until: Option<Instant>,
+pin_project! {
+    /// A tunnel's timer and its bell on the drain.
+    #[derive(Debug)]
+    pub(super) struct Alarms {
+        // What the bell wakes.
+        task: Option<Waker>,
+        drain: Alarm,
+        // The drain was heeded.
+        is_drained: bool,
+        // The sleep's end is waited for.
+        is_armed: bool,
+        #[pin]
+        sleep: Sleep,
+    }
 }
 
-impl<'a, F: Future<Output = Instant>> Alarms<'a, F> {
-    /// `drain` says when the drain that begins will end; `sleep` is armed when needed.
-    pub(super) fn new(sleep: Pin<&'a mut Sleep>, drain: Pin<&'a mut F>) -> Self {
-        Self { task: None, sleep, armed: None, drain: Some(drain), until: None }
+impl Alarms {
+    /// Nothing is armed yet; the drain rings the bell of `occupant`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with its timer enabled.
+    pub(super) fn new(drain: &DrainWatch, occupant: &Occupant) -> Self {
+        Self {
+            task: None,
+            drain: drain.alarm(occupant.drain_bell()),
+            is_drained: false,
+            is_armed: false,
+            sleep: tokio::time::sleep_until(Instant::now()),
+        }
     }
 
     /// Whether one of them may have something to say; always at the first call, and when
     /// another task took the tunnel over.
     #[inline]
-    pub(super) fn have_rung(&mut self, cx: &Context<'_>, occupant: &Occupant) -> bool {
-        match &self.task {
+    pub(super) fn have_rung(
+        mut self: Pin<&mut Self>,
+        cx: &Context<'_>,
+        occupant: &Occupant,
+    ) -> bool {
+        let task = self.as_mut().project().task;
+        match task {
             Some(task) if task.will_wake(cx.waker()) => {
                 if !occupant.take_rung() {
                     return false;
@@ -46,54 +63,45 @@ impl<'a, F: Future<Output = Instant>> Alarms<'a, F> {
             }
             Some(_) | None => {
                 occupant.hang_bell(cx.waker().clone());
-                self.task = Some(cx.waker().clone());
+                *task = Some(cx.waker().clone());
             }
         }
-        self.listen(&occupant.bell());
+        self.listen_to_sleep(&occupant.bell());
         true
     }
 
     /// When the drain will end, once, if it has begun.
-    pub(super) fn take_drain(&mut self) -> Option<Instant> {
-        self.until.take()
+    pub(super) fn take_drain(self: Pin<&mut Self>) -> Option<Instant> {
+        let until = self.drain.until().filter(|_| !self.is_drained);
+        *self.project().is_drained |= until.is_some();
+        until
     }
 
     /// Makes the bell ring at `next`. A later moment than the last one's costs nothing: the bell
     /// rings at the earlier one, in vain, and is armed again then.
     #[inline]
-    pub(super) fn arm(&mut self, next: Option<Instant>, occupant: &Occupant) {
+    pub(super) fn arm(mut self: Pin<&mut Self>, next: Option<Instant>, occupant: &Occupant) {
         let Some(next) = next else { return };
-        if self.armed.is_some_and(|armed| armed <= next) {
+        if self.is_armed && self.sleep.deadline() <= next {
             return;
         }
-        self.sleep.as_mut().reset(next);
-        self.armed = Some(next);
+        let this = self.as_mut().project();
+        this.sleep.reset(next);
+        *this.is_armed = true;
         let bell = occupant.bell();
         if self.listen_to_sleep(&bell) {
             bell.wake();
         }
     }
 
-    /// Asks both and hangs the bell on what has nothing to say yet.
-    fn listen(&mut self, bell: &Waker) {
-        self.listen_to_sleep(bell);
-        if let Some(drain) = &mut self.drain
-            && let Poll::Ready(until) = drain.as_mut().poll(&mut Context::from_waker(bell))
-        {
-            self.drain = None;
-            self.until = Some(until);
-        }
-    }
-
-    /// Whether the sleep is over.
-    fn listen_to_sleep(&mut self, bell: &Waker) -> bool {
-        if self.armed.is_none() {
+    /// Whether the sleep is over; else hangs the bell on it.
+    fn listen_to_sleep(self: Pin<&mut Self>, bell: &Waker) -> bool {
+        if !self.is_armed {
             return false;
         }
-        let is_over = self.sleep.as_mut().poll(&mut Context::from_waker(bell)).is_ready();
-        if is_over {
-            self.armed = None;
-        }
+        let this = self.project();
+        let is_over = this.sleep.poll(&mut Context::from_waker(bell)).is_ready();
+        *this.is_armed = !is_over;
         is_over
     }
 }

@@ -28,12 +28,12 @@ pub struct Report {
 pub struct Counts {
     /// Bytes, heads and payloads.
     pub bytes: u64,
-    /// Frames of all kinds whose last byte has come.
-    pub frames: u64,
     /// Data messages, by their last frame.
     pub messages: u64,
-    /// Pings, Pongs, Closes.
-    pub control_frames: u64,
+    /// Frames of all kinds whose last byte has come; begins anew at 2^32.
+    pub frames: u32,
+    /// Pings, Pongs, Closes; begins anew at 2^32.
+    pub control_frames: u32,
 }
 
 /// Why a tunnel ended.

@@ -5,7 +5,7 @@
 //!
 //! Runs for every byte.
 
-use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -104,13 +104,13 @@ where
     }
 
     /// Lives until there is nothing to do, and says what became of it when it is over.
-    pub(super) fn poll<D: Future<Output = Instant>>(
+    pub(super) fn poll(
         &mut self,
-        alarms: &mut Alarms<'_, D>,
+        mut alarms: Pin<&mut Alarms>,
         cx: &mut Context<'_>,
     ) -> Poll<Report> {
         let now = Instant::now();
-        let mut have_rung = alarms.have_rung(cx, &self.occupant);
+        let mut have_rung = alarms.as_mut().have_rung(cx, &self.occupant);
         with_scratch(|scratch| {
             let mut wake_up = WakeUp { now, scratch, cx };
             loop {
@@ -127,7 +127,7 @@ where
                 let mut changed = self.settle(now);
                 if std::mem::take(&mut have_rung) {
                     self.tell_counts();
-                    changed |= self.heed(alarms.take_drain(), now);
+                    changed |= self.heed(alarms.as_mut().take_drain(), now);
                 }
                 if changed {
                     continue;
@@ -135,7 +135,7 @@ where
                 if up.more || down.more {
                     wake_up.cx.waker().wake_by_ref();
                 }
-                alarms.arm(self.deadlines.next(), &self.occupant);
+                alarms.as_mut().arm(self.deadlines.next(), &self.occupant);
                 return Poll::Pending;
             }
         })

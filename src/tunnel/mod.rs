@@ -3,8 +3,8 @@
 //! [`run`] moves bytes between two streams, follows the frames in them without touching them, and
 //! says at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
 //!
-//! - `relay`: one direction, read and written; `gate`: what of it may pass; `frame`: where its
-//!   frames begin and end
+//! - `relay`: one direction, read and written; `waiting`: what of it waits; `gate`: what of it may
+//!   pass; `frame`: where its frames begin and end
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
 //! - `ending`: what is an end and what each side gets; `control`: the frames that we send
@@ -35,6 +35,7 @@ mod scratch;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use end::{Counts, End, Report, Side, Who};
 pub use frame::{Compression, FrameError};
@@ -43,11 +44,13 @@ pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
 pub use roster::{Dismissal, Roster};
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Instant;
@@ -108,20 +111,38 @@ pub type ReadOpen = fn(&[u8]) -> Option<Timings>;
 /// is lost, no side gets a Close frame, and there is no report.
 ///
 /// # Panics
-/// When polled outside of a tokio runtime with its timer enabled.
+/// When called outside of a tokio runtime with its timer enabled.
 pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl Future<Output = Report>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     N: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut drain = setup.drain.clone();
-    // Made out here, for what an async block takes over lies in its future once, and what an async
-    // function moves from its arguments into a variable lies there twice.
-    let mut tunnel = Tunnel::new(client, node, setup, Instant::now());
-    async move {
-        let sleep = pin!(tokio::time::sleep_until(Instant::now()));
-        let begun = pin!(drain.begun());
-        let mut alarms = Alarms::new(sleep, begun);
-        poll_fn(|cx| tunnel.poll(&mut alarms, cx)).await
+    let alarms = Alarms::new(&setup.drain, &setup.occupant);
+    Life { tunnel: Some(Tunnel::new(client, node, setup, Instant::now())), alarms }
+}
+
+pin_project! {
+    /// The future of [`run`]; without a tunnel when it is over. An async block would hold pointers
+    /// into itself besides.
+    struct Life<C, N> {
+        tunnel: Option<Tunnel<C, N>>,
+        #[pin]
+        alarms: Alarms,
+    }
+}
+
+impl<C, N> Future for Life<C, N>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    N: AsyncRead + AsyncWrite + Unpin,
+{
+    type Output = Report;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        let this = self.project();
+        let Some(tunnel) = this.tunnel else { return Poll::Pending };
+        let report = ready!(tunnel.poll(this.alarms, cx));
+        *this.tunnel = None;
+        Poll::Ready(report)
     }
 }

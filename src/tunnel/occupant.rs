@@ -6,11 +6,12 @@
 //! Runs for every byte.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
 use super::roster::{Dismissal, Roster};
 use crate::Instant;
+use crate::drain::Bell;
 
 /// A tunnel's place on a roster, until this is dropped.
 #[derive(Debug)]
@@ -71,6 +72,12 @@ impl Occupant {
     /// What rings the bell.
     pub(super) fn bell(&self) -> Waker {
         Waker::from(self.place.clone())
+    }
+
+    /// The bell, for a drain to ring.
+    pub(super) fn drain_bell(&self) -> Weak<dyn Bell> {
+        let place: Weak<Place> = Arc::downgrade(&self.place);
+        place
     }
 
     /// Whether the bell has rung since somebody last asked.
@@ -146,6 +153,12 @@ impl Wake for Place {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.ring();
+    }
+}
+
+impl Bell for Place {
+    fn ring(&self) {
+        Self::ring(self);
     }
 }
 

@@ -19,7 +19,8 @@ use crate::Instant;
 pub(super) struct Policies {
     keepalive: Option<Box<Keepalive>>,
     idle_messages: Option<Box<IdleMessages>>,
-    stalled_client: Duration,
+    /// Milliseconds; what is longer is cut to 49 days.
+    stalled_client: u32,
     /// Bytes waited for a side when somebody last looked.
     has_waited: bool,
 }
@@ -55,7 +56,7 @@ impl Policies {
             let early = (max_age / 10).mul_f64(fastrand::f64());
             deadlines.set(Timer::MaxAge, now.checked_add(max_age.saturating_sub(early)));
         }
-        let stalled_client = limits.stalled_client;
+        let stalled_client = u32::try_from(limits.stalled_client.as_millis()).unwrap_or(u32::MAX);
         Self { keepalive, idle_messages, stalled_client, has_waited: false }
     }
 
@@ -123,9 +124,10 @@ impl Policies {
     /// Sets and stops the timers of the sides for which bytes wait. Says whether some moved on.
     fn note_waiting(&mut self, flows: &mut Flows, deadlines: &mut Deadlines, now: Instant) -> bool {
         self.has_waited = false;
+        let stalled_client = Duration::from_millis(self.stalled_client.into());
         let mut have_moved = false;
         for (flow, timer, patience) in [
-            (&mut flows.from_node, Timer::StalledClient, self.stalled_client),
+            (&mut flows.from_node, Timer::StalledClient, stalled_client),
             (&mut flows.from_client, Timer::StalledNode, Limits::STALLED_NODE),
         ] {
             if !flow.is_waiting() {

@@ -18,7 +18,8 @@ use tracing::trace;
 
 use super::frame::{Followed, PingPayload, Until};
 use super::gate::{Gap, Gate};
-use super::scratch::{HELD_BYTES_MAX, Held};
+use super::scratch::HELD_BYTES_MAX;
+use super::waiting::Waiting;
 use super::{Side, control};
 use crate::Instant;
 
@@ -26,13 +27,8 @@ use crate::Instant;
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) gate: Gate,
-    /// What the sink has yet to take.
-    kept: Bytes,
-    /// The beginning of a frame that cannot be followed yet.
-    held: Held,
-    /// A Ping of ours to this side that waits for the end of a frame.
-    ping: Option<(Side, PingPayload)>,
-    read_bytes_max: usize,
+    waiting: Waiting,
+    read_bytes_max: u32,
     source: Source,
     sink: Sink,
     is_flushed: bool,
@@ -89,16 +85,14 @@ impl Flow {
     pub(super) fn new(gate: Gate, read_ahead: &Bytes, read_bytes_max: usize, now: Instant) -> Self {
         let mut flow = Self {
             gate,
-            kept: Bytes::new(),
-            held: Held::default(),
-            ping: None,
-            read_bytes_max: read_bytes_max.max(1),
+            waiting: Waiting::default(),
+            read_bytes_max: u32::try_from(read_bytes_max).unwrap_or(u32::MAX).max(1),
             source: Source::Flowing,
             sink: Sink::Open,
             is_flushed: true,
             has_moved: false,
         };
-        flow.sift(read_ahead, now, |flow, bytes| flow.keep(bytes));
+        flow.sift(read_ahead, now, |flow, bytes| flow.waiting.keep(bytes));
         flow
     }
 
@@ -126,7 +120,7 @@ impl Flow {
             self.sift(chunk, *now, |flow, bytes| flow.pass(bytes, sink, cx));
         }
         self.tend_sink(sink, cx);
-        step.waits = !self.kept.is_empty();
+        step.waits = self.waiting.has_kept();
         step
     }
 
@@ -143,7 +137,7 @@ impl Flow {
 
     /// Whether bytes wait for the sink.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.kept.is_empty()
+        self.waiting.has_kept()
     }
 
     /// Whether the sink has taken bytes since the last call.
@@ -188,21 +182,21 @@ impl Flow {
     /// Puts `frame`, a Close frame, where [`find_gap`](Self::find_gap) said [`Gap::Here`].
     pub(super) fn close_with(&mut self, frame: Vec<u8>) {
         self.gate.close();
-        self.ping = None;
-        self.keep(&frame);
+        self.waiting.set_ping(None);
+        self.waiting.keep(&frame);
     }
 
     /// Puts a Ping to `side`, the sink, in as soon as that is between two frames.
     pub(super) fn ping_with(&mut self, side: Side, payload: PingPayload) {
-        self.ping = Some((side, payload));
+        self.waiting.set_ping(Some((side, payload)));
         self.put_ping();
     }
 
     /// Whether a Ping would go to the sink at once, or behind a frame.
     pub(super) fn can_be_pinged(&self) -> bool {
         self.sink == Sink::Open
-            && self.kept.is_empty()
-            && self.ping.is_none()
+            && !self.waiting.has_kept()
+            && !self.waiting.has_ping()
             && self.gate.gap() != Gap::Nowhere
     }
 
@@ -226,7 +220,7 @@ impl Flow {
     /// Gives the sink up: its connection failed.
     pub(super) fn break_off(&mut self) {
         self.sink = Sink::Failed;
-        self.kept = Bytes::new();
+        self.waiting.set_kept(Bytes::new());
     }
 
     /// The next bytes of the source. Waits while the sink has to take what is kept.
@@ -241,13 +235,13 @@ impl Flow {
             return Poll::Pending;
         }
         let (before, room) = scratch.split_at_mut(HELD_BYTES_MAX);
-        let length = room.len().min(self.read_bytes_max);
+        let length = room.len().min(self.read_bytes_max as usize);
         let mut buffer = ReadBuf::new(room.split_at_mut(length).0);
         match ready!(Pin::new(source).poll_read(cx, &mut buffer)) {
             Ok(()) if buffer.filled().is_empty() => self.source = Source::Ended,
             Ok(()) => {
                 let end = HELD_BYTES_MAX + buffer.filled().len();
-                let begin = HELD_BYTES_MAX - self.held.release(before);
+                let begin = HELD_BYTES_MAX - self.waiting.release(before);
                 return Poll::Ready(scratch.get(begin..end).unwrap_or_default());
             }
             // TLS says so when FIN came without its close_notify, which many clients omit.
@@ -265,7 +259,7 @@ impl Flow {
     /// Whether reading must stop: what came would have to be kept on top of what is.
     #[inline]
     fn holds_back(&self) -> bool {
-        !self.kept.is_empty() && self.gate.is_open() && self.sink == Sink::Open
+        self.waiting.has_kept() && self.gate.is_open() && self.sink == Sink::Open
     }
 
     /// Follows `chunk`, gives `pass` what passes, and holds what cannot be followed yet.
@@ -273,13 +267,13 @@ impl Flow {
     fn sift(&mut self, chunk: &[u8], now: Instant, mut pass: impl FnMut(&mut Self, &[u8])) {
         let mut rest = chunk;
         while !rest.is_empty() {
-            let until = if self.ping.is_none() { Until::Close } else { Until::Boundary };
+            let until = if self.waiting.has_ping() { Until::Boundary } else { Until::Close };
             let Followed { passed, dropped } = self.gate.follow(rest, until, now);
             let (passing, behind) = rest.split_at(passed);
             if passed > 0 {
                 pass(self, passing);
             }
-            if self.ping.is_some() {
+            if self.waiting.has_ping() {
                 self.put_ping();
             }
             rest = behind.get(dropped..).unwrap_or_default();
@@ -288,19 +282,19 @@ impl Flow {
             }
         }
         if !rest.is_empty() {
-            self.held.keep(rest);
+            self.waiting.hold(rest);
         }
     }
 
     /// Puts our Ping in if the sink is between two frames; drops it if it never will be.
     #[cold]
     fn put_ping(&mut self) {
-        match (self.gate.gap(), self.ping.take()) {
+        match (self.gate.gap(), self.waiting.take_ping()) {
             (Gap::Here, Some((side, payload))) => {
                 let mask = fastrand::u32(..).to_be_bytes();
-                self.keep(&control::ping(side, payload, mask));
+                self.waiting.keep(&control::ping(side, payload, mask));
             }
-            (Gap::Ahead, ping) => self.ping = ping,
+            (Gap::Ahead, ping) => self.waiting.set_ping(ping),
             (Gap::Here | Gap::Nowhere, _) => (),
         }
     }
@@ -313,35 +307,26 @@ impl Flow {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            if !self.kept.is_empty() {
-                return self.keep(rest);
+            if self.waiting.has_kept() {
+                return self.waiting.keep(rest);
             }
             let Poll::Ready(taken) = self.poll_write(rest, sink, cx) else {
-                return self.keep(rest);
+                return self.waiting.keep(rest);
             };
             rest = rest.get(taken..).unwrap_or_default();
         }
     }
 
-    /// Keeps `bytes` behind what is kept already.
-    fn keep(&mut self, bytes: &[u8]) {
-        self.kept = if self.kept.is_empty() {
-            Bytes::copy_from_slice(bytes)
-        } else {
-            [&self.kept[..], bytes].concat().into()
-        };
-    }
-
     /// Writes what is kept, as far as the sink takes it.
     #[inline]
     fn write_kept<W: AsyncWrite + Unpin>(&mut self, sink: &mut W, cx: &mut Context<'_>) {
-        while !self.kept.is_empty() {
-            let kept = std::mem::take(&mut self.kept);
+        while self.waiting.has_kept() {
+            let kept = self.waiting.take_kept();
             let Poll::Ready(taken) = self.poll_write(&kept, sink, cx) else {
-                self.kept = kept;
+                self.waiting.set_kept(kept);
                 return;
             };
-            self.kept = part(&kept, taken..);
+            self.waiting.set_kept(part(&kept, taken..));
         }
     }
 
@@ -376,7 +361,7 @@ impl Flow {
                 Poll::Pending => (),
             }
         }
-        if self.sink == Sink::Ending && self.kept.is_empty() {
+        if self.sink == Sink::Ending && !self.waiting.has_kept() {
             match Pin::new(sink).poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => self.sink = Sink::Ended,
                 Poll::Ready(Err(_)) => self.break_off(),

@@ -36,6 +36,11 @@ impl Held {
         self.length = bytes.len().min(HELD_BYTES_MAX) as u8;
     }
 
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// Moves what is held to the end of `room`, which has [`HELD_BYTES_MAX`] bytes, and says how
     /// much that was.
     #[inline]

@@ -13,7 +13,8 @@ pub(in crate::tunnel) struct Bounds {
     message_bytes_max: u64,
     /// What the message has that goes on, by the heads of its frames.
     message_bytes: u64,
-    messages: Option<Credit>,
+    /// Boxed, for few have it.
+    messages: Option<Box<Credit>>,
     control_frames: Credit,
 }
 
@@ -48,7 +49,7 @@ impl Bounds {
         Self {
             message_bytes_max,
             message_bytes: 0,
-            messages: messages_per_second.map(|rate| Credit::new(rate, rate, now)),
+            messages: messages_per_second.map(|rate| Box::new(Credit::new(rate, rate, now))),
             control_frames: Credit::new(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_BURST, now),
         }
     }

@@ -343,9 +343,11 @@ impl Scanner {
 
     fn end(&mut self, part: Part) {
         self.state = State::Boundary;
-        self.counts.frames += 1;
+        self.counts.frames = self.counts.frames.wrapping_add(1);
         match part {
-            Part::Control => self.counts.control_frames += 1,
+            Part::Control => {
+                self.counts.control_frames = self.counts.control_frames.wrapping_add(1);
+            }
             Part::Fragment => (),
             Part::Last | Part::Letter(_) => self.counts.messages += 1,
         }

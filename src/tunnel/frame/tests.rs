@@ -48,7 +48,7 @@ impl Follower {
             Position::Boundary if !self.held.is_empty() => Position::Frame,
             position => position,
         };
-        (position, frames, messages, control_frames)
+        (position, frames.into(), messages, control_frames.into())
     }
 }
 

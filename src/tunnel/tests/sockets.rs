@@ -49,9 +49,10 @@ async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
     }
     let ((_client, client_side), (_node, node_side)) = (pair().await, pair().await);
     let tunnel = run(client_side, node_side, setup(Drain::new().1));
-    // Beside it there are 72 bytes with the client's bounds, 136 if sides are pinged, and 64 and a
-    // pointer for its place on the roster.
-    assert!(bytes_of(&tunnel) <= 1024, "{} bytes", bytes_of(&tunnel));
+    // Beside it there are 56 bytes with the client's bounds, 136 if sides are pinged, 64 and a
+    // pointer for its place on the roster, and two pointers on the list of the drain. With what a
+    // task has besides, that is 768 bytes, one of the allocator's sizes; the next is 896.
+    assert!(bytes_of(&tunnel) <= 656, "{} bytes", bytes_of(&tunnel));
 }
 
 /// A client's socket, a node's socket, and the tunnel between them, through which a byte has gone.
