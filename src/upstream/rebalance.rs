@@ -40,26 +40,24 @@ struct Holding {
 
 impl Upstream {
     /// Closes tunnels of nodes that have more than their share, once a second, if that is wanted.
-    /// Those that are quiet for longest go first, and none that has bytes to take; where a room hears something each second, no tunnel
-    /// is quiet for long, so that to wait for it would be to move none.
+    /// Those that are quiet for longest go first, and none that has bytes to take; where a room hears
+    /// something each second, no tunnel is quiet for long, so that to wait for it would be to move
+    /// none. Who is on a node that drains will look for another before long, so it is awaited.
     pub(super) fn rebalance(&self, now: Instant) {
         let Some(settings) = self.settings.rebalance else { return };
         let entered = self.nodes.iter().map(|node| node.roster().entered()).sum();
-        let Some(awaited) = self.shared.awaited().look(entered, now) else { return };
-        let members: Vec<&Node> = self
-            .nodes
-            .iter()
-            .map(|node| &**node)
-            .filter(|node| self.is_settled(node, now))
-            .collect();
-        let holdings: Vec<Holding> = members
-            .iter()
-            .map(|node| Holding {
-                load: node.roster().staying() as u64 + u64::from(node.exchanges()),
-                weight: node.weight(),
-                has_room: self.has_room(node),
-            })
-            .collect();
+        let Some(mut awaited) = self.shared.awaited().look(entered, now) else { return };
+        let (mut members, mut holdings) = (Vec::new(), Vec::new());
+        for node in self.all_nodes() {
+            let load = node.roster().staying() as u64 + u64::from(node.exchanges());
+            if node.is_draining() {
+                awaited += load;
+            } else if node.standing().is_clear(now) && !node.is_avoided(now) {
+                let has_room = self.has_room(node) && self.is_up(node, now);
+                members.push(node);
+                holdings.push(Holding { load, weight: node.weight(), has_room });
+            }
+        }
         let mut closed = 0;
         for (node, surplus) in members.into_iter().zip(surplus(&holdings, awaited, settings)) {
             let count = usize::try_from(surplus).unwrap_or(usize::MAX);
@@ -72,11 +70,10 @@ impl Upstream {
         self.shared.awaited().close(closed);
     }
 
-    /// Whether `node` takes its full share: a node that is about to leave, to fail or to come is no
-    /// reason to move anything.
-    fn is_settled(&self, node: &Node, now: Instant) -> bool {
-        let share = self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now));
-        node.standing().is_clear(now) && !node.is_avoided(now) && share >= 1.0
+    /// Whether `node` takes its full share. To one that starts slowly nothing is moved yet, but what
+    /// it lacks is not for others.
+    fn is_up(&self, node: &Node, now: Instant) -> bool {
+        self.settings.slow_start.is_none_or(|slow| node.standing().share(slow, now) >= 1.0)
     }
 }
 
@@ -175,9 +172,11 @@ const RETURN_LOOKS: u32 = 10;
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
 
+    use super::super::DrainCause;
     use super::super::settings::{NodeAddress, NodeSettings, Settings};
     use super::*;
 
@@ -245,20 +244,20 @@ mod tests {
         assert_eq!(awaited.look(103, at(60)), Some(0), "it was off meanwhile");
     }
 
-    /// Two nodes that are rebalanced within 10 %, 20 a second.
-    fn pair() -> Upstream {
-        let node = |name: &str| {
-            let address = NodeAddress { host: name.into(), port: 3000 };
+    /// Nodes that are rebalanced within 10 %, 20 a second.
+    fn group(names: &[&str]) -> Upstream {
+        let node = |name: &&str| {
+            let address = NodeAddress { host: (*name).into(), port: 3000 };
             NodeSettings::new(name, address)
         };
-        let mut pair = Settings::new("chat", vec![node("a"), node("b")]);
-        pair.rebalance = Some(settings(10, 20));
-        Upstream::new(&pair, None)
+        let mut group = Settings::new("chat", names.iter().map(node).collect());
+        group.rebalance = Some(settings(10, 20));
+        Upstream::new(&group, None)
     }
 
     #[test]
     fn tunnels_that_hear_something_each_second_are_moved_too() {
-        let upstream = pair();
+        let upstream = group(&["a", "b"]);
         let roster = upstream.nodes()[0].roster();
         let heard = Instant::now() + Duration::from_secs(60);
         let _occupants: Vec<_> = (0..100).map(|_| roster.enter(heard)).collect();
@@ -268,9 +267,36 @@ mod tests {
     }
 
     #[test]
+    fn who_is_on_a_node_that_drains_is_on_the_way_already() {
+        let (upstream, now) = (group(&["a", "b", "c"]), Instant::now() + Duration::from_secs(60));
+        let [a, _, c] = upstream.nodes() else { panic!("three nodes") };
+        let enter =
+            |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
+        let _occupants = [enter(a), enter(c)];
+
+        c.set_drain(DrainCause::Ordered, true, now);
+        upstream.rebalance(now);
+        assert_eq!(a.roster().staying(), 100);
+
+        c.set_drain(DrainCause::Ordered, false, now);
+        upstream.rebalance(now + EVERY);
+        assert_eq!(a.roster().staying() + c.roster().staying(), 180);
+    }
+
+    #[test]
+    fn what_a_node_lacks_that_starts_slowly_is_not_for_others() {
+        let nodes = [(120, true), (100, true), (0, false)].map(|(load, has_room)| Holding {
+            load,
+            weight: 1,
+            has_room,
+        });
+        assert_eq!(surplus(&nodes, 0, settings(10, 20)), [0, 0, 0]);
+    }
+
+    #[test]
     fn tunnels_make_room_for_sessions_that_poll_and_are_not_moved_back() {
         let check = |tunnels: [usize; 2], polls: [usize; 2], expected: [usize; 2]| {
-            let upstream = pair();
+            let upstream = group(&["a", "b"]);
             let now = Instant::now() + Duration::from_secs(60);
             let (mut occupants, mut leases) = (Vec::new(), Vec::new());
             for (index, node) in upstream.nodes().iter().enumerate() {
