@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::awaited::Awaited;
 use super::bucket::Bucket;
 use super::lease::Lease;
 use super::node::Node;
 use super::queue::{Queue, Waiting};
-use super::rebalance::Awaited;
 use super::settings::Rate;
 use super::{Upstream, Wish};
 use crate::Instant;

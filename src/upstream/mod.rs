@@ -12,6 +12,7 @@ mod lease;
 mod load;
 mod reach;
 mod standing;
+mod awaited;
 mod balance;
 pub(crate) mod rendezvous;
 mod bucket;

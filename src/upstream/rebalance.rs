@@ -6,25 +6,13 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use tracing::debug;
 
+use super::awaited::Seen;
 use super::settings::Rebalance;
 use super::{Node, Upstream};
 use crate::Instant;
 use crate::tunnel::Dismissal;
-
-/// The tunnels that were closed of late and whose clients have not come back.
-#[derive(Debug, Default)]
-pub(super) struct Awaited {
-    looked_at: Option<Instant>,
-    /// How many tunnels had come when somebody last looked.
-    entered: u64,
-    /// How many were closed in each of the last seconds, the latest last.
-    closed: VecDeque<u64>,
-}
 
 /// What a node has, and what it should have.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +33,14 @@ impl Upstream {
     /// none. Who is on a node that drains will look for another before long, so it is awaited.
     pub(super) fn rebalance(&self, now: Instant) {
         let Some(settings) = self.settings.rebalance else { return };
-        let entered = self.nodes.iter().map(|node| node.roster().entered()).sum();
-        let Some(mut awaited) = self.shared.awaited().look(entered, now) else { return };
+        let Some(mut awaited) = self.shared.awaited().look(self.see(), now) else { return };
         let (mut members, mut holdings) = (Vec::new(), Vec::new());
         for node in self.all_nodes() {
-            let load = node.roster().staying() as u64 + u64::from(node.exchanges());
+            let (tunnels, exchanges) = (node.roster().staying(), u64::from(node.exchanges()));
             if node.is_draining() {
-                awaited += load;
+                awaited += node.roster().present() as u64 + exchanges;
             } else if node.standing().is_clear(now) && !node.is_avoided(now) {
+                let load = tunnels as u64 + exchanges;
                 let has_room = self.has_room(node) && self.is_up(node, now);
                 members.push(node);
                 holdings.push(Holding { load, weight: node.weight(), has_room });
@@ -68,6 +56,13 @@ impl Upstream {
             closed += told as u64;
         }
         self.shared.awaited().close(closed);
+    }
+
+    fn see(&self) -> Seen {
+        let entered = self.all_nodes().map(|node| node.roster().entered()).sum();
+        let draining = self.all_nodes().filter(|node| node.is_draining());
+        let draining: Vec<u64> = draining.map(|node| node.roster().present() as u64).collect();
+        Seen { entered, draining_nodes: draining.len(), draining: draining.iter().sum() }
     }
 
     /// Whether `node` takes its full share. To one that starts slowly nothing is moved yet, but what
@@ -130,53 +125,20 @@ impl Holding {
     }
 }
 
-impl Awaited {
-    /// How many are awaited, where `entered` tunnels have come so far. `None` if somebody looked
-    /// less than a second ago.
-    fn look(&mut self, entered: u64, now: Instant) -> Option<u64> {
-        if self.looked_at.is_some_and(|last| now < last + EVERY) {
-            return None;
-        }
-        let is_stale = self.looked_at.is_some_and(|last| now >= last + EVERY * RETURN_LOOKS);
-        if is_stale {
-            self.closed.clear();
-        }
-        self.looked_at = Some(now);
-        let mut came = entered.saturating_sub(std::mem::replace(&mut self.entered, entered));
-        for closed in &mut self.closed {
-            let returned = came.min(*closed);
-            *closed -= returned;
-            came -= returned;
-        }
-        while self.closed.len() >= RETURN_LOOKS as usize {
-            self.closed.pop_front();
-        }
-        Some(self.closed.iter().sum())
-    }
-
-    fn close(&mut self, tunnels: u64) {
-        self.closed.push_back(tunnels);
-    }
-}
-
 /// So many more are no reason to move anything: among few, the requests of a moment make as much.
 const FEW: u64 = 5;
 
-/// How often.
-const EVERY: Duration = Duration::from_secs(1);
-
-/// After so many looks a client is not awaited any more. Socket.IO's come back within 1.5 s, and
-/// after a first failure within 3 s.
-const RETURN_LOOKS: u32 = 10;
-
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::num::NonZeroU32;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::super::DrainCause;
+    use super::super::awaited::{Awaited, EVERY};
     use super::super::settings::{NodeAddress, NodeSettings, Settings};
     use super::*;
 
@@ -219,29 +181,6 @@ mod tests {
         let mut nodes = holdings(&[(100, 1), (10, 1)]);
         nodes[1].has_room = false;
         assert_eq!(surplus(&nodes, 0, settings(10, 20)), [0, 0]);
-    }
-
-    #[test]
-    fn who_came_back_or_stays_away_is_awaited_no_more() {
-        let base = Instant::now();
-        let at = |seconds| base + Duration::from_secs(seconds);
-        let mut awaited = Awaited::default();
-        assert_eq!(awaited.look(100, at(0)), Some(0));
-        awaited.close(5);
-        assert_eq!(awaited.look(100, base + Duration::from_millis(900)), None);
-        assert_eq!(awaited.look(102, at(1)), Some(3));
-        awaited.close(5);
-        assert_eq!(awaited.look(103, at(2)), Some(7));
-        awaited.close(0);
-        for second in 3..10 {
-            assert_eq!(awaited.look(103, at(second)), Some(7));
-            awaited.close(0);
-        }
-        assert_eq!(awaited.look(103, at(10)), Some(5));
-        awaited.close(0);
-        assert_eq!(awaited.look(103, at(11)), Some(0));
-        awaited.close(9);
-        assert_eq!(awaited.look(103, at(60)), Some(0), "it was off meanwhile");
     }
 
     /// Nodes that are rebalanced within 10 %, 20 a second.
@@ -345,7 +284,7 @@ mod tests {
             let mut away: VecDeque<u64> = std::iter::repeat_n(0, seconds_to_return).collect();
             for second in 0..1500 {
                 let now = base + Duration::from_secs(second);
-                let missing = awaited.look(entered, now).unwrap();
+                let missing = awaited.look(Seen { entered, ..Seen::default() }, now).unwrap();
                 let closed = surplus(&holdings(&held), missing, settings(10, per_second));
                 for (node, closed) in held.iter_mut().zip(&closed) {
                     node.0 -= closed;
