@@ -41,7 +41,7 @@ enum Command {
     /// Read a configuration file and say everything that is wrong with it
     Check {
         /// The YAML file
-        #[arg(value_name = "FILE")]
+        #[arg(value_name = "FILE", default_value = "sockeye.yaml")]
         file: PathBuf,
     },
     /// Ask a running process how it is; fails if it is not ready
@@ -81,7 +81,7 @@ The least that works, in sockeye.yaml:
 It listens on port 8080, keeps every session on its node, and passes WebSockets,
 long polling and the upgrade from one to the other. Try it:
 
-  sockeye check sockeye.yaml
+  sockeye check
   sockeye run
 
 With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes, reload,

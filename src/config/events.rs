@@ -237,6 +237,9 @@ fn too_deep() -> Fault {
 fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
     let value = line.trim_start().trim_start_matches("- ");
     let value = value.split_once(": ").map_or(value, |(_, value)| value).trim_start();
+    if info.contains("expected ',' or") {
+        return Some("close the bracket before this, or write a comma");
+    }
     if line.starts_with([' ', '\t']) && line.trim_start_matches(' ').starts_with('\t') {
         return Some("indent with spaces: YAML takes no tabs");
     }

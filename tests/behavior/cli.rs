@@ -21,7 +21,7 @@ fn help_teaches_and_wrong_use_is_2() {
     }
     assert_eq!(sockeye(&[]).status.code(), Some(2));
     assert_eq!(sockeye(&["walk"]).status.code(), Some(2));
-    assert_eq!(sockeye(&["check"]).status.code(), Some(2));
+    assert_eq!(sockeye(&["drain"]).status.code(), Some(2));
     assert_eq!(sockeye(&["--version"]).status.code(), Some(0));
 }
 
@@ -30,6 +30,9 @@ fn check_says_what_a_file_holds_or_what_is_wrong_with_it() {
     let good = sockeye(&["check", "configs/minimal.yaml"]);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
     assert!(text(&good.stdout).contains("is fine"), "{}", text(&good.stdout));
+
+    let unsaid = sockeye(&["check"]);
+    assert!(text(&unsaid.stderr).contains("sockeye.yaml"), "{}", text(&unsaid.stderr));
 
     let missing = sockeye(&["check", "configs/nowhere.yaml"]);
     assert_eq!(missing.status.code(), Some(1));

@@ -57,9 +57,14 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
 }
 
 fn known(name: &str, file: &File) -> Result<Arc<str>, Fault> {
-    let names = file.upstreams.iter().flatten().map(|(name, _)| name.as_str());
-    let is_known = file.upstreams.as_ref().is_some_and(|known| known.contains_key(name));
-    if is_known { Ok(name.into()) } else { Err(Fault::none_of("is not an upstream", name, names)) }
+    let what = "is not an upstream";
+    match &file.upstreams {
+        Some(known) if known.contains_key(name) => Ok(name.into()),
+        Some(known) if !known.is_empty() => {
+            Err(Fault::none_of(what, name, known.iter().map(|(name, _)| name.as_str())))
+        }
+        Some(_) | None => Err(Fault::new(what).help("there is none: write it under upstreams")),
+    }
 }
 
 fn path_pattern(

@@ -666,6 +666,15 @@ a.yaml:2:11: is not valid YAML: while parsing node, found unknown anchor
 1 problem in a.yaml"#,
     ),
     (
+        "upstreams:\n  chat: { nodes: [a:1, b:1 }\n",
+        "
+a.yaml:2:28: is not valid YAML: while parsing a flow sequence, expected ',' or ']'
+ 2 |   chat: { nodes: [a:1, b:1 }
+   |                            ^
+   = help: close the bracket before this, or write a comma
+1 problem in a.yaml",
+    ),
+    (
         "routes:\n\t- upstream: a\n",
         "
 a.yaml:2:2: is not valid YAML: tabs disallowed within this context (block indentation)
@@ -685,6 +694,19 @@ a.yaml:4:1: b: is written twice, first on line 3
  4 | b: 2
    | ^
    = help: take out one of the two
+2 problems in a.yaml",
+    ),
+    (
+        "upstream:\n  chat: { nodes: [b:1] }\nroutes:\n- { upstream: chat }\n",
+        "
+a.yaml:1:1: upstream: is not a known key
+ 1 | upstream:
+   | ^^^^^^^^
+   = help: write upstreams
+a.yaml:4:15: routes[0].upstream: `chat` is not an upstream
+ 4 | - { upstream: chat }
+   |               ^^^^
+   = help: there is none: write it under upstreams
 2 problems in a.yaml",
     ),
     (
