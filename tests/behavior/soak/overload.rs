@@ -12,7 +12,8 @@ use crate::support::{Exposition, get};
 const CLIENTS: &str = "600";
 const NEWCOMERS: &str = "60";
 const BLOCKED: Duration = Duration::from_secs(20);
-const CHECKS: &str = "health: { engineio: /socket.io/, every: 1s, timeout: 1s, fail: 3 }";
+const CHECKS: &str =
+    "health: { engineio: /socket.io/, every: 1s, timeout: 1s, fail: 3 }, slow_start: 5s";
 /// Longer than the node stands still. Timers that are due when it goes on come before what has arrived
 /// meanwhile: it would take a Pong for late, and close a connection on which a request waits.
 const PATIENT: [&str; 4] = ["--ping-timeout", "40000", "--keep-alive", "60000"];
