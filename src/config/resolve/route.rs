@@ -61,7 +61,7 @@ fn known(name: &str, file: &File) -> Result<Arc<str>, Fault> {
     match &file.upstreams {
         Some(known) if known.contains_key(name) => Ok(name.into()),
         Some(known) if !known.is_empty() => {
-            Err(Fault::none_of(what, name, known.iter().map(|(name, _)| name.as_str())))
+            Err(Fault::none_of(what, name, known.keys().map(|name| name.as_str())))
         }
         Some(_) | None => Err(Fault::new(what).help("there is none: write it under upstreams")),
     }
