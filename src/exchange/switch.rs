@@ -70,7 +70,9 @@ pub(super) fn switch(
     };
     let lease = switched.lease.into_tunnel();
     let tasks = asking.proxy.0.tasks.clone();
-    asking.proxy.0.tasks.spawn(begin(client, node.stream, setup, (lease, entry), tasks));
+    // In a box, for what is spawned is moved six times.
+    let begin = Box::pin(begin(client, node.stream, setup, (lease, entry), tasks));
+    asking.proxy.0.tasks.spawn(begin);
 
     headers::remove_hop_by_hop(&mut head.headers);
     put_upgrade(&mut head.headers);
