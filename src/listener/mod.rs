@@ -38,6 +38,9 @@ use crate::drain::DrainWatch;
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    /// The same once more: tokio registers what it accepts with its own runtime, and another may have
+    /// to serve it. So only the first of those who wait comes by way of tokio.
+    queue: TcpListener,
     address: SocketAddr,
     settings: LiveSettings,
 }
@@ -99,7 +102,8 @@ impl Listener {
         // the socket that accepts them.
         SockRef::from(&socket).set_tcp_nodelay(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address, settings: LiveSettings::new(settings.clone()) })
+        let queue = socket.try_clone().map_err(failed)?;
+        Ok(Self { socket, queue, address, settings: LiveSettings::new(settings.clone()) })
     }
 
     /// Its settings, which can be changed at any time; connections take those that they find when
@@ -122,18 +126,15 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// What the system says when it cannot share the socket, or the runtime when it cannot watch
-    /// it: then nothing was accepted.
+    /// What the runtime says when it cannot watch the socket: then nothing was accepted.
     pub async fn accept(
         self,
         accepted: mpsc::Sender<Accepted>,
         places: Places,
         mut stop: DrainWatch,
     ) -> io::Result<()> {
-        let Self { socket, address, settings } = self;
-        // Tokio registers what it accepts with this runtime, and another may have to serve it. So
-        // only the first of those who wait comes by way of tokio.
-        let (socket, queue) = (tokio::net::TcpListener::from_std(socket.try_clone()?)?, socket);
+        let Self { socket, queue, address, settings } = self;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
         debug!(%address, "listening");
         let (mut failing, mut full) = (Trouble::default(), Trouble::default());
         loop {
