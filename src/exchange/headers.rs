@@ -69,7 +69,9 @@ pub(super) fn list<'a>(
 
 /// Whether a comma-separated field has `member`, in any case.
 pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
-    list(headers, name).any(|found| found.eq_ignore_ascii_case(member))
+    // Mostly it is the only one.
+    headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(member.as_bytes()))
+        || list(headers, name).any(|found| found.eq_ignore_ascii_case(member))
 }
 
 /// The address of the client itself: the connection's, or behind trusted proxies the nearest

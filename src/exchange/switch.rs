@@ -48,10 +48,11 @@ impl ClientSide {
 pub(super) fn switch(
     asking: &Asking<'_>,
     client: ClientSide,
-    mut switched: Switched,
+    switched: Switched,
     entry: TunnelEntry,
 ) -> Response {
-    let on_node = hyper::upgrade::on(&mut switched.response);
+    let compression = switched.compression();
+    let (mut head, node) = switched.response.into_parts();
     if asking.call.is_some() {
         tell_contradiction(&asking.route, &switched.lease);
     }
@@ -59,21 +60,24 @@ pub(super) fn switch(
     let setup = Setup {
         limits: asking.route.tunnel,
         client_read_ahead: Bytes::new(),
-        node_read_ahead: Bytes::new(),
+        node_read_ahead: node.read_ahead,
         kind: kind(asking, &switched.lease),
         upgrading: asking.session().and_then(|sid| insight.switched(sid, Instant::now())),
         drain: asking.proxy.0.drain.clone(),
         occupant: switched.lease.node().roster().enter(Instant::now()),
         counts: asking.route.counts.tunnels.clone(),
-        compression: switched.compression(),
+        compression,
     };
     let lease = switched.lease.into_tunnel();
     let tasks = asking.proxy.0.tasks.clone();
-    asking.proxy.0.tasks.spawn(begin(client, on_node, setup, (lease, entry), tasks));
+    // In a box, for what is spawned is moved six times.
+    let begin = Box::pin(begin(client, node.stream, setup, (lease, entry), tasks));
+    asking.proxy.0.tasks.spawn(begin);
 
-    let (mut head, _) = switched.response.into_parts();
     headers::remove_hop_by_hop(&mut head.headers);
     put_upgrade(&mut head.headers);
+    // The handle of the node's connection, which is of no use to the client's.
+    head.extensions.remove::<OnUpgrade>();
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
 }
 
@@ -111,32 +115,26 @@ fn read_open(packet: &[u8]) -> Option<Timings> {
     OpenPacket::of_packet(packet).map(|open| open.timings)
 }
 
-/// Waits until both connections are free of hyper, then starts the tunnel as a task of its own:
-/// this one is larger, and soon over.
+/// Waits until the client's connection is free of hyper, then starts the tunnel as a task of its
+/// own: this one is larger, and soon over.
 async fn begin(
     client: ClientSide,
-    on_node: OnUpgrade,
+    node: TcpStream,
     mut setup: Setup,
     (lease, entry): (Lease, TunnelEntry),
     tasks: Tasks,
 ) {
-    let upgraded = async { tokio::try_join!(client.on_upgrade, on_node) };
-    let (on_client, on_node) = match timeout(TAKEOVER_TIMEOUT, upgraded).await {
-        Ok(Ok(both)) => both,
+    let on_client = match timeout(TAKEOVER_TIMEOUT, client.on_upgrade).await {
+        Ok(Ok(upgraded)) => upgraded,
         Ok(Err(error)) => return debug!(%error, "the client left before its 101"),
         Err(_) => return debug!("the client did not take its 101"),
     };
-    let Ok(node) = on_node.downcast::<TokioIo<TcpStream>>() else {
-        unreachable!("the pool opens connections to nodes over TCP only")
-    };
     let open = setup.counts.open.begin();
-    setup.node_read_ahead = node.read_buf;
-    let node = node.io.into_inner();
-    sockets::tune(&node, Side::Node, &setup.limits);
+    sockets::tune(&node, Side::Node, &setup.limits, &setup.kind);
     match take_socket(on_client, client.takeover) {
         Ok(RawSocket { stream, read_ahead, place }) => {
             setup.client_read_ahead = read_ahead;
-            sockets::tune(&stream, Side::Client, &setup.limits);
+            sockets::tune(&stream, Side::Client, &setup.limits, &setup.kind);
             let tenure = Tenure { entry, lease, place, open };
             tasks.spawn(tenure.of(tunnel::run(stream, node, setup)));
         }

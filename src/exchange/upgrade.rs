@@ -16,14 +16,14 @@ use http::{Method, StatusCode, Version, request};
 use sha1::{Digest as _, Sha1};
 use tokio::time::timeout;
 
-use super::body::{NodeBody, RequestBody};
+use super::body::RequestBody;
 use super::candidates::Candidates;
 use super::forward::Answer;
 use super::trial::Trial;
 use super::{Asking, ExchangeError, Request, headers};
 use crate::tunnel::Compression;
 use crate::upstream::Lease;
-use crate::upstream::pool::SendError;
+use crate::upstream::pool::{NodeSocket, Reply, SendError};
 
 /// A client's wish to speak WebSocket.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ pub(super) enum Outcome {
 /// A 101 that answers the client's handshake.
 #[derive(Debug)]
 pub(super) struct Switched {
-    /// The node's answer, its connection not yet taken over.
-    pub(super) response: http::Response<NodeBody>,
+    /// The node's answer, and its socket.
+    pub(super) response: http::Response<NodeSocket>,
     /// The place on the node.
     pub(super) lease: Lease,
 }
@@ -126,9 +126,9 @@ pub(super) async fn forward(
         let trial = Trial::of(asking, &lease, candidates);
         let request = Request::from_parts(head.clone(), RequestBody::EMPTY);
         match ask(asking, &lease, request).await {
-            Ok(response) => {
-                trial.answered(response.status());
-                return judge(handshake, response, lease);
+            Ok(reply) => {
+                trial.answered(reply.status());
+                return judge(handshake, reply, lease);
             }
             Err(error) => last = error,
         }
@@ -150,7 +150,7 @@ async fn ask(
     asking: &Asking<'_>,
     lease: &Lease,
     request: Request,
-) -> Result<http::Response<NodeBody>, ExchangeError> {
+) -> Result<Reply<RequestBody>, ExchangeError> {
     let node = lease.node();
     let name = || node.name().clone();
     let connect_timeout = asking.route.upstream.connect_timeout();
@@ -163,7 +163,7 @@ async fn ask(
         .map_err(|source| ExchangeError::Connect { node: name(), source })?;
     let after = asking.response_timeout(node);
     match timeout(after, connection.send(request)).await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(reply)) => Ok(reply),
         Ok(Err(SendError::Unsent { source, .. } | SendError::Lost { source })) => {
             Err(ExchangeError::NodeBrokeOff { node: name(), source })
         }
@@ -173,12 +173,13 @@ async fn ask(
 
 fn judge(
     handshake: &Handshake,
-    response: http::Response<NodeBody>,
+    reply: Reply<RequestBody>,
     lease: Lease,
 ) -> Result<Outcome, ExchangeError> {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Outcome::Refused(Answer::new(response, lease)));
-    }
+    let response = match reply {
+        Reply::Switched(response) => response,
+        Reply::Declined(response) => return Ok(Outcome::Refused(Answer::new(response, lease))),
+    };
     match handshake.fault_of(response.headers()) {
         None => Ok(Outcome::Switched(Switched { response, lease })),
         Some(reason) => Err(ExchangeError::BadSwitch { node: lease.node().name().clone(), reason }),

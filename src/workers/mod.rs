@@ -142,7 +142,8 @@ async fn work_off<S: ClientService>(
                 let Some(accepted) = next else { break };
 
                 let served = (service.clone(), watch.clone(), counts.clone());
-                tasks.spawn(serve_one(accepted, served));
+                // In a box, for what is spawned is moved six times.
+                tasks.spawn(Box::pin(serve_one(accepted, served)));
             }
         }
     }

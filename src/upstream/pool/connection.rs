@@ -35,7 +35,7 @@ pub struct Connection<B> {
     /// Dropped, it ends the connection's task: at once if nothing is under way, else when that has
     /// come to its end or nobody waits for it any more.
     sender: SendRequest<B>,
-    /// Where it goes afterwards; nowhere if it was opened for an upgrade.
+    /// Where it goes afterwards; nowhere if an upgrade was asked for.
     pool: Weak<Pool<B>>,
 }
 
@@ -69,8 +69,7 @@ where
     /// connection closes.
     ///
     /// If the node answers before it has the whole request, the rest still goes to it: the body
-    /// needs a deadline of its own. After a 101 the connection is the caller's, by
-    /// [`hyper::upgrade::on`].
+    /// needs a deadline of its own.
     ///
     /// # Errors
     ///
@@ -92,18 +91,7 @@ where
     ) -> Result<Self, ConnectError> {
         let (sender, connection) = shake_hands(node, timeout).await?;
         tasks.spawn(run(connection, node.name().clone()));
-        Ok(Self { node: node.clone(), sender, pool })
-    }
-
-    /// Connects; an upgrade takes the connection out of hyper.
-    pub(super) async fn open_for_upgrade(
-        node: &Arc<Node>,
-        timeout: Duration,
-        tasks: &Tasks,
-    ) -> Result<Self, ConnectError> {
-        let (sender, connection) = shake_hands(node, timeout).await?;
-        tasks.spawn(run(connection.with_upgrades(), node.name().clone()));
-        Ok(Self { node: node.clone(), sender, pool: Weak::new() })
+        Ok(Self::new(node.clone(), sender, pool))
     }
 }
 
@@ -132,7 +120,7 @@ where
 }
 
 impl<B> SendError<B> {
-    fn of(mut error: TrySendError<Request<B>>) -> Self {
+    pub(super) fn of(mut error: TrySendError<Request<B>>) -> Self {
         match error.take_message() {
             Some(request) => {
                 Self::Unsent { request: Box::new(request), source: error.into_error() }
@@ -143,6 +131,10 @@ impl<B> SendError<B> {
 }
 
 impl<B> Connection<B> {
+    pub(super) fn new(node: Arc<Node>, sender: SendRequest<B>, pool: Weak<Pool<B>>) -> Self {
+        Self { node, sender, pool }
+    }
+
     /// To which node it leads.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
@@ -163,6 +155,13 @@ pub struct Answer<B> {
     /// body.
     is_whole: bool,
     connection: Option<Connection<B>>,
+}
+
+impl<B> Answer<B> {
+    /// `body` as it comes over `connection`.
+    pub(super) fn new(body: Incoming, connection: Connection<B>) -> Self {
+        Self { body, is_whole: false, connection: Some(connection) }
+    }
 }
 
 impl<B> Body for Answer<B> {
@@ -226,14 +225,14 @@ impl<B> fmt::Debug for SendError<B> {
 }
 
 /// Moves the bytes of one connection until it ends.
-async fn run(connection: impl Future<Output = hyper::Result<()>>, node: Arc<str>) {
+pub(super) async fn run(connection: impl Future<Output = hyper::Result<()>>, node: Arc<str>) {
     if let Err(error) = connection.await {
         tracing::debug!(%node, %error, "connection to node broke");
     }
 }
 
 /// A TCP connection, given to hyper.
-async fn shake_hands<B>(
+pub(super) async fn shake_hands<B>(
     node: &Node,
     timeout: Duration,
 ) -> Result<(SendRequest<B>, HyperConnection<B>), ConnectError>
@@ -252,7 +251,7 @@ where
     })
 }
 
-type HyperConnection<B> = http1::Connection<TokioIo<TcpStream>, B>;
+pub(super) type HyperConnection<B> = http1::Connection<TokioIo<TcpStream>, B>;
 
 /// The longest head of an answer, and the most of a body that waits in a connection.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;

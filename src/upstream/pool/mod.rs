@@ -20,6 +20,7 @@
 mod connection;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -32,6 +33,7 @@ use http_body::Body;
 use tokio::time::sleep;
 
 pub use connection::{Answer, Connection, SendError};
+pub use upgrade::{NodeSocket, Reply, UpgradeConnection};
 
 use super::connect::ConnectError;
 use super::node::Node;
@@ -93,9 +95,7 @@ where
         Connection::open(node, timeout, &self.tasks, Arc::downgrade(self)).await
     }
 
-    /// A new connection to `node` for one request that asks for an upgrade. It is never used
-    /// again, also if the node declines: nobody knows what a server that half understood an
-    /// upgrade makes of the bytes that follow.
+    /// A new connection to `node` for one request that asks for an upgrade.
     ///
     /// # Errors
     ///
@@ -104,8 +104,8 @@ where
         &self,
         node: &Arc<Node>,
         timeout: Duration,
-    ) -> Result<Connection<B>, ConnectError> {
-        Connection::open_for_upgrade(node, timeout, &self.tasks).await
+    ) -> Result<UpgradeConnection<B>, ConnectError> {
+        UpgradeConnection::open(node, timeout, &self.tasks).await
     }
 }
 

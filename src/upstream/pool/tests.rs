@@ -283,11 +283,12 @@ async fn an_upgraded_connection_belongs_to_whoever_asked() {
     let (answer, ()) =
         tokio::join!(connection.unwrap().send(request), answer_with(&mut socket, switch));
 
-    let upgraded = hyper::upgrade::on(answer.unwrap()).await.unwrap();
-    bench.tasks.ended().await;
-    let parts = upgraded.downcast::<hyper_util::rt::TokioIo<TcpStream>>().unwrap();
-    assert_eq!(parts.read_buf, "first");
-    parts.io.into_inner().write_all(b"second").await.unwrap();
+    let Reply::Switched(response) = answer.unwrap() else { panic!("a 101 was sent") };
+    let NodeSocket { mut stream, read_ahead } = response.into_body();
+    assert!(bench.tasks.is_empty());
+    assert_eq!(read_ahead, "first");
+    stream.write_all(b"second").await.unwrap();
+    drop(stream);
     let mut second = String::new();
     timeout(ENOUGH, socket.read_to_string(&mut second)).await.unwrap().unwrap();
     assert_eq!(second, "second");
@@ -302,9 +303,29 @@ async fn a_declined_upgrade_is_answered_and_its_connection_closed() {
     let decline = "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno";
     let (answer, ()) =
         tokio::join!(connection.unwrap().send(get()), answer_with(&mut socket, decline));
-    let answer = answer.unwrap();
+    let Reply::Declined(answer) = answer.unwrap() else { panic!("no 101 was sent") };
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert_eq!(read_to_end(answer).await, "no");
     assert_closed(&mut socket).await;
     assert_eq!(bench.idle_count(), 0);
+}
+
+#[tokio::test]
+async fn an_upgrade_whose_node_closes_fails_and_does_not_wait() {
+    let bench = Bench::new().await;
+    for reads_request in [false, true] {
+        let (connection, accepted) =
+            tokio::join!(bench.pool.open_for_upgrade(&bench.node, ENOUGH), bench.listener.accept());
+        let mut socket = accepted.unwrap().0;
+        let close = async move {
+            if reads_request {
+                answer_with(&mut socket, "").await;
+            }
+            drop(socket);
+        };
+        let answer = timeout(ENOUGH, connection.unwrap().send(get()));
+        let (answer, ()) = tokio::join!(answer, close);
+        let error = answer.unwrap().unwrap_err();
+        assert!(!reads_request || matches!(error, SendError::Lost { .. }), "{error:?}");
+    }
 }
