@@ -82,8 +82,8 @@ impl Limits {
     /// client is not read either, and nobody would notice that the client has gone.
     pub const STALLED_NODE: Duration = Duration::from_secs(60);
 
-    /// Whether a tunnel of this kind finds out by itself, within two minutes, that a side is gone
-    /// which says nothing: by its Pings, or because it may not be silent for longer.
+    /// Whether a tunnel of this kind finds out by itself, within [`SILENCE_MAX`], that a side is
+    /// gone which says nothing: by its Pings, or because it may not be silent for longer.
     pub fn notices_silence(&self, kind: &Kind) -> bool {
         let pings = self.keepalive(kind).map(|times| times.every.saturating_add(times.lost_after));
         [pings, self.idle_timeout(kind)].into_iter().flatten().any(|after| after <= SILENCE_MAX)
