@@ -130,11 +130,11 @@ async fn begin(
         Err(_) => return debug!("the client did not take its 101"),
     };
     let open = setup.counts.open.begin();
-    sockets::tune(&node, Side::Node, &setup.limits, &setup.kind);
+    sockets::tune(&node, Side::Node, &setup.limits);
     match take_socket(on_client, client.takeover) {
         Ok(RawSocket { stream, read_ahead, place }) => {
             setup.client_read_ahead = read_ahead;
-            sockets::tune(&stream, Side::Client, &setup.limits, &setup.kind);
+            sockets::tune(&stream, Side::Client, &setup.limits);
             let tenure = Tenure { entry, lease, place, open };
             tasks.spawn(tenure.of(tunnel::run(stream, node, setup)));
         }

@@ -82,13 +82,6 @@ impl Limits {
     /// client is not read either, and nobody would notice that the client has gone.
     pub const STALLED_NODE: Duration = Duration::from_secs(60);
 
-    /// Whether a tunnel of this kind finds out by itself, within [`SILENCE_MAX`], that a side is
-    /// gone which says nothing: by its Pings, or because it may not be silent for longer.
-    pub fn notices_silence(&self, kind: &Kind) -> bool {
-        let pings = self.keepalive(kind).map(|times| times.every.saturating_add(times.lost_after));
-        [pings, self.idle_timeout(kind)].into_iter().flatten().any(|after| after <= SILENCE_MAX)
-    }
-
     /// What `idle_timeout` means for a tunnel of this kind, before its own open packet was seen.
     pub(super) fn idle_timeout(&self, kind: &Kind) -> Option<Duration> {
         match (self.idle_timeout, kind) {
@@ -142,6 +135,3 @@ impl Default for KeepaliveTimes {
         Self { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) }
     }
 }
-
-/// Long enough for the heartbeats of all known servers: Socket.IO 2 once had 25 s and 60 s.
-const SILENCE_MAX: Duration = Duration::from_mins(2);
