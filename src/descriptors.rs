@@ -27,7 +27,7 @@ fn clients_of(descriptors: Option<u64>) -> usize {
     let descriptors = descriptors.unwrap_or(u64::MAX);
     // What is left over is for connections to nodes that wait to be used again, for listeners, for
     // files, and for operators.
-    let left_over = descriptors / 8 + RESERVED;
+    let left_over = descriptors / 16 + RESERVED;
     let clients = descriptors.saturating_sub(left_over) / 2;
     usize::try_from(clients).unwrap_or(usize::MAX).clamp(CLIENTS_MIN, CLIENTS_MAX)
 }
@@ -52,9 +52,9 @@ mod tests {
             assert_eq!(clients_of(descriptors), expected, "{descriptors:?}");
         };
         check(Some(0), CLIENTS_MIN);
-        check(Some(128), 24);
-        check(Some(1024), 416);
-        check(Some(1 << 20), 458_720);
+        check(Some(128), 28);
+        check(Some(1024), 448);
+        check(Some(1 << 20), 491_488);
         check(Some(u64::MAX), CLIENTS_MAX);
         check(None, CLIENTS_MAX);
     }

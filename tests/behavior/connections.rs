@@ -52,12 +52,12 @@ async fn the_bound_on_open_files_is_raised_and_told() {
     let yaml = config(&["127.0.0.1:1".parse().unwrap()], "", "");
     let mut proxy = ProxyProcess::spawn_by(bounded("ulimit -Sn 200; ulimit -Hn 300"), &yaml);
     let line = proxy.until_log("bounds").await;
-    assert!(line.contains("open_files=300 max_connections=99"), "{line}");
+    assert!(line.contains("open_files=300 max_connections=109"), "{line}");
 }
 
 #[tokio::test]
 async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() {
-    const PLACES: usize = 24;
+    const PLACES: usize = 28;
     let node = node().await;
     let yaml = config(&[node.address], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
     let mut proxy = ProxyProcess::start_by(bounded("ulimit -n 128"), &yaml).await;
@@ -75,7 +75,7 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
     let mut late = Client::connect(proxy.address).await;
     late.send(request("GET", "/", &[], "")).await;
     let line = proxy.until_log("all places are taken").await;
-    assert!(line.contains("max_connections=24"), "{line}");
+    assert!(line.contains("max_connections=28"), "{line}");
     for tunnel in &mut tunnels {
         assert_well(tunnel).await;
     }
@@ -87,7 +87,7 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
 
     let mut later = Client::connect(proxy.address).await;
     later.send(request("GET", "/", &[], "")).await;
-    std::fs::write(&proxy.file, yaml + "max_connections: 30\n").unwrap();
+    std::fs::write(&proxy.file, yaml + "max_connections: 34\n").unwrap();
     assert_eq!(later.response().await.text(), "yes");
     drop((tunnels, late, later));
     until_ready_is(admin, 200).await;
