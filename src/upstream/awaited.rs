@@ -29,9 +29,14 @@ pub(super) struct Seen {
 }
 
 impl Awaited {
+    /// Whether nobody has looked for a second.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.looked_at.is_none_or(|last| now >= last + EVERY)
+    }
+
     /// How many are awaited who were closed. `None` if somebody looked less than a second ago.
     pub(super) fn look(&mut self, seen: Seen, now: Instant) -> Option<u64> {
-        if self.looked_at.is_some_and(|last| now < last + EVERY) {
+        if !self.is_due(now) {
             return None;
         }
         let is_stale = self.looked_at.is_some_and(|last| now >= last + EVERY * RETURN_LOOKS);

@@ -33,19 +33,27 @@ impl Upstream {
     /// none. Who is on a node that drains will look for another before long, so it is awaited.
     pub(super) fn rebalance(&self, now: Instant) {
         let Some(settings) = self.settings.rebalance else { return };
-        let Some(mut awaited) = self.shared.awaited().look(self.see(), now) else { return };
+        if !self.shared.awaited().is_due(now) {
+            return;
+        }
+        let (mut seen, mut draining_exchanges) = (Seen::default(), 0);
         let (mut members, mut holdings) = (Vec::new(), Vec::new());
         for node in self.all_nodes() {
-            let (tunnels, exchanges) = (node.roster().staying(), u64::from(node.exchanges()));
+            let (roster, exchanges) = (node.roster(), u64::from(node.exchanges()));
+            seen.entered += roster.entered();
             if node.is_draining() {
-                awaited += node.roster().present() as u64 + exchanges;
+                seen.draining_nodes += 1;
+                seen.draining += roster.present() as u64;
+                draining_exchanges += exchanges;
             } else if node.standing().is_clear(now) && !node.is_avoided(now) {
-                let load = tunnels as u64 + exchanges;
+                let load = roster.staying() as u64 + exchanges;
                 let has_room = self.has_room(node) && self.is_up(node, now);
                 members.push(node);
                 holdings.push(Holding { load, weight: node.weight(), has_room });
             }
         }
+        let Some(closed_of_late) = self.shared.awaited().look(seen, now) else { return };
+        let awaited = closed_of_late + seen.draining + draining_exchanges;
         let mut closed = 0;
         for (node, surplus) in members.into_iter().zip(surplus(&holdings, awaited, settings)) {
             let count = usize::try_from(surplus).unwrap_or(usize::MAX);
@@ -56,13 +64,6 @@ impl Upstream {
             closed += told as u64;
         }
         self.shared.awaited().close(closed);
-    }
-
-    fn see(&self) -> Seen {
-        let entered = self.all_nodes().map(|node| node.roster().entered()).sum();
-        let draining = self.all_nodes().filter(|node| node.is_draining());
-        let draining: Vec<u64> = draining.map(|node| node.roster().present() as u64).collect();
-        Seen { entered, draining_nodes: draining.len(), draining: draining.iter().sum() }
     }
 
     /// Whether `node` takes its full share. To one that starts slowly nothing is moved yet, but what
@@ -100,8 +101,8 @@ fn surplus(nodes: &[Holding], awaited: u64, settings: Rebalance) -> Vec<u64> {
 }
 
 /// Whether the node with the highest load for its weight is at most `within` percent above the lowest
-/// that can take more, once that has who is `awaited`, and a few. To measure each node against the average alone
-/// would leave two of three a tenth above it and the third a fifth below.
+/// that can take more, once that has who is `awaited`, and a few. To measure each node against the
+/// average alone would leave two of three a tenth above it and the third a fifth below.
 fn is_even(nodes: &[Holding], awaited: u64, within: u32) -> bool {
     let most =
         nodes.iter().copied().reduce(|most, node| if node.is_above(most) { node } else { most });
