@@ -455,15 +455,21 @@ async fn a_taken_address_is_named() {
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
 }
 
-#[tokio::test]
-async fn clients_that_connected_before_the_stop_are_accepted() {
+/// A listener that does not accept yet, and clients that have connected already.
+async fn with_waiting(count: usize) -> (Listener, Vec<TcpStream>) {
     let any = settings(Duration::from_secs(1), Duration::from_secs(1));
     let listener = Listener::bind(&any).unwrap();
-    let address = listener.local_address();
     let mut clients = Vec::new();
-    for _ in 0..200 {
-        clients.push(TcpStream::connect(address).await.unwrap());
+    for _ in 0..count {
+        clients.push(TcpStream::connect(listener.local_address()).await.unwrap());
     }
+    (listener, clients)
+}
+
+#[tokio::test]
+async fn clients_that_connected_before_the_stop_are_accepted() {
+    let (listener, clients) = with_waiting(200).await;
+    let address = listener.local_address();
     let (stop, stopped) = Drain::new();
     stop.begin(Duration::ZERO);
     let (sender, mut accepted) = mpsc::channel(clients.len());
@@ -477,13 +483,7 @@ async fn clients_that_connected_before_the_stop_are_accepted() {
 
 #[tokio::test]
 async fn of_those_who_wait_together_as_many_are_accepted_as_there_are_places() {
-    let any = settings(Duration::from_secs(1), Duration::from_secs(1));
-    let listener = Listener::bind(&any).unwrap();
-    let address = listener.local_address();
-    let mut clients = Vec::new();
-    for _ in 0..100 {
-        clients.push(TcpStream::connect(address).await.unwrap());
-    }
+    let (listener, clients) = with_waiting(100).await;
     let (_stop, stopped) = Drain::new();
     let (sender, mut accepted) = mpsc::channel(clients.len());
     let tasks = Tasks::default();
