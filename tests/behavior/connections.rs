@@ -108,13 +108,13 @@ async fn out_of_descriptors_accepting_pauses_and_those_who_are_there_go_on() {
         silent.push(TcpStream::connect(proxy.address).await.unwrap());
     }
     proxy.until_log("cannot accept").await;
-    let before = cpu_ticks(&proxy);
+    let before = proxy.cpu_ticks();
     let mut pace = interval(Duration::from_millis(100));
     for _ in 0..10 {
         pace.tick().await;
         assert_well(&mut tunnel).await;
     }
-    let ticks = cpu_ticks(&proxy) - before;
+    let ticks = proxy.cpu_ticks() - before;
     assert!(ticks < 50, "{ticks} hundredths of a second in one");
 
     drop(silent);
@@ -127,12 +127,4 @@ async fn out_of_descriptors_accepting_pauses_and_those_who_are_there_go_on() {
             return;
         }
     }
-}
-
-/// What the process has used of its cores, in hundredths of a second.
-fn cpu_ticks(proxy: &ProxyProcess) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid())).unwrap();
-    // The name, in parentheses, may hold anything; user and system time are 12th and 13th behind it.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }

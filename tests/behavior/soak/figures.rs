@@ -39,16 +39,3 @@ pub fn resident_kib(pid: u32) -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
-
-/// The time that the process has had on a processor so far, in seconds.
-pub fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name of the program may have blanks; its own and the system's ticks are the twelfth and the
-    // thirteenth field behind it.
-    let (_, behind) = stat.rsplit_once(')').unwrap();
-    let ticks = behind.split_whitespace().skip(11).take(2);
-    ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS_PER_SECOND
-}
-
-/// What Linux counts in for programs, on every machine that this runs on.
-const TICKS_PER_SECOND: f64 = 100.0;
