@@ -15,10 +15,11 @@ use bytes::Bytes;
 use http::{Method, StatusCode, request};
 use http_body::Body as _;
 
+use super::asking::Asking;
 use super::body::{NodeBody, RequestBody, Upload};
 use super::candidates::Candidates;
 use super::trial::Trial;
-use super::{Asking, ExchangeError, Request};
+use super::{ExchangeError, Request};
 use crate::engineio::Transport;
 use crate::upstream::Lease;
 use crate::upstream::pool::SendError;
@@ -60,7 +61,10 @@ pub(super) async fn forward(
     let is_handshake = asking.call.as_ref().is_some_and(|call| call.sid.is_none())
         && *request.method() == Method::GET;
     let mut last = ExchangeError::NoNode;
-    while let Some(lease) = candidates.next().await? {
+    // Here and below `let … else`, for what a `while let` or a `match` looks at has room for as long as
+    // its body waits.
+    loop {
+        let Some(lease) = candidates.next().await? else { return Err(last) };
         let trial = Trial::of(asking, &lease, candidates);
         let spare = is_handshake.then(|| copy_of_head(request));
         let Failure { error, is_unsent } = match ask(asking, &lease, request).await {
@@ -81,7 +85,6 @@ pub(super) async fn forward(
             None => return Err(last),
         }
     }
-    Err(last)
 }
 
 /// The head of `request` once more. In a box, for only handshakes need it.
@@ -137,7 +140,8 @@ async fn exchange_heads(
     let node = lease.node();
     // A connection from the pool may have been closed by the node just now: then the request
     // comes back unsent. A new connection that does so is a node that breaks off.
-    while let Some(connection) = asking.proxy.0.pool.take(node) {
+    loop {
+        let Some(connection) = asking.proxy.0.pool.take(node) else { break };
         match connection.send(mem::take(request)).await {
             Ok(response) => return Ok(response),
             Err(SendError::Unsent { request: unsent, .. }) => *request = *unsent,
@@ -145,19 +149,18 @@ async fn exchange_heads(
         }
     }
     let connect_timeout = asking.route.upstream.connect_timeout();
-    match Box::pin(asking.proxy.0.pool.open(node, connect_timeout)).await {
-        Ok(connection) => match connection.send(mem::take(request)).await {
-            Ok(response) => Ok(response),
-            Err(SendError::Unsent { request: unsent, source }) => {
-                *request = *unsent;
-                Err(broke_off(lease, source, true))
-            }
-            Err(SendError::Lost { source }) => Err(broke_off(lease, source, false)),
-        },
-        Err(source) => {
-            let error = ExchangeError::Connect { node: node.name().clone(), source };
-            Err(Failure { error, is_unsent: true })
+    let opened = Box::pin(asking.proxy.0.pool.open(node, connect_timeout)).await;
+    let connection = opened.map_err(|source| Failure {
+        error: ExchangeError::Connect { node: node.name().clone(), source },
+        is_unsent: true,
+    })?;
+    match connection.send(mem::take(request)).await {
+        Ok(response) => Ok(response),
+        Err(SendError::Unsent { request: unsent, source }) => {
+            *request = *unsent;
+            Err(broke_off(lease, source, true))
         }
+        Err(SendError::Lost { source }) => Err(broke_off(lease, source, false)),
     }
 }
 

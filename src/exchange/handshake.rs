@@ -13,9 +13,10 @@ use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap,
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 
+use super::asking::Asking;
 use super::body::NodeBody;
 use super::forward::Answer;
-use super::{Asking, ExchangeError, Request};
+use super::{ExchangeError, Request};
 use crate::Instant;
 use crate::affinity::Remembered;
 use crate::engineio::{Call, OpenPacket, Scan, Sid, Transport};

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use http::request;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::asking::Asking;
 use super::candidates::{Candidates, Preference};
 use super::forward::{self, Answer};
 use super::upgrade::{self, Handshake, Outcome};
-use super::{Asking, ExchangeError, Request, RequestBody};
+use super::{ExchangeError, Request, RequestBody};
 use crate::Instant;
 use crate::affinity::Search;
 use crate::engineio::{Sid, is_unknown_sid};

@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::access_log::TunnelEntry;
+use super::asking::Asking;
 use super::sockets;
 use super::tenure::Tenure;
 use super::upgrade::{Switched, put_upgrade};
-use super::{Asking, Request, Response, ResponseBody, headers};
+use super::{Request, Response, ResponseBody, headers};
 use crate::Instant;
 use crate::client::{Place, RawSocket, Takeover};
 use crate::drain::Tasks;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::ExchangeError;
+use super::asking::Asking;
 use super::candidates::Candidates;
-use super::{Asking, ExchangeError};
 use crate::Instant;
 use crate::upstream::{Lease, Node};
 

@@ -16,11 +16,12 @@ use http::{Method, StatusCode, Version, request};
 use sha1::{Digest as _, Sha1};
 use tokio::time::timeout;
 
+use super::asking::Asking;
 use super::body::RequestBody;
 use super::candidates::Candidates;
 use super::forward::Answer;
 use super::trial::Trial;
-use super::{Asking, ExchangeError, Request, headers};
+use super::{ExchangeError, Request, headers};
 use crate::tunnel::Compression;
 use crate::upstream::Lease;
 use crate::upstream::pool::{NodeSocket, Reply, SendError};

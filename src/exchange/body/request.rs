@@ -19,13 +19,15 @@ use super::{BodyError, Polled, Stall, length, whole};
 use crate::exchange::ExchangeError;
 use crate::route;
 
-/// What a client sends to a node.
-#[derive(Debug)]
-pub struct RequestBody(Kind);
+/// What a client sends to a node; `None` if that is nothing.
+///
+/// In a box, for few requests have a body, and each connection to a node has room for 32 requests:
+/// hyper's channel takes them in blocks of so many.
+#[derive(Debug, Default)]
+pub struct RequestBody(Option<Box<Kind>>);
 
 #[derive(Debug)]
 enum Kind {
-    Empty,
     /// A body that was read before, so that it can be sent again.
     Whole(Option<Bytes>),
     /// A body from hyper's own server.
@@ -36,7 +38,11 @@ enum Kind {
 
 impl RequestBody {
     /// Nothing.
-    pub(in crate::exchange) const EMPTY: Self = Self(Kind::Empty);
+    pub(in crate::exchange) const EMPTY: Self = Self(None);
+
+    fn of(kind: Kind) -> Self {
+        Self(Some(Box::new(kind)))
+    }
 
     /// Takes over the body of any server: hyper's own as it is, others boxed.
     pub(in crate::exchange) fn adopt<B>(body: B) -> Self
@@ -50,16 +56,16 @@ impl RequestBody {
         let mut body = Some(body);
         let slot: &mut dyn std::any::Any = &mut body;
         if let Some(incoming) = slot.downcast_mut::<Option<Incoming>>().and_then(Option::take) {
-            return Self(Kind::Streamed(incoming, Watched::unbounded()));
+            return Self::of(Kind::Streamed(incoming, Watched::unbounded()));
         }
         let body = body.expect("it was not an Incoming, so nobody took it");
         let body = UnsyncBoxBody::new(body.map_err(Into::into));
-        Self(Kind::Foreign(body, Watched::unbounded()))
+        Self::of(Kind::Foreign(body, Watched::unbounded()))
     }
 
     /// A body that is known whole.
     pub(in crate::exchange) fn whole(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::EMPTY } else { Self(Kind::Whole(Some(bytes))) }
+        if bytes.is_empty() { Self::EMPTY } else { Self::of(Kind::Whole(Some(bytes))) }
     }
 
     /// Sets how long the body may be (`None`: any length) and how long it may make no progress,
@@ -69,8 +75,8 @@ impl RequestBody {
         bytes_max: Option<u64>,
         stalled_after: Duration,
     ) -> Option<Arc<Upload>> {
-        match &mut self.0 {
-            Kind::Empty | Kind::Whole(_) => None,
+        match self.0.as_deref_mut()? {
+            Kind::Whole(_) => None,
             Kind::Streamed(_, watched) | Kind::Foreign(_, watched) => {
                 watched.bytes_left = bytes_max.unwrap_or(u64::MAX);
                 watched.stall = Stall::after(stalled_after);
@@ -80,20 +86,13 @@ impl RequestBody {
     }
 }
 
-/// What is left where a body was taken from.
-impl Default for RequestBody {
-    fn default() -> Self {
-        Self::EMPTY
-    }
-}
-
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
+        let Some(kind) = self.0.as_deref_mut() else { return Poll::Ready(None) };
+        match kind {
             Kind::Whole(bytes) => Poll::Ready(whole(bytes)),
             Kind::Streamed(body, watched) => {
                 let polled = Pin::new(body).poll_frame(cx).map_err(BodyError::from);
@@ -107,20 +106,20 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Kind::Empty => true,
-            Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Streamed(body, _) => body.is_end_stream(),
-            Kind::Foreign(body, _) => body.is_end_stream(),
+        match self.0.as_deref() {
+            None => true,
+            Some(Kind::Whole(bytes)) => bytes.is_none(),
+            Some(Kind::Streamed(body, _)) => body.is_end_stream(),
+            Some(Kind::Foreign(body, _)) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Whole(bytes) => SizeHint::with_exact(length(bytes.as_ref())),
-            Kind::Streamed(body, _) => body.size_hint(),
-            Kind::Foreign(body, _) => body.size_hint(),
+        match self.0.as_deref() {
+            None => SizeHint::with_exact(0),
+            Some(Kind::Whole(bytes)) => SizeHint::with_exact(length(bytes.as_ref())),
+            Some(Kind::Streamed(body, _)) => body.size_hint(),
+            Some(Kind::Foreign(body, _)) => body.size_hint(),
         }
     }
 }

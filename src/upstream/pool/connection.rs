@@ -224,10 +224,29 @@ impl<B> fmt::Debug for SendError<B> {
     }
 }
 
-/// Moves the bytes of one connection until it ends.
-pub(super) async fn run(connection: impl Future<Output = hyper::Result<()>>, node: Arc<str>) {
-    if let Err(error) = connection.await {
-        tracing::debug!(%node, %error, "connection to node broke");
+/// Moves the bytes of one connection of hyper's until it ends.
+pub(super) fn run<F>(connection: F, node: Arc<str>) -> Run<F> {
+    Run { connection, node }
+}
+
+pin_project! {
+    /// The future of [`run`]. An async function would have room for the connection twice.
+    pub(super) struct Run<F> {
+        #[pin]
+        connection: F,
+        node: Arc<str>,
+    }
+}
+
+impl<F: Future<Output = hyper::Result<()>>> Future for Run<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let run = self.project();
+        if let Err(error) = ready!(run.connection.poll(context)) {
+            tracing::debug!(node = %run.node, %error, "connection to node broke");
+        }
+        Poll::Ready(())
     }
 }
 
