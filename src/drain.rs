@@ -3,7 +3,7 @@
 //! A drain has a time in which all should be done; what is not done then is cut, and
 //! [`Drain::cut`] says that the time is over now.
 //!
-//! Runs at start, at reload, or on a timer.
+//! Runs for every request.
 
 use std::fmt;
 use std::future::Future;

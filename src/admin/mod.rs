@@ -92,7 +92,7 @@ async fn serve_one(accepted: Accepted, site: Arc<Site>, running: crate::drain::D
             Ok::<_, Infallible>(answer::answer(&site, bind, &head).await)
         }
     });
-    serve(accepted, service, running).await;
+    serve(accepted, service, &running).await;
 }
 
 /// How long a head may take, and how long a connection may wait for its next request.

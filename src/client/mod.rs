@@ -3,16 +3,18 @@
 //! Runs for every request.
 
 mod places;
+mod socket_options;
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
 pub use places::{Place, Places};
+pub use socket_options::{PROBES, SocketOptions};
 
 /// Who sent a request, as the listener saw it.
 ///
@@ -59,12 +61,39 @@ impl ClientInfo {
     }
 }
 
-/// How a tunnel gets the client's socket out of what hyper hands over.
+/// Where a request that asks for an upgrade leaves its connection to an heir. Clones share it.
 ///
-/// The listener puts it into the extensions of each request that asks for an upgrade: it alone
-/// knows what it has wrapped the socket in. Gives the [`Upgraded`] back if that came from elsewhere.
-#[derive(Clone, Copy, Debug)]
-pub struct Takeover(pub fn(Upgraded) -> Result<RawSocket, Upgraded>);
+/// The listener puts it into the extensions of each such request, and hands the socket over when
+/// the 101 is written. Other servers do not; with them the socket comes by hyper's
+/// [`OnUpgrade`](hyper::upgrade::OnUpgrade).
+#[derive(Clone, Default)]
+pub struct Takeover(Arc<Mutex<Option<Heir>>>);
+
+/// Gets a socket. Dropped instead if the client leaves before the 101 is written.
+pub type Heir = Box<dyn FnOnce(RawSocket) + Send>;
+
+impl Takeover {
+    /// `heir` gets the socket.
+    pub fn leave_to(&self, heir: Heir) {
+        *self.place() = Some(heir);
+    }
+
+    /// Who gets the socket, if somebody does; only once.
+    pub fn heir(&self) -> Option<Heir> {
+        self.place().take()
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<Heir>> {
+        // Nothing that is done under the lock panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Takeover").field(&self.place().is_some()).finish()
+    }
+}
 
 /// A client's socket without HTTP.
 #[derive(Debug)]
@@ -75,6 +104,8 @@ pub struct RawSocket {
     pub read_ahead: Bytes,
     /// To be kept for as long as the socket is.
     pub place: Place,
+    /// What is set on it, as far as that is known.
+    pub options: Option<SocketOptions>,
 }
 
 /// Whether `address` is in one of `networks`; IPv4-mapped IPv6 addresses count as IPv4.

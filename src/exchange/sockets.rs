@@ -8,24 +8,34 @@
 
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use crate::client::{PROBES, SocketOptions};
 use crate::tunnel::{Keepalive, KeepaliveTimes, Limits, Side};
 
-/// Sets the options of the socket to `side`.
-pub(super) fn tune(stream: &TcpStream, side: Side, limits: &Limits) {
+/// Sets the options of the socket to `side`, but for those that `are_set` already.
+pub(super) fn tune(
+    stream: &TcpStream,
+    side: Side,
+    limits: &Limits,
+    are_set: Option<SocketOptions>,
+) {
     let socket = SockRef::from(stream);
-    // Else megabytes hide in the kernel for each slow client, and a write tells of progress only
-    // in steps of half a minute.
-    let _ = socket.set_tcp_notsent_lowat(u32::try_from(limits.buffer_bytes).unwrap_or(u32::MAX));
-    let times = keepalive_times(limits);
-    let probes = TcpKeepalive::new()
-        .with_time(times.every)
-        .with_interval((times.lost_after / PROBES).max(Duration::from_secs(1)))
-        .with_retries(PROBES);
-    let _ = socket.set_tcp_keepalive(&probes);
+    let options = options(limits);
+    if are_set != Some(options) {
+        options.set_on(&socket);
+    }
     let _ = socket.set_tcp_user_timeout(Some(unanswered_max(side, limits)));
+}
+
+fn options(limits: &Limits) -> SocketOptions {
+    let times = keepalive_times(limits);
+    SocketOptions {
+        keepalive_time: times.every,
+        keepalive_interval: times.lost_after / PROBES,
+        unsent_bytes_max: u32::try_from(limits.buffer_bytes).unwrap_or(u32::MAX),
+    }
 }
 
 /// When the kernel asks a silent host, and when it gives up: as the tunnel asks a silent side, or
@@ -45,8 +55,6 @@ fn unanswered_max(side: Side, limits: &Limits) -> Duration {
     };
     patience.saturating_add(MARGIN)
 }
-
-const PROBES: u32 = 4;
 
 /// So much later than the tunnel's own timers.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -72,7 +80,7 @@ mod tests {
             (Side::Node, limits, (7, 10, 70)),
             (Side::Client, Limits::default(), (25, 5, 30)),
         ] {
-            tune(&stream, side, &limits);
+            tune(&stream, side, &limits, None);
             let socket = SockRef::from(&stream);
             let seconds = |duration: Duration| duration.as_secs();
             let set = (
@@ -84,5 +92,9 @@ mod tests {
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_notsent_lowat().unwrap() as usize, limits.buffer_bytes);
         }
+    }
+    #[test]
+    fn what_listeners_set_is_what_tunnels_need_by_default() {
+        assert_eq!(options(&Limits::default()), SocketOptions::default());
     }
 }

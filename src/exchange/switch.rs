@@ -1,4 +1,4 @@
-//! From a 101 to a tunnel: both connections are taken out of hyper.
+//! From a 101 to a tunnel, which takes both connections over.
 //!
 //! Runs for every request.
 
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -26,23 +27,33 @@ use crate::route::Route;
 use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side};
 use crate::upstream::Lease;
 
-/// The client's side of a connection that is about to be upgraded.
+/// How the client's socket comes to the tunnel.
 #[derive(Debug)]
-pub(super) struct ClientSide {
-    /// Resolves once our 101 was written.
-    on_upgrade: OnUpgrade,
-    /// How our own listener gives back its socket; other servers have none.
-    takeover: Option<Takeover>,
+pub(super) enum ClientSide {
+    /// Our own listener hands it over.
+    Ours(Takeover),
+    /// Another server's comes when our 101 was written.
+    Foreign(OnUpgrade),
 }
 
 impl ClientSide {
     /// Takes from `request` what its server knows of the connection.
     pub(super) fn of(request: &mut Request) -> Self {
-        Self {
-            on_upgrade: hyper::upgrade::on(&mut *request),
-            takeover: request.extensions_mut().remove(),
+        match request.extensions_mut().remove() {
+            Some(takeover) => Self::Ours(takeover),
+            None => Self::Foreign(hyper::upgrade::on(request)),
         }
     }
+}
+
+/// A tunnel that waits for the client's socket.
+#[derive(Debug)]
+struct Beginning {
+    node: TcpStream,
+    setup: Setup,
+    lease: Lease,
+    entry: TunnelEntry,
+    tasks: Tasks,
 }
 
 /// Starts the tunnel of a handshake that succeeded, and makes the client's 101.
@@ -71,9 +82,16 @@ pub(super) fn switch(
     };
     let lease = switched.lease.into_tunnel();
     let tasks = asking.proxy.0.tasks.clone();
-    // In a box, for what is spawned is moved six times.
-    let begin = Box::pin(begin(client, node.stream, setup, (lease, entry), tasks));
-    asking.proxy.0.tasks.spawn(begin);
+    let beginning = Beginning { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
+    match client {
+        ClientSide::Ours(takeover) => {
+            takeover.leave_to(Box::new(|socket| beginning.begin(socket)));
+        }
+        // In a box, for what is spawned is moved six times.
+        ClientSide::Foreign(on_upgrade) => {
+            tasks.spawn(Box::pin(beginning.await_client(on_upgrade)))
+        }
+    }
 
     headers::remove_hop_by_hop(&mut head.headers);
     put_upgrade(&mut head.headers);
@@ -116,61 +134,51 @@ fn read_open(packet: &[u8]) -> Option<Timings> {
     OpenPacket::of_packet(packet).map(|open| open.timings)
 }
 
-/// Waits until the client's connection is free of hyper, then starts the tunnel as a task of its
-/// own: this one is larger, and soon over.
-async fn begin(
-    client: ClientSide,
-    node: TcpStream,
-    mut setup: Setup,
-    (lease, entry): (Lease, TunnelEntry),
-    tasks: Tasks,
-) {
-    let on_client = match timeout(TAKEOVER_TIMEOUT, client.on_upgrade).await {
-        Ok(Ok(upgraded)) => upgraded,
-        Ok(Err(error)) => return debug!(%error, "the client left before its 101"),
-        Err(_) => return debug!("the client did not take its 101"),
-    };
-    let open = setup.counts.open.begin();
-    sockets::tune(&node, Side::Node, &setup.limits);
-    match take_socket(on_client, client.takeover) {
-        Ok(RawSocket { stream, read_ahead, place }) => {
-            setup.client_read_ahead = read_ahead;
-            sockets::tune(&stream, Side::Client, &setup.limits);
-            let tenure = Tenure { entry, lease, place, open };
-            tasks.spawn(tenure.of(tunnel::run(stream, node, setup)));
+impl Beginning {
+    /// Waits until the client's connection is free of its server, then begins.
+    async fn await_client(self, on_upgrade: OnUpgrade) {
+        match timeout(TAKEOVER_TIMEOUT, on_upgrade).await {
+            Ok(Ok(upgraded)) => match raw_socket(upgraded) {
+                Ok(socket) => self.begin(socket),
+                Err(upgraded) => self.begin_over(TokioIo::new(upgraded), Place::default()),
+            },
+            Ok(Err(error)) => debug!(%error, "the client left before its 101"),
+            Err(_) => debug!("the client did not take its 101"),
         }
-        Err(upgraded) => {
-            let tenure = Tenure { entry, lease, place: Place::default(), open };
-            tasks.spawn(tenure.of(tunnel::run(TokioIo::new(upgraded), node, setup)));
-        }
+    }
+
+    fn begin(mut self, socket: RawSocket) {
+        let RawSocket { stream, read_ahead, place, options } = socket;
+        self.setup.client_read_ahead = read_ahead;
+        sockets::tune(&stream, Side::Client, &self.setup.limits, options);
+        self.begin_over(stream, place);
+    }
+
+    /// Starts the tunnel as a task of its own, which holds nothing that it does not need.
+    fn begin_over<C>(self, client: C, place: Place)
+    where
+        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Self { node, setup, lease, entry, tasks } = self;
+        sockets::tune(&node, Side::Node, &setup.limits, None);
+        let open = setup.counts.open.begin();
+        let tenure = Tenure { entry, lease, place, open };
+        tasks.spawn(tenure.of(tunnel::run(client, node, setup)));
     }
 }
 
-/// The client's raw socket, if its server is one that we know.
-fn take_socket(upgraded: Upgraded, takeover: Option<Takeover>) -> Result<RawSocket, Upgraded> {
-    let upgraded = match takeover {
-        Some(Takeover(take)) => match take(upgraded) {
-            Ok(socket) => return Ok(socket),
-            Err(upgraded) => upgraded,
-        },
-        None => upgraded,
-    };
+/// The client's raw socket, if it came from a server that we know.
+fn raw_socket(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => {
-            return Ok(RawSocket {
-                stream: parts.io.into_inner(),
-                read_ahead: parts.read_buf,
-                place: Place::default(),
-            });
-        }
+        Ok(parts) => return Ok(uncounted(parts.io, parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     let parts = auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
-    Ok(RawSocket {
-        stream: parts.io.into_inner(),
-        read_ahead: parts.read_buf,
-        place: Place::default(),
-    })
+    Ok(uncounted(parts.io, parts.read_buf))
+}
+
+fn uncounted(io: TokioIo<TcpStream>, read_ahead: Bytes) -> RawSocket {
+    RawSocket { stream: io.into_inner(), read_ahead, place: Place::default(), options: None }
 }
 
 /// How long a client may take to accept the 101 that it asked for.

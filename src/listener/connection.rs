@@ -6,17 +6,16 @@
 //!
 //! Runs for every request.
 
-use std::future::poll_fn;
+use std::future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::StatusCode;
 use hyper::server::conn::http1::{self, Parts};
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
@@ -30,8 +29,8 @@ use super::progress::{Phase, Progress};
 use super::served::{ClientService, Served};
 use super::{Accepted, Settings};
 use crate::Instant;
-use crate::client::{ClientInfo, RawSocket, Scheme, Takeover};
-use crate::drain::DrainWatch;
+use crate::client::{ClientInfo, RawSocket, Scheme, SocketOptions};
+use crate::drain::{Alarm, Bell, DrainWatch};
 
 /// Why a connection is no longer the listener's.
 #[derive(Debug)]
@@ -75,56 +74,115 @@ impl ConnectionEnd {
 /// of it.
 ///
 /// When the drain begins, a busy connection closes behind its answer, which says so, and an idle
-/// one has a second for a last request; to cut it at the drain's end is left to the task's owner. If the future is dropped, the
-/// connection is closed and the answer that is on its way is cut.
-pub async fn serve<S: ClientService>(
+/// one has a second for a last request; to cut it at the drain's end is left to the task's owner.
+/// If the future is dropped, the connection is closed and the answer that is on its way is cut.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime with its timer enabled.
+pub fn serve<S: ClientService>(
     accepted: Accepted,
     service: S,
-    mut drain: DrainWatch,
-) -> ConnectionEnd {
+    drain: &DrainWatch,
+) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
     let Accepted { stream, address, settings, place } = accepted;
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => return ConnectionEnd::Lost(error),
-    };
     let progress = Arc::new(Progress::default());
-    let served = Served {
-        service,
-        client: client_info(address, &settings),
-        takeover: Takeover(take_over),
-        progress: progress.clone(),
+    let bell: Weak<Progress> = Arc::downgrade(&progress);
+    let alarm = drain.alarm(bell as Weak<dyn Bell>);
+    let clock = Clock::new(Deadlines::of(&settings));
+    let (connection, last) = match TcpStream::from_std(stream) {
+        Ok(stream) => {
+            let guarded = Guarded::new(stream, progress.clone(), place);
+            let client = client_info(address, &settings);
+            let served = Served { service, client, progress: progress.clone() };
+            (Some(http().serve_connection(TokioIo::new(guarded), served)), None)
+        }
+        Err(error) => {
+            let lost: Last = Box::pin(future::ready(ConnectionEnd::Lost(error)));
+            (None, Some(lost))
+        }
     };
-    let guarded = Guarded::new(stream, progress.clone(), place);
-    let mut connection = http().serve_connection(TokioIo::new(guarded), served).with_upgrades();
+    Serving { connection, progress, alarm, is_draining: false, clock, last }
+}
 
-    let why = {
-        let mut begun = pin!(drain.begun());
-        let mut draining = false;
-        let mut clock = pin!(Clock::new(Deadlines::of(&settings)));
-        poll_fn(|cx| {
-            if !draining && begun.as_mut().poll(cx).is_ready() {
-                draining = true;
-                progress.drain();
-                clock.as_mut().drain(Instant::now());
+type Connection<S> = http1::Connection<TokioIo<Guarded<TcpStream>>, Served<S>>;
+
+pin_project! {
+    /// The future of [`serve`]. An async block would hold the connection twice.
+    struct Serving<S: ClientService> {
+        connection: Option<Connection<S>>,
+        progress: Arc<Progress>,
+        alarm: Alarm,
+        is_draining: bool,
+        #[pin]
+        clock: Clock,
+        // Boxed, as what is soon over: each connection would hold its room.
+        last: Option<Last>,
+    }
+}
+
+/// The last words, and the close.
+type Last = Pin<Box<dyn Future<Output = ConnectionEnd> + Send>>;
+
+impl<S: ClientService> Future for Serving<S> {
+    type Output = ConnectionEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
+        if self.connection.is_some() {
+            let why = ready!(self.as_mut().poll_http(cx));
+            match self.as_mut().end(why) {
+                Ok(last) => *self.as_mut().project().last = Some(last),
+                Err(end) => return Poll::Ready(end),
             }
-            if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
-                return Poll::Ready(Why::Over(result));
+        }
+        match self.project().last {
+            Some(last) => last.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S: ClientService> Serving<S> {
+    /// Speaks HTTP until there is a reason not to.
+    fn poll_http(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Why> {
+        let mut this = self.project();
+        let Some(connection) = this.connection else { return Poll::Pending };
+        this.progress.serve_in(cx.waker());
+        if !*this.is_draining && this.alarm.until().is_some() {
+            *this.is_draining = true;
+            this.progress.drain();
+            this.clock.as_mut().drain(Instant::now());
+        }
+        if let Poll::Ready(result) = Pin::new(connection).poll(cx) {
+            return Poll::Ready(Why::Over(result));
+        }
+        match this.progress.phase() {
+            Phase::Refused => Poll::Ready(Why::Refused),
+            phase => {
+                let due = this.clock.poll_due(phase, this.progress.steps(), cx);
+                due.map(|()| Why::Waited(phase))
             }
-            match progress.phase() {
-                Phase::Refused => Poll::Ready(Why::Refused),
-                phase => {
-                    let due = clock.as_mut().poll_due(phase, progress.steps(), cx);
-                    due.map(|()| Why::Waited(phase))
-                }
+        }
+    }
+
+    /// Hands the socket over, or says what is to be done with it.
+    fn end(self: Pin<&mut Self>, why: Why) -> Result<Last, ConnectionEnd> {
+        let this = self.project();
+        let Some(connection) = this.connection.take() else { return Err(ConnectionEnd::Closed) };
+        // hyper's buffers go at once, before the last words.
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        match (&why, this.progress.heir()) {
+            (Why::Over(Ok(())), Some(heir)) => {
+                let (stream, place) = io.into_inner().into_inner();
+                // Even without bytes it keeps hyper's read buffer alive: 4 KiB for each idle tunnel.
+                let read_ahead = if read_buf.is_empty() { Bytes::new() } else { read_buf };
+                let options = Some(SocketOptions::default());
+                heir(RawSocket { stream, read_ahead, place, options });
+                Err(ConnectionEnd::Upgraded)
             }
-        })
-        .await
-    };
-    // Only a tunnel leaves no parts. hyper's buffers go at once, before the last words.
-    let Some(Parts { io, .. }) = connection.into_parts() else {
-        return ConnectionEnd::Upgraded;
-    };
-    part(io.into_inner(), why, progress.phase()).await
+            _ => Ok(Box::pin(part(io.into_inner(), why, this.progress.phase()))),
+        }
+    }
 }
 
 /// Why hyper is polled no more.
@@ -133,8 +191,6 @@ enum Why {
     Refused,
     Waited(Phase),
 }
-
-type Io = TokioIo<Guarded<TcpStream>>;
 
 /// Says what is left to say, and closes. `last` is the phase in which the connection ended.
 async fn part(guarded: Guarded<TcpStream>, why: Why, last: Phase) -> ConnectionEnd {
@@ -188,15 +244,6 @@ fn http() -> http1::Builder {
 
 fn client_info(address: SocketAddr, settings: &Settings) -> ClientInfo {
     ClientInfo { address, scheme: Scheme::Http, trusted_proxies: settings.trusted_proxies.clone() }
-}
-
-/// What [`Takeover`] is on our connections.
-fn take_over(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {
-    let parts = upgraded.downcast::<Io>()?;
-    let (stream, place) = parts.io.into_inner().into_inner();
-    // Even without bytes it keeps hyper's read buffer alive: 4 KiB for each idle tunnel.
-    let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    Ok(RawSocket { stream, read_ahead, place })
 }
 
 pin_project! {
@@ -264,6 +311,8 @@ const _: () = assert!(HEAD_BYTES_MAX < BUFFER_BYTES_MAX, "else hyper refuses hea
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
     use std::time::Duration;
 
     use tokio::time::{advance, timeout};

@@ -31,7 +31,7 @@ pub use served::ClientService;
 pub use settings::Settings;
 
 use crate::Instant;
-use crate::client::{Place, Places};
+use crate::client::{Place, Places, SocketOptions};
 use crate::drain::DrainWatch;
 
 /// An address that we accept on.
@@ -98,9 +98,10 @@ impl Listener {
     pub fn adopt(socket: TcpListener, settings: &Settings) -> Result<Self, BindError> {
         let failed = |source| BindError { address: settings.bind, source };
         socket.set_nonblocking(true).map_err(failed)?;
-        // Messages of a chat are small, and each is written as a whole. Connections have it from
-        // the socket that accepts them.
+        // Connections have these from the socket that accepts them. Messages of a chat are small,
+        // and each is written as a whole.
         SockRef::from(&socket).set_tcp_nodelay(true).map_err(failed)?;
+        SocketOptions::default().set_on(&SockRef::from(&socket));
         let address = socket.local_addr().map_err(failed)?;
         let queue = socket.try_clone().map_err(failed)?;
         Ok(Self { socket, queue, address, settings: LiveSettings::new(settings.clone()) })

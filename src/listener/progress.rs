@@ -6,10 +6,13 @@
 //!
 //! Runs for every byte.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 
 use super::head_guard::{HeadGuard, Stage};
+use crate::client::{Heir, Takeover};
+use crate::drain::Bell;
 
 /// What is shared. A request is open from the last byte of its head to the last byte of its
 /// answer.
@@ -28,6 +31,10 @@ pub(super) struct Progress {
     /// The drain has begun.
     draining: AtomicBool,
     steps: AtomicU32,
+    /// What serves the connection, which the drain wakes.
+    task: Mutex<Option<Waker>>,
+    /// That of the request that asks for an upgrade: there is none after it.
+    takeover: OnceLock<Takeover>,
 }
 
 /// For what a connection waits.
@@ -62,6 +69,25 @@ impl Progress {
             self.step();
         }
         self.refused.store(guard.fault().is_some(), Relaxed);
+    }
+
+    /// `task` serves the connection. Whoever calls this looks afterwards whether the drain has begun.
+    pub(super) fn serve_in(&self, task: &Waker) {
+        let mut known = self.task();
+        if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
+            *known = Some(task.clone());
+        }
+    }
+
+    /// The connection has a request that asks for an upgrade.
+    pub(super) fn may_end_in(&self, takeover: Takeover) {
+        // A second one would come from what the guard takes for a tunnel.
+        let _ = self.takeover.set(takeover);
+    }
+
+    /// Who gets the socket, if an upgrade was answered.
+    pub(super) fn heir(&self) -> Option<Heir> {
+        self.takeover.get()?.heir()
     }
 
     /// Each answer from now on is the connection's last.
@@ -123,6 +149,20 @@ impl Progress {
 
     fn step(&self) {
         self.steps.fetch_add(1, Relaxed);
+    }
+
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        // Nothing that is done under the lock panics.
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bell for Progress {
+    fn ring(&self) {
+        let task = self.task().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 

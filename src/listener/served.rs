@@ -50,7 +50,6 @@ where
 pub(super) struct Served<S> {
     pub(super) service: S,
     pub(super) client: ClientInfo,
-    pub(super) takeover: Takeover,
     pub(super) progress: Arc<Progress>,
 }
 
@@ -65,7 +64,9 @@ impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> 
             request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
         request.extensions_mut().insert(self.client.clone());
         if upgrades {
-            request.extensions_mut().insert(self.takeover);
+            let takeover = Takeover::default();
+            request.extensions_mut().insert(takeover.clone());
+            self.progress.may_end_in(takeover);
         }
         Answering {
             answer: self.service.clone().oneshot(request),

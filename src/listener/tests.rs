@@ -43,7 +43,6 @@ struct Scene {
     release: Arc<Notify>,
     arrived: Arc<Notify>,
     tunnels: mpsc::Sender<RawSocket>,
-    tasks: Tasks,
 }
 
 impl Server {
@@ -67,7 +66,6 @@ impl Server {
             release: Arc::default(),
             arrived: Arc::default(),
             tunnels: tunnel,
-            tasks: tasks.clone(),
         };
         let (requests, release, arrived) =
             (scene.requests.clone(), scene.release.clone(), scene.arrived.clone());
@@ -80,7 +78,7 @@ impl Server {
                 next.place = next.place.at_worker(&taken);
                 let (scene, end) = (scene.clone(), end.clone());
                 let service = service_fn(move |request| answer(scene.clone(), request));
-                let serving = serve(next, service, watch.clone());
+                let serving = serve(next, service, &watch);
                 tasks.spawn(async move { end.send(serving.await).await.unwrap() });
             }
         });
@@ -120,7 +118,7 @@ fn settings(header_timeout: Duration, keep_alive_timeout: Duration) -> Settings 
 /// be released, `/tunnel` becomes a tunnel, `/deaf` does not read the body.
 async fn answer(
     scene: Scene,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     scene.requests.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
@@ -131,12 +129,8 @@ async fn answer(
             scene.release.notified().await;
         }
         "/tunnel" => {
-            let Takeover(take_over) = *request.extensions().get::<Takeover>().unwrap();
-            let upgrade = hyper::upgrade::on(&mut request);
-            scene.tasks.spawn(async move {
-                let socket = take_over(upgrade.await.unwrap()).unwrap();
-                scene.tunnels.send(socket).await.unwrap();
-            });
+            let takeover = request.extensions().get::<Takeover>().unwrap();
+            takeover.leave_to(Box::new(move |socket| scene.tunnels.try_send(socket).unwrap()));
             let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
             return Ok(switching.header("upgrade", "x").body(Full::default()).unwrap());
         }
@@ -396,10 +390,11 @@ async fn a_tunnel_gets_the_socket_what_was_read_ahead_and_the_place() {
         .await
         .unwrap();
     until(&mut stream, "\r\n\r\n").await;
-    let RawSocket { stream: mut raw, read_ahead, place } =
-        soon(server.tunnels.recv()).await.unwrap();
+    let socket = soon(server.tunnels.recv()).await.unwrap();
+    let RawSocket { stream: mut raw, read_ahead, place, options } = socket;
     assert!(matches!(server.end().await, ConnectionEnd::Upgraded));
     assert_eq!(read_ahead, "\0ahead\n");
+    assert_eq!(options, Some(SocketOptions::default()));
 
     stream.write_all(b"later").await.unwrap();
     let mut later = [0; 5];
@@ -478,6 +473,7 @@ async fn clients_that_connected_before_the_stop_are_accepted() {
     let first = accepted.recv().await.unwrap();
     assert_eq!(first.address, clients[0].local_addr().unwrap());
     assert!(first.stream.nodelay().unwrap());
+    assert!(SockRef::from(&first.stream).keepalive().unwrap(), "as tunnels need it");
     assert!(TcpStream::connect(address).await.is_err());
 }
 

@@ -14,6 +14,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc as blocking};
 use std::thread::{self, JoinHandle};
@@ -28,8 +29,8 @@ use desk::{Desk, Work, deal};
 use crate::Instant;
 use crate::client::Places;
 use crate::drain::{Drain, DrainWatch, Tasks};
-use crate::listener::{Accepted, ClientService, serve};
-use crate::metrics::Connections;
+use crate::listener::{ClientService, ConnectionEnd, serve};
+use crate::metrics::{Connections, Open};
 
 /// One worker for each core that this process may use; limits of containers count.
 pub fn per_core() -> NonZeroUsize {
@@ -141,9 +142,11 @@ async fn work_off<S: ClientService>(
             next = work.recv() => {
                 let Some(accepted) = next else { break };
 
-                let served = (service.clone(), watch.clone(), counts.clone());
+                let client = accepted.address;
+                let open = counts.open.begin();
                 // In a box, for what is spawned is moved six times.
-                tasks.spawn(Box::pin(serve_one(accepted, served)));
+                let serving = Box::pin(serve(accepted, service.clone(), &watch));
+                tasks.spawn(follow(serving, client, open, counts.clone()));
             }
         }
     }
@@ -160,15 +163,17 @@ async fn work_off<S: ClientService>(
     }
 }
 
-async fn serve_one<S: ClientService>(
-    accepted: Accepted,
-    (service, drain, counts): (S, DrainWatch, Arc<Connections>),
+/// Counts the end of a connection.
+async fn follow(
+    serving: impl Future<Output = ConnectionEnd> + Unpin,
+    client: SocketAddr,
+    open: Open,
+    counts: Arc<Connections>,
 ) {
-    let client = accepted.address;
-    let _open = counts.open.begin();
-    let end = serve(accepted, service, drain).await;
+    let end = serving.await;
     counts.ends.count([end.label()]);
     debug!(%client, ?end, "connection over");
+    drop(open);
 }
 
 /// A worker's thread. To drop it is to join it.
