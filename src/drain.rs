@@ -8,6 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -36,6 +37,10 @@ pub trait Bell: Send + Sync {
     /// Wakes its owner, who then asks [`Alarm::until`].
     fn ring(&self);
 }
+
+/// The task that a [`Bell`] wakes, once it is known.
+#[derive(Debug, Default)]
+pub struct Sleeper(Mutex<Option<Waker>>);
 
 /// A bell on a drain. Dropped, it is taken off.
 #[derive(Debug)]
@@ -137,6 +142,32 @@ impl Alarm {
     /// When the drain ends, if it has begun; as it was said at first.
     pub fn until(&self) -> Option<Instant> {
         self.0.until.get().copied()
+    }
+}
+
+impl Sleeper {
+    /// `task` is woken from now on. Whoever calls this looks afterwards for what may have rung
+    /// before.
+    pub fn set(&self, task: &Waker) {
+        match &mut *self.task() {
+            // Nothing to do, mostly: the same task calls at each poll.
+            Some(known) => known.clone_from(task),
+            none => *none = Some(task.clone()),
+        }
+    }
+
+    /// Wakes the task. The lock orders this behind [`Self::set`], or that comes later and its
+    /// caller sees what was told before.
+    pub fn wake(&self) {
+        let task = self.task().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        // Nothing that is done under the lock panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -130,9 +130,8 @@ impl<S: ClientService> Future for Serving<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         if self.connection.is_some() {
             let why = ready!(self.as_mut().poll_http(cx));
-            match self.as_mut().end(why) {
-                Ok(last) => *self.as_mut().project().last = Some(last),
-                Err(end) => return Poll::Ready(end),
+            if let Some(end) = self.as_mut().end(why) {
+                return Poll::Ready(end);
             }
         }
         match self.project().last {
@@ -165,12 +164,11 @@ impl<S: ClientService> Serving<S> {
         }
     }
 
-    /// Hands the socket over, or says what is to be done with it.
-    fn end(self: Pin<&mut Self>, why: Why) -> Result<Last, ConnectionEnd> {
+    /// Takes hyper away. `None`: there are last words, which are to be polled.
+    fn end(self: Pin<&mut Self>, why: Why) -> Option<ConnectionEnd> {
         let this = self.project();
-        let Some(connection) = this.connection.take() else { return Err(ConnectionEnd::Closed) };
         // hyper's buffers go at once, before the last words.
-        let Parts { io, read_buf, .. } = connection.into_parts();
+        let Parts { io, read_buf, .. } = this.connection.take()?.into_parts();
         match (&why, this.progress.heir()) {
             (Why::Over(Ok(())), Some(heir)) => {
                 let (stream, place) = io.into_inner().into_inner();
@@ -178,9 +176,12 @@ impl<S: ClientService> Serving<S> {
                 let read_ahead = if read_buf.is_empty() { Bytes::new() } else { read_buf };
                 let options = Some(SocketOptions::default());
                 heir(RawSocket { stream, read_ahead, place, options });
-                Err(ConnectionEnd::Upgraded)
+                Some(ConnectionEnd::Upgraded)
             }
-            _ => Ok(Box::pin(part(io.into_inner(), why, this.progress.phase()))),
+            _ => {
+                *this.last = Some(Box::pin(part(io.into_inner(), why, this.progress.phase())));
+                None
+            }
         }
     }
 }

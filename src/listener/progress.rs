@@ -7,12 +7,12 @@
 //! Runs for every byte.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::head_guard::{HeadGuard, Stage};
 use crate::client::{Heir, Takeover};
-use crate::drain::Bell;
+use crate::drain::{Bell, Sleeper};
 
 /// What is shared. A request is open from the last byte of its head to the last byte of its
 /// answer.
@@ -32,7 +32,7 @@ pub(super) struct Progress {
     draining: AtomicBool,
     steps: AtomicU32,
     /// What serves the connection, which the drain wakes.
-    task: Mutex<Option<Waker>>,
+    task: Sleeper,
     /// That of the request that asks for an upgrade: there is none after it.
     takeover: OnceLock<Takeover>,
 }
@@ -73,10 +73,7 @@ impl Progress {
 
     /// `task` serves the connection. Whoever calls this looks afterwards whether the drain has begun.
     pub(super) fn serve_in(&self, task: &Waker) {
-        let mut known = self.task();
-        if !known.as_ref().is_some_and(|known| known.will_wake(task)) {
-            *known = Some(task.clone());
-        }
+        self.task.set(task);
     }
 
     /// The connection has a request that asks for an upgrade.
@@ -150,19 +147,11 @@ impl Progress {
     fn step(&self) {
         self.steps.fetch_add(1, Relaxed);
     }
-
-    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        // Nothing that is done under the lock panics.
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Bell for Progress {
     fn ring(&self) {
-        let task = self.task().clone();
-        if let Some(task) = task {
-            task.wake();
-        }
+        self.task.wake();
     }
 }
 

@@ -62,7 +62,7 @@ impl Alarms {
                 }
             }
             Some(_) | None => {
-                occupant.hang_bell(cx.waker().clone());
+                occupant.hang_bell(cx.waker());
                 *task = Some(cx.waker().clone());
             }
         }

@@ -6,12 +6,12 @@
 //! Runs for every byte.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
 use super::roster::{Dismissal, Roster};
 use crate::Instant;
-use crate::drain::Bell;
+use crate::drain::{Bell, Sleeper};
 
 /// A tunnel's place on a roster, until this is dropped.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Place {
     dismissal: AtomicU8,
     has_rung: AtomicBool,
     /// What runs the tunnel, once it runs.
-    task: Mutex<Option<Waker>>,
+    task: Sleeper,
 }
 
 impl Occupant {
@@ -65,8 +65,8 @@ impl Occupant {
 
     /// The bell wakes `task` from now on. Whoever calls this looks afterwards for what may have
     /// rung before.
-    pub(super) fn hang_bell(&self, task: Waker) {
-        *self.place.task() = Some(task);
+    pub(super) fn hang_bell(&self, task: &Waker) {
+        self.place.task.set(task);
     }
 
     /// What rings the bell.
@@ -102,7 +102,7 @@ impl Place {
             index: AtomicU32::new(0),
             dismissal: AtomicU8::new(0),
             has_rung: AtomicBool::new(false),
-            task: Mutex::new(None),
+            task: Sleeper::default(),
         };
         place.set_index(index);
         place
@@ -130,19 +130,10 @@ impl Place {
         self.dismissal.store(dismissal.code(), Ordering::Release);
     }
 
-    /// Wakes the tunnel. The lock orders this behind [`Occupant::hang_bell`], or that comes later
-    /// and its caller sees what was told before.
+    /// Wakes the tunnel.
     pub(super) fn ring(&self) {
         self.has_rung.store(true, Ordering::Release);
-        let task = self.task().clone();
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
-
-    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        // Nothing that is done under the lock panics.
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+        self.task.wake();
     }
 }
 
