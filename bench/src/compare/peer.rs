@@ -141,7 +141,6 @@ impl Site<'_> {
             .replace("@WORKERS@", &self.workers.to_string())
             .replace("@FILES@", &files.to_string())
             // Each tunnel takes two, and some are for other things.
-            .replace("@SOCKETS@", &(files / 20 * 18).to_string())
             .replace("@TUNNELS@", &(files / 20 * 9).to_string())
             .replace("@USER@", user);
         let path = self.directory.join(name);
