@@ -58,15 +58,18 @@ pub(super) async fn forward(
     request: &mut Request,
     candidates: &mut Candidates,
 ) -> Result<Answer, ExchangeError> {
-    let is_handshake = asking.call.as_ref().is_some_and(|call| call.sid.is_none())
-        && *request.method() == Method::GET;
+    // Without its body a repeated request would keep the body's length, and the node would read the
+    // next request on the connection as that body: request smuggling (RFC 9112, section 11.2).
+    let may_repeat = asking.call.as_ref().is_some_and(|call| call.sid.is_none())
+        && *request.method() == Method::GET
+        && request.body().is_end_stream();
     let mut last = ExchangeError::NoNode;
     // Here and below `let … else`, for what a `while let` or a `match` looks at has room for as long as
     // its body waits.
     loop {
         let Some(lease) = candidates.next().await? else { return Err(last) };
         let trial = Trial::of(asking, &lease, candidates);
-        let spare = is_handshake.then(|| copy_of_head(request));
+        let spare = may_repeat.then(|| copy_of_head(request));
         let Failure { error, is_unsent } = match ask(asking, &lease, request).await {
             Ok(response) => {
                 trial.answered(response.status());

@@ -159,6 +159,26 @@ async fn a_handshake_goes_to_another_node_when_one_fails() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_had_a_body_is_not_repeated_without_it() {
+    let broken = FakeNode::start(|_| Reply::Hangup).await;
+    let good = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::start(&config(&[broken.address, good.address], "", ""));
+    for _ in 0..4 {
+        let mut client = Client::connect(proxy.address).await;
+        let target = "/socket.io/?EIO=4&transport=polling";
+        client.send(request("GET", target, &[], "body")).await;
+        client.response().await;
+    }
+    for seen in good.requests() {
+        assert_eq!(
+            seen.body, b"body",
+            "the length of a body that is not sent hides the next request"
+        );
+    }
+    assert!(broken.requests().len() + good.requests().len() <= 4);
+}
+
+#[tokio::test]
 async fn a_refused_connect_lets_any_unbound_request_go_to_another_node() {
     let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let good = FakeNode::start(|_| ok("good")).await;
