@@ -15,7 +15,7 @@ use crate::Instant;
 use crate::engineio::{Form, OpenPacket, Sid};
 use crate::upstream::Node;
 
-/// `affinity: sid` of one upstream.
+/// `affinity: sid` of one upstream, and how `affinity: rendezvous` knows sessions again.
 #[derive(Debug)]
 pub(super) struct BySid {
     members: Arc<[Member]>,
@@ -72,7 +72,7 @@ impl BySid {
                     Some(node) => Recall::Bound { node, sid: None },
                     None => Recall::Gone { sid: sid.clone() },
                 },
-                None => Recall::Unknown { sid: sid.clone() },
+                None => Recall::Unknown { sid: sid.clone(), order: Vec::new() },
             },
         }
     }

@@ -30,8 +30,8 @@ use crate::upstream::{Node, Upstream};
 use by_sid::BySid;
 use cookie::Cookies;
 pub use healing::Search;
-use settings::RendezvousKey;
 pub use settings::Settings;
+use settings::{RendezvousKey, SidSettings};
 pub use tag::TagClash;
 
 /// The rule that brings an upstream's sessions back to their nodes.
@@ -87,6 +87,9 @@ pub enum Recall {
     Unknown {
         /// The sid as it came.
         sid: Sid,
+        /// The nodes in the order in which they are to be asked; empty if none is likelier than
+        /// the others to have it.
+        order: Vec<Arc<Node>>,
     },
 }
 
@@ -140,7 +143,10 @@ impl Affinity {
             Settings::Rendezvous(key) => {
                 let current = members.iter().filter(|member| member.until.is_none());
                 let weights = current.map(|member| member.node.weight());
-                Strategy::Rendezvous(key.clone(), Rendezvous::new(names.zip(weights)))
+                let rendezvous = Rendezvous::new(names.zip(weights));
+                let carried = carried.and_then(Self::by_sid);
+                let by_sid = BySid::new(&SidSettings::default(), &members, carried)?;
+                Strategy::Rendezvous(key.clone(), rendezvous, by_sid)
             }
             Settings::None => Strategy::None,
         };
@@ -157,10 +163,13 @@ impl Affinity {
                 sid.map_or(Recall::Anywhere, |sid| by_sid.recall(sid, now))
             }
             Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked, now),
-            Strategy::Rendezvous(key, rendezvous) => {
-                let Some(key) = key.value_in(asked) else { return Recall::Anywhere };
-                let order = rendezvous.order(&key).into_iter();
-                Recall::Preferred(order.filter_map(|index| self.node(index)).collect())
+            Strategy::Rendezvous(key, rendezvous, by_sid) => {
+                by_sid.healing().count_request();
+                let recall = match asked.call.and_then(|call| call.sid.as_ref()) {
+                    Some(sid) => by_sid.recall(sid, now),
+                    None => Recall::Anywhere,
+                };
+                self.by_order(recall, || Some(rendezvous.order(&key.value_in(asked)?)))
             }
             Strategy::None => Recall::Anywhere,
         }
@@ -249,14 +258,31 @@ impl Affinity {
         }
     }
 
+    /// `recall`, with the order of the nodes where more than one may be asked. The order serves
+    /// requests of no session, and sessions whose node no tag and no table knows.
+    fn by_order(&self, recall: Recall, order: impl FnOnce() -> Option<Vec<usize>>) -> Recall {
+        let nodes = || -> Vec<Arc<Node>> {
+            let indexes = order().unwrap_or_default();
+            indexes.into_iter().filter_map(|index| self.node(index)).collect()
+        };
+        match recall {
+            Recall::Anywhere => match nodes() {
+                order if order.is_empty() => Recall::Anywhere,
+                order => Recall::Preferred(order),
+            },
+            Recall::Unknown { sid, order: _ } => Recall::Unknown { sid, order: nodes() },
+            known @ (Recall::Preferred(_) | Recall::Bound { .. } | Recall::Gone { .. }) => known,
+        }
+    }
+
     fn node(&self, index: usize) -> Option<Arc<Node>> {
         self.members.get(index).map(|member| member.node.clone())
     }
 
     fn by_sid(&self) -> Option<&BySid> {
         match &self.strategy {
-            Strategy::Sid(by_sid) => Some(by_sid),
-            Strategy::Cookie(_) | Strategy::Rendezvous(..) | Strategy::None => None,
+            Strategy::Sid(by_sid) | Strategy::Rendezvous(_, _, by_sid) => Some(by_sid),
+            Strategy::Cookie(_) | Strategy::None => None,
         }
     }
 }
@@ -277,7 +303,8 @@ fn members<'a>(nodes: impl Iterator<Item = (&'a Arc<Node>, Option<Instant>)>) ->
 enum Strategy {
     Sid(BySid),
     Cookie(Cookies),
-    Rendezvous(RendezvousKey, Rendezvous),
+    /// What is hashed, and the order of the nodes; the sid says where a session was opened.
+    Rendezvous(RendezvousKey, Rendezvous, BySid),
     None,
 }
 

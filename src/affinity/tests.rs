@@ -68,7 +68,10 @@ impl Request<'_> {
                 format!("bound to {} as {}", node.name(), sid.as_str())
             }
             Recall::Gone { sid } => format!("gone {}", sid.as_str()),
-            Recall::Unknown { sid } => format!("unknown {}", sid.as_str()),
+            Recall::Unknown { sid, order } => {
+                let order: Vec<&str> = order.iter().map(|node| &**node.name()).collect();
+                format!("unknown {} {}", sid.as_str(), order.join(" ")).trim_end().to_owned()
+            }
         })
     }
 
@@ -269,5 +272,25 @@ fn rendezvous_orders_the_nodes_by_what_it_is_told_to_hash() {
     check(query, &Request::default(), "anywhere");
     check(header, &Request::default(), "anywhere");
     check(RendezvousKey::Address, &Request::default(), "prefers n3 n2 n1");
-    check(RendezvousKey::Address, &Request { sid: Some(SID), ..room("red") }, "prefers n3 n2 n1");
+    let session = Request { sid: Some(SID), ..room("red") };
+    check(RendezvousKey::Address, &session, &format!("unknown {SID} n3 n2 n1"));
+    check(RendezvousKey::Query("none".into()), &session, &format!("unknown {SID}"));
+}
+
+#[test]
+fn under_rendezvous_a_session_is_bound_to_the_node_that_opened_it() {
+    let now = Instant::now();
+    let settings = Settings::Rendezvous(RendezvousKey::Query("room".into()));
+    let affinity = affinity(settings, &["n1", "n2", "n3"]);
+    // Not the node that the key prefers: that one was full, perhaps.
+    let node = &affinity.members[0].node;
+    let Remembered::Tag(tag) = affinity.remember(&handshake(), &open(V4_ANSWER), node, now) else {
+        panic!("EIO=4 sids are tagged");
+    };
+    let tagged = format!("{SID}{tag}");
+    let asks = |sid| Request { sid: Some(sid), room: Some("blue"), ..Request::default() };
+    assert_eq!(asks(&tagged).recall(&affinity, now), format!("bound to n1 as {SID}"));
+    assert_eq!(affinity.remember(&handshake(), &open(V3_ANSWER), node, now), Remembered::Learned);
+    assert_eq!(asks(SID).recall(&affinity, now), "bound to n1");
+    assert_eq!(asks("other").recall(&affinity, now), "unknown other n2 n3 n1");
 }

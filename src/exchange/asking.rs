@@ -76,7 +76,9 @@ impl Asking<'_> {
         }
         let known = Known::of(&recall);
         let mut answer = match recall {
-            Recall::Unknown { sid } => Box::pin(heal::ask_around(self, &sid, request)).await?,
+            Recall::Unknown { sid, order } => {
+                Box::pin(heal::ask_around(self, (&sid, order), request)).await?
+            }
             Recall::Anywhere
             | Recall::Preferred(_)
             | Recall::Bound { .. }
@@ -109,8 +111,8 @@ impl Asking<'_> {
         upgrade::put_upgrade(&mut head.headers);
         let known = Known::of(&recall);
         let outcome = match recall {
-            Recall::Unknown { sid } => {
-                heal::ask_around_for_upgrade(self, &sid, &handshake, &head).await?
+            Recall::Unknown { sid, order } => {
+                heal::ask_around_for_upgrade(self, (&sid, order), &handshake, &head).await?
             }
             Recall::Anywhere
             | Recall::Preferred(_)

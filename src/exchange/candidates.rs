@@ -26,6 +26,17 @@ enum Choice {
     Opening(Box<Opening>),
     /// To this one alone: it has the session.
     Bound(Arc<Route>, Arc<Node>, Errand),
+    /// To one of these, for the first of them is likely to have the session.
+    InOrder(Arc<Route>, Walk),
+}
+
+/// Nodes one of which may have a session.
+#[derive(Debug)]
+struct Walk {
+    order: Vec<Arc<Node>>,
+    /// Whether the node that was asked last has proved that it does not know the session. One that
+    /// cannot be reached has not: another one would end the session by not knowing it.
+    may_go_on: bool,
 }
 
 /// What a request of a session is for.
@@ -69,6 +80,21 @@ impl Candidates {
         Self { choice: Choice::Bound(route, node, errand), tried: Vec::new() }
     }
 
+    /// These nodes in this order, at most [`TRIES_MAX`] of them, and the next only after
+    /// [`Candidates::refused`].
+    pub(super) fn in_order(route: Arc<Route>, order: Vec<Arc<Node>>) -> Self {
+        let walk = Walk { order, may_go_on: true };
+        Self { choice: Choice::InOrder(route, walk), tried: Vec::new() }
+    }
+
+    /// The node that was found last does not know the session.
+    pub(super) fn refused(&mut self) {
+        match &mut self.choice {
+            Choice::InOrder(_, walk) => walk.may_go_on = true,
+            Choice::Any(..) | Choice::Opening(_) | Choice::Bound(..) => (),
+        }
+    }
+
     /// A place on the next node; `None` when there is no other to ask. If the future is dropped,
     /// the place is given back.
     ///
@@ -77,13 +103,16 @@ impl Candidates {
     /// The session cannot begin, or not any more in its time; or its node is no more to be asked.
     pub(super) async fn next(&mut self) -> Result<Option<Lease>, ExchangeError> {
         let lease = match &mut self.choice {
-            Choice::Any(..) if self.tried.len() >= TRIES_MAX => return Ok(None),
+            Choice::Any(..) | Choice::InOrder(..) if self.tried.len() >= TRIES_MAX => {
+                return Ok(None);
+            }
             Choice::Any(route, preference) => {
                 route.upstream.lease(preference.wish(), &self.tried, Instant::now()).ok()
             }
             Choice::Opening(opening) => opening.next(&mut self.tried).await?,
             Choice::Bound(..) if !self.tried.is_empty() => return Ok(None),
             Choice::Bound(route, node, errand) => Some(bound_lease(route, node, *errand)?),
+            Choice::InOrder(route, walk) => walk.next(route, &self.tried)?,
         };
         self.tried.extend(lease.as_ref().map(|lease| lease.node().clone()));
         Ok(lease)
@@ -93,7 +122,7 @@ impl Candidates {
     pub(super) fn opening_at(&self) -> Option<Instant> {
         match &self.choice {
             Choice::Opening(opening) => Some(opening.found_at()),
-            Choice::Any(..) | Choice::Bound(..) => None,
+            Choice::Any(..) | Choice::Bound(..) | Choice::InOrder(..) => None,
         }
     }
 
@@ -101,8 +130,26 @@ impl Candidates {
     /// with.
     pub(super) fn into_route(self) -> Arc<Route> {
         match self.choice {
-            Choice::Any(route, _) | Choice::Bound(route, ..) => route,
+            Choice::Any(route, _) | Choice::Bound(route, ..) | Choice::InOrder(route, _) => route,
             Choice::Opening(opening) => opening.into_route(),
+        }
+    }
+}
+
+impl Walk {
+    /// A place on the first node that is none of `tried` and that may have sessions, whatever else
+    /// is known against it.
+    fn next(&mut self, route: &Route, tried: &[Arc<Node>]) -> Result<Option<Lease>, ExchangeError> {
+        if !std::mem::take(&mut self.may_go_on) {
+            return Ok(None);
+        }
+        let untried =
+            self.order.iter().filter(|node| !tried.iter().any(|one| Arc::ptr_eq(one, node)));
+        let mut leases = untried.map(|node| bound_lease(route, node, Errand::Other));
+        match leases.find(Result::is_ok) {
+            Some(lease) => lease.map(Some),
+            None if tried.is_empty() => Err(ExchangeError::NoNode),
+            None => Ok(None),
         }
     }
 }

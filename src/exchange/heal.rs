@@ -27,10 +27,10 @@ use crate::upstream::Node;
 /// Asks for the session `sid` at one node after the other, and learns where it lives.
 pub(super) async fn ask_around(
     asking: &Asking<'_>,
-    sid: &Sid,
+    (sid, order): (&Sid, Vec<Arc<Node>>),
     request: &mut Request,
 ) -> Result<Answer, ExchangeError> {
-    let mut candidates = Candidates::any(asking.route.clone(), Preference::default());
+    let mut candidates = candidates(asking, order);
     match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return forward::forward(asking, request, &mut candidates).await,
@@ -45,6 +45,7 @@ pub(super) async fn ask_around(
         if let Some(found) = round.judge(answer).await? {
             return Ok(found);
         }
+        candidates.refused();
     }
     round.missed()
 }
@@ -52,11 +53,11 @@ pub(super) async fn ask_around(
 /// As [`ask_around`], for a WebSocket handshake.
 pub(super) async fn ask_around_for_upgrade(
     asking: &Asking<'_>,
-    sid: &Sid,
+    (sid, order): (&Sid, Vec<Arc<Node>>),
     handshake: &Handshake,
     head: &request::Parts,
 ) -> Result<Outcome, ExchangeError> {
-    let mut candidates = Candidates::any(asking.route.clone(), Preference::default());
+    let mut candidates = candidates(asking, order);
     match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return upgrade::forward(asking, handshake, head, &mut candidates).await,
@@ -75,8 +76,19 @@ pub(super) async fn ask_around_for_upgrade(
         if let Some(found) = round.judge(answer).await? {
             return Ok(Outcome::Refused(found));
         }
+        candidates.refused();
     }
     round.missed().map(Outcome::Refused)
+}
+
+/// The nodes that may have the session: those of `order` one after the other, or if it is empty,
+/// whichever can answer.
+fn candidates(asking: &Asking<'_>, order: Vec<Arc<Node>>) -> Candidates {
+    if order.is_empty() {
+        Candidates::any(asking.route.clone(), Preference::default())
+    } else {
+        Candidates::in_order(asking.route.clone(), order)
+    }
 }
 
 /// Whom to ask. Where the answer will tell nothing new, this is all there is to count.

@@ -1,7 +1,7 @@
 //! A session comes back to its node.
 
 use crate::support::{
-    Client, FakeNode, Proxy, ProxyProcess, get, ok, open_packet, request, websocket,
+    Client, FakeNode, Proxy, ProxyProcess, Site, get, ok, open_packet, request, websocket,
 };
 use crate::support::{config, response};
 
@@ -268,6 +268,58 @@ async fn rendezvous_sends_the_same_key_to_the_same_node() {
     homes.sort();
     homes.dedup();
     assert_eq!(homes.len(), 3, "twenty rooms on three nodes");
+}
+
+#[tokio::test]
+async fn under_rendezvous_what_is_held_against_a_node_moves_no_session() {
+    let nodes = three_nodes().await;
+    let rendezvous = "affinity: { rendezvous: { by: { query: room } } }, max_connections: 1";
+    let addresses = nodes.each_ref().map(|node| node.address);
+    let site = Site::start(&config(&addresses, rendezvous, ""));
+    let mut sessions = Vec::new();
+    for room in 0..12 {
+        let target = format!("{OPEN}&room={room}");
+        let tagged = sid(&get(site.address(), &target).await.text());
+        sessions.push((format!("{target}&sid={tagged}"), tagged));
+    }
+    let draining =
+        addresses[1..].iter().map(|node| format!("{{ address: '{node}', drain: true }}"));
+    let draining = draining.collect::<Vec<_>>().join(", ");
+    let with_drains = format!("nodes: ['{}', {draining}]", addresses[0]);
+    let yaml = config(&[], rendezvous, "").replace("nodes: []", &with_drains);
+    site.reload(&yaml).await.unwrap();
+    let mut tunnels = Vec::new();
+    for _ in 0..3 {
+        for (target, tagged) in &sessions {
+            let (bare, _) = tagged.rsplit_once('.').expect("a tag");
+            // As another proxy, which does not tag, would have opened it.
+            for asked in [target.clone(), target.replace(tagged, bare)] {
+                let answer = get(site.address(), &asked).await;
+                assert_eq!(answer.status(), 200, "{asked}");
+                assert_eq!(answer.text(), format!("4{}", &bare[..1]));
+            }
+        }
+        let (target, _) = &sessions[tunnels.len()];
+        let upgrade = target.replace("polling", "websocket");
+        tunnels.push(websocket::open(site.address(), &upgrade).await);
+    }
+}
+
+#[tokio::test]
+async fn under_rendezvous_only_a_node_that_answers_can_deny_a_session() {
+    let nodes = three_nodes().await;
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addresses = [nodes[0].address, gone.local_addr().unwrap(), nodes[1].address];
+    drop(gone);
+    let rendezvous = "affinity: { rendezvous: { by: { query: room } } }, health: off";
+    let proxy = Proxy::start(&config(&addresses, rendezvous, ""));
+    let mut statuses = Vec::new();
+    for room in 0..12 {
+        // Its node is down for a moment: nobody else may say that the session is unknown.
+        let answer = get(proxy.address, &format!("{}&room={room}", poll("zzz"))).await;
+        statuses.push(answer.status());
+    }
+    assert!(statuses.contains(&502), "{statuses:?}");
 }
 
 #[tokio::test]
