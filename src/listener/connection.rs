@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -22,10 +23,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
 use super::deadlines::Deadlines;
-use super::farewell::{linger, refuse};
+use super::farewell::{close, refuse};
 use super::guarded::Guarded;
 use super::head_guard::{Fault, HEAD_BYTES_MAX};
-use super::progress::{Phase, Progress};
+use super::progress::{Cut, Phase, Progress};
 use super::served::{ClientService, Served};
 use super::{Accepted, Settings};
 use crate::Instant;
@@ -157,8 +158,12 @@ impl<S: ClientService> Serving<S> {
         }
         match this.progress.phase() {
             Phase::Refused => Poll::Ready(Why::Refused),
+            Phase::Early => Poll::Ready(Why::Over(Ok(()))),
             phase => {
-                let due = this.clock.poll_due(phase, this.progress.steps(), cx);
+                let due = this.clock.as_mut().poll_due(phase, this.progress.steps(), cx);
+                if due.is_pending() && this.progress.has_unread() {
+                    this.clock.wake_soon(cx);
+                }
                 due.map(|()| Why::Waited(phase))
             }
         }
@@ -179,7 +184,7 @@ impl<S: ClientService> Serving<S> {
                 Some(ConnectionEnd::Upgraded)
             }
             _ => {
-                *this.last = Some(Box::pin(part(io.into_inner(), why, this.progress.phase())));
+                *this.last = Some(Box::pin(part(io.into_inner(), why, this.progress.clone())));
                 None
             }
         }
@@ -193,19 +198,23 @@ enum Why {
     Waited(Phase),
 }
 
-/// Says what is left to say, and closes. `last` is the phase in which the connection ended.
-async fn part(guarded: Guarded<TcpStream>, why: Why, last: Phase) -> ConnectionEnd {
+/// Says what is left to say, and closes.
+async fn part(guarded: Guarded<TcpStream>, why: Why, progress: Arc<Progress>) -> ConnectionEnd {
     let fault = guarded.fault();
     let (mut stream, _place) = guarded.into_inner();
     match (why, fault) {
         (Why::Over(Ok(())), _) => {
-            if last != Phase::Idle {
-                linger(&mut stream).await;
+            if progress.phase() != Phase::Idle {
+                close(&mut stream).await;
             }
             ConnectionEnd::Closed
         }
         (Why::Over(Err(error)), _) => {
-            linger(&mut stream).await;
+            match progress.cut() {
+                // A socket that cannot be told to reset is closed, which is all that is left.
+                Some(Cut::Reset) => _ = stream.set_zero_linger(),
+                Some(Cut::End) | None => close(&mut stream).await,
+            }
             ConnectionEnd::Failed(error)
         }
         (Why::Refused, Some(fault)) => {
@@ -219,7 +228,8 @@ async fn part(guarded: Guarded<TcpStream>, why: Why, last: Phase) -> ConnectionE
         }
         (Why::Waited(Phase::Body | Phase::Clogged), _) => ConnectionEnd::Stalled,
         (Why::Waited(Phase::Idle), _) => ConnectionEnd::Idle,
-        (Why::Waited(Phase::Exchange | Phase::Refused), _) | (Why::Refused, None) => {
+        (Why::Waited(Phase::Exchange | Phase::Refused | Phase::Early), _)
+        | (Why::Refused, None) => {
             debug_assert!(false, "no deadline in these phases, and a refusal has a fault");
             ConnectionEnd::Closed
         }
@@ -302,7 +312,24 @@ impl Clock {
         }
         Poll::Pending
     }
+
+    /// Wakes the task within [`LOOK_AFTER`], whatever else it waits for.
+    fn wake_soon(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        let soon = Instant::now() + LOOK_AFTER;
+        if soon < *this.armed {
+            *this.armed = soon;
+            this.timer.as_mut().reset(soon);
+        }
+        while this.timer.as_mut().poll(cx).is_ready() {
+            *this.armed = soon;
+            this.timer.as_mut().reset(soon);
+        }
+    }
 }
+
+/// How long a client that left can go unseen while bytes of its are unread, for nothing tells then.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// The most that hyper buffers of a client's bytes, and of an answer before it waits for the
 /// client; more than a head can have.
@@ -314,7 +341,6 @@ const _: () = assert!(HEAD_BYTES_MAX < BUFFER_BYTES_MAX, "else hyper refuses hea
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
-    use std::time::Duration;
 
     use tokio::time::{advance, timeout};
 

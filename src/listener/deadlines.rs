@@ -43,7 +43,7 @@ impl Deadlines {
             }
             Phase::Head => Some(since + self.header_timeout),
             Phase::Body | Phase::Clogged => Some(since + STALL_TIMEOUT),
-            Phase::Exchange | Phase::Refused => None,
+            Phase::Exchange | Phase::Refused | Phase::Early => None,
         }
     }
 }

@@ -25,13 +25,34 @@ where
     }
 }
 
+/// Closes our side, so that the client knows that nothing more comes, and lingers.
+pub(super) async fn close<S>(stream: &mut S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // A client that is gone needs no end.
+    if stream.shutdown().await.is_ok() {
+        linger(stream).await;
+    }
+}
+
 /// Reads what the client still sends and throws it away: to close a socket with unread bytes
-/// resets the connection, and a reset overtakes the answer (RFC 9112, section 9.6). Takes at most
-/// [`LINGER_TIMEOUT`] and [`LINGER_BYTES_MAX`].
-pub(super) async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
-    let mut rest = stream.take(LINGER_BYTES_MAX);
+/// resets the connection, and a reset overtakes the answer (RFC 9112, section 9.6). Many clients
+/// read no answer before they have sent the whole body. Takes at most [`SILENCE_TIMEOUT`] without
+/// a byte, [`LINGER_TIMEOUT`] and [`LINGER_BYTES_MAX`].
+async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
+    let discard = async {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut bytes = 0;
+        while bytes < LINGER_BYTES_MAX {
+            match timeout(SILENCE_TIMEOUT, stream.read(&mut buffer)).await {
+                Ok(Ok(read @ 1..)) => bytes += read,
+                Ok(Ok(0) | Err(_)) | Err(_) => return,
+            }
+        }
+    };
     // Whatever comes of it, the socket is closed next.
-    let _ = timeout(LINGER_TIMEOUT, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+    let _ = timeout(LINGER_TIMEOUT, discard).await;
 }
 
 /// A whole answer. It has a date as each answer with this status must (RFC 9110, section 6.6.1).
@@ -47,8 +68,11 @@ fn answer(status: StatusCode, sentence: &str) -> String {
 /// How long a client may take to accept the few bytes of a refusal.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a closed connection waits for the client to close its side too.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a closed connection waits for the client to send something or to close its side too.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much a closed connection reads to throw it away.
-const LINGER_BYTES_MAX: u64 = 256 * 1024;
+/// How long a closed connection reads what a client still sends. nginx's value.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much a closed connection reads to throw it away: as much as a body may have by default.
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;

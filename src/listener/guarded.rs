@@ -6,6 +6,9 @@
 //! fault in a body is a read error, which whoever reads that body gets with the [`Fault`] as its
 //! source.
 //!
+//! While hyper does not read, it is looked here whether the client is still there: hyper flushes
+//! whenever it is polled.
+//!
 //! Runs for every byte.
 
 use std::io::{self, IoSlice};
@@ -16,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head_guard::{Fault, HeadGuard, Refusal, Stage};
+use super::presence::{Presence, Unread};
 use super::progress::Progress;
 use crate::client::Place;
 
@@ -64,7 +68,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        this.progress.starved(read.is_pending());
+        // Where nothing was read hyper knows what a look at the stream would tell.
+        this.progress.starved(buffer.filled().len() == before);
         ready!(read)?;
 
         let inspected = this.guard.inspect(buffer.filled().get(before..).unwrap_or(&[]));
@@ -84,24 +89,45 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Guarded<S> {
-    fn note_write(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+impl<S: Presence> Guarded<S> {
+    fn note_write(
+        &self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(_) => self.progress.wrote(),
-            Poll::Pending => self.progress.clogged(),
+            Poll::Pending => {
+                self.progress.clogged();
+                self.check_presence(cx)?;
+            }
         }
         written
     }
+
+    /// Fails if the client has left while hyper does not read. To read would tell that too: where
+    /// hyper waits for the client's bytes, nothing is done.
+    fn check_presence(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        let unread = match self.progress.is_starved() {
+            true => Poll::Pending,
+            false => self.stream.poll_unread(cx),
+        };
+        self.progress.leaves_unread(unread.is_ready());
+        match unread {
+            Poll::Ready(Unread::End) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Ready(Unread::Bytes) | Poll::Pending => Ok(()),
+        }
+    }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl<S: AsyncWrite + Presence + Unpin> AsyncWrite for Guarded<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_write(written)
+        self.note_write(written, cx)
     }
 
     fn poll_write_vectored(
@@ -110,7 +136,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note_write(written)
+        self.note_write(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -119,6 +145,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.progress.flushed();
+        self.check_presence(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

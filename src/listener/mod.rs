@@ -11,6 +11,7 @@ mod deadlines;
 mod farewell;
 mod guarded;
 pub mod head_guard;
+mod presence;
 mod progress;
 mod served;
 #[cfg(test)]

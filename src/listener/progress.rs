@@ -24,12 +24,18 @@ pub(super) struct Progress {
     answered: AtomicU32,
     /// hyper waits for the client's bytes.
     starved: AtomicBool,
+    /// The client's bytes wait although hyper does not read.
+    unread: AtomicBool,
     /// hyper may hold a part of an answer that is ended.
     unflushed: AtomicBool,
     /// The client takes no more bytes.
     clogged: AtomicBool,
     /// The drain has begun.
     draining: AtomicBool,
+    /// An answer said that it is the last one, before the body of its request was there.
+    early: AtomicBool,
+    /// How an answer that broke off is told to the client.
+    cut: AtomicU8,
     steps: AtomicU32,
     /// What serves the connection, which the drain wakes.
     task: Sleeper,
@@ -52,6 +58,17 @@ pub(super) enum Phase {
     Exchange,
     /// For nothing: a fault was found, and all requests before it are answered.
     Refused,
+    /// For nothing: a request was answered before its body was there, and the connection ends.
+    Early,
+}
+
+/// How the client sees that an answer broke off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// By the end of the stream: it comes before the end that the answer's framing tells.
+    End = 1,
+    /// By a reset: the answer's body is delimited by the end of the stream.
+    Reset,
 }
 
 /// An open request, whose end drops it.
@@ -97,6 +114,21 @@ impl Progress {
         self.starved.store(starved, Relaxed);
     }
 
+    /// Whether hyper waits for the client's bytes.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved.load(Relaxed)
+    }
+
+    /// Whether the client's bytes wait although hyper does not read.
+    pub(super) fn leaves_unread(&self, unread: bool) {
+        self.unread.store(unread, Relaxed);
+    }
+
+    /// Whether the end of the client's stream wakes nobody, for there are bytes before it.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+
     /// The client took bytes.
     pub(super) fn wrote(&self) {
         self.clogged.store(false, Relaxed);
@@ -124,11 +156,14 @@ impl Progress {
         let stage = self.stage.load(Relaxed);
         let in_body = stage == Stage::Body as u8;
         let in_tunnel = stage == Stage::Tunnel as u8;
+        let is_flushed = !self.unflushed.load(Relaxed);
         if self.clogged.load(Relaxed) {
             Phase::Clogged
+        } else if answered && is_flushed && self.early.load(Relaxed) {
+            Phase::Early
         } else if in_body && self.starved.load(Relaxed) {
             Phase::Body
-        } else if !answered || self.unflushed.load(Relaxed) || in_body || in_tunnel {
+        } else if !answered || !is_flushed || in_body || in_tunnel {
             Phase::Exchange
         } else if self.refused.load(Relaxed) {
             Phase::Refused
@@ -137,6 +172,11 @@ impl Progress {
         } else {
             Phase::Idle
         }
+    }
+
+    /// How the client is to see that an answer broke off, if one did.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        [Cut::End, Cut::Reset].into_iter().find(|cut| *cut as u8 == self.cut.load(Relaxed))
     }
 
     /// Changes whenever the client did something that earns it new patience. Wraps.
@@ -159,6 +199,19 @@ impl OpenRequest {
     /// Whether its answer is the last one of the connection, since a drain has begun.
     pub(super) fn is_last(&self) -> bool {
         self.0.draining.load(Relaxed)
+    }
+
+    /// Its answer begins. Whether the connection must end with it since a part of the request's
+    /// body is still to come: the client may never send it, and nobody may take it.
+    pub(super) fn is_early(&self) -> bool {
+        let early = self.0.stage.load(Relaxed) == Stage::Body as u8;
+        self.0.early.store(early, Relaxed);
+        early
+    }
+
+    /// Its answer broke off.
+    pub(super) fn broke_off(&self, cut: Cut) {
+        self.0.cut.store(cut as u8, Relaxed);
     }
 }
 

@@ -9,14 +9,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::BoxError;
 use tower::util::{Oneshot, ServiceExt};
 
-use super::progress::{OpenRequest, Progress};
+use super::progress::{Cut, OpenRequest, Progress};
 use crate::client::{ClientInfo, Takeover};
 
 /// A service that clients' connections can be served with; any tower service of this form is one.
@@ -31,7 +31,7 @@ pub trait ClientService:
     + 'static
 {
     /// The body of its answers.
-    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+    type Body: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static;
 }
 
 impl<S, B> ClientService for S
@@ -40,7 +40,7 @@ where
         + Clone
         + Send
         + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
 {
     type Body = B;
 }
@@ -62,6 +62,7 @@ impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> 
         // As the guard sees it: it does not look at the bytes behind such a request.
         let upgrades =
             request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
+        let version = request.version();
         request.extensions_mut().insert(self.client.clone());
         if upgrades {
             let takeover = Takeover::default();
@@ -72,6 +73,7 @@ impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> 
             answer: self.service.clone().oneshot(request),
             open: Some(self.progress.open()),
             behind: if upgrades { Behind::Unguarded } else { Behind::Guarded },
+            version,
         }
     }
 }
@@ -90,12 +92,14 @@ pin_project_lite::pin_project! {
         answer: F,
         open: Option<OpenRequest>,
         behind: Behind,
+        version: Version,
     }
 }
 
 impl<F, B> Future for Answering<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body,
 {
     type Output = Result<Response<Answer<B>>, Infallible>;
 
@@ -108,19 +112,36 @@ where
             Behind::Unguarded => true,
             Behind::Guarded => open.as_ref().is_some_and(OpenRequest::is_last),
         };
-        if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let is_early = open.as_ref().is_some_and(OpenRequest::is_early);
+        let cut = cut_of(*this.version, &response);
+        let ends = is_last || is_early || cut == Cut::Reset;
+        if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Poll::Ready(Ok(response.map(|body| Answer { body, open })))
+        // The version is ours and not the node's. hyper adds `keep-alive` for an HTTP/1.0 client that
+        // asked for it, even behind a `close`, unless the answer is of HTTP/1.0 too.
+        let closes = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
+        *response.version_mut() = if closes { *this.version } else { Version::HTTP_11 };
+        Poll::Ready(Ok(response.map(|body| Answer { body, open, cut, failure: None })))
     }
+}
+
+/// How the client of `version` sees that this answer breaks off. The body of an HTTP/1.0 answer
+/// without a length is delimited by the end of the stream (RFC 9112, section 6.3).
+fn cut_of<B: Body>(version: Version, answer: &Response<B>) -> Cut {
+    let has_length = answer.body().size_hint().exact().is_some()
+        || answer.headers().contains_key(CONTENT_LENGTH);
+    if version == Version::HTTP_10 && !has_length { Cut::Reset } else { Cut::End }
 }
 
 pin_project_lite::pin_project! {
     /// The body of an answer; hyper drops it when it has taken all of it.
-    pub(super) struct Answer<B> {
+    pub(super) struct Answer<B: Body> {
         #[pin]
         body: B,
         open: Option<OpenRequest>,
+        cut: Cut,
+        failure: Option<B::Error>,
     }
 }
 
@@ -132,7 +153,23 @@ impl<B: Body> Body for Answer<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        if let Some(failure) = this.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        match ready!(this.body.poll_frame(cx)) {
+            Some(Err(failure)) => {
+                if let Some(open) = this.open {
+                    open.broke_off(*this.cut);
+                }
+                // hyper throws away what it has not written when it hears of the failure: it writes
+                // what came before, at least the answer's head, while it waits.
+                *this.failure = Some(failure);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -22,6 +22,7 @@ mod healing;
 mod health;
 mod insight;
 mod instruments;
+mod leaving;
 mod log;
 mod metrics;
 mod packaging;

@@ -156,6 +156,19 @@ impl ProxyProcess {
         self.child.id().expect("it runs")
     }
 
+    /// How many TCP connections over IPv4 the process has, to clients and to nodes.
+    pub fn tcp_connections(&self) -> usize {
+        const LISTENING: &str = "0A";
+        let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.pid())).unwrap();
+        let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let connected = rows.filter(|row| row.get(3).is_some_and(|state| *state != LISTENING));
+        let inodes: Vec<String> =
+            connected.filter_map(|row| Some(format!("socket:[{}]", row.get(9)?))).collect();
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let links = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links.filter(|link| inodes.iter().any(|inode| link.as_os_str() == inode.as_str())).count()
+    }
+
     /// What the process has used of its cores, in hundredths of a second.
     pub fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();

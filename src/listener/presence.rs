@@ -1,0 +1,52 @@
+//! Whether a client is still there, seen without a read.
+//!
+//! hyper stops to read while bytes that it cannot use yet wait: those of a next request, or of a
+//! body that nobody takes. A client that leaves then is seen by the readiness of its socket alone:
+//! the system tells of the end of the stream (`EPOLLRDHUP`) although there are bytes before it.
+//!
+//! Runs for every request.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// What a stream holds that nobody has read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Bytes; the peer may send more.
+    Bytes,
+    /// The peer has closed its side, or has reset the connection; there may be bytes before.
+    End,
+}
+
+/// A stream that can be looked at without a read.
+pub(super) trait Presence {
+    /// `Pending` if nothing is unread; the task is woken when there is something. The task is not
+    /// woken when bytes that are unread already are followed by the end: that is to be polled.
+    fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Unread>;
+}
+
+impl Presence for TcpStream {
+    fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Unread> {
+        if ready!(self.poll_read_ready(cx)).is_err() {
+            return Poll::Ready(Unread::End);
+        }
+        let known = pin!(self.ready(Interest::READABLE));
+        match known.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(ready)) if !ready.is_read_closed() => Poll::Ready(Unread::Bytes),
+            Poll::Ready(_) => Poll::Ready(Unread::End),
+            // Only if the task has used its turn up: it is polled again soon.
+            Poll::Pending => Poll::Ready(Unread::Bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Presence for tokio::io::DuplexStream {
+    fn poll_unread(&self, _: &mut Context<'_>) -> Poll<Unread> {
+        Poll::Pending
+    }
+}
