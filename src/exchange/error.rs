@@ -19,6 +19,12 @@ pub enum ExchangeError {
     /// The request's target and `Host` do not tell one host (RFC 9112, section 3.2).
     #[error("the request must name one host, in its Host field")]
     BadHost,
+    /// The request's target has a form that its method does not allow (RFC 9112, section 3.2).
+    #[error("the target of the request is faulty: {0}")]
+    BadTarget(&'static str),
+    /// A CONNECT, which only a forward proxy serves.
+    #[error("CONNECT is not served here: this is no forward proxy")]
+    ForwardProxying,
     /// The Engine.IO parameters of the query contradict themselves.
     #[error("the Engine.IO parameters of the query cannot be read: {0}")]
     BadCall(#[from] CallError),
@@ -147,6 +153,8 @@ impl ExchangeError {
         use Blame::{Client, Node, Operator};
         match self {
             Self::BadHost => facts(400, Client, "bad_host", None),
+            Self::BadTarget(_) => facts(400, Client, "bad_target", None),
+            Self::ForwardProxying => facts(501, Client, "forward_proxying", None),
             Self::BadCall(_) => facts(400, Client, "bad_call", BAD_REQUEST),
             Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade", BAD_REQUEST),
             Self::NoRoute => facts(404, Operator, "no_route", None),
@@ -171,7 +179,7 @@ impl ExchangeError {
     /// Whether the client's connection must end with the answer: who cannot agree with us on what
     /// a request says may not agree on where the next one begins.
     pub fn ends_connection(&self) -> bool {
-        matches!(self, Self::BadHost)
+        matches!(self, Self::BadHost | Self::BadTarget(_))
     }
 
     /// The node that had a part in it.
@@ -185,6 +193,8 @@ impl ExchangeError {
             | Self::BadSwitch { node, .. }
             | Self::AnswerBrokeOff { node, .. } => Some(node),
             Self::BadHost
+            | Self::BadTarget(_)
+            | Self::ForwardProxying
             | Self::BadCall(_)
             | Self::BadUpgrade(_)
             | Self::NoRoute

@@ -1,24 +1,17 @@
 //! Which fields go on to a node or a client, and which we put in.
 //!
-//! Fields that belong to one connection stay with it (RFC 9110, section 7.6.1). Who the client is
-//! goes to the node in `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239): what came
-//! in these fields is believed only from a trusted proxy, else replaced.
+//! Fields that belong to one connection stay with it (RFC 9110, section 7.6.1).
 //!
 //! Pure. Runs for every request.
 
-use std::net::{IpAddr, SocketAddr};
-
 use http::header::{
-    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
-use crate::client::{ClientInfo, is_in};
+use super::forwarded;
+use crate::client::ClientInfo;
 
-/// The client's address as far as it is known, nearest proxy last (de facto standard).
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// Names one request in the logs of all who handle it.
@@ -50,21 +43,25 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// `Host` is never dropped, whatever `Connection` says: the node needs it (RFC 9110, 7.6.1 forbids
-/// a client to name it).
+/// What we set ourselves is never dropped, whatever `Connection` says, and neither is `Host`: the
+/// node needs it (RFC 9110, section 7.6.1 forbids a client to name it).
 fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     list(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-        .filter(|name| *name != HOST)
+        .filter(|name| *name != HOST && *name != X_REQUEST_ID && !forwarded::is_claim(name))
 }
 
-/// The members of a comma-separated field, over all its lines.
+/// The members of a comma-separated field, over all its lines. A member that is no visible ASCII is
+/// left out, and hides no other one.
 pub(super) fn list<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = &'a str> + use<'a> {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|member| !member.is_empty())
+    let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
+    let members = values.flat_map(|value| value.split(|byte| *byte == b','));
+    let members = members.filter(|member| member.is_ascii());
+    let texts = members.filter_map(|member| std::str::from_utf8(member).ok());
+    texts.map(str::trim).filter(|member| !member.is_empty())
 }
 
 /// Whether a comma-separated field has `member`, in any case.
@@ -74,111 +71,17 @@ pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> boo
         || list(headers, name).any(|found| found.eq_ignore_ascii_case(member))
 }
 
-/// The address of the client itself: the connection's, or behind trusted proxies the nearest
-/// address in `X-Forwarded-For` that is not one of theirs.
-pub(super) fn client_address(headers: &HeaderMap, client: &ClientInfo) -> IpAddr {
-    let nearest = client.address.ip().to_canonical();
-    if !client.is_trusted() {
-        return nearest;
-    }
-    let mut known = nearest;
-    for value in headers.get_all(&X_FORWARDED_FOR).into_iter().rev() {
-        for member in value.to_str().unwrap_or_default().rsplit(',') {
-            let Some(address) = forwarded_address(member.trim()) else { return known };
-            known = address;
-            if !is_in(&client.trusted_proxies, address) {
-                return known;
-            }
-        }
-    }
-    known
-}
-
-/// An address as `X-Forwarded-For` writes it; some proxies add the port.
-fn forwarded_address(text: &str) -> Option<IpAddr> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let address = bare.parse().ok().or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))?;
-    Some(address.to_canonical())
-}
-
-/// Keeps `Host`, or makes it of an absolute target that had none.
+/// Keeps a `Host` that is `host`, and replaces every other one, as an absolute target demands
+/// (RFC 9112, section 3.2.2).
 pub(super) fn put_host(headers: &mut HeaderMap, host: &str) {
-    if !headers.contains_key(HOST) {
+    if headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
         put(headers, HOST, host.to_owned());
     }
 }
 
-/// Tells the node who the client is.
-pub(super) fn put_forwarded(headers: &mut HeaderMap, client: &ClientInfo, host: &str) {
-    let address = client.address.ip().to_canonical();
-    let address_text = text_of(address);
-    let trusted = client.is_trusted();
-    let scheme = client.scheme.as_str();
-    let so_far = |headers: &HeaderMap, name: &HeaderName| match trusted {
-        true => joined(headers, name),
-        false => String::new(),
-    };
-
-    let addresses = append(so_far(headers, &X_FORWARDED_FOR), &[&address_text]);
-    put(headers, X_FORWARDED_FOR, addresses);
-
-    let (before, behind) = match address {
-        IpAddr::V4(_) => ("for=", ";host=\""),
-        IpAddr::V6(_) => ("for=\"[", "]\";host=\""),
-    };
-    let element = [before, &address_text, behind, host, "\";proto=", scheme];
-    let elements = append(so_far(headers, &FORWARDED), &element);
-    put(headers, FORWARDED, elements);
-
-    if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
-    }
-    if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
-        match headers.get(HOST).filter(|value| value.as_bytes() == host.as_bytes()).cloned() {
-            Some(value) => _ = headers.insert(X_FORWARDED_HOST, value),
-            None => put(headers, X_FORWARDED_HOST, host.to_owned()),
-        }
-    }
-}
-
-/// `address` as text. Each request needs it, and the formatter of the standard library takes ten
-/// times as long for the usual ones.
-fn text_of(address: IpAddr) -> String {
-    let IpAddr::V4(address) = address else { return address.to_string() };
-    let mut text = String::with_capacity("255.255.255.255".len());
-    for (place, octet) in address.octets().into_iter().enumerate() {
-        if place > 0 {
-            text.push('.');
-        }
-        for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
-            if octet >= least {
-                text.push(char::from(b'0' + octet / unit % 10));
-            }
-        }
-    }
-    text
-}
-
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    list(headers, name).fold(String::new(), |text, member| append(text, &[member]))
-}
-
-/// `list` with one more member, which is made of `parts`.
-fn append(mut list: String, parts: &[&str]) -> String {
-    let separator = if list.is_empty() { "" } else { ", " };
-    let added: usize = parts.iter().map(|part| part.len()).sum();
-    // Exactly: a field takes the memory over only if there is none to spare.
-    list.reserve_exact(separator.len() + added);
-    list.push_str(separator);
-    for part in parts {
-        list.push_str(part);
-    }
-    list
-}
-
 /// A value that cannot stand in a field is left out: the field then is missing, which nobody
 /// takes for a lie.
-fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
     match HeaderValue::try_from(value) {
         Ok(value) => headers.insert(name, value),
         Err(_) => headers.remove(name),
@@ -249,7 +152,11 @@ mod tests {
     fn fields_of_one_connection_and_those_it_names_stay_behind() {
         let mut fields = headers(&[
             "Connection: close, X-Secret",
-            "Connection: Keep-Alive, host",
+            "Connection: Keep-Alive, host, X-Request-Id, X-Forwarded-For, x-real-ip, Forwarded",
+            "X-Request-Id: 1",
+            "X-Forwarded-For: 1.1.1.1",
+            "X-Real-IP: 1.1.1.1",
+            "Forwarded: for=1.1.1.1",
             "X-Secret: 1",
             "Keep-Alive: timeout=5",
             "Upgrade: h2c",
@@ -259,67 +166,13 @@ mod tests {
             "Host: a.b",
             "Cookie: c",
         ]);
+        fields.append(CONNECTION, HeaderValue::from_bytes(b"\xff, x-other, \xe9").unwrap());
+        fields.append("x-other", HeaderValue::from_static("1"));
         remove_hop_by_hop(&mut fields);
         let mut left: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["cookie", "host"]);
-    }
-
-    #[test]
-    fn strangers_are_not_believed() {
-        let mut fields = headers(&[
-            "X-Forwarded-For: 1.1.1.1",
-            "X-Forwarded-Proto: https",
-            "X-Forwarded-Host: evil",
-            "Forwarded: for=1.1.1.1",
-        ]);
-        put_forwarded(&mut fields, &client(""), "chat.example.com");
-        assert_eq!(fields["x-forwarded-for"], "10.0.0.9");
-        assert_eq!(fields["x-forwarded-proto"], "http");
-        assert_eq!(fields["x-forwarded-host"], "chat.example.com");
-        assert_eq!(fields["forwarded"], "for=10.0.0.9;host=\"chat.example.com\";proto=http");
-    }
-
-    #[test]
-    fn a_trusted_proxy_is_believed_and_added() {
-        let mut fields = headers(&[
-            "X-Forwarded-For: 1.1.1.1",
-            "X-Forwarded-For: 2.2.2.2",
-            "X-Forwarded-Proto: https",
-            "X-Forwarded-Host: outer",
-            "Forwarded: for=1.1.1.1",
-        ]);
-        put_forwarded(&mut fields, &client("10.0.0.0/8"), "inner");
-        assert_eq!(fields["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.0.0.9");
-        assert_eq!(fields["x-forwarded-proto"], "https");
-        assert_eq!(fields["x-forwarded-host"], "outer");
-        assert_eq!(fields["forwarded"], "for=1.1.1.1, for=10.0.0.9;host=\"inner\";proto=http");
-    }
-
-    #[test]
-    fn the_client_is_the_nearest_address_that_is_not_a_trusted_proxys() {
-        let check = |trusted: &str, lines: &[&str], expected: &str| {
-            let found = client_address(&headers(lines), &client(trusted));
-            assert_eq!(found, expected.parse::<IpAddr>().unwrap(), "{trusted} {lines:?}");
-        };
-        check("", &["X-Forwarded-For: 1.1.1.1"], "10.0.0.9");
-        check("10.0.0.0/8", &[], "10.0.0.9");
-        check("10.0.0.0/8", &["X-Forwarded-For: 6.6.6.6, 1.1.1.1, 10.0.0.2"], "1.1.1.1");
-        check("10.0.0.0/8", &["X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 2.2.2.2"], "2.2.2.2");
-        check("10.0.0.0/8", &["X-Forwarded-For: 6.6.6.6, garbage, 10.0.0.2"], "10.0.0.2");
-        check("10.0.0.0/8", &["X-Forwarded-For: 1.1.1.1:4711"], "1.1.1.1");
-        check("10.0.0.0/8", &["X-Forwarded-For: [2001:db8::1]:4711"], "2001:db8::1");
-        check("10.0.0.0/8", &["X-Forwarded-For: 2001:db8::1"], "2001:db8::1");
-        check("10.0.0.0/8", &["X-Forwarded-For: 10.0.0.3, 10.0.0.2"], "10.0.0.3");
-    }
-
-    #[test]
-    fn an_address_is_written_as_the_standard_library_does() {
-        for address in
-            ["0.0.0.0", "1.2.3.4", "9.10.99.100", "199.200.201.255", "::1", "2001:db8::9"]
-        {
-            assert_eq!(text_of(address.parse().unwrap()), address);
-        }
+        let ours = ["forwarded", "host", "x-forwarded-for", "x-real-ip", "x-request-id"];
+        assert_eq!(left, [&["cookie"], &ours[..]].concat());
     }
 
     #[test]

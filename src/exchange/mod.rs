@@ -9,6 +9,7 @@ mod body;
 mod candidates;
 mod error;
 mod forward;
+mod forwarded;
 mod handshake;
 mod heal;
 mod hold;
@@ -82,7 +83,7 @@ impl Proxy {
     /// Answers `request`, whatever happens.
     async fn answer(&self, request: &mut Request) -> Response {
         let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
-        let address = headers::client_address(request.headers(), &client);
+        let address = forwarded::client_address(request.headers(), &client);
         let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
         let id = headers::put_request_id(request.headers_mut(), &client);
         let snapshot = self.0.current.load();
@@ -108,6 +109,9 @@ impl Proxy {
         request: &mut Request,
         entry: &mut Entry,
     ) -> Result<Response, ExchangeError> {
+        if target::is_server(request.uri()) {
+            return refusal::about_server(request, entry);
+        }
         let (mut asking, recall, upgrade) = self.look_up(snapshot, client, request, entry).await?;
         match upgrade {
             Some(upgrade) => {
@@ -134,11 +138,11 @@ impl Proxy {
         entry: &mut Entry,
     ) -> Result<(Asking<'a>, Recall, Option<Box<Upgrade>>), ExchangeError> {
         let now = entry.began();
-        let host = target::host(request.uri(), request.headers())?;
+        let host = target::host(request.method(), request.uri(), request.headers())?;
         let host = host.as_ref().map_or("", Authority::as_str);
         let route = snapshot
             .routes
-            .find(target::without_port(host), request.uri().path())
+            .find(target::host_name(host), request.uri().path())
             .ok_or(ExchangeError::NoRoute)?;
         entry.set_counts(route.counts.clone());
         let call = Call::of(request.uri().query())?;
@@ -200,7 +204,7 @@ fn prepare(request: &mut Request, client: &ClientInfo, host: &str, recall: &Reca
     // Our server has answered it: a node's own 100 would come too late to mean anything.
     fields.remove(EXPECT);
     headers::put_host(fields, host);
-    headers::put_forwarded(fields, client, host);
+    forwarded::put_forwarded(fields, client, host);
 }
 
 /// The client of an embedder that does not say who it is.

@@ -6,13 +6,14 @@
 //! Pure. Runs for every request.
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONNECTION,
-    CONTENT_TYPE, HeaderValue, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL,
+    CONNECTION, CONTENT_TYPE, HeaderValue, VARY,
 };
 
+use super::access_log::Entry;
 use super::body::ResponseBody;
 use super::headers::X_REQUEST_ID;
-use super::{ExchangeError, Response};
+use super::{ExchangeError, Request, Response, target};
 
 /// Who asked, as far as the form of a refusal depends on it.
 #[derive(Debug)]
@@ -30,6 +31,18 @@ pub(super) fn is_engineio(query: Option<&str>) -> bool {
         pairs.any(|pair| pair.split('=').next() == Some(name))
     };
     has("EIO") && has("transport")
+}
+
+/// The answer to `OPTIONS *`, which asks what the server can do and no node (RFC 9110, section
+/// 9.3.7).
+pub(super) fn about_server(request: &Request, entry: &Entry) -> Result<Response, ExchangeError> {
+    target::host(request.method(), request.uri(), request.headers())?;
+    let mut response = Response::new(ResponseBody::whole(""));
+    let fields = response.headers_mut();
+    fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    fields.insert(X_REQUEST_ID, entry.request_id().clone());
+    entry.answered("self", response.status());
+    Ok(response)
 }
 
 impl Asker {

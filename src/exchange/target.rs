@@ -2,6 +2,9 @@
 //!
 //! Pure. Runs for every request.
 
+use std::net::Ipv6Addr;
+
+use http::Method;
 use http::header::{HOST, HeaderMap};
 use http::uri::{Authority, PathAndQuery, Uri};
 
@@ -10,34 +13,104 @@ use crate::engineio::{Sid, put_with_sid};
 
 /// The authority that a request names: one `Host`, and no other in an absolute target (RFC 9112,
 /// section 3.2). An HTTP/1.0 request may have `None`; it then is for the routes of every host.
-pub(super) fn host(uri: &Uri, headers: &HeaderMap) -> Result<Option<Authority>, ExchangeError> {
+///
+/// # Errors
+///
+/// [`ExchangeError::BadTarget`] and [`ExchangeError::ForwardProxying`] if the target has a form
+/// that its method does not allow; [`ExchangeError::BadHost`] if it and `Host` do not name one host.
+pub(super) fn host(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Option<Authority>, ExchangeError> {
+    check_form(method, uri)?;
     let mut fields = headers.get_all(HOST).into_iter();
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
         return Err(ExchangeError::BadHost);
     }
     let field = match field.map(|value| value.to_str()) {
-        None => None,
-        Some(Ok("")) => None,
-        Some(Ok(text)) => match text.parse::<Authority>() {
-            Ok(authority) if !text.contains('@') => Some(authority),
-            Ok(_) | Err(_) => return Err(ExchangeError::BadHost),
-        },
+        None | Some(Ok("")) => None,
+        Some(Ok(text)) => Some(text.parse().map_err(|_| ExchangeError::BadHost)?),
         Some(Err(_)) => return Err(ExchangeError::BadHost),
     };
+    for named in uri.authority().into_iter().chain(&field) {
+        if split(named.as_str()).is_none() {
+            return Err(ExchangeError::BadHost);
+        }
+    }
     match (uri.authority(), field) {
-        (Some(target), Some(field)) if *target != field => Err(ExchangeError::BadHost),
+        (Some(target), Some(field)) if !is_same(uri.scheme_str(), target, &field) => {
+            Err(ExchangeError::BadHost)
+        }
         (Some(target), _) => Ok(Some(target.clone())),
         (None, field) => Ok(field),
     }
 }
 
-/// `authority` without its port.
-pub(super) fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        Some(_) | None => authority,
+/// Whether a request is for no resource, but for the server (RFC 9110, section 9.3.7).
+pub(super) fn is_server(uri: &Uri) -> bool {
+    uri.path() == "*"
+}
+
+/// The host of an authority as routes know it: without port, and without the final dot of a name
+/// that is written in full (RFC 1034, section 3.1).
+pub(super) fn host_name(authority: &str) -> &str {
+    let (name, _) = split(authority).unwrap_or((authority, None));
+    name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
+}
+
+/// The port that an authority has.
+pub(super) fn port_of(authority: &str) -> Option<u16> {
+    split(authority)?.1
+}
+
+/// The forms of a target are bound to methods (RFC 9112, section 3.2).
+fn check_form(method: &Method, uri: &Uri) -> Result<(), ExchangeError> {
+    let is_authority = uri.scheme().is_none() && uri.authority().is_some();
+    match (method, is_authority) {
+        (&Method::CONNECT, true) => Err(ExchangeError::ForwardProxying),
+        (&Method::CONNECT, false) => Err(ExchangeError::BadTarget("CONNECT needs host and port")),
+        (_, true) => Err(ExchangeError::BadTarget("it has no path")),
+        (&Method::OPTIONS, false) => Ok(()),
+        (_, false) if is_server(uri) => Err(ExchangeError::BadTarget("only OPTIONS may have `*`")),
+        (_, false) => Ok(()),
     }
+}
+
+/// The host and the port of an authority. `None` if it is not `uri-host [ ":" port ]`: there is a
+/// user, which RFC 9110, section 4.2.4 has us treat as an error, no host, or no valid port.
+fn split(authority: &str) -> Option<(&str, Option<u16>)> {
+    let name_end = match authority.strip_prefix('[') {
+        Some(literal) => literal.find(']')? + "[]".len(),
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (name, port) = authority.split_at_checked(name_end)?;
+    if name.is_empty() || name.contains('@') {
+        return None;
+    }
+    if let Some(literal) = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        literal.parse::<Ipv6Addr>().ok()?;
+    }
+    match port {
+        "" | ":" => Some((name, None)),
+        port => {
+            let digits = port.strip_prefix(':')?;
+            let port = digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(digits)?;
+            Some((name, Some(port.parse().ok().filter(|port| *port != 0)?)))
+        }
+    }
+}
+
+/// Whether two authorities are the same under `scheme`, whose default port may be left out.
+fn is_same(scheme: Option<&str>, one: &Authority, other: &Authority) -> bool {
+    let default = match scheme {
+        Some("https" | "wss") => 443,
+        Some(_) | None => 80,
+    };
+    let port = |authority: &Authority| port_of(authority.as_str()).unwrap_or(default);
+    host_name(one.as_str()).eq_ignore_ascii_case(host_name(other.as_str()))
+        && port(one) == port(other)
 }
 
 /// The target for a node: path and query, with the node's own `sid` where the client's was tagged.
@@ -64,7 +137,7 @@ mod tests {
         for host in hosts {
             headers.append(HOST, host.parse().unwrap());
         }
-        let found = host(&target.parse().unwrap(), &headers).ok();
+        let found = host(&Method::GET, &target.parse().unwrap(), &headers).ok();
         let found = found.as_ref().map(|host| host.as_ref().map_or("", Authority::as_str));
         assert_eq!(found, expected, "{target} {hosts:?}");
     }
@@ -82,14 +155,79 @@ mod tests {
         check("http://a.b/", &["A.B"], Some("a.b"));
         check("http://a.b/", &["c.d"], None);
         check("http://a.b/", &[], Some("a.b"));
+        check("http://a.b/", &[""], Some("a.b"));
+        check("http://a.b:80/", &["a.b"], Some("a.b:80"));
+        check("http://a.b/", &["a.b.:80"], Some("a.b"));
+        check("https://a.b:443/", &["a.b"], Some("a.b:443"));
+        check("https://a.b/", &["a.b:80"], None);
+        check("http://a.b:81/", &["a.b"], None);
     }
 
     #[test]
-    fn the_port_is_no_part_of_the_host() {
-        assert_eq!(without_port("a.b:80"), "a.b");
-        assert_eq!(without_port("a.b"), "a.b");
-        assert_eq!(without_port("[::1]:80"), "[::1]");
-        assert_eq!(without_port("[::1]"), "[::1]");
+    fn an_authority_has_no_user_and_a_port_that_there_is() {
+        for good in ["a", "a.", "a:1", "a:65535", "a:", "[::1]", "[::1]:80", "1.2.3.4:80", "a_b"] {
+            check("/", &[good], Some(good));
+        }
+        for bad in [
+            "a:0",
+            "a:65536",
+            "a:99999",
+            "a:-1",
+            "a:+1",
+            "a:http",
+            "a:1:2",
+            ":80",
+            "::1",
+            "[::1",
+            "[::1]a",
+            "[a]",
+            "[::1]:x",
+            "me@a",
+            "me:secret@a",
+            "me:1@a:2",
+            "a b",
+            "a/b",
+            "a?b",
+        ] {
+            check("/", &[bad], None);
+        }
+        for bad in ["http://me@a/", "http://me:secret@a/", "http://a:99999/", "http://a:x/"] {
+            let Ok(uri) = bad.parse::<Uri>() else { continue };
+            assert!(host(&Method::GET, &uri, &HeaderMap::new()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_method_has_its_forms_of_targets() {
+        let check = |method: Method, target: &str, expected: &str| {
+            let uri: Uri = target.parse().unwrap();
+            let error = host(&method, &uri, &HeaderMap::new()).err();
+            let label = error.map_or("", |error| error.facts().label);
+            assert_eq!(label, expected, "{method} {target}");
+        };
+        check(Method::CONNECT, "/path", "bad_target");
+        check(Method::CONNECT, "http://a/", "bad_target");
+        check(Method::CONNECT, "a:443", "forward_proxying");
+        check(Method::GET, "a:443", "bad_target");
+        check(Method::GET, "*", "bad_target");
+        check(Method::OPTIONS, "*", "");
+        check(Method::GET, "http://a/", "");
+    }
+
+    #[test]
+    fn neither_port_nor_final_dot_is_a_part_of_the_host() {
+        for (authority, expected) in [
+            ("a.b:80", "a.b"),
+            ("a.b", "a.b"),
+            ("a.b.", "a.b"),
+            ("a.b.:80", "a.b"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+            (".", "."),
+        ] {
+            assert_eq!(host_name(authority), expected);
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl<'a> Trial<'a> {
             | ExchangeError::ResponseTimeout { .. }
             | ExchangeError::BadSwitch { .. } => asking.handshake_failed(node),
             ExchangeError::BadHost
+            | ExchangeError::BadTarget(_)
+            | ExchangeError::ForwardProxying
             | ExchangeError::BadCall(_)
             | ExchangeError::BadUpgrade(_)
             | ExchangeError::NoRoute

@@ -14,8 +14,12 @@ async fn a_node_is_told_who_the_client_is() {
     let proxy = Proxy::default_before(&[&node]);
     let mut client = Client::connect_from("127.0.0.7", proxy.address).await;
     let fields = [
-        "Connection: keep-alive, X-Private",
+        "Connection: keep-alive, X-Private, X-Request-Id, X-Forwarded-For, Host",
         "X-Private: 1",
+        "X-Real-IP: 6.6.6.6",
+        "X_Forwarded_Proto: https",
+        "True-Client-IP: 6.6.6.6",
+        "X-Forwarded-Prefix: /forged",
         "Keep-Alive: timeout=9",
         "TE: trailers",
         "X-Forwarded-For: 6.6.6.6",
@@ -33,9 +37,18 @@ async fn a_node_is_told_who_the_client_is() {
     assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.7"));
     assert_eq!(seen.field("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.field("x-forwarded-host"), Some("test"));
+    assert_eq!(seen.field("x-forwarded-port"), Some("80"));
+    assert_eq!(seen.field("x-real-ip"), Some("127.0.0.7"));
     assert_eq!(seen.field("forwarded"), Some("for=127.0.0.7;host=\"test\";proto=http"));
     assert_eq!(seen.field("x-request-id").map(str::len), Some(32));
-    for dropped in ["x-private", "keep-alive", "te"] {
+    for dropped in [
+        "x-private",
+        "keep-alive",
+        "te",
+        "x_forwarded_proto",
+        "true-client-ip",
+        "x-forwarded-prefix",
+    ] {
         assert_eq!(seen.field(dropped), None);
     }
 }
@@ -47,14 +60,68 @@ async fn a_trusted_proxy_is_believed() {
         .replace("'127.0.0.1:0'", "'127.0.0.1:0', trusted_proxies: [127.0.0.0/8]");
     let proxy = Proxy::start(&yaml);
     let mut client = Client::connect(proxy.address).await;
-    let fields =
-        ["X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Request-Id: from-outside"];
+    let fields = [
+        "X-Forwarded-For: 6.6.6.6",
+        "X-Forwarded-Proto: https",
+        "X-Request-Id: from-outside",
+        "Connection: x-forwarded-for",
+    ];
     client.send(request("GET", "/", &fields, "")).await;
     client.response().await;
     let seen = node.requests().remove(0).head;
     assert_eq!(seen.field("x-forwarded-for"), Some("6.6.6.6, 127.0.0.1"));
     assert_eq!(seen.field("x-forwarded-proto"), Some("https"));
+    assert_eq!(seen.field("x-real-ip"), Some("6.6.6.6"));
+    assert_eq!(seen.field("x-forwarded-port"), Some("443"));
     assert_eq!(seen.field("x-request-id"), Some("from-outside"));
+}
+
+#[tokio::test]
+async fn an_absolute_target_replaces_the_host() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    for (target, host, expected) in [
+        ("http://b.c/x", "", "b.c"),
+        ("http://b.c/x", "B.C", "b.c"),
+        ("http://b.c:80/x", "b.c", "b.c:80"),
+        ("http://b.c/x", "b.c:80", "b.c"),
+    ] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(client.response().await.status(), 200, "{target} {host:?}");
+        let seen = node.requests().pop().unwrap().head;
+        assert_eq!(seen.target, "/x");
+        assert_eq!(seen.field("host"), Some(expected));
+        assert_eq!(seen.field("x-forwarded-host"), Some(expected));
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_of_the_server_is_answered_by_it() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = client.response().await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.head.field("content-length"), Some("0"));
+    assert!(answer.head.field("allow").unwrap().contains("GET"));
+    assert!(answer.head.field("x-request-id").is_some());
+    assert!(node.requests().is_empty());
+    assert_eq!(client.get("/").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_host_with_a_final_dot_finds_its_route_and_stays_as_it_is() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let yaml = config(&[node.address], "", "host: chat.example.com");
+    let proxy = Proxy::start(&yaml);
+    for host in ["chat.example.com", "chat.example.com.", "CHAT.example.com.:8080"] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert_eq!(client.response().await.status(), 200, "{host}");
+        assert_eq!(node.requests().pop().unwrap().head.field("host"), Some(host));
+    }
 }
 
 #[tokio::test]
@@ -208,6 +275,31 @@ async fn an_http_1_0_client_is_served() {
     let mut client = Client::connect(proxy.address).await;
     client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
     assert_eq!(client.response().await.text(), "yes");
+    client.until_end().await;
+}
+
+#[tokio::test]
+async fn an_http_1_0_client_is_told_whether_its_connection_is_kept() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\n";
+    let old = "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nyes";
+    let node = FakeNode::start(move |request| match &*request.head.target {
+        "/chunked" => Reply::Bytes(chunked.into()),
+        "/old" => Reply::Last(old.into()),
+        _ => ok("yes"),
+    })
+    .await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    for (target, connection) in
+        [("/", "keep-alive"), ("/old", "keep-alive"), ("/", "keep-alive"), ("/chunked", "close")]
+    {
+        let fields = "Host: a\r\nConnection: keep-alive\r\n";
+        client.send(format!("GET {target} HTTP/1.0\r\n{fields}\r\n")).await;
+        let answer = client.response().await;
+        assert_eq!(answer.head.method, "HTTP/1.0");
+        assert_eq!(answer.head.field("connection"), Some(connection), "{target}");
+        assert_eq!(answer.text(), "yes");
+    }
     client.until_end().await;
 }
 
