@@ -38,6 +38,11 @@ pub use server::Server;
 #[doc(hidden)]
 pub mod internal {
     pub use crate::tunnel::frame::{Facts, client_facts, node_facts, scan_client_frames};
+    pub use crate::upstream::pool::http1::{
+        BodyDecoder, BodyFault, BodyFraming, CHUNK_END, Coding, Decoded, Head, HeadFault,
+        HeadLimits, HeadParser, LAST_CHUNK, Parsed, Persistence, RequestFraming, write_chunk_head,
+        write_head,
+    };
 }
 
 /// The clock of the whole crate; tests can pause it.

@@ -18,6 +18,7 @@
 //! Runs for every request.
 
 mod connection;
+pub(crate) mod http1;
 #[cfg(test)]
 mod tests;
 mod upgrade;

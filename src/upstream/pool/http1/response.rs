@@ -1,0 +1,244 @@
+//! The head of an answer, out of the bytes that came so far.
+//!
+//! As forgiving as hyper's client where an answer still has one meaning: a line may end in LF alone,
+//! empty lines may come before the status line, spaces may stand between its parts and behind a
+//! field's name, and a value may go on in the next line (each CR and LF of such a fold becomes a
+//! space). As strict where it has not: control characters, a CR alone, a name without colon.
+//!
+//! Pure. Runs for every request.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use http::{Method, StatusCode, Version};
+use httparse::{ParserConfig, Response, Status};
+use memchr::memchr_iter;
+
+use super::fault::HeadFault;
+use super::framing::{BodyFraming, frame};
+use super::persistence::Persistence;
+
+/// How long the head of an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// From the status line to the empty line, both included. Interim heads count each by itself.
+    pub bytes_max: usize,
+    /// Field lines; at most 256.
+    pub fields_max: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { bytes_max: 64 * 1024, fields_max: 200 }
+    }
+}
+
+/// Finds the final head of one answer. It remembers how far it looked, so that a head that comes
+/// byte by byte costs no more than twice its length in reading.
+#[derive(Clone, Debug)]
+pub struct HeadParser {
+    limits: HeadLimits,
+    /// In these bytes of the buffer no head ends.
+    scanned: usize,
+    /// An unfinished head of this length is looked at for faults.
+    check_at: usize,
+    /// Bytes of empty lines that were skipped.
+    skipped: usize,
+    interim: u32,
+}
+
+/// What the buffer begins with.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A part of a head: no byte of it is taken out of the buffer.
+    NeedMore,
+    /// A 1xx other than 101, taken out of the buffer: the final head is still to come.
+    Interim(StatusCode),
+    /// The final head, taken out of the buffer: what is left there is body, or behind it.
+    Head(Head),
+}
+
+/// The head of a final answer.
+#[derive(Debug)]
+pub struct Head {
+    /// 101, or from 200 to 999.
+    pub status: StatusCode,
+    /// All fields, without Transfer-Encoding and with at most one Content-Length, a canonical one.
+    /// Fields of the connection are still among them. Each value is a slice of the read buffer: who
+    /// keeps one keeps the memory of the whole buffer.
+    pub headers: HeaderMap,
+    /// Where the body ends.
+    pub framing: BodyFraming,
+    /// Whether the connection may be used again afterwards.
+    pub persistence: Persistence,
+}
+
+impl HeadParser {
+    /// For one answer.
+    pub fn new(limits: HeadLimits) -> Self {
+        Self { limits, scanned: 0, check_at: 0, skipped: 0, interim: 0 }
+    }
+
+    /// Looks for a head at the beginning of `buffer`. Between two calls bytes may be added to the
+    /// buffer and nothing else. `request_method` is that of the request: an answer to HEAD has no
+    /// body.
+    ///
+    /// # Errors
+    ///
+    /// The answer is broken, too long or ambiguous; what is left of `buffer` has no meaning then.
+    pub fn parse(
+        &mut self,
+        buffer: &mut BytesMut,
+        request_method: &Method,
+    ) -> Result<Parsed, HeadFault> {
+        self.skip_empty_lines(buffer)?;
+        let end = self.end_of_head(buffer).filter(|end| *end <= self.limits.bytes_max);
+        let Some(end) = end else {
+            self.check_part(buffer)?;
+            return Ok(Parsed::NeedMore);
+        };
+        (self.scanned, self.check_at) = (0, 0);
+        let bytes = buffer.split_to(end).freeze();
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_CAPACITY];
+        let head = self.read(&bytes, &mut lines)?;
+        // It ends in an empty line, so that there is no reading on.
+        let Some(head) = head else { return Err(HeadFault::LineEnd) };
+        let (status, version) = (status_of(&head)?, version_of(&head));
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.interim += 1;
+            let too_many = HeadFault::TooManyInterim { max: INTERIM_MAX };
+            return if self.interim > INTERIM_MAX {
+                Err(too_many)
+            } else {
+                Ok(Parsed::Interim(status))
+            };
+        }
+        let mut headers = fields_of(&head, &bytes)?;
+        let mut persistence = Persistence::new(version, &headers);
+        let framing = frame(status, version, request_method, &mut headers)?;
+        persistence.is_reusable &=
+            framing != BodyFraming::UntilClose && status != StatusCode::SWITCHING_PROTOCOLS;
+        Ok(Parsed::Head(Head { status, headers, framing, persistence }))
+    }
+
+    /// A node may leave some behind its last answer; they count as a head would.
+    fn skip_empty_lines(&mut self, buffer: &mut BytesMut) -> Result<(), HeadFault> {
+        loop {
+            let line = match &buffer[..] {
+                [b'\n', ..] => 1,
+                [b'\r', b'\n', ..] => 2,
+                _ => return Ok(()),
+            };
+            buffer.advance(line);
+            self.scanned = 0;
+            self.skipped += line;
+            if self.skipped > self.limits.bytes_max {
+                return Err(HeadFault::TooLong { max: self.limits.bytes_max });
+            }
+        }
+    }
+
+    /// How long the head is, if its empty line has come.
+    fn end_of_head(&mut self, buffer: &[u8]) -> Option<usize> {
+        let begin = self.scanned;
+        for line_end in memchr_iter(b'\n', buffer.get(begin..)?) {
+            let next = begin + line_end + 1;
+            match buffer.get(next..) {
+                Some([b'\n', ..]) => return Some(next + 1),
+                Some([b'\r', b'\n', ..]) => return Some(next + 2),
+                None | Some([] | [b'\r']) => {
+                    self.scanned = next - 1;
+                    return None;
+                }
+                Some(_) => (),
+            }
+        }
+        self.scanned = buffer.len();
+        None
+    }
+
+    /// What is wrong already is said at once, for a node that speaks another protocol may wait for
+    /// us. Each check doubles the length of the next: together they read the head twice.
+    fn check_part(&mut self, buffer: &[u8]) -> Result<(), HeadFault> {
+        let is_too_long = buffer.len() >= self.limits.bytes_max;
+        if buffer.len() < self.check_at && !is_too_long {
+            return Ok(());
+        }
+        self.check_at = buffer.len() * 2;
+        let part = buffer.get(..self.limits.bytes_max).unwrap_or(buffer);
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_CAPACITY];
+        self.read(part, &mut lines)?;
+        if is_too_long {
+            return Err(HeadFault::TooLong { max: self.limits.bytes_max });
+        }
+        Ok(())
+    }
+
+    /// The head in `bytes`, if it is whole.
+    fn read<'lines, 'bytes>(
+        &self,
+        bytes: &'bytes [u8],
+        lines: &'lines mut [MaybeUninit<httparse::Header<'bytes>>],
+    ) -> Result<Option<Response<'lines, 'bytes>>, HeadFault> {
+        let fields_max = self.limits.fields_max.min(FIELDS_CAPACITY);
+        let (lines, _) = lines.split_at_mut_checked(fields_max).unwrap_or((&mut [], &mut []));
+        let mut head = Response::new(&mut []);
+        let parsed = parser().parse_response_with_uninit_headers(&mut head, bytes, lines);
+        match parsed {
+            Ok(Status::Complete(_)) => Ok(Some(head)),
+            Ok(Status::Partial) => Ok(None),
+            Err(httparse::Error::Version) => Err(HeadFault::Version),
+            Err(httparse::Error::Status | httparse::Error::Token) => Err(HeadFault::StatusLine),
+            Err(httparse::Error::HeaderName) => Err(HeadFault::FieldName),
+            Err(httparse::Error::HeaderValue) => Err(HeadFault::FieldValue),
+            Err(httparse::Error::NewLine) => Err(HeadFault::LineEnd),
+            Err(httparse::Error::TooManyHeaders) => {
+                Err(HeadFault::TooManyFields { max: fields_max })
+            }
+        }
+    }
+}
+
+fn parser() -> ParserConfig {
+    let mut config = ParserConfig::default();
+    config
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true);
+    config
+}
+
+fn status_of(head: &Response<'_, '_>) -> Result<StatusCode, HeadFault> {
+    let code = head.code.unwrap_or_default();
+    StatusCode::from_u16(code).map_err(|_| HeadFault::StatusCode(code))
+}
+
+fn version_of(head: &Response<'_, '_>) -> Version {
+    if head.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 }
+}
+
+fn fields_of(head: &Response<'_, '_>, bytes: &Bytes) -> Result<HeaderMap, HeadFault> {
+    let mut headers = HeaderMap::with_capacity(head.headers.len());
+    for field in &*head.headers {
+        let name =
+            HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| HeadFault::FieldName)?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
+            .or_else(|_| unfolded(field.value))
+            .map_err(|_| HeadFault::FieldValue)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// A value of several lines as one (RFC 9112, section 5.2).
+fn unfolded(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
+    let in_one_line = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
+    HeaderValue::from_bytes(&value.iter().map(in_one_line).collect::<Vec<u8>>())
+}
+
+/// What there is room for on the stack.
+const FIELDS_CAPACITY: usize = 256;
+
+/// A node that is at work for long may send 102 again and again, but not without end.
+const INTERIM_MAX: u32 = 100;
