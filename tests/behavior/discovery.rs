@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::dns::{FakeDns, Says, addresses, services};
+use crate::support::dns::{FakeDns, Says, addresses, alias, services};
 use crate::support::websocket::{open, text};
 use crate::support::{Client, Exposition, FakeNode, Proxy, ProxyProcess, Site, get, request};
 
@@ -206,6 +206,16 @@ async fn services_have_ports_and_weights_and_the_best_priority_is_used() {
     }
     let on_a = begun.iter().filter(|sid| sid.starts_with('a')).count();
     assert!((1..=4).contains(&on_a), "one of eight: {begun:?}");
+}
+
+#[tokio::test]
+async fn services_are_found_behind_an_alias() {
+    let a = FakeNode::engineio("a").await;
+    let target = (0, 1, "localhost.", a.address.port());
+    let at_end = services("_all._tcp.test.", &[target], &[], 60);
+    let dns = FakeDns::start(alias("_chat._tcp.test.", "_all._tcp.test.", at_end, 60)).await;
+    let proxy = Proxy::start(&yaml(&dns, "srv: _chat._tcp.test", ""));
+    assert!(handshake(proxy.address).await.starts_with('a'));
 }
 
 #[tokio::test]

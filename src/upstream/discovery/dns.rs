@@ -5,20 +5,26 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _};
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, TokioResolver};
 use tokio::time::timeout;
 
 use super::super::settings::{Discover, NodeAddress, NodeSettings, Source};
-use super::answer::{Answer, Service, nodes_at, nodes_of};
+use super::answer::{Answer, nodes_at};
+use super::services::services;
 
 /// Why a look-up told nothing.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +54,8 @@ pub(super) async fn look_up(
     discover: &Discover,
     known: &[NodeSettings],
 ) -> Result<Answer, LookupError> {
-    let resolver = resolver(discover.server)?;
+    let servers = Servers::new(discover.server)?;
+    let resolver = servers.resolver()?;
     let asked = async {
         match &discover.source {
             Source::Addresses(address) => {
@@ -57,7 +64,7 @@ pub(super) async fn look_up(
             }
             Source::Services(service) => {
                 let name = name(service, discover.server)?;
-                services(&resolver, name, discover.server).await
+                services(&servers, &resolver, name).await
             }
         }
     };
@@ -100,39 +107,8 @@ async fn addresses(
     Ok((nodes_at(found, address.port), ttl(&answers)))
 }
 
-/// The targets of SRV records. A server of our own knows their addresses better than the system,
-/// which may not know that server.
-async fn services(
-    resolver: &TokioResolver,
-    name: Name,
-    server: Option<SocketAddr>,
-) -> Result<(Vec<NodeSettings>, Duration), LookupError> {
-    let Some(found) = records(resolver, name, RecordType::SRV).await? else {
-        return Ok((Vec::new(), Duration::ZERO));
-    };
-    let service = |record: &Record| match &record.data {
-        RData::SRV(srv) => Some(Service {
-            priority: srv.priority,
-            weight: srv.weight,
-            target: srv.target.to_ascii(),
-            port: srv.port,
-        }),
-        _ => None,
-    };
-    let mut addresses: HashMap<String, IpAddr> = HashMap::new();
-    for record in found.additionals().iter().filter(|_| server.is_some()) {
-        let Some(address) = address_in(record) else { continue };
-        let host = record.name.to_ascii().to_ascii_lowercase();
-        // The least, so that the order of records does not matter.
-        let entry = addresses.entry(host.trim_end_matches('.').to_owned()).or_insert(address);
-        *entry = address.min(*entry);
-    }
-    let services: Vec<Service> = found.answers().iter().filter_map(service).collect();
-    Ok((nodes_of(&services, |host| addresses.get(host).copied()), ttl(found.answers())))
-}
-
 /// The records of this type; `None` if there are none.
-async fn records(
+pub(super) async fn records(
     resolver: &TokioResolver,
     name: Name,
     kind: RecordType,
@@ -144,7 +120,7 @@ async fn records(
     }
 }
 
-fn address_in(record: &Record) -> Option<IpAddr> {
+pub(super) fn address_in(record: &Record) -> Option<IpAddr> {
     match &record.data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),
@@ -153,7 +129,7 @@ fn address_in(record: &Record) -> Option<IpAddr> {
 }
 
 /// How long all of them are good.
-fn ttl(records: &[Record]) -> Duration {
+pub(super) fn ttl(records: &[Record]) -> Duration {
     let least = records.iter().map(|record| record.ttl).min();
     Duration::from_secs(least.unwrap_or_default().into())
 }
@@ -176,27 +152,71 @@ fn fully_qualified(mut name: Name) -> Name {
     name
 }
 
-fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, LookupError> {
-    let mut builder = match server {
-        None => TokioResolver::builder_tokio().map_err(LookupError::System)?,
-        Some(server) => {
-            let connections =
-                [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-                    connection.port = server.port();
-                    connection
-                });
-            let server = NameServerConfig::new(server.ip(), true, connections.into());
-            let config = ResolverConfig::from_name_servers(vec![server]);
-            let mut builder =
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-            builder.options_mut().use_hosts_file = ResolveHosts::Never;
-            builder
-        }
-    };
-    let options = builder.options_mut();
-    options.cache_size = 0;
-    options.timeout = TRY_MAX;
-    builder.build().map_err(LookupError::System)
+/// Who is asked, and how.
+#[derive(Debug)]
+pub(super) struct Servers {
+    /// The one that the operator names, instead of the system's.
+    pub(super) named: Option<SocketAddr>,
+    config: ResolverConfig,
+    options: ResolverOpts,
+}
+
+impl Servers {
+    fn new(named: Option<SocketAddr>) -> Result<Self, LookupError> {
+        let (config, mut options) = match named {
+            None => read_system_conf().map_err(LookupError::System)?,
+            Some(server) => {
+                let connections =
+                    [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                        connection.port = server.port();
+                        connection
+                    });
+                let server = NameServerConfig::new(server.ip(), true, connections.into());
+                let mut options = ResolverOpts::default();
+                options.use_hosts_file = ResolveHosts::Never;
+                (ResolverConfig::from_name_servers(vec![server]), options)
+            }
+        };
+        options.cache_size = 0;
+        options.timeout = TRY_MAX;
+        Ok(Self { named, config, options })
+    }
+
+    fn resolver(&self) -> Result<TokioResolver, LookupError> {
+        let provider = TokioRuntimeProvider::default();
+        let mut builder = TokioResolver::builder_with_config(self.config.clone(), provider);
+        *builder.options_mut() = self.options.clone();
+        builder.build().map_err(LookupError::System)
+    }
+
+    /// The records that a server sends in answer to this question, all of them and as they are.
+    ///
+    /// # Errors
+    ///
+    /// No server answered.
+    pub(super) async fn ask(
+        &self,
+        name: &Name,
+        kind: RecordType,
+    ) -> Result<DnsResponse, LookupError> {
+        let tls = TlsConfig::new().map_err(LookupError::System)?;
+        let context = Arc::new(PoolContext::new(self.options.clone(), tls));
+        let servers = self.config.name_servers().iter().cloned();
+        let pool = NameServerPool::from_config(servers, context, TokioRuntimeProvider::default());
+        let question = Query::query(name.clone(), kind);
+        let answer = pool.lookup(question, DnsRequestOptions::default()).first_answer();
+        answer.await.map_err(LookupError::Failed)
+    }
+
+    /// The names that may be meant by `written`: itself, and below the domains of the system's search
+    /// list.
+    pub(super) fn names(&self, written: &Name) -> Vec<Name> {
+        let below = |domain: &Name| written.clone().append_domain(domain).ok();
+        let search = self.config.search().iter().filter_map(below);
+        let is_relative = self.named.is_none() && !written.is_fqdn();
+        let itself = fully_qualified(written.clone());
+        std::iter::once(itself).chain(search.filter(|_| is_relative)).collect()
+    }
 }
 
 /// How long a server may take before it is asked again, or the next.

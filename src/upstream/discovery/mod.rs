@@ -14,6 +14,7 @@ mod answer;
 mod changes;
 mod dns;
 mod lookups;
+mod services;
 #[cfg(test)]
 mod tests;
 

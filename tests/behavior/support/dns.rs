@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::SRV;
+use hickory_resolver::proto::rr::rdata::{CNAME, SRV};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -28,6 +28,8 @@ pub enum Says {
     Code(ResponseCode),
     /// These of its records that are asked for; none is an answer too.
     Records { answers: Vec<Record>, additionals: Vec<Record> },
+    /// All of these, to who asks for services of the first one's name; none to others.
+    Chain(Vec<Record>),
 }
 
 impl FakeDns {
@@ -89,6 +91,18 @@ pub fn services(
     Says::Records { answers, additionals: additionals.collect() }
 }
 
+/// That `name` is an alias of `target`, and what that has.
+pub fn alias(name: &str, target: &str, says: Says, ttl: u32) -> Says {
+    let [name, target] = [name, target].map(|name| Name::from_ascii(name).unwrap());
+    let alias = Record::from_rdata(name, ttl, RData::CNAME(CNAME(target)));
+    match says {
+        Says::Records { answers, .. } => {
+            Says::Chain(std::iter::once(alias).chain(answers).collect())
+        }
+        Says::Silence | Says::Code(_) | Says::Chain(_) => panic!("there are no records"),
+    }
+}
+
 fn address_record(name: &str, address: IpAddr, ttl: u32) -> Record {
     Record::from_rdata(Name::from_ascii(name).unwrap(), ttl, RData::from(address))
 }
@@ -121,6 +135,13 @@ fn answer(question: &Message, says: Says) -> Option<Message> {
             };
             answer.insert_answers(answers.into_iter().filter(fits).collect());
             answer.insert_additionals(additionals);
+        }
+        Says::Chain(answers) => {
+            let query = &question.queries[0];
+            let is_meant = answers.first().is_some_and(|first| first.name == *query.name());
+            if is_meant && query.query_type() == RecordType::SRV {
+                answer.insert_answers(answers);
+            }
         }
     }
     Some(answer)
