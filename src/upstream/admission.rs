@@ -15,14 +15,14 @@ use super::bucket::Bucket;
 use super::lease::Lease;
 use super::node::Node;
 use super::queue::{Queue, Waiting};
-use super::settings::Rate;
+use super::settings::{Rate, Settings};
 use super::{Upstream, Wish};
 use crate::Instant;
 
 /// What all generations of an upstream share, from one reload to the next.
 #[derive(Debug)]
 pub(super) struct Shared {
-    bucket: Bucket,
+    pub(super) bucket: Bucket,
     /// How far the round of `round-robin` is.
     pub(super) round: AtomicU64,
     queue: Arc<Queue>,
@@ -33,6 +33,8 @@ pub(super) struct Shared {
     awaited: Mutex<Awaited>,
     /// Held while a node is ejected.
     ejecting: Mutex<()>,
+    /// The settings that the state here and in the nodes was written with; `None` at first.
+    in_force: Mutex<Option<Settings>>,
 }
 
 impl Shared {
@@ -45,7 +47,13 @@ impl Shared {
             closes: Bucket::new(base),
             awaited: Mutex::default(),
             ejecting: Mutex::default(),
+            in_force: Mutex::default(),
         }
+    }
+
+    /// The settings that came into force last.
+    pub(super) fn in_force(&self) -> MutexGuard<'_, Option<Settings>> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What rebalancing remembers; nobody else takes the lock.

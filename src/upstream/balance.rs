@@ -86,7 +86,7 @@ pub(super) fn next_in_round<'a, T: Copy>(
             (at.max(floor), at, candidate)
         });
         let (from, seen, candidate) = seen.min_by_key(|(at, _, _)| *at)?;
-        let next = from.wrapping_add(STRIDE / u64::from(candidate.weight.max(1)));
+        let next = from.wrapping_add(step(candidate.weight));
         let step = turn(candidate.node);
         // Another worker may have taken the same turn; then the next one is ours.
         if step.compare_exchange(seen, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
@@ -94,6 +94,17 @@ pub(super) fn next_in_round<'a, T: Copy>(
             return Some(candidate.node);
         }
     }
+}
+
+/// Holds `turn` to one step before `round`, now that its candidate has this weight: a step that was
+/// made with a small weight would keep it out for many rounds.
+pub(super) fn hold_to_step(turn: &AtomicU64, weight: u32, round: &AtomicU64) {
+    let latest = round.load(Ordering::Relaxed).saturating_add(step(weight));
+    turn.fetch_min(latest, Ordering::Relaxed);
+}
+
+fn step(weight: u32) -> u64 {
+    STRIDE / u64::from(weight.max(1))
 }
 
 /// The first of `order`, places among `candidates`, that would not have more than [`BOUND`] of its
@@ -182,6 +193,21 @@ mod tests {
         }
         let behind = (0..8).filter(|_| next(None) == 0).count();
         assert!(behind <= 3, "who was left out does not catch up");
+    }
+
+    #[test]
+    fn who_gets_more_weight_is_not_kept_out_by_its_last_step() {
+        let turns = [(); 2].map(|()| AtomicU64::new(0));
+        let round = AtomicU64::new(0);
+        let next = |weights: [u32; 2]| {
+            let nodes = weights.into_iter().enumerate();
+            let candidates = nodes.map(|(node, weight)| Candidate { node, load: 0.0, weight });
+            next_in_round(candidates, |node| &turns[node], &round).unwrap()
+        };
+        (0..1001).for_each(|_| _ = next([1, 1000]));
+        hold_to_step(&turns[0], 1000, &round);
+        let then: Vec<usize> = (0..10).map(|_| next([1000, 1000])).collect();
+        assert_eq!(then.iter().filter(|node| **node == 0).count(), 5, "{then:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A token bucket: at most so many each second, and so many at once after a pause.
 //!
-//! In any stretch of time it gives out at most rate × time + burst. It holds no rate itself, so
-//! that a reload changes the rate and keeps what was taken.
+//! In any stretch of time it gives out at most rate × time + burst. It holds no rate itself: when a
+//! reload changes the rate, what was taken is [converted](Bucket::convert).
 //!
 //! Pure. Runs for every request.
 
@@ -55,6 +55,20 @@ impl Bucket {
         let lower = |full_at: u64| Some(full_at.saturating_sub(nanos_for_each(rate)));
         // Never fails, for there always is a new value.
         let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
+    }
+
+    /// What was taken at the rate `from` counts at the rate `to` from now on: as many, but not more
+    /// than `to` gives out at once. Without `from` nobody counted, and the bucket is full.
+    pub(super) fn convert(&self, from: Option<Rate>, to: Rate, now: Instant) {
+        let now = self.nanos(now);
+        let converted = |full_at: u64| {
+            let debt = full_at.saturating_sub(now) as f64;
+            let taken = from.map_or(0.0, |from| debt / nanos_for_each(from) as f64);
+            let taken = taken.min(to.burst.get().into());
+            Some(now.saturating_add((taken * nanos_for_each(to) as f64).ceil() as u64))
+        };
+        // Never fails, for there always is a new value.
+        let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, converted);
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -117,6 +131,30 @@ mod tests {
         assert_eq!(bucket.next(rate), next);
         bucket.give_back(rate);
         bucket.take(rate, base).unwrap();
+    }
+
+    #[test]
+    fn what_was_taken_counts_at_another_rate() {
+        // check(rate, how many were taken, the rate then, after how many milliseconds the next comes)
+        fn check(before: Option<Rate>, taken: u32, after: Rate, expected: u64) {
+            let base = Instant::now();
+            let bucket = Bucket::new(base);
+            for _ in 0..taken {
+                bucket.take(before.unwrap(), base).unwrap();
+            }
+            bucket.convert(before, after, base);
+            let wait = bucket.next(after).saturating_duration_since(base);
+            assert_eq!(wait.as_millis(), u128::from(expected), "{before:?} {taken} {after:?}");
+        }
+        // Raised, all was taken: 30 s of debt are one thousandth of a second.
+        check(Some(rate(10, 300)), 300, rate(1000, 300), 1);
+        check(Some(rate(10, 300)), 300, rate(1000, 1000), 0);
+        check(Some(rate(10, 300)), 300, rate(100, 1), 10);
+        // Lowered: at most what the new rate gives out at once.
+        check(Some(rate(1000, 1000)), 1000, rate(10, 10), 100);
+        check(Some(rate(1000, 1000)), 5, rate(10, 10), 0);
+        check(Some(rate(10, 10)), 10, rate(10, 10), 100);
+        check(None, 0, rate(1, 1), 0);
     }
 
     proptest! {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::settings::Rate;
+use super::settings::{Rate, Settings};
 use super::standing::DrainCause;
 use super::{Node, Upstream};
 use crate::Instant;
@@ -118,7 +118,7 @@ impl Upstream {
         if queue.is_empty() {
             return;
         }
-        let rate = self.closing_rate();
+        let rate = self.settings.closing_rate();
         let begins = begins(queue.iter().map(|(_, due)| *due), self.closes_per_second());
         for ((node, due), begins) in queue.into_iter().zip(begins) {
             if begins.is_some_and(|begins| now < begins) {
@@ -150,10 +150,12 @@ impl Upstream {
     fn closes_per_second(&self) -> u32 {
         self.settings.drain.closes_per_second.get()
     }
+}
 
+impl Settings {
     /// A look that comes late makes up for it; more at once would be no pace.
-    fn closing_rate(&self) -> Rate {
-        let per_second = self.settings.drain.closes_per_second;
+    pub(super) fn closing_rate(&self) -> Rate {
+        let per_second = self.drain.closes_per_second;
         Rate { per_second, burst: per_second.div_ceil(LOOKS_IN_BURST) }
     }
 }
@@ -260,7 +262,7 @@ const LOOKS_IN_BURST: std::num::NonZeroU32 = std::num::NonZeroU32::new(5).expect
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::super::settings::{Drain, NodeAddress, NodeSettings, Settings};
+    use super::super::settings::{Drain, NodeAddress, NodeSettings};
     use super::*;
     use crate::tunnel::Occupant;
 

@@ -19,6 +19,7 @@ mod bucket;
 mod queue;
 mod admission;
 mod clearing;
+mod conversion;
 mod rebalance;
 pub mod health;
 pub mod discovery;
@@ -129,8 +130,10 @@ impl Upstream {
         }
     }
 
-    /// Tells the nodes which of them drain, now that this upstream is in force.
+    /// Tells the nodes which of them drain, now that this upstream is in force, and converts what is
+    /// known by other settings.
     pub fn enact(&self, now: Instant) {
+        self.convert_state(now);
         for node in &self.nodes {
             node.set_drain(DrainCause::Configured, node.is_configured_to_drain(), now);
             node.set_drain(DrainCause::Left, false, now);

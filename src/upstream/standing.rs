@@ -161,6 +161,28 @@ impl Standing {
         passed.div_duration_f64(slow_start).max(SHARE_MIN)
     }
 
+    /// Slow starts take `to` from now on and not `from`: a node that has its full share keeps it, and
+    /// one that is on the way has come as far.
+    pub(super) fn convert_start(&self, from: Option<Duration>, to: Option<Duration>, now: Instant) {
+        if self.ejected_until(now).is_some() {
+            return;
+        }
+        let ejected = self.ejected_until.swap(0, Ordering::Relaxed);
+        let Some(since) = self.instant(self.up_since.load(Ordering::Relaxed).max(ejected)) else {
+            return;
+        };
+        let passed = now.saturating_duration_since(since);
+        let left = match (from, to) {
+            (Some(from), Some(to)) if passed < from => {
+                Some(to.mul_f64(passed.div_duration_f64(from)))
+            }
+            (None | Some(_), _) => None,
+        };
+        // Before the base there is no time: then it gets a little more than its share.
+        let since = left.map_or(0, |passed| self.word(now.checked_sub(passed).unwrap_or(now)));
+        self.up_since.store(since, Ordering::Relaxed);
+    }
+
     fn word(&self, time: Instant) -> u64 {
         let millis = time.saturating_duration_since(self.base).as_millis();
         u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
@@ -215,6 +237,35 @@ mod tests {
         assert!(!standing.is_clear(at(base, 4)));
         assert!(standing.is_clear(at(base, 5)));
         assert_eq!(standing.ejected_until(at(base, 4)), Some(at(base, 5)));
+    }
+
+    #[test]
+    fn another_slow_start_takes_no_share_away() {
+        // check(how long slow starts took, and take then; the shares before and after it at 103 s of
+        // a node that rose at 100 s)
+        fn check(from: Option<u64>, to: Option<u64>, shares: (f64, f64)) {
+            let seconds = |number: Option<u64>| number.map(Duration::from_secs);
+            let (from, to) = (seconds(from), seconds(to));
+            let base = Instant::now();
+            let share = |standing: &Standing, slow: Option<Duration>| {
+                slow.map_or(1.0, |slow| standing.share(slow, at(base, 103)))
+            };
+            let rises = |standing: &Standing| standing.rises(at(base, 100));
+            let ejected = |standing: &Standing| standing.eject(at(base, 100));
+            for comes_back in [&rises as &dyn Fn(&Standing), &ejected] {
+                let standing = Standing::new(base);
+                comes_back(&standing);
+                let before = share(&standing, from);
+                standing.convert_start(from, to, at(base, 103));
+                assert_eq!((before, share(&standing, to)), shares, "{from:?} {to:?}");
+            }
+        }
+        check(Some(3), Some(60), (1.0, 1.0));
+        check(Some(30), Some(60), (0.1, 0.1));
+        check(Some(6), Some(60), (0.5, 0.5));
+        check(Some(6), Some(2), (0.5, 0.5));
+        check(None, Some(60), (1.0, 1.0));
+        check(Some(6), None, (0.5, 1.0));
     }
 
     #[test]

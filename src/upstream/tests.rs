@@ -274,6 +274,64 @@ fn rates_hold_for_the_upstream_and_for_each_node() {
 }
 
 #[test]
+fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
+    let rate = |per_second, burst| {
+        let number = |number| std::num::NonZeroU32::new(number).unwrap();
+        Some(settings::Rate { per_second: number(per_second), burst: number(burst) })
+    };
+    let check = |set: fn(&mut settings::Admission, Option<settings::Rate>)| {
+        let with = |rate| {
+            let mut paced = settings(&[("a", 1)]);
+            set(&mut paced.admission, rate);
+            paced
+        };
+        let now = Instant::now() + Duration::from_secs(1);
+        let begin = |upstream: &Upstream| upstream.begin(Wish::default(), &[], now).is_ok();
+        let slow = Upstream::new(&with(rate(10, 300)), None);
+        slow.enact(now);
+        assert_eq!((0..400).filter(|_| begin(&slow)).count(), 300);
+        let fast = Upstream::new(&with(rate(1000, 1000)), Some(&slow));
+        assert!(!begin(&slow), "nothing changes before it is in force");
+        fast.enact(now);
+        assert_eq!((0..2000).filter(|_| begin(&fast)).count(), 700);
+        let slow = Upstream::new(&with(rate(10, 10)), Some(&fast));
+        slow.enact(now);
+        let Err(Wait::ForTurn(next)) = slow.begin(Wish::default(), &[], now) else {
+            panic!("all of them were taken")
+        };
+        assert!(next <= now + Duration::from_millis(100), "and no more than all");
+    };
+    check(|admission, rate| admission.rate = rate);
+    check(|admission, rate| admission.node_rate = rate);
+}
+
+#[test]
+fn what_is_not_looked_for_any_more_is_not_held_against_a_node() {
+    let mut before = settings(&[("a", 1)]);
+    before.slow_start = Some(Duration::from_secs(1));
+    let old = Upstream::new(&before, None);
+    let now = Instant::now() + Duration::from_mins(1);
+    old.enact(now);
+    let node = &old.nodes()[0];
+    node.standing().rises(now - Duration::from_secs(2));
+    node.standing().eject(now + Duration::from_secs(9));
+    node.set_drain(DrainCause::Asked, true, now);
+
+    let mut after = before.clone();
+    after.health.eject_after = None;
+    let new = Upstream::new(&after, Some(&old));
+    new.enact(now);
+    assert_eq!((node.ejected_until(now), node.is_draining()), (None, false));
+
+    let later = now + Duration::from_secs(2);
+    assert_eq!(new.state(node, later).label(), "up");
+    after.slow_start = Some(Duration::from_mins(10));
+    let slower = Upstream::new(&after, Some(&new));
+    slower.enact(later);
+    assert_eq!(slower.state(node, later).label(), "up", "it had its full share");
+}
+
+#[test]
 fn nobody_passes_those_who_wait() {
     let upstream = upstream(&[("a", 1)]);
     let now = Instant::now();

@@ -234,3 +234,18 @@ async fn each_node_has_its_own_pace() {
     }
     assert!(began.elapsed() >= Duration::from_millis(500));
 }
+
+#[tokio::test]
+async fn a_raised_rate_counts_at_once() {
+    let node = FakeNode::engineio("a").await;
+    let paced = |rate| config(&[node.address], &format!("admission: {{ {rate}, hold: 3s }}"), "");
+    let site = Site::start(&paced("handshakes_per_second: 1, burst: 30"));
+    for _ in 0..30 {
+        assert_eq!(get(site.address(), OPEN).await.status(), 200);
+    }
+    // Thirty seconds of debt at the old rate.
+    site.reload(&paced("handshakes_per_second: 1000")).await.unwrap();
+    for _ in 0..5 {
+        assert_eq!(get(site.address(), OPEN).await.status(), 200);
+    }
+}
