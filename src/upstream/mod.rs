@@ -289,8 +289,12 @@ impl Upstream {
     }
 
     fn has_room(&self, node: &Node) -> bool {
-        let taken = node.tunnels().saturating_add(node.exchanges());
-        self.settings.max_connections.is_none_or(|max| taken < max.get())
+        self.settings.max_connections.is_none_or(|max| self.taken(node) < max.get())
+    }
+
+    /// How many of its `max_connections` are taken.
+    fn taken(&self, node: &Node) -> u32 {
+        node.tunnels().saturating_add(node.exchanges())
     }
 
     /// Its weight in hundredths, less while it starts slowly.

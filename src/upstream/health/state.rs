@@ -13,6 +13,8 @@ pub enum State {
     Up,
     /// It came or came back, and does not get its full share yet.
     Starting,
+    /// It has as many connections as `max_connections` allows.
+    Full,
     /// Its last connect failed.
     Unreachable,
     /// Its clients' handshakes failed.
@@ -29,9 +31,10 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Up,
         Self::Starting,
+        Self::Full,
         Self::Unreachable,
         Self::Ejected,
         Self::Unhealthy,
@@ -45,6 +48,7 @@ impl State {
         match self {
             Self::Up => "up",
             Self::Starting => "starting",
+            Self::Full => "full",
             Self::Unreachable => "unreachable",
             Self::Ejected => "ejected",
             Self::Unhealthy => "unhealthy",
@@ -58,7 +62,8 @@ impl State {
     pub fn takes_sessions(self) -> bool {
         match self {
             Self::Up | Self::Starting => true,
-            Self::Unreachable
+            Self::Full
+            | Self::Unreachable
             | Self::Ejected
             | Self::Unhealthy
             | Self::Dead
@@ -84,6 +89,8 @@ impl Upstream {
             State::Ejected
         } else if node.failed_at().is_some() {
             State::Unreachable
+        } else if !self.has_room(node) {
+            State::Full
         } else if self.share(node, now) < 1.0 {
             State::Starting
         } else {
@@ -97,6 +104,10 @@ impl Upstream {
             State::Up => None,
             State::Starting => {
                 Some(format!("it gets {:.0} % of its share", self.share(node, now) * 100.0))
+            }
+            State::Full => {
+                let max = self.settings.max_connections?;
+                Some(format!("it has {} connections of {max}", self.taken(node)))
             }
             State::Unreachable => Some("its last connect failed".to_owned()),
             State::Dead => Some("its connects fail".to_owned()),
@@ -116,6 +127,7 @@ impl Upstream {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
     use super::*;
@@ -149,6 +161,25 @@ mod tests {
         check("draining", Some("ordered, asked"));
         let end = upstream.drained_at(node).unwrap();
         assert_eq!(upstream.state(node, end), State::Drained);
+    }
+
+    #[test]
+    fn a_node_without_room_is_full() {
+        let address = NodeAddress { host: "10.0.0.1".into(), port: 3000 };
+        let mut settings = Settings::new("chat", vec![NodeSettings::new("n1", address)]);
+        settings.max_connections = NonZeroU32::new(2);
+        let upstream = Upstream::new(&settings, None);
+        let node = &upstream.nodes()[0];
+        let now = Instant::now();
+        let _first = upstream.lease_on(node);
+        assert_eq!(upstream.state(node, now), State::Up);
+        let second = upstream.lease_on(node);
+        let state = upstream.state(node, now);
+        assert_eq!((state.label(), state.takes_sessions()), ("full", false));
+        let reason = upstream.reason(node, state, now);
+        assert_eq!(reason.as_deref(), Some("it has 2 connections of 2"));
+        drop(second);
+        assert_eq!(upstream.state(node, now), State::Up);
     }
 
     #[test]
