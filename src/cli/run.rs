@@ -12,7 +12,7 @@ use tracing::field::display;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
-use crate::descriptors;
+use crate::descriptors::{self, memory};
 use crate::logging;
 use crate::reload::Reloader;
 use crate::server::{Server, Stopped};
@@ -83,16 +83,30 @@ async fn second_signal() {
     }
 }
 
-/// One line for each listener, upstream and route, and what bounds the clients.
-fn announce(config: &Config, server: &Server) {
-    let (open_files, max_connections) = (descriptors::max(), server.max_connections());
-    info!(open_files, max_connections, "bounds");
-    if max_connections > descriptors::clients_max() {
+/// What bounds the clients, and whether that is enough for so many.
+fn announce_bounds(max_connections: usize) {
+    let (open_files, memory_bytes) = (descriptors::max(), memory::max());
+    let bytes_per_connection = memory::BYTES_PER_CLIENT;
+    info!(open_files, max_connections, memory_bytes, bytes_per_connection, "bounds");
+    if max_connections > descriptors::clients_by_descriptors() {
         warn!(
             open_files,
             max_connections, "two descriptors for each connection are more than may be open"
         );
     }
+    if max_connections > descriptors::clients_by_memory() {
+        warn!(
+            memory_bytes,
+            bytes_per_connection,
+            max_connections,
+            "so many connections may take more memory than this process may have"
+        );
+    }
+}
+
+/// One line for each listener, upstream and route.
+fn announce(config: &Config, server: &Server) {
+    announce_bounds(server.max_connections());
     for address in server.addresses() {
         info!(%address, "listening");
     }

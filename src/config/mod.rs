@@ -52,7 +52,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSettings>,
     /// At least one, in the order of the file; no two with the same host and path.
     pub routes: Vec<route::Settings>,
-    /// How many clients may be connected at once; `None`: as many as descriptors allow.
+    /// How many clients may be connected at once; `None`: as many as descriptors and memory
+    /// allow.
     pub max_connections: Option<usize>,
     /// The `stop:` section.
     pub stop: drain::Settings,

@@ -1,7 +1,9 @@
 //! How many files and sockets this process may have open at once (`RLIMIT_NOFILE`), and how many
-//! clients that is enough for.
+//! clients that and its memory are enough for.
 //!
 //! Runs at start, at reload, or on a timer.
+
+pub mod memory;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -19,8 +21,18 @@ pub fn max() -> Option<u64> {
 
 /// How many clients may be connected at once under this bound: each takes one descriptor, and one to
 /// its node.
-pub fn clients_max() -> usize {
+pub fn clients_by_descriptors() -> usize {
     clients_of(max())
+}
+
+/// How many clients may be connected at once in the memory that there is.
+pub fn clients_by_memory() -> usize {
+    memory::clients_of(memory::max()).clamp(CLIENTS_MIN, CLIENTS_MAX)
+}
+
+/// How many clients may be connected at once, by descriptors and memory.
+pub fn clients_max() -> usize {
+    clients_by_descriptors().min(clients_by_memory())
 }
 
 fn clients_of(descriptors: Option<u64>) -> usize {
@@ -38,8 +50,7 @@ const RESERVED: u64 = 64;
 /// Under a bound that is as good as none for a server.
 const CLIENTS_MIN: usize = 16;
 
-/// Where descriptors are no bound, memory is: so many idle WebSockets take some 10 GB, most of it in
-/// the kernel.
+/// Where neither is bounded: so many idle WebSockets take some 10 GB, most of it in the kernel.
 const CLIENTS_MAX: usize = 1 << 20;
 
 #[cfg(test)]

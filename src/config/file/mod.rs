@@ -32,7 +32,7 @@ pub(super) struct File {
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
     /// How many clients may be connected at once, WebSockets among them, 1 to 10000000; `auto`: as
-    /// many as the bound on open files allows. Default: `auto`.
+    /// many as the bounds on open files and memory allow. Default: `auto`.
     pub(super) max_connections: Option<Written>,
     /// How the process stops. Default: the keys below at their defaults.
     pub(super) stop: Option<Stop>,
