@@ -5,6 +5,7 @@
 //!
 //! Runs for every request.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -111,13 +112,13 @@ impl Entry {
             info!(
                 client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
-                status = status.as_u16(), millis = millis(), request = ?self.request_id, "answered"
+                status = status.as_u16(), millis = millis(), request = &*self.id(), "answered"
             );
         } else {
             debug!(
                 client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
-                status = status.as_u16(), millis = millis(), request = ?self.request_id, "answered"
+                status = status.as_u16(), millis = millis(), request = &*self.id(), "answered"
             );
         }
     }
@@ -135,14 +136,14 @@ impl Entry {
             Blame::Client => debug!(
                 client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), error = facts.label,
-                status = facts.status.as_u16(), millis, request = ?self.request_id,
+                status = facts.status.as_u16(), millis, request = &*self.id(),
                 "refused: {error}"
             ),
             Blame::Node | Blame::Operator => warn!(
                 client = %self.client, method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(),
                 node = error.node(), error = facts.label, blame = facts.blame.as_str(), cause,
-                status = facts.status.as_u16(), millis, request = ?self.request_id,
+                status = facts.status.as_u16(), millis, request = &*self.id(),
                 "failed: {error}"
             ),
         }
@@ -153,10 +154,15 @@ impl Entry {
         TunnelEntry {
             client: self.client,
             path: self.path.clone(),
-            request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into(),
+            request_id: self.id().into(),
             sid: self.sid.clone(),
             counts: self.counts.clone(),
         }
+    }
+
+    /// The request id as the node was told it.
+    fn id(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.request_id.as_bytes())
     }
 
     fn session(&self) -> Option<tracing::field::DisplayValue<&Sid>> {

@@ -157,7 +157,7 @@ impl ExchangeError {
             Self::ForwardProxying => facts(501, Client, "forward_proxying", None),
             Self::BadCall(_) => facts(400, Client, "bad_call", BAD_REQUEST),
             Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade", BAD_REQUEST),
-            Self::NoRoute => facts(404, Operator, "no_route", None),
+            Self::NoRoute => facts(404, Client, "no_route", None),
             Self::BodyStalled(_) => facts(408, Client, "body_stalled", None),
             Self::BodyTooLarge(_) => facts(413, Client, "body_too_large", None),
             Self::ClientGone => facts(400, Client, "client_gone", None),

@@ -123,8 +123,10 @@ fn tell_contradiction(route: &Route, lease: &Lease) {
     let heartbeat = timings.ping_interval.saturating_add(timings.ping_timeout);
     if idle_timeout < heartbeat && route.counts.tunnels.idle_contradictions.inc() == 0 {
         warn!(
-            host = %route.host, path = %route.path, ?idle_timeout,
-            ping_interval = ?timings.ping_interval, ping_timeout = ?timings.ping_timeout,
+            host = %route.host, path = %route.path,
+            idle_timeout_seconds = idle_timeout.as_secs_f64(),
+            ping_interval_seconds = timings.ping_interval.as_secs_f64(),
+            ping_timeout_seconds = timings.ping_timeout.as_secs_f64(),
             "idle_timeout is shorter than the heartbeat of its sessions: write auto"
         );
     }

@@ -69,6 +69,16 @@ impl ConnectionEnd {
             Self::Failed(_) => "failed",
         }
     }
+
+    /// What was wrong, if anything was.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Refused(fault) => Some(fault.to_string()),
+            Self::Lost(error) => Some(error.to_string()),
+            Self::Failed(error) => Some(error.to_string()),
+            Self::Upgraded | Self::Closed | Self::Idle | Self::SlowHead | Self::Stalled => None,
+        }
+    }
 }
 
 /// Serves the requests of one connection until its end. `place` goes to the tunnel if one comes

@@ -2,10 +2,12 @@
 //!
 //! Levels: `error` wakes someone, `warn` is for the operator's day, `info` is one line for each
 //! start, handshake, refusal and tunnel's end, `debug` has every poll. A session id is never
-//! logged in full: it is a bearer secret. Who logs never waits for who reads: `queue`.
+//! logged in full: it is a bearer secret. Who logs never waits for who reads: `queue`. An event is
+//! one line, whatever its fields hold: `one_line`.
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod one_line;
 mod queue;
 
 use std::io;
@@ -17,6 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use one_line::OneLine;
 use queue::Lost;
 pub use queue::Writing;
 
@@ -90,7 +93,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let (level, live) = reload::Layer::new(LevelFilter::from_level(settings.level));
-    let lines = fmt::layer().with_target(false).with_writer(writer);
+    let lines = fmt::layer().with_target(false).with_writer(OneLine(writer));
     let lines = match settings.format {
         Format::Text => lines.with_ansi(false).boxed(),
         Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
@@ -156,6 +159,19 @@ mod tests {
         let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(written.matches("poll").count(), 1, "{written}");
         assert_eq!(written.matches("end").count(), 2, "{written}");
+    }
+
+    #[test]
+    fn an_event_is_one_line() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let (dispatch, _) = dispatch(Settings::default(), move || writer.clone());
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::info!(cause = %"one\ntwo\r\nthree", "a\nb");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(written.ends_with("a\\nb cause=one\\ntwo\\r\\nthree\n"), "{written}");
+        assert_eq!(written.lines().count(), 1, "{written}");
     }
 
     #[test]

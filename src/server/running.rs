@@ -155,12 +155,19 @@ impl Running {
         self.lookups.follow(snapshot.upstreams().filter_map(|upstream| upstream.discovery()));
     }
 
-    /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says; then closes
-    /// the addresses and begins the `drain`. A drain that was cut meanwhile ends it at once.
-    pub(super) async fn close(self, mut seen_drain: DrainWatch, drain: &Drain) {
-        let drain::Settings { delay, timeout } = self.config.load().stop;
+    /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says, and still
+    /// follows what is `found` of nodes; then closes the addresses and begins the `drain`. A drain
+    /// that was cut meanwhile ends it at once.
+    pub(super) async fn close(
+        self,
+        mut found: mpsc::Receiver<Found>,
+        mut seen_drain: DrainWatch,
+        drain: &Drain,
+    ) {
+        let drain::Settings { delay, timeout } = self.config.load().config.stop;
         let connections: usize = self.control.connections().sum();
-        info!(connections, ?delay, ?timeout, "stopping");
+        let (delay_seconds, timeout_seconds) = (delay.as_secs_f64(), timeout.as_secs_f64());
+        info!(connections, delay_seconds, timeout_seconds, "stopping");
         tokio::select! {
             () = sleep(delay) => (),
             _ = seen_drain.begun() => return,

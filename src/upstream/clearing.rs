@@ -96,9 +96,10 @@ impl Upstream {
         if progress.begin() {
             progress.note_busy(now);
             let causes: Vec<&str> = node.drain_causes().map(DrainCause::label).collect();
-            let timeout = self.settings.drain.timeout;
+            let timeout_seconds = self.settings.drain.timeout.as_secs_f64();
             let tunnels = node.tunnels();
-            info!(%upstream, node = %name, causes = causes.join(" "), tunnels, ?timeout, "node drains");
+            let causes = causes.join(" ");
+            info!(%upstream, node = %name, causes, tunnels, timeout_seconds, "node drains");
         }
         if is_busy(node) {
             progress.note_busy(now);

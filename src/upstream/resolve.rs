@@ -102,11 +102,15 @@ impl Lookup {
         if is_several_processes(addresses) && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 node = %self.address,
-                ?addresses,
+                addresses = joined(addresses),
                 "several addresses behind one name are one node: list each as a node of its own",
             );
         }
     }
+}
+
+fn joined(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// One process may well have an address of each family, as `localhost` has.

@@ -172,7 +172,7 @@ async fn follow(
 ) {
     let end = serving.await;
     counts.ends.count([end.label()]);
-    debug!(%client, ?end, "connection over");
+    debug!(%client, end = end.label(), reason = end.reason(), "connection over");
     drop(open);
 }
 

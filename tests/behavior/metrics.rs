@@ -69,7 +69,7 @@ async fn our_own_answers_are_counted_by_error() {
     let errors = "sockeye_exchange_errors_total";
     let series = format!("{errors}{{route=\"*/socket.io/\",error=\"connect\",blame=\"node\"}}");
     assert_eq!(page.value(&series), 1.0);
-    let series = format!("{errors}{{route=\"none\",error=\"no_route\",blame=\"operator\"}}");
+    let series = format!("{errors}{{route=\"none\",error=\"no_route\",blame=\"client\"}}");
     assert_eq!(page.value(&series), 2.0);
     assert_eq!(page.value("sockeye_exchanges_total{route=\"none\",class=\"4xx\"}"), 2.0);
     let labels = format!("{{upstream=\"chat\",node=\"{node}\"}}");

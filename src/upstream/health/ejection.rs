@@ -59,7 +59,8 @@ impl Upstream {
         node.standing().eject(now + span);
         node.counts().ejections.inc();
         let (upstream, name) = (self.name(), node.name());
-        warn!(%upstream, node = %name, failures = after, ?span, "node is ejected");
+        let seconds = span.as_secs_f64();
+        warn!(%upstream, node = %name, failures = after, seconds, "node is ejected");
     }
 
     /// Whether half of the nodes are well without `node`.

@@ -5,6 +5,7 @@
 
 mod documents;
 mod error_tables;
+mod log_fields;
 mod metric_tables;
 mod ranks;
 mod shape;
