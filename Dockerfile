@@ -1,7 +1,9 @@
 # syntax=docker/dockerfile:1
 # docker build --tag sockeye:0.1.0 .
 # docker run --publish 8080:8080 --stop-timeout 30 \
-#   --volume ./sockeye.yaml:/etc/sockeye/sockeye.yaml:ro sockeye:0.1.0
+#   --volume ./configuration:/etc/sockeye:ro sockeye:0.1.0
+# The directory with sockeye.yaml and not the one file: of a file that an editor replaces, a container
+# that has it mounted by itself sees nothing.
 # The orderly end takes up to 28 s, and Docker kills after 10 s unless told otherwise.
 FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /build

@@ -150,13 +150,13 @@ fn is_host_local(headers: &HeaderMap) -> bool {
 }
 
 fn config(site: &Site, query: Option<&str>) -> Answer {
-    let shown = site.config.load().show();
+    let in_force = site.config.load();
     match query {
-        None | Some("format=json") => match serde_json::to_value(&shown) {
+        None | Some("format=json") => match views::config(&in_force) {
             Ok(shown) => json_answer(StatusCode::OK, &shown),
             Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         },
-        Some("format=yaml") => match serde_yaml::to_string(&shown) {
+        Some("format=yaml") => match views::config_as_yaml(&in_force) {
             Ok(text) => text_answer(StatusCode::OK, "application/yaml", text),
             Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         },
@@ -197,6 +197,7 @@ async fn reload(site: &Site) -> Answer {
         ReloadError::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
         ReloadError::Bind(_) | ReloadError::TagClash(_) => StatusCode::CONFLICT,
         ReloadError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        ReloadError::ReadOnce => StatusCode::NOT_IMPLEMENTED,
         ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     };
     json_answer(status, &views::reload_failure(&failure))

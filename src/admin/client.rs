@@ -22,7 +22,8 @@ use tokio::time::timeout;
 pub enum ClientError {
     /// Nothing listens there, or not to us.
     #[error(
-        "nothing answers at {address}: is Sockeye running, with `admin: {{ bind: {address} }}`?"
+        "nothing answers at {address}: is Sockeye running, with `admin: {{ bind: {address} }}` since \
+         its start?"
     )]
     Connect {
         /// Where it was looked for.

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
-use crate::config::Config;
+use super::readiness::FirstAnswers;
+use crate::config::InForce;
 use crate::drain::Readiness;
 use crate::reload::Reloader;
 use crate::snapshot::Current;
@@ -19,7 +20,7 @@ pub struct Site {
     /// The snapshot in force.
     pub current: Arc<Current>,
     /// The configuration in force.
-    pub config: Arc<ArcSwap<Config>>,
+    pub config: Arc<ArcSwap<InForce>>,
     /// The workers and their connections.
     pub control: Control,
     /// Whether new clients are wanted.

@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use super::readiness::{Question, open_nodes, ready};
 use super::site::Site;
 use crate::Instant;
-use crate::config::Problem;
-use crate::drain::Stage;
+use crate::config::{InForce, Problem};
 use crate::insight::Summary;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
@@ -223,6 +223,29 @@ fn show_drain(draining: &Draining, now: Instant) -> Value {
     })
 }
 
+/// The configuration in force, and apart from it what waits for a restart.
+pub(super) fn config(in_force: &InForce) -> Result<Value, serde_json::Error> {
+    let mut shown = serde_json::to_value(in_force.config.show())?;
+    if !in_force.after_restart.is_empty()
+        && let Value::Object(keys) = &mut shown
+    {
+        let waits = serde_json::to_value(in_force.after_restart.show())?;
+        keys.insert("after_restart".to_owned(), waits);
+    }
+    Ok(shown)
+}
+
+/// The same as a file: what waits for a restart is a comment at its end.
+pub(super) fn config_as_yaml(in_force: &InForce) -> Result<String, serde_yaml::Error> {
+    let mut text = serde_yaml::to_string(&in_force.config.show())?;
+    if !in_force.after_restart.is_empty() {
+        text.push_str("# After a restart:\n");
+        let waits = serde_yaml::to_string(&in_force.after_restart.show())?;
+        text.extend(waits.lines().map(|line| format!("# {line}\n")));
+    }
+    Ok(text)
+}
+
 /// Why a reload changed nothing: as text for people, and each problem by its parts.
 pub(super) fn reload_failure(failure: &ReloadError) -> Value {
     let problems: Vec<Value> = match failure {
@@ -230,6 +253,7 @@ pub(super) fn reload_failure(failure: &ReloadError) -> Value {
         ReloadError::Bind(_)
         | ReloadError::TagClash(_)
         | ReloadError::Broken(_)
+        | ReloadError::ReadOnce
         | ReloadError::Stopping => Vec::new(),
     };
     json!({ "reloaded": false, "error": failure.chain(), "problems": problems })

@@ -8,6 +8,7 @@
 
 mod events;
 mod file;
+mod in_force;
 mod key_path;
 mod keys;
 mod outline;
@@ -19,13 +20,13 @@ mod schema;
 mod secrets;
 mod show;
 mod snippet;
+mod source;
 mod typed;
 mod units;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::drain::{self, Drain};
 use crate::exchange::Proxy;
 use crate::snapshot::{Current, Snapshot};
 use crate::{listener, logging, route, upstream};
+pub use in_force::{AfterRestart, InForce};
 pub use keys::keys;
 pub use outline::{Change, Changes, Outline};
 use positions::Positions;
@@ -42,6 +44,7 @@ use problem::Fault;
 pub use problem::{Place, Problem, Problems};
 use report::Report;
 pub use schema::schema;
+pub use source::{READ_TIMEOUT, is_read_once, within_deadline};
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +104,8 @@ impl Config {
     }
 }
 
-/// The configuration in the file at `path`.
+/// The configuration in the file at `path`; `-` is standard input. Blocks for [`READ_TIMEOUT`] at
+/// most.
 ///
 /// # Errors
 ///
@@ -117,12 +121,14 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 ///
 /// As [`load`].
 pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
-    let file_name = path.display().to_string();
-    let bytes = read_bounded(path).map_err(|error| {
+    let file_name = source::name_of(path);
+    let bytes = source::read(path, TEXT_BYTES_MAX).map_err(|error| {
         let fault = match error.kind() {
             io::ErrorKind::IsADirectory => {
                 Fault::new("is a directory").help("name the YAML file in it")
             }
+            io::ErrorKind::TimedOut => Fault::new(format!("cannot be read: {error}"))
+                .help("look for a pipe that nobody writes to, or a network mount that is gone"),
             _ => Fault::new(format!("cannot be read: {error}")),
         };
         Problems::of_file(&file_name, fault)
@@ -169,13 +175,6 @@ fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
         }
     };
     report.finish(config)
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let one_more = u64::try_from(TEXT_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    File::open(path)?.take(one_more).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Refuses what no editor would save as text: places in it could not be told, nor secrets masked.

@@ -71,6 +71,22 @@ impl Problems {
     }
 }
 
+impl Problems {
+    /// The first of them, each with its place and what to write, on one line for a log.
+    pub fn on_one_line(&self) -> String {
+        let shown = self.problems.iter().take(PROBLEMS_ON_ONE_LINE_MAX);
+        let mut line = shown
+            .map(|problem| problem.on_one_line(&self.file_name))
+            .collect::<Vec<_>>()
+            .join("; ");
+        let more = self.problems.len().saturating_sub(PROBLEMS_ON_ONE_LINE_MAX);
+        if more > 0 {
+            line.push_str(&format!("; and {more} more: see sockeye check"));
+        }
+        line
+    }
+}
+
 impl Place {
     /// The place of one character.
     pub(super) fn of_character(line: usize, column: usize) -> Self {
@@ -92,19 +108,31 @@ impl fmt::Display for Problems {
 }
 
 impl Problem {
-    fn write(&self, f: &mut fmt::Formatter<'_>, file_name: &str) -> fmt::Result {
-        f.write_str(file_name)?;
+    /// Place, key, value, and what is wrong with it.
+    fn sentence(&self, file_name: &str) -> String {
+        let mut sentence = file_name.to_owned();
         if let Some(place) = self.place {
-            write!(f, ":{}:{}", place.line, place.column)?;
+            sentence.push_str(&format!(":{}:{}", place.line, place.column));
         }
-        f.write_str(":")?;
+        sentence.push(':');
         if !self.path.is_empty() {
-            write!(f, " {}:", self.path)?;
+            sentence.push_str(&format!(" {}:", self.path));
         }
         if let Some(value) = &self.value {
-            write!(f, " `{value}`")?;
+            sentence.push_str(&format!(" `{value}`"));
         }
-        writeln!(f, " {}", self.what)?;
+        sentence.push_str(&format!(" {}", self.what));
+        sentence
+    }
+
+    fn on_one_line(&self, file_name: &str) -> String {
+        let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let line = format!("{}{help}", self.sentence(file_name));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, file_name: &str) -> fmt::Result {
+        writeln!(f, "{}", self.sentence(file_name))?;
         if let Some(snippet) = &self.snippet {
             write!(f, "{snippet}")?;
         }
@@ -192,6 +220,9 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 /// After so many nobody reads on, and a hostile file must not cost more.
 pub(super) const PROBLEMS_MAX: usize = 100;
 
+/// More would be no line of a log.
+const PROBLEMS_ON_ONE_LINE_MAX: usize = 10;
+
 /// In characters; what we say ourselves is shorter.
 const TEXT_SHOWN_MAX: usize = 400;
 const NAME_COMPARED_MAX: usize = 64;
@@ -216,6 +247,23 @@ mod tests {
         check("backend", None);
         check("", None);
         check(&"nodes".repeat(1000), None);
+    }
+
+    #[test]
+    fn a_log_gets_the_problems_on_one_line() {
+        let problem = |number: usize| {
+            let fault = Fault::new("has no unit").help("write\n  10s");
+            Problem {
+                place: Some(Place::of_character(number, 1)),
+                ..fault.into_problem("a".into())
+            }
+        };
+        let two = Problems::new("a.yaml", vec![problem(1), problem(2)]);
+        let expected =
+            "a.yaml:1:1: a: has no unit (write 10s); a.yaml:2:1: a: has no unit (write 10s)";
+        assert_eq!(two.on_one_line(), expected);
+        let many = Problems::new("a.yaml", (1..13).map(problem).collect());
+        assert!(many.on_one_line().ends_with("; and 2 more: see sockeye check"));
     }
 
     #[test]

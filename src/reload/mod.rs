@@ -1,15 +1,17 @@
 //! Hot reload: who asks for it, what is read, and what came of it.
 //!
-//! The file's directory tells of changes, SIGHUP and the admin room ask through a [`Reloader`], and
-//! [`Reloads`] serves them one after the other. All that can fail is done before anything is
-//! changed: a file with problems or an address that is taken leaves everything as it is.
+//! The file is watched, SIGHUP and the admin room ask through a [`Reloader`], and [`Reloads`] serves
+//! them one after the other. All that can fail is done before anything is changed: a file with
+//! problems or an address that is taken leaves everything as it is.
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod stamp;
 mod watch;
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -60,6 +62,11 @@ pub enum ReloadError {
     /// The file could not be gone through.
     #[error("reading the configuration broke off")]
     Broken(#[source] JoinError),
+    /// The configuration came from a pipe or from standard input.
+    #[error(
+        "the configuration came from a pipe, which can be read once only: restart to change it"
+    )]
+    ReadOnce,
     /// The process stops, and what it serves to its end does not change any more.
     #[error("the process is stopping")]
     Stopping,
@@ -74,7 +81,8 @@ pub struct Reloads {
     asks: mpsc::Receiver<Ask>,
     last: latest::Sender<Option<Last>>,
     counts: Arc<metrics::Reloads>,
-    file: FileWatch,
+    /// None of what can be read once only.
+    file: Option<FileWatch>,
 }
 
 /// Someone wants a reload.
@@ -121,7 +129,7 @@ impl Reloader {
 }
 
 impl ReloadError {
-    /// What is wrong, with all its causes; on one line if it has no line ends of its own.
+    /// What is wrong, with all its causes; problems of the file on several lines, as for a terminal.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = self.source();
@@ -130,6 +138,30 @@ impl ReloadError {
             source = cause.source();
         }
         text
+    }
+
+    /// What is wrong, with all its causes, for a log.
+    pub fn on_one_line(&self) -> String {
+        match self {
+            Self::Problems(problems) => problems.on_one_line(),
+            Self::Bind(_)
+            | Self::TagClash(_)
+            | Self::Broken(_)
+            | Self::ReadOnce
+            | Self::Stopping => self.chain().split_whitespace().collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    /// How many problems the file has; `None` if it is not the file that is wrong.
+    fn problems(&self) -> Option<usize> {
+        match self {
+            Self::Problems(problems) => Some(problems.iter().count()),
+            Self::Bind(_)
+            | Self::TagClash(_)
+            | Self::Broken(_)
+            | Self::ReadOnce
+            | Self::Stopping => None,
+        }
     }
 }
 
@@ -140,7 +172,11 @@ impl Reloads {
         let (last, seen_last) = latest::channel(None);
         let counts = Arc::new(metrics::Reloads::default());
         let reloader = Reloader { asks: sender, last: seen_last, counts: counts.clone() };
-        let file = FileWatch::of(&path);
+        let is_read_once = config::is_read_once(&path);
+        if is_read_once {
+            info!(path = %path.display(), "the configuration is read once only and not followed");
+        }
+        let file = (!is_read_once).then(|| FileWatch::new(&path));
         (reloader, Self { path, outline, asks, last, counts, file })
     }
 
@@ -154,7 +190,7 @@ impl Reloads {
         loop {
             let ask = tokio::select! {
                 Some(ask) = self.asks.recv() => ask,
-                () = self.file.changed() => Ask::FileTouched,
+                () = changed(&mut self.file) => Ask::FileTouched,
             };
             let outcome = match ask {
                 Ask::Waiting(_) | Ask::Unattended => {
@@ -174,8 +210,12 @@ impl Reloads {
         &mut self,
         apply: &mut impl FnMut(Config) -> Result<(), ReloadError>,
     ) -> Result<Changes, ReloadError> {
+        if self.file.is_none() {
+            return Err(ReloadError::ReadOnce);
+        }
         let path = self.path.clone();
-        // A large file takes some milliseconds, which this thread's tunnels would wait.
+        // A large file takes some milliseconds, which this thread's tunnels would wait. One on a
+        // mount that is dead takes until the deadline of its reading.
         let read = spawn_blocking(move || config::load_with_outline(&path)).await;
         let (config, outline) =
             read.map_err(ReloadError::Broken)?.map_err(ReloadError::Problems)?;
@@ -201,7 +241,11 @@ impl Reloads {
             (Err(refused), Ask::FileTouched) if self.is_known(refused) => {
                 return debug!("the configuration's file is as wrong as before");
             }
-            (Err(refused), _) => error!("not reloaded, all is as before: {}", refused.chain()),
+            (Err(refused), _) => error!(
+                problems = refused.problems(),
+                error = refused.on_one_line(),
+                "not reloaded, all is as before"
+            ),
         }
         match &outcome {
             Ok(_) => _ = self.counts.succeeded.inc(),
@@ -219,6 +263,14 @@ impl Reloads {
         let last = self.last.borrow();
         let known = last.as_ref().and_then(|last| last.outcome.as_ref().err());
         known.is_some_and(|known| known.chain() == refused.chain())
+    }
+}
+
+/// Waits until the file may have changed; what can be read once only never does.
+async fn changed(file: &mut Option<FileWatch>) {
+    match file {
+        Some(file) => file.changed().await,
+        None => pending().await,
     }
 }
 

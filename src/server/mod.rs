@@ -19,10 +19,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
 
 use crate::Instant;
-use crate::admin::{Admin, Site};
+use crate::admin::{Admin, FirstAnswers, Site};
 use crate::affinity::TagClash;
 use crate::client::Places;
-use crate::config::{Config, Outline};
+use crate::config::{Config, InForce, Outline};
 use crate::drain::{Drain, Readiness, Tasks};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
@@ -38,7 +38,7 @@ use running::Running;
 /// A proxy that has its listeners and waits to be run.
 #[derive(Debug)]
 pub struct Server {
-    config: Arc<ArcSwap<Config>>,
+    config: Arc<ArcSwap<InForce>>,
     listeners: Vec<Listener>,
     admin: Option<Admin>,
     current: Arc<Current>,
@@ -98,7 +98,7 @@ impl Server {
             warn!(%address, "no listener wants this socket, which was passed to us");
         }
         Ok(Self {
-            config: Arc::new(ArcSwap::from_pointee(config.clone())),
+            config: Arc::new(ArcSwap::from_pointee(InForce::new(config.clone()))),
             listeners,
             admin: config.admin.map(Admin::bind).transpose()?,
             current,
@@ -128,7 +128,7 @@ impl Server {
 
     /// How many clients may be connected at once.
     pub fn max_connections(&self) -> usize {
-        max_connections(&self.config.load())
+        max_connections(&self.config.load().config)
     }
 
     /// Whether the server wants new clients; for balancers, who have to ask.
@@ -162,7 +162,7 @@ impl Server {
         let (drain, watch) = Drain::new();
         let drain = Arc::new(drain);
         let proxy = Proxy::new(current.clone(), watch.clone());
-        let places = Places::new(max_connections(&config.load()));
+        let places = Places::new(max_connections(&config.load().config));
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };
@@ -189,8 +189,8 @@ impl Server {
             }
             let (lookups, found) = Lookups::new();
             let mut running = Running::open(config, listeners, (current, lookups), control);
-            running.serve(until, &readiness, (reloads, found)).await;
-            running.close(seen_drain, &drain).await;
+            let found = running.serve(until, &readiness, (reloads, found)).await;
+            running.close(found, seen_drain, &drain).await;
         };
         workers::run(workers, places, service, watch, control)?;
         info!("stopped");

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::max_connections;
-use crate::config::Config;
+use crate::config::{Config, InForce};
 use crate::drain::{self, Drain, DrainWatch, Readiness, Stage};
 use crate::listener::{self, Listener};
 use crate::reload::{ReloadError, Reloads};
@@ -28,7 +28,7 @@ use crate::{logging, systemd};
 /// What runs, and can change.
 #[derive(Debug)]
 pub(super) struct Running {
-    config: Arc<ArcSwap<Config>>,
+    config: Arc<ArcSwap<InForce>>,
     current: Arc<Current>,
     control: Control,
     doors: Vec<Door>,
@@ -46,13 +46,13 @@ struct Door {
 impl Running {
     /// Accepts on the listeners and looks up nodes from now on.
     pub(super) fn open(
-        config: Arc<ArcSwap<Config>>,
+        config: Arc<ArcSwap<InForce>>,
         listeners: Vec<Listener>,
         (current, lookups): (Arc<Current>, Lookups),
         control: Control,
     ) -> Self {
         let settings = config.load_full();
-        let binds = settings.listeners.iter().map(|settings| settings.bind);
+        let binds = settings.config.listeners.iter().map(|settings| settings.bind);
         let open = |(bind, listener)| Door { bind, accepting: control.accept(listener) };
         let doors = binds.zip(listeners).map(open).collect();
         let mut running = Self { config, current, control, doors, lookups };
@@ -60,13 +60,14 @@ impl Running {
         running
     }
 
-    /// Serves, and follows the file and what is `found` of nodes, until `until` comes.
+    /// Serves, and follows the file and what is `found` of nodes, until `until` comes. What is found
+    /// then is given back.
     pub(super) async fn serve(
         &mut self,
         until: impl Future<Output = ()>,
         readiness: &Readiness,
-        (reloads, found): (Option<Reloads>, mpsc::Receiver<Found>),
-    ) {
+        (reloads, mut found): (Option<Reloads>, mpsc::Receiver<Found>),
+    ) -> mpsc::Receiver<Found> {
         let mut until = pin!(until);
         // Its first poll is where signals are asked for: none that comes once we are ready is lost.
         let has_come = poll_fn(|cx| Poll::Ready(until.as_mut().poll(cx).is_ready())).await;
@@ -77,7 +78,7 @@ impl Running {
             // Both change what runs, one after the other: neither waits while it does.
             let running = RefCell::new(&mut *self);
             let reloads = follow_file(reloads, |config| running.borrow_mut().change(config));
-            let finds = follow_dns(found, |found| running.borrow_mut().change_nodes(found));
+            let finds = follow_dns(&mut found, |found| running.borrow_mut().change_nodes(found));
             tokio::select! {
                 () = until => (),
                 never = reloads => match never {},
@@ -86,6 +87,7 @@ impl Running {
         }
         readiness.set(Stage::Stopping);
         systemd::stopping();
+        found
     }
 
     /// Puts `next` in force. What can fail comes first and changes nothing.
@@ -118,9 +120,12 @@ impl Running {
         // What is left in `former` stops to accept, and its connections live on.
         self.control.places().set_max(max_connections(&next));
         logging::set_level(next.log.level);
-        let former = self.config.swap(Arc::new(next.clone()));
-        if (former.log.format, former.admin) != (next.log.format, next.admin) {
-            warn!("log.format and admin are other ones at the next start only");
+        let former = self.config.load_full();
+        let now = former.followed_by(next);
+        let after_restart = now.after_restart;
+        self.config.store(Arc::new(now));
+        if after_restart != former.after_restart && !after_restart.is_empty() {
+            warn!(keys = after_restart.keys(), "these keys change at the next start only");
         }
         Ok(())
     }
@@ -129,7 +134,7 @@ impl Running {
     fn change_nodes(&self, found: &Found) {
         let former = self.current.load();
         found.accept();
-        let next = match self.config.load().snapshot(Some(&former)) {
+        let next = match self.config.load().config.snapshot(Some(&former)) {
             Ok(next) => next,
             Err(clash) => {
                 // No node of the file can be the reason: they have been in force together.
@@ -171,6 +176,7 @@ impl Running {
         tokio::select! {
             () = sleep(delay) => (),
             _ = seen_drain.begun() => return,
+            never = follow_dns(&mut found, |found| self.change_nodes(found)) => match never {},
         }
         for door in self.doors {
             door.accepting.stop().await;
@@ -191,7 +197,7 @@ async fn follow_file(
 }
 
 /// Applies what DNS says, whenever that changes.
-async fn follow_dns(mut found: mpsc::Receiver<Found>, apply: impl Fn(&Found)) -> Infallible {
+async fn follow_dns(found: &mut mpsc::Receiver<Found>, apply: impl Fn(&Found)) -> Infallible {
     while let Some(found) = found.recv().await {
         apply(&found);
     }

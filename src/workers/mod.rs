@@ -85,7 +85,7 @@ where
     }
 
     let runtime = new_runtime().map_err(StartError::Runtime)?;
-    Ok(runtime.block_on(async {
+    let answer = runtime.block_on(async {
         let tasks = Tasks::default();
         let service = make_service(tasks.clone());
         let (over, seen_over) = Drain::new();
@@ -99,7 +99,10 @@ where
             answer
         };
         tokio::join!(controlled, work_off((work, counts), service, tasks, drain)).0
-    }))
+    });
+    // Without a wait for what blocks: a look-up or a read that hangs must not hold the end up.
+    runtime.shutdown_background();
+    Ok(answer)
 }
 
 /// Why the workers did not start.

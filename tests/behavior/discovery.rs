@@ -153,6 +153,22 @@ async fn what_dns_fails_to_say_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_dns_says_is_followed_while_a_stop_waits_for_its_delay() {
+    let [a, b] = on_one_port(["a", "b"]).await;
+    let dns = FakeDns::start(says(&[&a], 1)).await;
+    let yaml = by_address(&dns, &a, "1s") + "stop: { delay: 1m }\n";
+    let mut site = Site::start(&yaml);
+    until_nodes(site.admin, &[&a]).await;
+    site.begin_stop();
+    while site.readiness.is_ready() {
+        tokio::task::yield_now().await;
+    }
+    dns.say(says(&[&b], 1));
+    until_nodes(site.admin, &[&b]).await;
+    assert!(handshake(site.address()).await.starts_with('b'));
+}
+
+#[tokio::test]
 async fn one_line_tells_what_changed_and_one_that_dns_fails() {
     let [a, b] = on_one_port(["a", "b"]).await;
     let dns = FakeDns::start(says(&[&a], 1)).await;

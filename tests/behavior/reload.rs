@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 use crate::support::websocket::{open, text};
@@ -152,8 +155,8 @@ async fn sighup_reloads_and_one_line_tells_what_changed() {
 
     std::fs::write(&proxy.file, "upstreams: { chat: { nodez: [a:1] } }").unwrap();
     proxy.signal("HUP");
-    proxy.until_log("not reloaded, all is as before").await;
-    proxy.until_log("write nodes").await;
+    let line = proxy.until_log("not reloaded, all is as before").await;
+    assert!(line.contains("problems=2") && line.contains("write nodes"), "one line: {line}");
     assert_eq!(get(proxy.address, "/").await.text(), "a");
 
     std::fs::write(&proxy.file, before(&[&b], "")).unwrap();
@@ -283,5 +286,52 @@ async fn sessions_outlive_reloads_and_the_node_that_left() {
     for _ in 0..10 {
         let target = "/socket.io/?EIO=4&transport=polling";
         assert_eq!(get(site.address(), target).await.text(), "stranger", "no new session there");
+    }
+}
+
+/// A command that reads its configuration from `file`, with `yaml` on its standard input.
+async fn piped(file: &str, yaml: &str) -> (Child, Lines<BufReader<ChildStderr>>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sockeye"))
+        .args(["run", "--config", file])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(yaml.as_bytes()).await.unwrap();
+    drop(input);
+    let log = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, log)
+}
+
+/// The next line with `part` in it.
+async fn until_line(log: &mut Lines<BufReader<ChildStderr>>, part: &str) -> String {
+    let read = async {
+        loop {
+            let line = log.next_line().await.unwrap().expect("the log goes on");
+            if line.contains(part) {
+                return line;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), read).await.expect("the line in time")
+}
+
+#[tokio::test]
+async fn a_configuration_from_a_pipe_is_served_and_not_read_again() {
+    let node = named("a").await;
+    for file in ["-", "/dev/stdin"] {
+        let (child, mut log) = piped(file, &before(&[&node], "")).await;
+        until_line(&mut log, "read once only and not followed").await;
+        let line = until_line(&mut log, "listening").await;
+        let address = line.split("address=").nth(1).and_then(|rest| rest.split(' ').next());
+        assert_eq!(get(address.unwrap().parse().unwrap(), "/").await.text(), "a");
+        let pid = child.id().unwrap().to_string();
+        assert!(
+            std::process::Command::new("kill").args(["-HUP", &pid]).status().unwrap().success()
+        );
+        let line = until_line(&mut log, "not reloaded").await;
+        assert!(line.contains("restart to change it"), "{line}");
     }
 }

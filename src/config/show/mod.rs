@@ -6,8 +6,10 @@
 
 mod upstream;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_yaml::Value;
 
 use super::Config;
@@ -34,14 +36,30 @@ impl Config {
                 delay: Some(duration(self.stop.delay)),
                 timeout: Some(duration(self.stop.timeout)),
             }),
-            admin: Some(Admin {
-                bind: Some(self.admin.map_or_else(|| Written::new("off"), Written::new)),
-            }),
+            admin: Some(admin_section(self.admin)),
             log: Some(log(self.log)),
         };
-        let shown = serde_yaml::to_value(file).expect("its keys are text and its values plain");
-        without_nulls(shown)
+        value(&file)
     }
+}
+
+/// `admin:` with this address.
+pub(super) fn admin(bind: Option<SocketAddr>) -> Value {
+    value(&admin_section(bind))
+}
+
+/// `log:` with this format alone.
+pub(super) fn log_format(format: logging::Format) -> Value {
+    value(&Log { format: word(&FORMATS, format), level: None })
+}
+
+fn admin_section(bind: Option<SocketAddr>) -> Admin {
+    Admin { bind: Some(bind.map_or_else(|| Written::new("off"), Written::new)) }
+}
+
+fn value(section: &impl Serialize) -> Value {
+    let shown = serde_yaml::to_value(section).expect("its keys are text and its values plain");
+    without_nulls(shown)
 }
 
 fn listener(settings: &listener::Settings) -> Listener {

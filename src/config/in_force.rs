@@ -1,0 +1,101 @@
+//! The configuration that is in force, and what of the file waits for a restart.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::net::SocketAddr;
+
+use serde_yaml::{Mapping, Value};
+
+use super::Config;
+use crate::logging::{self, Format};
+
+/// A configuration as it counts now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// What counts now.
+    pub config: Config,
+    /// What the file says otherwise.
+    pub after_restart: AfterRestart,
+}
+
+/// The keys that count at the next start, where they are other ones than now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AfterRestart {
+    /// The admin listener's address; `None` within is nowhere.
+    pub admin: Option<Option<SocketAddr>>,
+    /// How a log line looks.
+    pub log_format: Option<Format>,
+}
+
+impl InForce {
+    /// The configuration that a process begins with.
+    pub fn new(config: Config) -> Self {
+        Self { config, after_restart: AfterRestart::default() }
+    }
+
+    /// What is in force once `next` was put in force in the running process.
+    pub fn followed_by(&self, next: Config) -> Self {
+        let (admin, format) = (self.config.admin, self.config.log.format);
+        let after_restart = AfterRestart {
+            admin: (next.admin != admin).then_some(next.admin),
+            log_format: (next.log.format != format).then_some(next.log.format),
+        };
+        let log = logging::Settings { format, ..next.log };
+        Self { config: Config { admin, log, ..next }, after_restart }
+    }
+}
+
+impl AfterRestart {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The keys that wait: `admin, log.format`.
+    pub fn keys(&self) -> String {
+        let admin = self.admin.map(|_| "admin");
+        let format = self.log_format.map(|_| "log.format");
+        admin.into_iter().chain(format).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What waits, with the keys of the file.
+    pub fn show(&self) -> Value {
+        let admin = self.admin.map(super::show::admin);
+        let log = self.log_format.map(super::show::log_format);
+        let sections = [("admin", admin), ("log", log)].into_iter();
+        let sections = sections.filter_map(|(key, shown)| Some((key.into(), shown?)));
+        Value::Mapping(Mapping::from_iter(sections))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn config(more: &str) -> Config {
+        let least = "upstreams: { a: { nodes: [b:1] } }\nroutes: [{ upstream: a }]";
+        parse("a.yaml", &format!("{least}\n{more}")).unwrap()
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_not_in_force() {
+        let start = InForce::new(config("admin: { bind: '127.0.0.1:1' }"));
+        assert!(start.after_restart.is_empty());
+
+        let next = config("admin: { bind: '127.0.0.1:2' }\nlog: { format: json, level: warn }");
+        let now = start.followed_by(next);
+        assert_eq!(now.config.admin, start.config.admin);
+        assert_eq!(now.config.log.format, Format::Text);
+        assert_eq!(now.config.log.level, tracing::Level::WARN);
+        assert_eq!(now.after_restart.keys(), "admin, log.format");
+        let shown = serde_yaml::to_string(&now.after_restart.show()).unwrap();
+        assert_eq!(shown, "admin:\n  bind: 127.0.0.1:2\nlog:\n  format: json\n");
+
+        let off = now.followed_by(config(""));
+        assert_eq!(off.after_restart.keys(), "admin");
+        let shown = serde_yaml::to_string(&off.after_restart.show()).unwrap();
+        assert_eq!(shown, "admin:\n  bind: off\n");
+        assert!(off.followed_by(config("admin: { bind: '127.0.0.1:1' }")).after_restart.is_empty());
+    }
+}

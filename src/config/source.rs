@@ -1,0 +1,187 @@
+//! The text of a configuration: of a file, a pipe or standard input, within a deadline.
+//!
+//! A network mount that is dead, or a pipe that nobody writes to, would hold its reader for ever.
+//! So the reading is done on a thread of its own, which is left behind when its time is over.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
+
+use crate::Instant;
+
+/// Whether the configuration at `path` can be read once only: standard input, written `-`, or a
+/// pipe. A path that nothing is known of is one of a file.
+pub fn is_read_once(path: &Path) -> bool {
+    is_standard_input(path)
+        || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// What messages call the configuration at `path`.
+pub(super) fn name_of(path: &Path) -> String {
+    match is_standard_input(path) {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    }
+}
+
+/// The bytes at `path`, and no more than one above `bytes_max`.
+///
+/// # Errors
+///
+/// What the system says; [`io::ErrorKind::TimedOut`] after [`READ_TIMEOUT`].
+pub(super) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    within_deadline(move |end| read_until(end, &path, bytes_max))
+}
+
+/// What `work` answers, which gets the time at which its answer comes too late and may hang all the
+/// same. Blocks this thread for [`READ_TIMEOUT`] and a moment at most.
+///
+/// # Errors
+///
+/// As `work`; [`io::ErrorKind::TimedOut`] if it hangs, or if too many others hang already.
+pub fn within_deadline<T: Send + 'static>(
+    work: impl FnOnce(Instant) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    if HANGING.load(Ordering::Relaxed) >= HANGING_MAX {
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "earlier reads of it still hang"));
+    }
+    let (sender, answer) = mpsc::channel();
+    let end = Instant::now() + READ_TIMEOUT;
+    // Set by the first of the two: the thread that is done, or the one that waits no longer.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let is_left_behind = is_over.clone();
+    thread::Builder::new().name("sockeye-read".to_owned()).spawn(move || {
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(work(end));
+        if is_left_behind.swap(true, Ordering::Relaxed) {
+            HANGING.fetch_sub(1, Ordering::Relaxed);
+        }
+    })?;
+    answer.recv_timeout(READ_TIMEOUT + LAST_MOMENT).unwrap_or_else(|_| {
+        if !is_over.swap(true, Ordering::Relaxed) {
+            HANGING.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(timed_out())
+    })
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn read_until(end: Instant, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut file = match is_standard_input(path) {
+        true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+        false => open(path)?,
+    };
+    let mut bytes = Vec::new();
+    let mut chunk = [0; CHUNK_BYTES];
+    while bytes.len() <= bytes_max {
+        wait_until_readable(&file, end)?;
+        match file.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend(chunk.iter().take(count)),
+            Err(error) if is_of_the_moment(&error) => (),
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(bytes_max.saturating_add(1));
+    Ok(bytes)
+}
+
+/// Opens without waiting: a pipe would wait for its writer.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// A regular file is always readable.
+fn wait_until_readable(file: &File, end: Instant) -> io::Result<()> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or_default();
+        let mut asked = [PollFd::new(file, PollFlags::IN)];
+        match rustix::event::poll(&mut asked, Some(&timeout)) {
+            Ok(0) => return Err(timed_out()),
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => (),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_of_the_moment(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+fn timed_out() -> io::Error {
+    let what = format!("it gave no answer within {} s", READ_TIMEOUT.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, what)
+}
+
+/// Those that nobody waits for any more.
+static HANGING: AtomicUsize = AtomicUsize::new(0);
+
+/// Each costs a thread until the system lets go of it.
+const HANGING_MAX: usize = 8;
+
+/// How long reading may take: a disk takes milliseconds, a mount that lives some seconds.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// For an answer that comes just in time.
+const LAST_MOMENT: Duration = Duration::from_millis(250);
+
+const CHUNK_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.yaml");
+        std::fs::write(&path, vec![b'x'; 100_000]).unwrap();
+        assert_eq!(read(&path, 1 << 20).unwrap().len(), 100_000);
+        assert_eq!(read(&path, 1000).unwrap().len(), 1001);
+        assert!(!is_read_once(&path) && !is_read_once(&directory.path().join("none")));
+        assert_eq!(read(directory.path(), 9).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn a_pipe_is_read_to_its_end_and_one_that_nobody_writes_to_ends_by_the_deadline() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(is_read_once(&path));
+        let writer = path.clone();
+        let writing = thread::spawn(move || std::fs::write(writer, vec![b'x'; 200_000]).unwrap());
+        assert_eq!(read(&path, 1 << 20).unwrap().len(), 200_000);
+        writing.join().unwrap();
+
+        let soon = Instant::now() + Duration::from_millis(20);
+        let error = read_until(soon, &path, 9).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    }
+
+    #[test]
+    fn standard_input_has_a_name() {
+        assert!(is_read_once(Path::new("-")));
+        assert_eq!(name_of(Path::new("-")), "standard input");
+        assert_eq!(name_of(Path::new("./-")), "./-");
+    }
+}
