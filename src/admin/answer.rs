@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::metrics_page::metrics_page;
 use super::order::{self, Order};
+use super::readiness::{Question, ready};
 use super::site::Site;
 use super::views;
 use crate::Instant;
@@ -121,7 +122,7 @@ pub(super) async fn answer(site: &Site, bind: SocketAddr, head: &Parts) -> Answe
     match endpoint {
         Endpoint::Live => json_answer(StatusCode::OK, &json!({ "live": true })),
         Endpoint::Ready => {
-            let ready = views::ready(site);
+            let ready = ready(site, Question::of_query(head.uri.query()));
             let status = match ready.is_ready() {
                 true => StatusCode::OK,
                 false => StatusCode::SERVICE_UNAVAILABLE,

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::readiness::open_nodes;
 use super::site::Site;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
@@ -96,7 +97,7 @@ fn gather(site: &Site) -> Vec<(Metric, Vec<Sample>)> {
         .map(|metric| {
             let samples = of_process(metric, site, &process)
                 .or_else(|| of_nodes(metric, &snapshot))
-                .or_else(|| of_lookups(metric, &snapshot))
+                .or_else(|| of_upstreams(metric, &snapshot))
                 .or_else(|| of_sessions(metric, &snapshot))
                 .unwrap_or_else(|| of_routes(metric, &routes));
             (metric, samples)
@@ -182,8 +183,13 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     Some(samples)
 }
 
-fn of_lookups(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
-    let of_upstream = |upstream: &Arc<Upstream>| {
+fn of_upstreams(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+    let now = Instant::now();
+    let open = |upstream: &Arc<Upstream>| {
+        let open = open_nodes(upstream, now) as f64;
+        (vec![upstream.name().to_string()], Value::Level(open))
+    };
+    let looked_up = |upstream: &Arc<Upstream>| {
         let did = upstream.discovery()?.counts();
         let outcomes = [
             (["changed"], did.changed.get()),
@@ -192,8 +198,11 @@ fn of_lookups(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
         ];
         Some(counts([&**upstream.name()], outcomes))
     };
-    let is_of_lookups = metric == table::DISCOVERY;
-    is_of_lookups.then(|| snapshot.upstreams().filter_map(of_upstream).flatten().collect())
+    Some(match metric {
+        table::UPSTREAM_NODES_OPEN => snapshot.upstreams().map(open).collect(),
+        table::DISCOVERY => snapshot.upstreams().filter_map(looked_up).flatten().collect(),
+        _ => return None,
+    })
 }
 
 fn of_sessions(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {

@@ -1,8 +1,8 @@
 //! The admin listener: what the process tells of itself, and the orders that it takes.
 //!
 //! It asks nobody who he is, so it belongs on loopback, or on a network that only operators reach.
-//! What comes is bounded as on any listener, and the number of connections besides. A web page has
-//! no business here: see `answer`.
+//! What comes is bounded as on any listener, and the number of connections besides: see `seats`. A
+//! web page has no business here: see `answer`.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -10,6 +10,8 @@ mod answer;
 pub mod client;
 mod metrics_page;
 mod order;
+mod readiness;
+mod seats;
 mod site;
 pub mod tables;
 mod views;
@@ -23,11 +25,14 @@ use hyper::Request;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tower::service_fn;
-use tracing::warn;
+use tracing::{debug, warn};
 
+use crate::Instant;
 use crate::client::Places;
-use crate::drain::{Drain, Tasks};
+use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{self, Accepted, BindError, Listener, serve};
+pub use readiness::FirstAnswers;
+use seats::{Seat, Seats};
 pub use site::Site;
 
 /// The admin listener, which waits to be served.
@@ -49,8 +54,8 @@ impl Admin {
         }
         let settings = listener::Settings {
             bind: address,
-            header_timeout: TIMEOUT,
-            keep_alive_timeout: TIMEOUT,
+            header_timeout: HEADER_TIMEOUT,
+            keep_alive_timeout: KEEP_ALIVE_TIMEOUT,
             ..listener::Settings::default()
         };
         Listener::bind(&settings).map(Self)
@@ -70,11 +75,14 @@ impl Admin {
         let (sender, mut accepted) = mpsc::channel(1);
         let tasks = Tasks::default();
         let serving = async {
+            let seats = Seats::new(CONNECTIONS_MAX);
             while let Some(next) = accepted.recv().await {
-                tasks.spawn(serve_one(next, site.clone(), running.clone()));
+                let seat = seats.take().await;
+                tasks.spawn(serve_one(next, site.clone(), running.clone(), seat));
             }
         };
-        let accepting = self.0.accept(sender, Places::new(CONNECTIONS_MAX), running.clone());
+        // The seats are the bound.
+        let accepting = self.0.accept(sender, Places::new(usize::MAX), running.clone());
         let (result, ()) = tokio::join!(accepting, serving);
         if let Err(error) = result {
             warn!(%address, %error, "the admin listener cannot accept");
@@ -83,20 +91,31 @@ impl Admin {
     }
 }
 
-async fn serve_one(accepted: Accepted, site: Arc<Site>, running: crate::drain::DrainWatch) {
+async fn serve_one(accepted: Accepted, site: Arc<Site>, running: DrainWatch, mut seat: Seat) {
     let bind = accepted.settings.bind;
+    let requests = seat.requests();
     let service = service_fn(move |request: Request<Incoming>| {
-        let site = site.clone();
+        let (site, requests) = (site.clone(), requests.clone());
         async move {
             let (head, _) = request.into_parts();
-            Ok::<_, Infallible>(answer::answer(&site, bind, &head).await)
+            requests.begin(Instant::now());
+            let answer = answer::answer(&site, bind, &head).await;
+            requests.end(Instant::now());
+            Ok::<_, Infallible>(answer)
         }
     });
-    serve(accepted, service, &running).await;
+    tokio::select! {
+        _ = serve(accepted, service, &running) => (),
+        () = seat.lost() => debug!("a new connection to the admin listener takes an idle one's seat"),
+    }
 }
 
-/// How long a head may take, and how long a connection may wait for its next request.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the head of a request may take from its first byte.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many connections are served at once; a scraper, a prober and some people need less.
+/// How long a connection may wait for its next request.
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many connections are served at once; a scraper, a prober and some people need less. One more
+/// takes the place of one that is idle.
 const CONNECTIONS_MAX: usize = 32;

@@ -25,6 +25,8 @@ pub struct Site {
     pub control: Control,
     /// Whether new clients are wanted.
     pub readiness: Readiness,
+    /// Whether each upstream had an answer since the start.
+    pub first_answers: FirstAnswers,
     /// Whom to ask for a reload; `None` where there is no file to read anew.
     pub reloader: Option<Reloader>,
     /// Since when it serves.

@@ -19,75 +19,6 @@ use crate::upstream::discovery::Discovery;
 use crate::upstream::settings::Source;
 use crate::upstream::{DrainCause, Draining, Node, Upstream};
 
-/// Whether new clients should come here, and what is amiss.
-#[derive(Debug, Default)]
-pub(super) struct Ready {
-    /// Why not.
-    reasons: Vec<String>,
-    /// What the operator should look at, though another proxy would serve no better.
-    warnings: Vec<String>,
-}
-
-impl Ready {
-    pub(super) fn is_ready(&self) -> bool {
-        self.reasons.is_empty()
-    }
-
-    pub(super) fn show(&self) -> Value {
-        json!({ "ready": self.is_ready(), "reasons": self.reasons, "warnings": self.warnings })
-    }
-}
-
-/// Ready is who can serve someone: to leave the balancer's list because one of several upstreams is
-/// down would take the others' clients along.
-pub(super) fn ready(site: &Site) -> Ready {
-    let mut ready = Ready::default();
-    match site.readiness.stage() {
-        Stage::Ready => (),
-        Stage::Starting => ready.reasons.push("the process is starting".to_owned()),
-        Stage::Stopping => ready.reasons.push("the process is stopping".to_owned()),
-    }
-    let places = site.control.places();
-    if !places.are_free() {
-        ready.reasons.push(format!("all {} places for connections are taken", places.max()));
-    }
-    let snapshot = site.current.load();
-    let now = Instant::now();
-    let upstreams = snapshot.upstreams().count();
-    let closed: Vec<String> = snapshot
-        .upstreams()
-        .filter(|upstream| open_nodes(upstream, now) == 0)
-        .map(|upstream| match upstream.nodes() {
-            [] => format!("no node of upstream {} was found yet", upstream.name()),
-            _ => format!("no node of upstream {} takes new sessions", upstream.name()),
-        })
-        .collect();
-    if closed.len() == upstreams {
-        ready.reasons.extend(closed);
-    } else {
-        ready.warnings.extend(closed);
-    }
-    ready.warnings.extend(snapshot.upstreams().filter_map(lookups_fail));
-    let last = site.reloader.as_ref().and_then(Reloader::last);
-    if let Some(failure) = last.and_then(|last| last.outcome.err()) {
-        ready.warnings.push(format!("the last reload failed: {}", failure.chain()));
-    }
-    ready
-}
-
-/// How many nodes take new sessions.
-fn open_nodes(upstream: &Upstream, now: Instant) -> usize {
-    let takes = |node: &&Arc<Node>| upstream.state(node, now).takes_sessions();
-    upstream.nodes().iter().filter(takes).count()
-}
-
-/// What is wrong with the look-ups of its nodes, if anything.
-fn lookups_fail(upstream: &Arc<Upstream>) -> Option<String> {
-    let history = upstream.discovery()?.history();
-    let failure = history.failure.filter(|_| history.failures > 0)?;
-    Some(format!("the nodes of upstream {} are not found: {}", upstream.name(), failure.reason))
-}
-
 /// Whether the last connect to it succeeded, or there was none.
 pub(super) fn is_reachable(node: &Arc<Node>) -> bool {
     node.failed_at().is_none()
@@ -112,7 +43,7 @@ pub(super) fn status(site: &Site) -> Value {
         "pid": std::process::id(),
         "since": seconds(site.since),
         "uptime_seconds": site.since.elapsed().unwrap_or_default().as_secs(),
-        "readiness": ready(site).show(),
+        "readiness": ready(site, Question::Proxy).show(),
         "connections": {
             "open": counts.open.open(),
             "max": site.control.places().max(),

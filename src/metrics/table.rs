@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 42] = [
+pub const ALL: [Metric; 43] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -62,6 +62,7 @@ pub const ALL: [Metric; 42] = [
     TUNNEL_BYTES,
     TUNNEL_MESSAGES,
     IDLE_CONTRADICTIONS,
+    UPSTREAM_NODES_OPEN,
     NODE_ANSWERS,
     NODE_HANDSHAKES,
     NODE_CONNECTS_FAILED,
@@ -182,6 +183,9 @@ pub const IDLE_CONTRADICTIONS: Metric = counter(
     &["route"],
     "WebSockets that may be silent for less long than their session's heartbeat",
 );
+/// The nodes that take new sessions.
+pub const UPSTREAM_NODES_OPEN: Metric =
+    gauge("sockeye_upstream_nodes_open", &["upstream"], "Nodes that take new sessions");
 /// See [`NodeCounts::answers`](super::NodeCounts::answers).
 pub const NODE_ANSWERS: Metric = counter(
     "sockeye_node_answers_total",

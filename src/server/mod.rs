@@ -183,6 +183,7 @@ impl Server {
                     config: config.clone(),
                     control: control.clone(),
                     readiness: readiness.clone(),
+                    first_answers: FirstAnswers::new(Instant::now()),
                     reloader,
                     since: SystemTime::now(),
                 }));

@@ -2,8 +2,9 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +24,8 @@ pub struct Control {
     places: Places,
     connections: Arc<[Arc<AtomicUsize>]>,
     counts: Arc<Connections>,
+    /// Those that have not been stopped.
+    acceptors: Arc<Mutex<Vec<Weak<Acceptor>>>>,
 }
 
 /// A listener that accepts. It stops when this is dropped.
@@ -31,6 +34,14 @@ pub struct Accepting {
     stop: Drain,
     ended: oneshot::Receiver<()>,
     settings: LiveSettings,
+    _acceptor: Arc<Acceptor>,
+}
+
+/// A listener and whether it accepts.
+#[derive(Debug)]
+struct Acceptor {
+    address: SocketAddr,
+    is_lost: AtomicBool,
 }
 
 impl Control {
@@ -42,7 +53,9 @@ impl Control {
     ) -> (Self, Dealing) {
         let (sender, accepted) = mpsc::channel(QUEUE_MAX);
         let connections = desks.iter().map(|desk| desk.connections().clone()).collect();
-        (Self { tasks, accepted: sender, places, connections, counts }, Dealing { accepted, over })
+        let acceptors = Arc::default();
+        let control = Self { tasks, accepted: sender, places, connections, counts, acceptors };
+        (control, Dealing { accepted, over })
     }
 
     /// Accepts on `listener` from now on, until the answer is stopped or dropped.
@@ -51,15 +64,40 @@ impl Control {
         let (alive, ended) = oneshot::channel();
         let settings = listener.settings().clone();
         let (accepted, places) = (self.accepted.clone(), self.places.clone());
+        let address = listener.local_address();
+        let acceptor = Arc::new(Acceptor { address, is_lost: AtomicBool::new(false) });
+        self.add(&acceptor);
+        let noted = Arc::downgrade(&acceptor);
         self.tasks.spawn(async move {
-            let address = listener.local_address();
-            if let Err(error) = listener.accept(accepted, places, stopped).await {
+            let result = listener.accept(accepted, places, stopped.clone()).await;
+            if let Err(error) = result {
                 error!(%address, %error, "cannot accept");
+            }
+            if let Some(acceptor) = noted.upgrade().filter(|_| !stopped.is_draining()) {
+                acceptor.is_lost.store(true, Ordering::Relaxed);
             }
             // It is of no interest any more if nobody waits for it.
             let _ = alive.send(());
         });
-        Accepting { stop, ended, settings }
+        Accepting { stop, ended, settings, _acceptor: acceptor }
+    }
+
+    /// The addresses of listeners that accept no more, though nobody stopped them.
+    pub fn lost_listeners(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+        let acceptors: Vec<_> = self.acceptors().iter().filter_map(Weak::upgrade).collect();
+        let is_lost = |acceptor: &Arc<Acceptor>| acceptor.is_lost.load(Ordering::Relaxed);
+        acceptors.into_iter().filter(is_lost).map(|acceptor| acceptor.address)
+    }
+
+    fn add(&self, acceptor: &Arc<Acceptor>) {
+        let mut acceptors = self.acceptors();
+        acceptors.retain(|acceptor| acceptor.strong_count() > 0);
+        acceptors.push(Arc::downgrade(acceptor));
+    }
+
+    fn acceptors(&self) -> MutexGuard<'_, Vec<Weak<Acceptor>>> {
+        // Nothing that is done under the lock panics.
+        self.acceptors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The places of all clients.

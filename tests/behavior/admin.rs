@@ -5,9 +5,10 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::{
-    Client, FakeNode, Proxy, ProxyProcess, Site, config, get, ok, request, websocket,
+    Client, Exposition, FakeNode, Proxy, ProxyProcess, Site, config, get, ok, request, websocket,
 };
 
 fn start(nodes: &[&FakeNode], upstream: &str) -> Proxy {
@@ -33,41 +34,113 @@ pub async fn ask_at(
     (answer.status(), serde_json::from_slice(&answer.body).unwrap())
 }
 
+/// Waits until `/ready` of the admin listener at `address` answers 200, and gives its body.
+async fn until_ready(address: SocketAddr) -> Value {
+    let ready = async {
+        loop {
+            let (status, ready) = ask_at(address, "GET", "/ready", &[]).await;
+            if status == 200 {
+                return ready;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), ready).await.expect("ready in time")
+}
+
 #[tokio::test]
 async fn a_process_that_serves_is_live_and_ready() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let proxy = start(&[&node], "");
     assert_eq!(ask(&proxy, "GET", "/live", &[]).await, (200, json!({ "live": true })));
     let ready = json!({ "ready": true, "reasons": [], "warnings": [] });
-    assert_eq!(ask(&proxy, "GET", "/ready", &[]).await, (200, ready));
+    assert_eq!(until_ready(proxy.admin.unwrap()).await, ready);
 }
 
 #[tokio::test]
-async fn who_can_reach_no_node_is_not_ready() {
+async fn a_proxy_is_not_ready_before_a_node_of_each_upstream_has_answered() {
     let node = FakeNode::start(|_| ok("yes")).await;
-    let gone = node.address;
-    drop(node);
-    let proxy = Proxy::start(&(config(&[gone], "", "") + "admin: { bind: '127.0.0.1:0' }\n"));
-    assert_eq!(get(proxy.address, "/").await.status(), 502);
-    let (status, ready) = ask(&proxy, "GET", "/ready", &[]).await;
-    assert_eq!((status, &ready["ready"]), (503, &json!(false)));
-    assert_eq!(ready["reasons"], json!(["no node of upstream chat takes new sessions"]));
-}
-
-#[tokio::test]
-async fn one_of_two_upstreams_without_nodes_is_a_warning() {
-    let node = FakeNode::start(|_| ok("yes")).await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let proxy = Proxy::start(&format!(
-        "listeners: [{{ bind: '127.0.0.1:0' }}]\nadmin: {{ bind: '127.0.0.1:0' }}\n\
-         upstreams: {{ a: {{ nodes: ['{}'] }}, b: {{ nodes: ['{gone}'] }} }}\n\
-         routes: [{{ path: /a, upstream: a }}, {{ path: /b, upstream: b }}]\n",
-        node.address
-    ));
+    // Taken and not listened on: connects are refused until they are.
+    let later = tokio::net::TcpSocket::new_v4().unwrap();
+    later.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let proxy = Proxy::start(&two_upstreams(node.address, later.local_addr().unwrap()));
+    let admin = proxy.admin.unwrap();
+    assert_eq!(get(proxy.address, "/a").await.status(), 200);
     assert_eq!(get(proxy.address, "/b").await.status(), 502);
-    let (status, ready) = ask(&proxy, "GET", "/ready", &[]).await;
-    assert_eq!((status, &ready["ready"]), (200, &json!(true)));
-    assert_eq!(ready["warnings"], json!(["no node of upstream b takes new sessions"]));
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    let reasons = json!(["no node of upstream b has answered yet"]);
+    assert_eq!((status, &ready["reasons"]), (503, &reasons));
+    let _listener = later.listen(16).unwrap();
+    until_ready(admin).await;
+}
+
+#[tokio::test]
+async fn nodes_that_fail_later_are_a_warning_and_ask_for_them_says_so() {
+    let (a, b) = (FakeNode::start(|_| ok("a")).await, FakeNode::start(|_| ok("b")).await);
+    let proxy = Proxy::start(&two_upstreams(a.address, b.address));
+    let admin = proxy.admin.unwrap();
+    until_ready(admin).await;
+    let mut closed = Vec::new();
+    for (node, path, status) in [(b, "/b", 200), (a, "/a", 503)] {
+        drop(node);
+        assert_eq!(get(proxy.address, path).await.status(), 502);
+        let name = path.trim_start_matches('/');
+        closed.insert(0, format!("no node of upstream {name} takes new sessions"));
+        let (own, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+        assert_eq!((own, &ready["warnings"]), (200, &json!(closed)));
+        let (of_nodes, ready) = ask_at(admin, "GET", "/ready?nodes", &[]).await;
+        let key = if status == 200 { "warnings" } else { "reasons" };
+        assert_eq!((of_nodes, &ready[key]), (status, &json!(closed)));
+        let page = Exposition::scrape(admin).await;
+        let open = format!("sockeye_upstream_nodes_open{{upstream=\"{name}\"}}");
+        assert_eq!(page.value(&open), 0.0);
+    }
+}
+
+/// Two upstreams with one node each, behind `/a` and `/b`.
+fn two_upstreams(a: SocketAddr, b: SocketAddr) -> String {
+    format!(
+        "listeners: [{{ bind: '127.0.0.1:0' }}]\nadmin: {{ bind: '127.0.0.1:0' }}\n\
+         upstreams: {{ a: {{ nodes: ['{a}'] }}, b: {{ nodes: ['{b}'] }} }}\n\
+         routes: [{{ path: /a, upstream: a }}, {{ path: /b, upstream: b }}]\n"
+    )
+}
+
+#[tokio::test]
+async fn a_node_without_room_is_full() {
+    let node = FakeNode::engineio("a").await;
+    let proxy = start(&[&node], "max_connections: 1");
+    let mut tunnel = websocket::open(proxy.address, "/socket.io/?EIO=4&transport=websocket").await;
+    tunnel.send(websocket::text("x")).await;
+    tunnel.frame().await;
+    let (_, shown) = ask(&proxy, "GET", "/nodes", &[]).await;
+    let shown = &shown["upstreams"][0]["nodes"][0];
+    assert_eq!(
+        (&shown["state"], &shown["reason"]),
+        (&json!("full"), &json!("it has 1 connections of 1"))
+    );
+    let page = Exposition::scrape(proxy.admin.unwrap()).await;
+    let of_node = format!("upstream=\"chat\",node=\"{}\"", node.address);
+    assert_eq!(page.value(&format!("sockeye_node_state{{{of_node},state=\"full\"}}")), 1.0);
+    assert_eq!(page.value("sockeye_upstream_nodes_open{upstream=\"chat\"}"), 0.0);
+    let (_, status) = ask(&proxy, "GET", "/status", &[]).await;
+    assert_eq!(status["nodes"], json!({ "all": 1, "open": 0 }));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_restart_is_shown_apart() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let yaml = config(&[node.address], "", "");
+    let site = Site::start(&format!("{yaml}admin: {{ bind: '127.0.0.1:0' }}\n"));
+    let admin = site.admin.unwrap();
+    let (_, shown) = ask_at(admin, "GET", "/config", &[]).await;
+    assert_eq!(shown["after_restart"], Value::Null);
+    site.reload(&format!("{yaml}log: {{ format: json, level: warn }}\n")).await.unwrap();
+    let (_, shown) = ask_at(admin, "GET", "/config", &[]).await;
+    assert_eq!(shown["admin"]["bind"], "127.0.0.1:0");
+    assert_eq!(shown["log"], json!({ "format": "text", "level": "warn" }));
+    let waits = json!({ "admin": { "bind": "off" }, "log": { "format": "json" } });
+    assert_eq!(shown["after_restart"], waits);
 }
 
 #[tokio::test]
@@ -154,18 +227,31 @@ async fn a_web_page_gets_nothing() {
 }
 
 #[tokio::test]
-async fn connections_to_the_admin_listener_are_bounded() {
+async fn whoever_is_idle_gives_way_to_who_asks() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let proxy = start(&[&node], "");
-    let mut clients = Vec::new();
-    for _ in 0..32 {
-        let mut client = Client::connect(proxy.admin.unwrap()).await;
-        client.send("GET /live HTTP/1.1\r\nHost: [::1]\r\n\r\n").await;
-        assert_eq!(client.response().await.status(), 200);
-        clients.push(client);
+    let admin = proxy.admin.unwrap();
+    let mut kept = Client::connect(admin).await;
+    let live = "GET /live HTTP/1.1\r\nHost: [::1]\r\n\r\n";
+    let mut silent = Vec::new();
+    for index in 0..64 {
+        if index == 8 {
+            kept.send(live).await;
+            assert_eq!(kept.response().await.status(), 200);
+        }
+        let mut client = Client::connect(admin).await;
+        if index % 2 == 1 {
+            client.send("GET /li").await;
+        }
+        silent.push(client);
     }
-    let mut one_more = Client::connect(proxy.admin.unwrap()).await;
-    assert!(one_more.until_end().await.is_empty());
+    let mut one_more = Client::connect(admin).await;
+    one_more.send(live).await;
+    let answered = timeout(Duration::from_secs(5), one_more.response()).await;
+    assert_eq!(answered.expect("at once").status(), 200);
+    assert!(silent[0].until_end().await.is_empty(), "the first one is closed");
+    kept.send(live).await;
+    assert_eq!(kept.response().await.status(), 200, "who asked before stays longest");
 }
 
 fn sockeye(arguments: &[&str]) -> Output {
@@ -185,6 +271,7 @@ async fn the_commands_ask_a_running_process() {
     let line = proxy.until_log("admin listener").await;
     let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
 
+    until_ready(admin.parse().unwrap()).await;
     let (code, table, _) = said(&sockeye(&["status", "--admin", &admin]));
     assert_eq!(code, Some(0));
     assert!(table.contains("ready        yes\n"), "{table}");
@@ -203,8 +290,9 @@ async fn the_commands_ask_a_running_process() {
     drop(node);
     assert_eq!(get(proxy.address, "/").await.status(), 502);
     let (code, table, _) = said(&sockeye(&["status", "--admin", &admin]));
-    assert_eq!(code, Some(1), "not ready");
-    assert!(table.contains("ready        no\n"), "{table}");
+    assert_eq!(code, Some(0), "the proxy itself is well");
+    let warning = "!            no node of upstream chat takes new sessions\n";
+    assert!(table.contains("ready        yes\n") && table.contains(warning), "{table}");
 }
 
 #[test]
@@ -237,8 +325,7 @@ async fn an_order_to_reload_says_what_changed_or_why_not() {
     let (status, answer) = order().await;
     assert_eq!(status, 422, "{answer}");
     assert_eq!(answer["problems"][0]["path"], "upstreams");
-    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
-    assert_eq!((status, &ready["ready"]), (200, &json!(true)));
+    let ready = until_ready(admin).await;
     let warning = ready["warnings"][0].as_str().unwrap();
     assert!(warning.starts_with("the last reload failed: "), "{warning}");
 
@@ -257,7 +344,7 @@ async fn an_order_to_reload_says_what_changed_or_why_not() {
             }
         }
     };
-    let (status, answer) = tokio::time::timeout(Duration::from_secs(20), served).await.unwrap();
+    let (status, answer) = timeout(Duration::from_secs(20), served).await.unwrap();
     assert_eq!((status, &answer["reloaded"]), (200, &json!(true)), "{answer}");
     assert_eq!(get(taken, "/").await.text(), "yes");
     let (_, ready) = ask_at(admin, "GET", "/ready", &[]).await;
@@ -272,7 +359,7 @@ async fn who_stops_is_not_ready_and_still_tells_so() {
     let yaml = config(&[node.address], "", "");
     let mut site = Site::start(&(yaml + "admin: { bind: '127.0.0.1:0' }\nstop: { delay: 1m }\n"));
     let admin = site.admin.unwrap();
-    assert_eq!(ask_at(admin, "GET", "/ready", &[]).await.0, 200);
+    until_ready(admin).await;
     site.begin_stop();
     while site.readiness.is_ready() {
         tokio::task::yield_now().await;

@@ -146,7 +146,7 @@ async fn what_dns_fails_to_say_changes_nothing() {
         assert!(discovery["answered_at"].is_u64() && discovery["last_failure"]["at"].is_u64());
         assert_ne!(discovery["failed_running"], 0, "{discovery}");
         let ready = ask(admin, "/ready").await;
-        assert_eq!(ready["ready"], true);
+        assert_eq!(ready["reasons"], json!([]));
         let warning = ready["warnings"][0].as_str().unwrap();
         assert!(warning.starts_with("the nodes of upstream chat are not found: "), "{warning}");
     }
@@ -247,7 +247,8 @@ async fn handshakes_wait_for_the_first_answer_and_nobody_is_thrown_out_before() 
     assert_eq!(poll(proxy.address, &sid).await.0, 503, "his session may well be alive");
     assert_eq!(get(proxy.address, "/").await.status(), 503);
     let ready = ask(proxy.admin.unwrap(), "/ready").await;
-    assert_eq!(ready["reasons"], json!(["no node of upstream chat was found yet"]));
+    assert_eq!(ready["reasons"], json!(["no node of upstream chat has answered yet"]));
+    assert_eq!(ready["warnings"][0], "no node of upstream chat was found yet");
 
     dns.say(says(&[&a], 60));
     assert_eq!(held.response().await.status(), 200);
