@@ -9,24 +9,28 @@ use super::{End, Side};
 /// Why a side's tunnel ends, in a Close frame's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Farewell {
-    /// `None` is an empty Close frame; 1005 and 1006 may not be on the wire.
-    pub(super) code: Option<u16>,
-    /// At most 123 bytes; empty without a code.
+    pub(super) code: u16,
+    /// At most 123 bytes.
     reason: &'static str,
 }
 
 impl Farewell {
-    /// What the client hears of `end`; nothing if it is the one that is gone.
+    /// What the client gets at an `end` of ours; nothing if a side ended the tunnel, whose own end
+    /// is passed on as it was, or if the client is gone.
     ///
-    /// That the node is gone is 1011, which each client library knows: 1014 (bad gateway) is a
-    /// protocol error to some. A Close frame that gets no answer from the other side is echoed.
+    /// What is not the client's fault has a code after which client libraries reconnect: 1011 is
+    /// fatal to graphql-ws, 1014 a protocol error to others, and 1000 final to nearly all.
     pub(super) fn to_client(end: End) -> Option<Self> {
         match end {
-            End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
-            End::ClientLeft | End::ClientReset | End::StalledClient => None,
-            End::NodeLeft | End::NodeReset => Some(Self::new(INTERNAL_ERROR, "node lost")),
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::ClientLeft
+            | End::NodeLeft
+            | End::ClientReset
+            | End::NodeReset
+            | End::StalledClient => None,
             End::KeepaliveLost(Side::Node) | End::StalledNode => {
-                Some(Self::new(INTERNAL_ERROR, "node lost"))
+                Some(Self::new(SERVICE_RESTART, "node lost"))
             }
             End::Idle | End::IdleMessages => Some(Self::new(GOING_AWAY, "idle")),
             End::MaxAge => Some(Self::new(GOING_AWAY, "max age")),
@@ -40,15 +44,18 @@ impl Farewell {
         }
     }
 
-    /// What the node hears of `end`; nothing if it is the one that is gone. Whatever the end, to
-    /// the node a client goes away.
+    /// What the node gets at an `end` of ours; nothing if a side ended the tunnel, or if the node
+    /// is gone. Whatever the end, to the node a client goes away.
     pub(super) fn to_node(end: End) -> Option<Self> {
         match end {
-            End::ClientClosed(code) | End::NodeClosed(code) => Some(Self { code, reason: "" }),
-            End::ClientLeft | End::ClientReset | End::KeepaliveLost(Side::Client) => {
-                Some(Self::new(GOING_AWAY, "client lost"))
-            }
-            End::NodeLeft | End::NodeReset | End::StalledNode => None,
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::ClientLeft
+            | End::NodeLeft
+            | End::ClientReset
+            | End::NodeReset
+            | End::StalledNode => None,
+            End::KeepaliveLost(Side::Client) => Some(Self::new(GOING_AWAY, "client lost")),
             End::Idle | End::IdleMessages => Some(Self::new(GOING_AWAY, "idle")),
             End::MaxAge => Some(Self::new(GOING_AWAY, "max age")),
             End::KeepaliveLost(Side::Node) => Some(Self::new(GOING_AWAY, "keepalive lost")),
@@ -74,12 +81,11 @@ impl Farewell {
 
     const fn new(code: u16, reason: &'static str) -> Self {
         assert!(reason.len() <= REASON_BYTES_MAX, "a control frame holds 125 bytes");
-        Self { code: Some(code), reason }
+        Self { code, reason }
     }
 
     fn payload(self) -> Vec<u8> {
-        let Some(code) = self.code else { return Vec::new() };
-        [&code.to_be_bytes(), self.reason.as_bytes()].concat()
+        [&self.code.to_be_bytes(), self.reason.as_bytes()].concat()
     }
 }
 
@@ -111,8 +117,6 @@ const PROTOCOL_ERROR: u16 = 1002;
 const POLICY_VIOLATION: u16 = 1008;
 /// RFC 6455, section 7.4.1: the message is too big to process.
 const MESSAGE_TOO_BIG: u16 = 1009;
-/// RFC 6455, section 7.4.1: the server cannot fulfil the request.
-const INTERNAL_ERROR: u16 = 1011;
 /// IANA's registry: the service restarts, reconnect.
 const SERVICE_RESTART: u16 = 1012;
 
@@ -129,8 +133,8 @@ mod tests {
     use crate::tunnel::frame::{Compression, Position, Scanner, Sender, Until};
 
     #[test]
-    fn each_farewell_is_a_frame_that_our_own_scanner_takes() {
-        let ends = [
+    fn an_end_that_a_side_made_gets_no_close_of_ours() {
+        for end in [
             End::ClientClosed(None),
             End::ClientClosed(Some(4000)),
             End::NodeClosed(Some(1000)),
@@ -138,6 +142,14 @@ mod tests {
             End::NodeLeft,
             End::ClientReset,
             End::NodeReset,
+        ] {
+            assert_eq!((Farewell::to_client(end), Farewell::to_node(end)), (None, None), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn each_farewell_is_a_frame_that_our_own_scanner_takes() {
+        let ends = [
             End::Idle,
             End::IdleMessages,
             End::MaxAge,
@@ -164,10 +176,10 @@ mod tests {
         }
     }
 
-    fn check(sender: Sender, frame: &[u8], code: Option<u16>) {
+    fn check(sender: Sender, frame: &[u8], code: u16) {
         let mut scanner = Scanner::new(sender, Compression::Off, None);
         assert_eq!(scanner.scan(frame, Until::Close, Instant::now()).passed, frame.len());
-        assert_eq!(scanner.position(), Position::Closed(code), "{frame:02x?}");
+        assert_eq!(scanner.position(), Position::Closed(Some(code)), "{frame:02x?}");
     }
 
     #[test]
@@ -175,8 +187,6 @@ mod tests {
         let farewell = Farewell::to_client(End::Idle).unwrap();
         assert_eq!(farewell.unmasked(), b"\x88\x06\x03\xe9idle");
         assert_eq!(farewell.masked([0xff, 0, 0, 0]), b"\x88\x86\xff\0\0\0\xfc\xe9id\x93e");
-        let echo = Farewell::to_client(End::ClientClosed(None)).unwrap();
-        assert_eq!(echo.unmasked(), b"\x88\x00");
         let payload = *b"12345678";
         assert_eq!(ping(Side::Client, payload, [1; 4]), b"\x89\x0812345678");
         assert_eq!(ping(Side::Node, payload, [0xff, 0, 0, 0])[..9], *b"\x89\x88\xff\0\0\0\xce23");

@@ -12,7 +12,7 @@ use crate::Instant;
 /// A reason to wake up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// Nothing came from either side for the idle timeout.
+    /// Nothing came from either side for the idle timeout; nothing moved at the tunnel's end.
     Idle,
     /// No message that counts came from either side for their timeout.
     IdleMessages,
@@ -26,10 +26,10 @@ pub(super) enum Timer {
     MaxAge,
     /// This tunnel's turn in a drain.
     Turn,
-    /// A Close frame of ours has found no place: a side was inside a frame for too long, or the node
+    /// A Close frame of ours has found no place: a frame does not come to its end, or the node
     /// had its time for what it still has to say to a client that broke a rule.
     Boundary,
-    /// The orderly end took too long.
+    /// The end took too long, although bytes moved.
     Cut,
 }
 

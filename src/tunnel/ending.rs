@@ -1,10 +1,12 @@
 //! How a tunnel ends: what the first cause is, and what either side still gets.
 //!
 //! One set of rules for all ends, applied until nothing changes. To each side: what the other side
-//! sent before; then a Close frame, the other side's or ours, if the stream stands between two
-//! frames; then FIN, as soon as the other side has no more to send, or this side has answered the
-//! Close frame. A client that broke a rule has a right to what the node says to all before: so our
-//! Close frame takes the place of the node's, or comes after a second.
+//! sent before, its Close frame too; at an end of ours our own Close frame if the stream stands
+//! between two frames; then FIN, as soon as the other side has no more to send, or this side has
+//! answered the Close frame. An end that a side made is passed on as it was: a connection that ends
+//! without a Close frame is FIN to the other side, for a client that is told a reason which nobody
+//! gave may take it for final. A client that broke a rule has a right to what the node says to all
+//! before: so our Close frame takes the place of the node's, or comes after a second.
 //!
 //! Runs for every byte.
 
@@ -21,6 +23,17 @@ pub(super) struct Flows {
     pub(super) from_node: Flow,
     /// The code of the Close frame that we put in for the client; else for the node.
     pub(super) own_close_code: Option<u16>,
+}
+
+/// What an end waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// A side is to take what waits for it.
+    Taking,
+    /// A side is to answer a Close frame.
+    Answer,
+    /// The rest of what is said by a side of which the other is gone.
+    Rest,
 }
 
 impl Flows {
@@ -71,6 +84,35 @@ impl Flows {
     /// Whether a Close frame of ours waits for its place.
     pub(super) fn wait_for_gap(&self) -> bool {
         self.from_client.waits_for_gap() || self.from_node.waits_for_gap()
+    }
+
+    /// What `end` waits for.
+    pub(super) fn awaited(&self, end: End) -> Awaited {
+        let (up, down) = (&self.from_client, &self.from_node);
+        let (is_client_lost, is_node_lost, is_rest) = match end {
+            End::ClientLeft | End::ClientReset => (false, false, up.is_over()),
+            End::NodeLeft | End::NodeReset => (false, false, down.is_over()),
+            End::KeepaliveLost(Side::Client) | End::StalledClient => (true, false, true),
+            End::KeepaliveLost(Side::Node) | End::StalledNode => (false, true, true),
+            End::ClientClosed(_)
+            | End::NodeClosed(_)
+            | End::Idle
+            | End::IdleMessages
+            | End::MaxAge
+            | End::TooBig
+            | End::TooFast
+            | End::BadFrame(_)
+            | End::Drained
+            | End::NodeDrained
+            | End::Rebalanced => (false, false, false),
+        };
+        if (up.is_waiting() && !is_node_lost) || (down.is_waiting() && !is_client_lost) {
+            Awaited::Taking
+        } else if is_rest {
+            Awaited::Rest
+        } else {
+            Awaited::Answer
+        }
     }
 
     /// Applies the rules for `end`; says whether there is something to write.
@@ -127,8 +169,7 @@ impl Flows {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
-        let wants_close =
-            !flow.gate.is_closed() && (source_is_over || end.manner() != Manner::Theirs);
+        let wants_close = !flow.gate.is_closed() && end.manner() != Manner::Theirs;
         let gap = wants_close.then(|| self.put_close(to, end));
 
         let flow = self.flow(to);
@@ -162,8 +203,8 @@ impl Flows {
                 Side::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
             });
             self.own_close_code = match to {
-                Side::Client => farewell.code,
-                Side::Node => self.own_close_code.or(farewell.code),
+                Side::Client => Some(farewell.code),
+                Side::Node => self.own_close_code.or(Some(farewell.code)),
             };
         }
         gap

@@ -156,6 +156,16 @@ impl Gate {
         self.passing = Passing::Closed;
     }
 
+    /// The stream has ended before a head was whole: whether what came of it may pass. Nothing of
+    /// ours is put behind it.
+    pub(super) fn end_inside_head(&mut self) -> bool {
+        let passes = self.passing == Passing::Everything;
+        if passes {
+            self.passing = Passing::Closed;
+        }
+        passes
+    }
+
     /// Whether a Close frame of ours waits for its place.
     pub(super) fn waits_for_gap(&self) -> bool {
         match self.passing {

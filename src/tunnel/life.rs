@@ -13,17 +13,18 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::alarm::Alarms;
+use super::closing::{ANSWER_TIMEOUT, Closing};
 use super::deadlines::{Deadlines, Due, Timer};
-use super::end::Manner;
 use super::ending::Flows;
 use super::frame::{Bounds, Scanner, Sender};
 use super::gate::{Gate, Reading, Strictness};
 use super::opening::Opening;
 use super::policies::Policies;
 use super::probe::Probe;
-use super::relay::{Flow, Step, WakeUp};
+use super::relay::Flow;
 use super::scratch::with_scratch;
 use super::tally::Tally;
+use super::wake_up::{Step, WakeUp};
 use super::{End, IdleTimeout, Kind, MessageMax, Occupant, Report, Setup};
 use crate::Instant;
 use crate::engineio::Learned;
@@ -45,7 +46,7 @@ pub(super) struct Tunnel<C, N> {
     learned: Option<Arc<Learned>>,
     tally: Tally,
     occupant: Occupant,
-    end: Option<End>,
+    closing: Option<Closing>,
     is_cut: bool,
 }
 
@@ -96,7 +97,7 @@ where
             learned,
             tally: Tally::new(setup.counts),
             occupant: setup.occupant,
-            end: None,
+            closing: None,
             is_cut: false,
         };
         tunnel.note_life(now);
@@ -154,7 +155,7 @@ where
     #[inline]
     fn note_policies(&mut self, steps: (Step, Step), now: Instant) -> bool {
         let (flows, deadlines) = (&mut self.flows, &mut self.deadlines);
-        self.end.is_none() && self.policies.note(steps, flows, deadlines, now)
+        self.closing.is_none() && self.policies.note(steps, flows, deadlines, now)
     }
 
     /// Lets the roster see whether the tunnel is quiet. The relay does not say so when the last of
@@ -184,7 +185,7 @@ where
                 bounds.set_message_bytes_max(timings.payload_bytes_max);
             }
         }
-        if let (None, Some(idle_timeout)) = (self.end, self.idle_timeout) {
+        if let (None, Some(idle_timeout)) = (&self.closing, self.idle_timeout) {
             self.deadlines.set(Timer::Idle, now.checked_add(idle_timeout));
         }
     }
@@ -193,7 +194,7 @@ where
     /// there is something to write.
     #[inline]
     fn settle(&mut self, now: Instant) -> bool {
-        if self.end.is_none() {
+        if self.closing.is_none() {
             let Some(end) = self.flows.cause() else { return false };
             self.begin_end(end, now);
         }
@@ -201,94 +202,46 @@ where
     }
 
     fn settle_end(&mut self, now: Instant) -> bool {
-        let Some(end) = self.end else { return false };
-        let changed = self.flows.settle(end);
-        let is_alone = match end {
-            End::ClientLeft | End::ClientReset => self.flows.from_client.is_over(),
-            End::NodeLeft | End::NodeReset => self.flows.from_node.is_over(),
-            End::ClientClosed(_)
-            | End::NodeClosed(_)
-            | End::Idle
-            | End::IdleMessages
-            | End::MaxAge
-            | End::KeepaliveLost(_)
-            | End::StalledClient
-            | End::StalledNode
-            | End::TooBig
-            | End::TooFast
-            | End::BadFrame(_)
-            | End::Drained
-            | End::NodeDrained
-            | End::Rebalanced => false,
-        };
-        if is_alone {
-            self.deadlines.hasten(Timer::Cut, now + GRACE);
-        }
-        if self.deadlines.is_set(Timer::Boundary) && !self.flows.wait_for_gap() {
-            self.deadlines.set(Timer::Boundary, None);
-            self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT));
-        }
+        let Some(closing) = &mut self.closing else { return false };
+        let changed = self.flows.settle(closing.end);
+        closing.tend(&mut self.flows, &mut self.deadlines, now);
         changed
     }
 
     fn begin_end(&mut self, end: End, now: Instant) {
-        self.end = Some(end);
-        self.deadlines.clear();
-        match end.manner() {
-            Manner::Theirs => self.deadlines.set(Timer::Cut, Some(now + ANSWER_TIMEOUT)),
-            Manner::Ours => self.deadlines.set(Timer::Boundary, Some(now + BOUNDARY_TIMEOUT)),
-            Manner::Offence => {
-                self.flows.from_node.gate.await_close();
-                self.deadlines.set(Timer::Boundary, Some(now + LAST_WORDS_TIMEOUT));
-            }
-            Manner::AtOnce => {
-                self.flows.settle(end);
-                self.flows.cut(end);
-                self.deadlines.set(Timer::Cut, Some(now + GRACE));
-            }
-        }
+        self.closing = Some(Closing::begin(end, &mut self.flows, &mut self.deadlines, now));
     }
 
     /// Does what the time, the drain and the roster ask for. Says whether there is something to write.
     fn heed(&mut self, drained_until: Option<Instant>, now: Instant) -> bool {
-        if let (Some(until), None) = (drained_until, self.end) {
+        if let (Some(until), None) = (drained_until, &self.closing) {
             self.deadlines.set(Timer::Turn, Some(turn(now, until)));
         }
         let mut changed = false;
-        if let (Some(dismissal), None) = (self.occupant.dismissal(), self.end) {
+        if let (Some(dismissal), None) = (self.occupant.dismissal(), &self.closing) {
             self.begin_end(dismissal.end(), now);
             changed = true;
         }
         loop {
-            match (self.deadlines.poll(now), self.end) {
-                (Due::Wait(_), _) => return changed,
-                (Due::Now(Timer::Idle), _) => self.begin_end(End::Idle, now),
-                (Due::Now(Timer::IdleMessages), _) => self.begin_end(End::IdleMessages, now),
-                (Due::Now(Timer::MaxAge), _) => self.begin_end(End::MaxAge, now),
-                (Due::Now(Timer::StalledClient), _) => self.begin_end(End::StalledClient, now),
-                (Due::Now(Timer::StalledNode), _) => self.begin_end(End::StalledNode, now),
-                (Due::Now(Timer::Turn), _) => self.begin_end(End::Drained, now),
-                (Due::Now(Timer::Keepalive), _) => self.tend_keepalive(now),
-                (Due::Now(Timer::Boundary), _) => self.give_way_to_close(now),
-                (Due::Now(Timer::Cut), Some(end)) => {
-                    self.flows.cut(end);
+            let Due::Now(timer) = self.deadlines.poll(now) else { return changed };
+            match (timer, self.closing) {
+                (Timer::Idle | Timer::Cut, Some(closing)) => {
+                    self.flows.cut(closing.end);
                     self.is_cut = true;
                 }
-                (Due::Now(Timer::Cut), None) => debug_assert!(false, "a cut without a cause"),
+                (Timer::Idle, None) => self.begin_end(End::Idle, now),
+                (Timer::IdleMessages, _) => self.begin_end(End::IdleMessages, now),
+                (Timer::MaxAge, _) => self.begin_end(End::MaxAge, now),
+                (Timer::StalledClient, _) => self.begin_end(End::StalledClient, now),
+                (Timer::StalledNode, _) => self.begin_end(End::StalledNode, now),
+                (Timer::Turn, _) => self.begin_end(End::Drained, now),
+                (Timer::Keepalive, _) => self.tend_keepalive(now),
+                (Timer::Boundary, _) => {
+                    Closing::give_way(&mut self.flows, &mut self.deadlines, now);
+                }
+                (Timer::Cut, None) => debug_assert!(false, "a cut without a cause"),
             }
             changed = true;
-        }
-    }
-
-    /// Our Close frames do not wait any longer for what they waited for.
-    fn give_way_to_close(&mut self, now: Instant) {
-        if self.flows.from_node.awaits_close() {
-            // Nothing passes any more but the rest of a frame, and then ours.
-            self.flows.from_node.find_gap();
-            self.deadlines.set(Timer::Boundary, Some(now + BOUNDARY_TIMEOUT));
-        } else {
-            self.flows.give_gaps_up();
-            self.deadlines.hasten(Timer::Cut, now + ANSWER_TIMEOUT);
         }
     }
 
@@ -302,7 +255,8 @@ where
     /// The end, when it is complete.
     #[inline]
     fn over(&self) -> Option<End> {
-        self.end.filter(|_| self.is_cut || self.flows.are_over())
+        let closing = self.closing.filter(|_| self.is_cut || self.flows.are_over());
+        closing.map(|closing| closing.end)
     }
 
     fn tell_counts(&mut self) {
@@ -347,18 +301,3 @@ fn turn(now: Instant, until: Instant) -> Instant {
     let for_the_answer = ANSWER_TIMEOUT.min(window / 4);
     now + (window - for_the_answer).mul_f64(fastrand::f64())
 }
-
-/// How long a side may take to answer a Close frame, or to take what is kept for it before FIN.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a node may still answer what a client said before it broke a rule: the way there and
-/// back, and not what takes work.
-const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a Close frame of ours waits for the end of a frame.
-const BOUNDARY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a side may still speak when the other is gone and it knows. A WebSocket has no use
-/// for half a connection, so this is for the answer to our Close frame; nor does a side that was
-/// given up get more.
-const GRACE: Duration = Duration::from_secs(1);

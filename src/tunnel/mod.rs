@@ -7,7 +7,8 @@
 //!   pass; `frame`: where its frames begin and end
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
-//! - `ending`: what is an end and what each side gets; `control`: the frames that we send
+//! - `ending`: what is an end and what each side gets; `closing`: how long that may take;
+//!   `control`: the frames that we send
 //! - `tally`: what of it metrics know already; `roster`: who is there and who is told
 //!   to end; `occupant`: one of them
 //! - `opening`: the open packet of an Engine.IO session, read on its way; `probe`: how far the
@@ -16,6 +17,7 @@
 //! Runs for every byte.
 
 mod alarm;
+mod closing;
 mod control;
 mod deadlines;
 mod end;
@@ -36,6 +38,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod wake_up;
 
 pub use end::{Counts, End, Report, Side, Who};
 pub use frame::{Compression, FrameError};
@@ -103,7 +106,7 @@ pub enum Kind {
 /// Reads an open packet: the payload of a text frame.
 pub type ReadOpen = fn(&[u8]) -> Option<Timings>;
 
-/// Lives a tunnel's life. Ends when both sides have ended, and always within 16 s of the first
+/// Lives a tunnel's life. Ends when both sides have ended, and always within a minute of the first
 /// cause.
 ///
 /// Both streams are closed when the future is ready. If it is dropped before, both are closed at

@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
+use super::closing::progress_bytes;
 use super::deadlines::{Deadlines, Timer};
 use super::ending::Flows;
 use super::keepalive::{Due, Keepalive};
-use super::relay::Step;
+use super::wake_up::Step;
 use super::{Kind, Limits, Side};
 use crate::Instant;
 
@@ -135,9 +136,10 @@ impl Policies {
                 continue;
             }
             self.has_waited = true;
-            let has_moved = flow.take_moved();
+            let has_moved = flow.take_progress(progress_bytes(patience));
             have_moved |= has_moved;
             if has_moved || !deadlines.is_set(timer) {
+                flow.forget_moved();
                 deadlines.set(timer, now.checked_add(patience));
             }
         }

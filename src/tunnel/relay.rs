@@ -20,6 +20,7 @@ use super::frame::{Followed, PingPayload, Until};
 use super::gate::{Gap, Gate};
 use super::scratch::HELD_BYTES_MAX;
 use super::waiting::Waiting;
+use super::wake_up::{Step, WakeUp};
 use super::{Side, control};
 use crate::Instant;
 
@@ -28,32 +29,13 @@ use crate::Instant;
 pub(super) struct Flow {
     pub(super) gate: Gate,
     waiting: Waiting,
-    read_bytes_max: u32,
+    /// One read takes at most one byte more.
+    read_bytes_max: u16,
+    /// Bytes that the sink has taken since somebody asked, as far as they can be counted.
+    moved: u16,
     source: Source,
     sink: Sink,
     is_flushed: bool,
-    /// The sink has taken bytes since somebody asked.
-    has_moved: bool,
-}
-
-/// What a wake-up of a tunnel lends to its flows.
-#[derive(Debug)]
-pub(super) struct WakeUp<'a, 'b> {
-    /// When it came: the clock is read once.
-    pub(super) now: Instant,
-    pub(super) scratch: &'a mut [u8],
-    pub(super) cx: &'a mut Context<'b>,
-}
-
-/// What one poll of a flow did.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    /// Bytes came from the source.
-    pub(super) arrived: bool,
-    /// Bytes wait for the sink.
-    pub(super) waits: bool,
-    /// The poll stopped to let others run: poll again soon, nothing else will wake the task.
-    pub(super) more: bool,
 }
 
 /// What is heard of the side that sends.
@@ -86,11 +68,11 @@ impl Flow {
         let mut flow = Self {
             gate,
             waiting: Waiting::default(),
-            read_bytes_max: u32::try_from(read_bytes_max).unwrap_or(u32::MAX).max(1),
+            read_bytes_max: u16::try_from(read_bytes_max.saturating_sub(1)).unwrap_or(u16::MAX),
+            moved: 0,
             source: Source::Flowing,
             sink: Sink::Open,
             is_flushed: true,
-            has_moved: false,
         };
         flow.sift(read_ahead, now, |flow, bytes| flow.waiting.keep(bytes));
         flow
@@ -140,9 +122,18 @@ impl Flow {
         self.waiting.has_kept()
     }
 
-    /// Whether the sink has taken bytes since the last call.
-    pub(super) fn take_moved(&mut self) -> bool {
-        std::mem::take(&mut self.has_moved)
+    /// Whether the sink has taken so many bytes; if so, they are counted from zero again.
+    pub(super) fn take_progress(&mut self, bytes: u16) -> bool {
+        let has_moved = self.moved >= bytes;
+        if has_moved {
+            self.moved = 0;
+        }
+        has_moved
+    }
+
+    /// Counts from zero what the sink takes.
+    pub(super) fn forget_moved(&mut self) {
+        self.moved = 0;
     }
 
     /// Whether a Close frame is of no use to wait for: there was one, or none can be found.
@@ -235,10 +226,13 @@ impl Flow {
             return Poll::Pending;
         }
         let (before, room) = scratch.split_at_mut(HELD_BYTES_MAX);
-        let length = room.len().min(self.read_bytes_max as usize);
+        let length = room.len().min(usize::from(self.read_bytes_max) + 1);
         let mut buffer = ReadBuf::new(room.split_at_mut(length).0);
         match ready!(Pin::new(source).poll_read(cx, &mut buffer)) {
-            Ok(()) if buffer.filled().is_empty() => self.source = Source::Ended,
+            Ok(()) if buffer.filled().is_empty() => {
+                self.source = Source::Ended;
+                self.pass_held();
+            }
             Ok(()) => {
                 let end = HELD_BYTES_MAX + buffer.filled().len();
                 let begin = HELD_BYTES_MAX - self.waiting.release(before);
@@ -254,6 +248,16 @@ impl Flow {
             }
         }
         Poll::Pending
+    }
+
+    /// The source has ended inside a head: what came of it is passed on, too.
+    fn pass_held(&mut self) {
+        let mut held = [0; HELD_BYTES_MAX];
+        let length = self.waiting.release(&mut held);
+        let held = held.get(HELD_BYTES_MAX - length..).unwrap_or_default();
+        if !held.is_empty() && self.gate.end_inside_head() {
+            self.waiting.keep(held);
+        }
     }
 
     /// Whether reading must stop: what came would have to be kept on top of what is.
@@ -341,8 +345,9 @@ impl Flow {
         match ready!(Pin::new(sink).poll_write(cx, bytes)) {
             Ok(taken) if taken > 0 => {
                 self.is_flushed = false;
-                self.has_moved = true;
-                return Poll::Ready(taken.min(bytes.len()));
+                let taken = taken.min(bytes.len());
+                self.moved = self.moved.saturating_add(u16::try_from(taken).unwrap_or(u16::MAX));
+                return Poll::Ready(taken);
             }
             Ok(_) => trace!("write took nothing"),
             Err(error) => trace!(%error, "write failed"),

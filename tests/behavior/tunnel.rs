@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use crate::support::websocket::{accept, close, frame, open, switching, text};
+use crate::support::http::request;
+use crate::support::websocket::{UPGRADE, accept, close, frame, open, switching, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Reply, config, get};
 
 /// A node whose upgraded connections the test holds itself.
@@ -76,25 +77,37 @@ async fn a_reset_of_one_side_reaches_the_other_within_a_second() {
 
     let (client, mut node) = held.tunnel(proxy.address).await;
     reset(client.stream);
-    soon(node.until_end()).await;
+    assert_eq!(soon(node.until_end()).await, b"");
 
     let (mut client, node) = held.tunnel(proxy.address).await;
     reset(node.stream);
-    soon(client.until_end()).await;
+    assert_eq!(soon(client.until_end()).await, b"");
 }
 
 #[tokio::test]
-async fn an_end_without_a_close_reaches_the_other_side_within_a_second() {
+async fn an_end_without_a_close_is_passed_on_within_a_second_and_nothing_is_made_up() {
     let (held, address) = HeldNode::start().await;
     let proxy = Proxy::start(&config(&[address], "", ""));
 
     let (client, mut node) = held.tunnel(proxy.address).await;
     drop(client);
-    soon(node.until_end()).await;
+    assert_eq!(soon(node.until_end()).await, b"");
 
     let (mut client, node) = held.tunnel(proxy.address).await;
     drop(node);
-    soon(client.until_end()).await;
+    assert_eq!(soon(client.until_end()).await, b"");
+
+    let (mut client, mut node) = held.tunnel(proxy.address).await;
+    client.send(close(4001)).await;
+    assert_eq!(node.frame().await.unwrap().0, 8);
+    drop(node);
+    assert_eq!(soon(client.until_end()).await, b"", "the node did not answer");
+
+    let (mut client, mut node) = held.tunnel(proxy.address).await;
+    let half = &frame(2, &[7; 100], None)[..50];
+    node.send(half).await;
+    drop(node);
+    assert_eq!(soon(client.until_end()).await, half);
 }
 
 #[tokio::test]
@@ -107,6 +120,33 @@ async fn what_a_node_says_before_it_leaves_arrives() {
     drop(node);
     let (opcode, payload) = client.frame().await.unwrap();
     assert!(opcode == 2 && payload.len() == 300_000);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_that_its_node_said_before_it_closed() {
+    let (held, address) = HeldNode::start().await;
+    let proxy = Proxy::start(&config(&[address], "", ""));
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = socket.connect(proxy.address).await.unwrap();
+    let mut client = Client { stream, buffer: Vec::new() };
+    client.send(request("GET", "/ws", &UPGRADE, "")).await;
+    let mut node = held.accept().await;
+    assert_eq!(client.response().await.status(), 101);
+    let said = [frame(2, &vec![7; 150_000], None), frame(8, b"\x0f\xa0bye", None)].concat();
+    node.send(&said).await;
+    // So slow that what is kept takes longer than a side has for its answer to a Close frame.
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    let mut part = vec![0; 1_100];
+    let mut received = Vec::new();
+    while received.len() < said.len() {
+        ticks.tick().await;
+        match client.stream.read(&mut part).await.unwrap() {
+            0 => break,
+            length => received.extend_from_slice(&part[..length]),
+        }
+    }
+    assert!(received == said, "{} of {} bytes", received.len(), said.len());
 }
 
 #[tokio::test]

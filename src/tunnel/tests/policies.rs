@@ -55,7 +55,7 @@ async fn a_side_that_stays_quiet_is_lost() {
             }
             Side::Node => {
                 rig.client.write_all(&to_client).await.unwrap();
-                (&b"\x03\xf3node lost"[..], &b"\x03\xe9keepalive lost"[..])
+                (&b"\x03\xf4node lost"[..], &b"\x03\xe9keepalive lost"[..])
             }
         };
         expect(&mut rig.client, &unmasked(0x88, to_client)).await;
@@ -213,20 +213,40 @@ async fn the_node_of_a_stalled_client_is_told_at_once_and_freed() {
     assert_eq!(rig.report().await.1, 21 * SECOND);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_slow_client_is_not_cut_off_nor_lost() {
+/// A client that takes so many bytes each 9 s: after how long is it cut off, if it is?
+async fn cut_off(bytes: usize) -> Option<Duration> {
     let mut rig = Rig::start_with(|setup| {
         let idle_timeout = IdleTimeout::After(100 * SECOND);
-        setup.limits = Limits { idle_timeout, ..Limits::default() };
+        let stalled_client = 20 * SECOND;
+        let buffer_bytes = 4096;
+        setup.limits = Limits { idle_timeout, stalled_client, buffer_bytes, ..Limits::default() };
     });
-    // Two pipes are full and one read is kept, while the client takes some.
-    rig.node.write_all(&unmasked(0x82, &[7; 98]).repeat(29)).await.unwrap();
-    for _ in 0..10 {
-        tokio::time::sleep(19 * SECOND).await;
-        rig.client.read_exact(&mut [0; 100]).await.unwrap();
-        let ended = rig.tunnel.try_join_next().map(|report| report.unwrap().end);
-        assert_eq!(ended, None, "after {:?}", rig.begun_at.elapsed());
-    }
+    let Rig { client, node, tunnel, begun_at, .. } = &mut rig;
+    let flood = unmasked(0x82, &[7; 98]).repeat(400);
+    let write = async {
+        _ = node.write_all(&flood).await;
+        std::future::pending::<()>().await;
+    };
+    let read = async {
+        let mut part = vec![0; bytes];
+        for _ in 0..20 {
+            tokio::time::sleep(9 * SECOND).await;
+            client.read_exact(&mut part).await.unwrap();
+            if let Some(report) = tunnel.try_join_next() {
+                assert_eq!(report.unwrap().end, End::StalledClient);
+                return Some(begun_at.elapsed());
+            }
+        }
+        None
+    };
+    tokio::select! { () = write => None, after = read => after }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_client_is_not_cut_off_nor_lost_and_one_that_takes_next_to_nothing_is() {
+    assert_eq!(cut_off(600).await, None);
+    let after = cut_off(20).await;
+    assert!(after.is_some_and(|after| after < 30 * SECOND), "{after:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,7 +254,7 @@ async fn a_node_that_does_not_read_is_given_up_after_a_minute() {
     let mut rig = Rig::start_with(|setup| setup.limits.buffer_bytes = 4096);
     let flood = masked(0x82, &[7; 98]).repeat(100);
     tokio::time::timeout(SECOND, rig.client.write_all(&flood)).await.unwrap_err();
-    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf3node lost")).await;
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xf4node lost")).await;
     assert_eq!(rig.begun_at.elapsed(), 60 * SECOND);
     let (report, after) = rig.report().await;
     assert_eq!((report.end, report.end.who()), (End::StalledNode, Who::Node));

@@ -8,7 +8,6 @@ use super::*;
 async fn a_reset_of_the_client_reaches_the_node_at_once() {
     let (client, mut node, mut tunnel) = start().await;
     reset(client);
-    expect_masked_close(&mut node, b"\x03\xe9client lost").await;
     expect_fin(&mut node).await;
     drop(node);
     let report = tunnel.join_next().await.unwrap().unwrap();
@@ -19,7 +18,6 @@ async fn a_reset_of_the_client_reaches_the_node_at_once() {
 async fn a_reset_of_the_node_reaches_the_client_at_once() {
     let (mut client, node, mut tunnel) = start().await;
     reset(node);
-    expect(&mut client, &unmasked(0x88, b"\x03\xf3node lost")).await;
     expect_fin(&mut client).await;
     drop(client);
     let report = tunnel.join_next().await.unwrap().unwrap();
@@ -38,8 +36,7 @@ async fn megabytes_arrive_whole_over_sockets() {
     let mut received = Vec::new();
     let read = async { node.read_to_end(&mut received).await.unwrap() };
     tokio::join!(write, read);
-    // Behind them comes our Close frame.
-    assert!(received.starts_with(&sent), "{} of {} bytes", received.len(), sent.len());
+    assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
 }
 
 #[tokio::test]

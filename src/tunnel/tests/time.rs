@@ -126,6 +126,28 @@ async fn a_frame_that_does_not_end_is_cut_after_ten_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn our_close_waits_for_a_long_frame_as_long_as_it_moves_and_a_minute_at_most() {
+    for (bytes_a_second, expected) in [(200, 60), (50, 10)] {
+        let mut rig = Rig::start_with(|setup| {
+            setup.limits.idle_timeout = IdleTimeout::Off;
+            setup.limits.max_age = Some(10 * SECOND);
+        });
+        rig.node.write_all(b"\x82\x7f\0\0\0\0\0\x0f\0\0").await.unwrap();
+        expect(&mut rig.client, b"\x82\x7f\0\0\0\0\0\x0f\0\0").await;
+        let part = vec![7; bytes_a_second];
+        let (mut is_over, mut ticks) = (false, tokio::time::interval(SECOND));
+        while !is_over {
+            ticks.tick().await;
+            is_over = rig.node.write_all(&part).await.is_err()
+                || rig.client.read(&mut [0; 4096]).await.unwrap() == 0;
+        }
+        let waited = rig.begun_at.elapsed().as_secs();
+        assert!((expected + 9..=expected + 12).contains(&waited), "{waited} s");
+        assert_eq!(rig.report().await.0.end, End::MaxAge);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_cannot_be_followed_gets_fin_at_once() {
     let mut rig = Rig::start();
     rig.node.write_all(b"HTTP/1.1 400").await.unwrap();
