@@ -16,10 +16,10 @@ use std::sync::Arc;
 pub struct Sid(Arc<str>);
 
 impl Sid {
-    /// The longest sid that is kept, in bytes with its tag. Servers make 16 or 20 characters;
-    /// this leaves room for any id that an application composes, and bounds what a stranger can
-    /// have us remember.
-    pub const BYTES_MAX: usize = 256;
+    /// The longest sid, in bytes with its tag. Servers make 16 or 20 characters, and applications
+    /// put what they like into one, a signed token for example. No table keeps a sid, so this
+    /// bounds what a request copies.
+    pub const BYTES_MAX: usize = 1024;
 
     /// `text` as a sid; `None` if it is empty, too long, or has control characters: no server
     /// makes such an id, and it could not be put into a log, a header or an unescaped JSON.

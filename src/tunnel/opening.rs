@@ -24,7 +24,7 @@ pub(super) enum Outcome {
     /// It says this.
     Opened(Timings),
     /// It is no open packet, or one that cannot be read: fragmented, compressed, longer than
-    /// 4 KiB.
+    /// 8 KiB.
     Unreadable,
 }
 
@@ -79,9 +79,9 @@ fn outcome(stream: &[u8], read: ReadOpen) -> Outcome {
     }
 }
 
-/// An open packet has about 100 bytes; one with many `upgrades` and a long sid has still less
-/// than this.
-const PAYLOAD_BYTES_MAX: u64 = 4096;
+/// An open packet has about 100 bytes; one with many `upgrades` and the longest sid, escaped, has
+/// still less than this.
+const PAYLOAD_BYTES_MAX: u64 = 8192;
 
 /// The payload and a head without a mask, its length in 16 bits.
 const FRAME_BYTES_MAX: usize = PAYLOAD_BYTES_MAX as usize + 4;
@@ -138,9 +138,9 @@ mod tests {
 
     #[test]
     fn the_longest_open_packet_is_read_and_a_longer_one_is_not() {
-        let mut frame = vec![0x81, 126, 0x10, 0x00, b'0'];
+        let mut frame = vec![0x81, 126, 0x20, 0x00, b'0'];
         frame.resize(FRAME_BYTES_MAX, b'x');
         check(&frame, OPENED);
-        check(b"\x81\x7e\x10\x010x", Outcome::Unreadable);
+        check(b"\x81\x7e\x20\x010x", Outcome::Unreadable);
     }
 }

@@ -61,8 +61,9 @@ pub enum Scan {
 
 impl OpenPacket {
     /// How much of an answer is looked at, in bytes. Node's open packet has 118; this leaves
-    /// room for the longest sid that we keep, escaped twice, and the keys that servers may add.
-    pub const HEAD_BYTES_MAX: usize = 4096;
+    /// room for the longest sid, escaped twice (7 bytes for each), and the keys that servers may
+    /// add.
+    pub const HEAD_BYTES_MAX: usize = 8192;
 
     /// Looks for an open packet at the start of a handshake's answer, of which `head` is what
     /// has come so far. Once `head` has [`HEAD_BYTES_MAX`](Self::HEAD_BYTES_MAX) bytes, the

@@ -130,7 +130,7 @@ fn what_is_no_open_packet_is_left_alone() {
     check(b"0{\"sid\":\"a\\u0000\"}");
     check(b"0{\"sid\":\"a\",\"sid\":\"b\"}");
     check(b"0{\"sid\":\"\xff\"}");
-    check(format!("0{{\"sid\":\"{:0>257}\"}}", 1).as_bytes());
+    check(format!("0{{\"sid\":\"{}\"}}", "a".repeat(Sid::BYTES_MAX + 1)).as_bytes());
     check(b"13:0{\"sid\":\"ABC\"}");
     check(b"15:0{\"sid\":\"ABC\"}2:40");
     check(b"14;0{\"sid\":\"ABC\"}");
