@@ -7,7 +7,7 @@
 //!
 //! Pure. Runs for every byte.
 
-use super::frame::{Bounds, Breach, ControlSeen, Followed, PingPayload, Position, Scanner, Until};
+use super::frame::{Breach, ControlSeen, Followed, PingPayload, Position, Scanner, Until};
 use super::opening::{Opening, Outcome};
 use super::probe::Probe;
 use super::{Counts, End};
@@ -241,11 +241,6 @@ impl Gate {
         self.scanner.drop_pongs(payload);
     }
 
-    /// The bounds of the sender, if it has some.
-    pub(super) fn bounds_mut(&mut self) -> Option<&mut Bounds> {
-        self.scanner.bounds_mut()
-    }
-
     /// Reads what passes of the first frames.
     #[cold]
     fn read(&mut self, passing: &[u8], now: Instant) {
@@ -345,7 +340,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::frame::{Compression, Sender};
+    use crate::tunnel::frame::{Bounds, Compression, Sender};
 
     fn gate(sender: Sender, strictness: Strictness) -> Gate {
         let now = Instant::now();

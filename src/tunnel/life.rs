@@ -25,7 +25,7 @@ use super::relay::Flow;
 use super::scratch::with_scratch;
 use super::tally::Tally;
 use super::wake_up::{Step, WakeUp};
-use super::{End, IdleTimeout, Kind, MessageMax, Occupant, Report, Setup};
+use super::{End, IdleTimeout, Kind, Occupant, Report, Setup};
 use crate::Instant;
 use crate::engineio::Learned;
 
@@ -40,8 +40,6 @@ pub(super) struct Tunnel<C, N> {
     idle_timeout: Option<Duration>,
     /// Whether the open packet sets the idle timeout.
     is_idle_auto: bool,
-    /// Whether the open packet sets how long a message may be.
-    is_message_max_auto: bool,
     /// Where the open packet's timings go, until it has come.
     learned: Option<Arc<Learned>>,
     tally: Tally,
@@ -58,8 +56,7 @@ where
     /// A tunnel that begins at `now`.
     pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
         let limits = setup.limits;
-        let bounds =
-            Bounds::new(limits.message_bytes_max(&setup.kind), limits.messages_per_second, now);
+        let bounds = Bounds::new(limits.message_bytes_max(), limits.messages_per_second, now);
         let flow = |gate, read_ahead| Flow::new(gate, read_ahead, limits.buffer_bytes, now);
         let scanner = |sender, bounds| Scanner::new(sender, setup.compression, bounds);
         let from_client = scanner(Sender::Client, Some(Box::new(bounds)));
@@ -93,7 +90,6 @@ where
             policies,
             idle_timeout,
             is_idle_auto: limits.idle_timeout == IdleTimeout::Auto,
-            is_message_max_auto: limits.message_max == MessageMax::Auto,
             learned,
             tally: Tally::new(setup.counts),
             occupant: setup.occupant,
@@ -178,11 +174,6 @@ where
             learned.set(timings);
             if self.is_idle_auto {
                 self.idle_timeout = Some(timings.silence_max());
-            }
-            if self.is_message_max_auto
-                && let Some(bounds) = self.flows.from_client.gate.bounds_mut()
-            {
-                bounds.set_message_bytes_max(timings.payload_bytes_max);
             }
         }
         if let (None, Some(idle_timeout)) = (&self.closing, self.idle_timeout) {

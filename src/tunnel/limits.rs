@@ -66,7 +66,8 @@ pub struct KeepaliveTimes {
 /// How long a message of a client may be, all its frames together, as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageMax {
-    /// As the session's handshake says (`maxPayload`); for tunnels that are not Engine.IO's, any.
+    /// 100 MiB, the default of Node's `ws`. The `maxPayload` of an open packet is no measure: it
+    /// bounds the payloads of polling, and messages of WebSockets on some servers only.
     Auto,
     /// So many bytes.
     Bytes(u64),
@@ -103,14 +104,12 @@ impl Limits {
         }
     }
 
-    /// What `message_max` means for a tunnel of this kind, before its own open packet was seen.
-    pub(super) fn message_bytes_max(&self, kind: &Kind) -> u64 {
-        match (self.message_max, kind) {
-            (MessageMax::Bytes(bytes), _) => bytes,
-            (MessageMax::Auto, Kind::EngineIo { learned, .. }) => {
-                learned.timings().payload_bytes_max
-            }
-            (MessageMax::Auto, Kind::Plain) | (MessageMax::Off, _) => u64::MAX,
+    /// What `message_max` means.
+    pub(super) fn message_bytes_max(&self) -> u64 {
+        match self.message_max {
+            MessageMax::Auto => 100 * 1024 * 1024,
+            MessageMax::Bytes(bytes) => bytes,
+            MessageMax::Off => u64::MAX,
         }
     }
 }

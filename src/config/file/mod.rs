@@ -99,8 +99,7 @@ pub(super) struct Tunnel {
     /// Whether quiet sides get Pings of the proxy's own: `auto`, which is `off` for Engine.IO, `off`,
     /// or a map with the keys below, for all. Default: `auto`.
     pub(super) keepalive: Option<TextOr<Keepalive>>,
-    /// The longest message of a client, 1B to 1024GiB, or `off`, or `auto`: what the session's
-    /// handshake says, `off` if it is no Engine.IO session. Default: `auto`.
+    /// The longest message of a client, 1B to 1024GiB, or `off`, or `auto`: 100MiB. Default: `auto`.
     pub(super) message_max: Option<Written>,
     /// How many messages a client may send each second, 1 to 1000000, or `off`. Default: `off`.
     pub(super) messages_per_second: Option<Written>,

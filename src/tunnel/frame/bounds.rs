@@ -54,11 +54,6 @@ impl Bounds {
         }
     }
 
-    /// From the next frame on, a message may have so many bytes.
-    pub(in crate::tunnel) fn set_message_bytes_max(&mut self, bytes: u64) {
-        self.message_bytes_max = bytes;
-    }
-
     /// Charges for a frame.
     ///
     /// # Errors

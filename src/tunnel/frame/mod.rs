@@ -221,11 +221,6 @@ impl Scanner {
         self.own_ping = Some(payload);
     }
 
-    /// The bounds of the sender, if it has some.
-    pub(super) fn bounds_mut(&mut self) -> Option<&mut Bounds> {
-        self.bounds.as_deref_mut()
-    }
-
     /// Nothing is too much from now on.
     pub(super) fn lift_bounds(&mut self) {
         self.bounds = None;

@@ -69,38 +69,18 @@ async fn a_message_that_is_too_long_does_not_reach_the_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_open_packet_sets_how_long_a_message_may_be_unless_it_is_configured() {
-    for (limit, longest) in [(MessageMax::Auto, 9), (MessageMax::Bytes(12), 12)] {
-        let mut rig = Rig::start_with(|setup| {
-            let learned = Arc::new(Learned::default());
-            setup.limits.message_max = limit;
-            setup.kind = Kind::EngineIo { learned, open: Some(|_| Some(OPENED)) };
-        });
-        let before = masked(0x81, &[b'4'; 100]);
-        rig.client.write_all(if limit == MessageMax::Auto { &before } else { &[] }).await.unwrap();
-        rig.node.write_all(&unmasked(0x81, b"0{}")).await.unwrap();
-        expect(&mut rig.client, &unmasked(0x81, b"0{}")).await;
-        let longest = masked(0x81, &vec![b'4'; longest]);
-        rig.client.write_all(&longest).await.unwrap();
-        if limit == MessageMax::Auto {
-            expect(&mut rig.node, &before).await;
-        }
-        expect(&mut rig.node, &longest).await;
-        rig.client.write_all(&masked(0x81, &vec![b'4'; longest.len() - 5])).await.unwrap();
-        let (report, _) = rig.report().await;
-        assert_eq!((report.end, report.close_code), (End::TooBig, Some(1009)), "{limit:?}");
-        assert_eq!((report.end.label(), report.end.who()), ("too_big", Who::Client));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_from_polling_has_the_bound_that_its_node_told_before() {
-    let learned = Arc::new(Learned::default());
-    learned.set(OPENED);
-    let kind = |setup: &mut Setup| {
-        setup.kind = Kind::EngineIo { learned: Arc::clone(&learned), open: None };
+async fn a_message_may_have_100_mib_unless_it_is_configured() {
+    let head = |bytes: u64| [&[0x82, 0xff][..], &bytes.to_be_bytes(), &[0; 4]].concat();
+    let plain: fn(&mut Setup) = |setup| setup.kind = Kind::Plain;
+    let engineio: fn(&mut Setup) = |setup| {
+        setup.kind = Kind::EngineIo { learned: Arc::default(), open: None };
     };
-    check(kind, &masked(0x81, &[0; 9]), &masked(0x81, &[0; 10]), (End::TooBig, 1009)).await;
+    for kind in [plain, engineio] {
+        check(kind, b"", &head((100 << 20) + 1), (End::TooBig, 1009)).await;
+    }
+    let mut rig = Rig::start();
+    rig.client.write_all(&head(100 << 20)).await.unwrap();
+    expect(&mut rig.node, &head(100 << 20)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,9 +221,6 @@ async fn a_client_that_breaks_the_protocol_and_is_gone_holds_nothing_up() {
     assert_eq!(report.end, End::BadFrame(FrameError::Unmasked));
     assert_eq!(after, Duration::ZERO);
 }
-
-/// A message may have nine bytes.
-const OPENED: Timings = Timings { payload_bytes_max: 9, ..Timings::DEFAULT };
 
 /// What a client hears that broke RFC 6455.
 const BAD_FRAME: &[u8] = b"\x88\x0b\x03\xeabad frame";
