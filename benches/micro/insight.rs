@@ -1,9 +1,10 @@
 //! What following a session costs each of its polls.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use divan::Bencher;
-use sockeye::engineio::{Sid, Timings};
+use sockeye::engineio::Sid;
 use sockeye::insight::{Insight, Settings, Sight};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ fn see_a_poll(bencher: Bencher<'_, '_>) {
     let now = Instant::now();
     let sids: Vec<Sid> = (0..SESSIONS).map(|number| sid(number, "")).collect();
     for sid in &sids {
-        insight.opened(sid, Timings::DEFAULT, &node, now);
+        insight.opened(sid, Some(Duration::from_secs(50)), &node, now);
     }
     let next = || fastrand::usize(..sids.len());
     bencher.with_inputs(next).bench_refs(|index| {

@@ -16,7 +16,7 @@ use crate::config;
 fn find_and_rewrite_an_open_packet(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let open = opened(divan::black_box(OPEN));
-        open.with_tag(OPEN, ".abcdefgh")
+        open.with_tag(OPEN, ".abcdefghijk")
     });
 }
 
@@ -36,7 +36,7 @@ fn read_a_tagged_sid(bencher: Bencher<'_, '_>) {
     let now = Instant::now();
     let remembered = upstream.affinity.remember(&handshake(), &open, &upstream.node, now);
     let Remembered::Tag(tag) = remembered else { panic!("affinity is by tag: {remembered:?}") };
-    let sid = Sid::new(&format!("{}{tag}", open.sid.as_str())).expect("29 characters");
+    let sid = Sid::new(&format!("{}{tag}", open.sid.as_str())).expect("32 characters");
     let call = Call { sid: Some(sid), ..handshake() };
     let headers = HeaderMap::new();
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);

@@ -121,7 +121,6 @@ fn discovered(discovery: &Discovery) -> Value {
 pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value {
     let state = upstream.state(node, now);
     let counts = node.counts();
-    let timings = node.learned().timings();
     let failed = node.failed_at().map(|at| now.saturating_duration_since(at).as_secs_f64());
     json!({
         "name": **node.name(),
@@ -138,7 +137,6 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value
         "handshakes": counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
         "connects_failed": counts.connects_failed.get(),
         "ejections": counts.ejections.get(),
-        "silence_max_seconds": timings.silence_max().as_secs_f64(),
     })
 }
 

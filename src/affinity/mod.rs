@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::Instant;
 use crate::client::Scheme;
-use crate::engineio::{Call, OpenPacket, Sid, Transport, query};
+use crate::engineio::{Call, OpenPacket, SessionBounds, Sid, Transport, query};
 use crate::metrics::AffinityOutcome;
 use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Node, Upstream};
@@ -76,6 +76,8 @@ pub enum Recall {
         /// The sid as the node knows it, to be put into the query
         /// ([`with_sid`](crate::engineio::with_sid)); `None` if it stands there already.
         sid: Option<Sid>,
+        /// The session's own bounds, as far as a tag or the table knows them.
+        bounds: Option<SessionBounds>,
     },
     /// The session was on a node that is no more: answer 400, code 1, at once.
     Gone {
@@ -103,6 +105,16 @@ pub enum Remembered {
     Learned,
     /// Nothing: the session will be known by other means or will not ask again.
     Nothing,
+}
+
+impl Recall {
+    /// The session's own bounds, if they are known.
+    pub fn bounds(&self) -> Option<SessionBounds> {
+        match self {
+            Self::Bound { bounds, .. } => *bounds,
+            Self::Anywhere | Self::Preferred(_) | Self::Gone { .. } | Self::Unknown { .. } => None,
+        }
+    }
 }
 
 impl Affinity {
@@ -209,8 +221,8 @@ impl Affinity {
         }
     }
 
-    /// Remembers that the untagged `sid` lives on `node`: an answer could not be rewritten, or a
-    /// session was healed.
+    /// Remembers that the untagged `sid` lives on `node`, and nothing of its bounds: an answer could
+    /// not be rewritten, or a session was healed.
     pub fn learn(&self, sid: &Sid, node: &Arc<Node>, now: Instant) {
         if let Some(by_sid) = self.by_sid() {
             by_sid.learn(sid, node, now);
@@ -250,7 +262,7 @@ impl Affinity {
         };
         let node = member.node.clone();
         if asked.call.is_some_and(|call| call.sid.is_some()) {
-            Recall::Bound { node, sid: None }
+            Recall::Bound { node, sid: None, bounds: None }
         } else if member.until.is_none() {
             Recall::Preferred(vec![node])
         } else {

@@ -46,6 +46,28 @@ pub struct SidSettings {
     pub keys: Vec<Secret>,
     /// Tag EIO=3 sessions too, though their clients see the sid as `socket.id`.
     pub tag_eio3: bool,
+    /// What tags are made; all are known on the way in.
+    pub tag: TagForm,
+}
+
+/// What a tag says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TagForm {
+    /// The session's node and its bounds.
+    #[default]
+    Long,
+    /// The node alone, as proxies before the long form know it.
+    Short,
+}
+
+impl TagForm {
+    /// As the configuration writes it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Long => "long",
+            Self::Short => "short",
+        }
+    }
 }
 
 /// `affinity: cookie`.

@@ -1,8 +1,15 @@
-//! The tag: eight characters behind a sid that name the session's node.
+//! The tag: what a sid carries behind its last dot, so that every proxy with the same
+//! configuration reads it, after any restart.
 //!
-//! `ABC` becomes `ABC.xxxxxxyy`: six characters are a keyed hash of the node's name, two a keyed
-//! hash of the sid and those six. A tag is made of names and keys only, so that every proxy with
-//! the same configuration reads it, after any restart.
+//! `ABC` becomes `ABC.nnnnnnbbbcc`, all of it in the alphabet of base64url:
+//!
+//! - `nnnnnn`: the first 36 bits of a keyed hash of the node's name
+//! - `bbb`: the session's bounds, the 18 bits of [`SessionBounds::code`], the highest first
+//! - `cc`: the first 12 bits of a keyed hash of the sid and all characters before
+//!
+//! The short tag, `ABC.nnnnnncc`, says nothing about bounds. Older proxies know no other, so that
+//! it is written for them (`tag: short`), where an open packet states no bounds, and as the value
+//! of cookies. It stays valid.
 //!
 //! Pure. Runs for every request.
 
@@ -15,7 +22,7 @@ use sha1::{Digest, Sha1};
 use siphasher::sip::SipHasher24;
 
 use super::settings::Secret;
-use crate::engineio::Sid;
+use crate::engineio::{SessionBounds, Sid};
 
 /// Makes and reads the tags of one upstream's nodes, which it knows by their index.
 #[derive(Debug)]
@@ -35,6 +42,8 @@ pub(super) enum Reading {
         index: usize,
         /// The sid without the tag.
         sid: Sid,
+        /// What the tag says about the session; `None` if it is a short one.
+        bounds: Option<SessionBounds>,
     },
     /// The tag is ours, and its node is not among those we know.
     Gone {
@@ -71,11 +80,20 @@ impl Tags {
         Ok(Self { keyed: keyed.collect::<Result<_, _>>()? })
     }
 
-    /// The tag, with its dot, of a session on the node at `index`. `None` if there is no such
-    /// node, or if the tagged sid would be longer than [`Sid::BYTES_MAX`].
-    pub(super) fn tag(&self, sid: &str, index: usize) -> Option<String> {
-        let mark = self.mark(sid, index)?;
-        (sid.len() + TAG_BYTES <= Sid::BYTES_MAX).then(|| format!("{SEPARATOR}{mark}"))
+    /// The tag, with its dot, of a session on the node at `index`; a short one without `bounds`.
+    /// `None` if there is no such node, or if the tagged sid would be longer than
+    /// [`Sid::BYTES_MAX`].
+    pub(super) fn tag(
+        &self,
+        sid: &str,
+        index: usize,
+        bounds: Option<SessionBounds>,
+    ) -> Option<String> {
+        let mark = match bounds {
+            Some(bounds) => self.mark_with(sid, index, &write_bounds(bounds))?,
+            None => self.mark(sid, index)?,
+        };
+        (sid.len() + 1 + mark.len() <= Sid::BYTES_MAX).then(|| format!("{SEPARATOR}{mark}"))
     }
 
     /// Reads a sid as a client sends it, decoded.
@@ -84,32 +102,57 @@ impl Tags {
             return Reading::Untagged;
         };
         let Some(sid) = Sid::new(sid) else { return Reading::Untagged };
-        match self.read_mark(sid.as_str(), mark.as_bytes()) {
+        let mark = mark.as_bytes();
+        let bounds = mark.get(NAME_CHARS..LONG_CHARS - CHECK_CHARS);
+        let (reading, bounds) = match bounds.filter(|_| mark.len() == LONG_CHARS) {
+            Some(characters) => match read_bounds(characters) {
+                Some(bounds) => (self.read_checked(sid.as_str(), mark), Some(bounds)),
+                None => return Reading::Untagged,
+            },
+            None => (self.read_mark(sid.as_str(), mark), None),
+        };
+        match reading {
             MarkReading::Foreign => Reading::Untagged,
-            MarkReading::Node(index) => Reading::Node { index, sid },
+            MarkReading::Node(index) => Reading::Node { index, sid, bounds },
             MarkReading::Gone => Reading::Gone { sid },
         }
     }
 
-    /// What stands behind the dot in the tag of `sid` on the node at `index`.
+    /// What stands behind the dot in the short tag of `sid` on the node at `index`.
     pub(super) fn mark(&self, sid: &str, index: usize) -> Option<String> {
-        let making = self.keyed.first()?;
-        let name = making.names.get(index)?;
-        let check = making.key.check(sid, name);
-        Some([&name[..], &check[..]].concat().into_iter().map(char::from).collect())
+        self.mark_with(sid, index, &[])
     }
 
     /// Reads what [`mark`](Self::mark) made for the same `sid`.
+    pub(super) fn read_mark(&self, sid: &str, mark: &[u8]) -> MarkReading {
+        if mark.len() != SHORT_CHARS {
+            return MarkReading::Foreign;
+        }
+        self.read_checked(sid, mark)
+    }
+
+    fn mark_with(&self, sid: &str, index: usize, bounds: &[u8]) -> Option<String> {
+        let making = self.keyed.first()?;
+        let name = making.names.get(index)?;
+        let check = making.key.check(sid, name, bounds);
+        let characters = name.iter().chain(bounds).chain(&check);
+        Some(characters.copied().map(char::from).collect())
+    }
+
+    /// Reads a mark of either length.
     ///
     /// The comparisons need not take constant time: a tag protects nothing. Who forges one
     /// reaches a node of his choice, where his sid must still be known.
-    pub(super) fn read_mark(&self, sid: &str, mark: &[u8]) -> MarkReading {
-        let Some((name, check)) = mark.split_first_chunk::<NAME_CHARS>() else {
-            return MarkReading::Foreign;
-        };
+    fn read_checked(&self, sid: &str, mark: &[u8]) -> MarkReading {
+        let parts = mark.split_first_chunk::<NAME_CHARS>();
+        let parts = parts.and_then(|(name, rest)| {
+            let (bounds, check) = rest.split_last_chunk::<CHECK_CHARS>()?;
+            Some((name, bounds, check))
+        });
+        let Some((name, bounds, check)) = parts else { return MarkReading::Foreign };
         let mut reading = MarkReading::Foreign;
         for keyed in &self.keyed {
-            if keyed.key.check(sid, name) != check {
+            if keyed.key.check(sid, name, bounds) != *check {
                 continue;
             }
             match keyed.indexes.get(name) {
@@ -179,10 +222,11 @@ impl Key {
         base64url(self.name.hash(name.as_bytes()))
     }
 
-    fn check(&self, sid: &str, name: &HashedName) -> [u8; CHECK_CHARS] {
+    fn check(&self, sid: &str, name: &HashedName, bounds: &[u8]) -> [u8; CHECK_CHARS] {
         let mut hasher = self.check;
         hasher.write(sid.as_bytes());
         hasher.write(name);
+        hasher.write(bounds);
         base64url(hasher.finish())
     }
 }
@@ -203,11 +247,39 @@ fn base64url<const CHARS: usize>(hash: u64) -> [u8; CHARS] {
     })
 }
 
+fn write_bounds(bounds: SessionBounds) -> [u8; BOUNDS_CHARS] {
+    base64url(u64::from(bounds.code()) << (u64::BITS - SessionBounds::CODE_BITS))
+}
+
+/// `None` if a character is not in the alphabet.
+fn read_bounds(characters: &[u8]) -> Option<SessionBounds> {
+    let digits = characters.iter().map(|character| DIGITS[usize::from(*character)]);
+    let code = digits
+        .map(u32::from)
+        .try_fold(0, |code, digit| (digit < 64).then_some(code << 6 | digit))?;
+    Some(SessionBounds::from_code(code))
+}
+
+/// The place of each byte in [`ALPHABET`]; 64 for those that are not in it.
+const DIGITS: [u8; 256] = {
+    let mut digits = [64; 256];
+    let mut digit = 0;
+    while digit < 64 {
+        digits[ALPHABET[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
+
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// A node's name as tags write it; 36 bits.
 type HashedName = [u8; NAME_CHARS];
 const NAME_CHARS: usize = 6;
+
+/// A session's bounds; 18 bits.
+const BOUNDS_CHARS: usize = 3;
+const _: () = assert!(SessionBounds::CODE_BITS as usize == 6 * BOUNDS_CHARS);
 
 /// Of 4096 sids that an application made to look like ours, one is misread.
 const CHECK_CHARS: usize = 2;
@@ -216,8 +288,8 @@ const CHECK_CHARS: usize = 2;
 /// encodes it; applications' own sids may have it, so the last one counts.
 const SEPARATOR: char = '.';
 
-/// How much longer a tag makes a sid.
-const TAG_BYTES: usize = 1 + NAME_CHARS + CHECK_CHARS;
+const SHORT_CHARS: usize = NAME_CHARS + CHECK_CHARS;
+const LONG_CHARS: usize = NAME_CHARS + BOUNDS_CHARS + CHECK_CHARS;
 
 /// The secret where the operator says none. It is a constant, for restarts and other proxies
 /// must read our tags; another value would end all sessions at an update.
@@ -228,6 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engineio::Timings;
 
     const SID: &str = "lv_VI97HAXpY6yYWAAAC";
 
@@ -240,21 +313,48 @@ mod tests {
         Sid::new(text).expect("a sid")
     }
 
+    fn bounds() -> Option<SessionBounds> {
+        Some(SessionBounds::new(&Timings::from_millis(25_000, 20_000, 1_000_000)))
+    }
+
     #[test]
     fn a_tag_is_the_same_in_every_release() {
-        let check = |secrets: &[&str], index, expected: &str| {
+        let check = |secrets: &[&str], index, bounds, expected: &str| {
             let tags = tags(secrets, &["10.0.0.1:3000", "n2"]);
-            assert_eq!(tags.tag(SID, index).as_deref(), Some(expected));
+            assert_eq!(tags.tag(SID, index, bounds).as_deref(), Some(expected));
+            let tagged = sid(&format!("{SID}{expected}"));
+            assert_eq!(tags.read(&tagged), Reading::Node { index, sid: sid(SID), bounds });
         };
-        check(&[], 0, ".fi3mzwOh");
-        check(&[], 1, ".V3jipD_8");
-        check(&["secret"], 0, ".p3mskEv_");
+        check(&[], 0, None, ".fi3mzwOh");
+        check(&[], 1, None, ".V3jipD_8");
+        check(&["secret"], 0, None, ".p3mskEv_");
+        check(&[], 0, bounds(), ".fi3mzwCSelk");
+        check(&[], 1, bounds(), ".V3jipDCSedx");
+        check(&["secret"], 0, bounds(), ".p3mskECSejw");
+    }
+
+    #[test]
+    fn what_a_tag_says_cannot_be_changed_without_its_check() {
+        let tags = tags(&[], &["n1", "n2"]);
+        let tagged = format!("{SID}{}", tags.tag(SID, 0, bounds()).expect("a tag"));
+        let misread = (1..=LONG_CHARS).flat_map(|back| {
+            let at = tagged.len() - back;
+            let changed = ALPHABET.iter().map(move |byte| (at, char::from(*byte)));
+            changed.filter(|(at, character)| !tagged[*at..].starts_with(*character))
+        });
+        let misread = misread.filter(|(at, character)| {
+            let changed = format!("{}{character}{}", &tagged[..*at], &tagged[at + 1..]);
+            tags.read(&sid(&changed)) != Reading::Untagged
+        });
+        // One in 4096 by chance.
+        assert!(misread.count() <= 3);
     }
 
     #[test]
     fn what_is_not_ours_is_untagged() {
         let tags = tags(&[], &["n1", "n2"]);
-        let ours = tags.tag(SID, 0).expect("a tag");
+        let ours = tags.tag(SID, 0, None).expect("a tag");
+        let long = tags.tag(SID, 0, bounds()).expect("a tag");
         let check = |text: &str| assert_eq!(tags.read(&sid(text)), Reading::Untagged, "{text}");
         check(SID);
         check(".");
@@ -265,26 +365,38 @@ mod tests {
         check(&format!("x{SID}{ours}"));
         check(&format!("{SID}{ours}.custom"));
         check(&format!("{SID}.äääää"));
+        check(&format!("{SID}{}", &long[..11]));
+        check(&format!("{SID}{long}A"));
+        check(&format!("x{SID}{long}"));
+        check(&format!("{SID}{}", long.replace("CSe", "C=e")));
+        // The check of a short tag says nothing about bounds.
+        check(&format!("{SID}{}CSe{}", &ours[..7], &ours[7..]));
+        check(&format!("{SID}{}{}", &long[..7], &long[10..]));
     }
 
     #[test]
     fn a_node_that_left_is_gone_and_its_session_is_not_untagged() {
-        let tagged = format!("{SID}{}", tags(&[], &["n1", "n2"]).tag(SID, 1).expect("a tag"));
-        assert_eq!(tags(&[], &["n1", "n3"]).read(&sid(&tagged)), Reading::Gone { sid: sid(SID) });
-        // Its place in the list does not matter.
-        let moved = tags(&[], &["n3", "n2", "n1"]);
-        assert_eq!(moved.read(&sid(&tagged)), Reading::Node { index: 1, sid: sid(SID) });
+        let made = tags(&[], &["n1", "n2"]);
+        for bounds in [None, bounds()] {
+            let tagged = sid(&format!("{SID}{}", made.tag(SID, 1, bounds).expect("a tag")));
+            assert_eq!(tags(&[], &["n1", "n3"]).read(&tagged), Reading::Gone { sid: sid(SID) });
+            // Its place in the list does not matter.
+            let moved = tags(&[], &["n3", "n2", "n1"]);
+            assert_eq!(moved.read(&tagged), Reading::Node { index: 1, sid: sid(SID), bounds });
+        }
     }
 
     #[test]
     fn keys_rotate() {
-        let tagged = format!("{SID}{}", tags(&["old"], &["n1", "n2"]).tag(SID, 1).expect("a tag"));
+        let made = tags(&["old"], &["n1", "n2"]).tag(SID, 1, bounds()).expect("a tag");
+        let tagged = format!("{SID}{made}");
         let check = |secrets: &[&str], expected| {
             let tags = tags(secrets, &["n1", "n2"]);
             assert_eq!(tags.read(&sid(&tagged)), expected, "{secrets:?}");
         };
-        check(&["new", "old"], Reading::Node { index: 1, sid: sid(SID) });
-        check(&["old", "new"], Reading::Node { index: 1, sid: sid(SID) });
+        let known = || Reading::Node { index: 1, sid: sid(SID), bounds: bounds() };
+        check(&["new", "old"], known());
+        check(&["old", "new"], known());
         check(&["new"], Reading::Untagged);
         check(&[], Reading::Untagged);
     }
@@ -298,20 +410,26 @@ mod tests {
     #[test]
     fn a_tag_never_makes_a_sid_too_long() {
         let tags = tags(&[], &["n1"]);
-        let check = |bytes: usize, expected: bool| {
-            assert_eq!(tags.tag(&"x".repeat(bytes), 0).is_some(), expected, "{bytes}");
+        let check = |bytes: usize, bounds, expected: bool| {
+            assert_eq!(tags.tag(&"x".repeat(bytes), 0, bounds).is_some(), expected, "{bytes}");
         };
-        check(Sid::BYTES_MAX - TAG_BYTES, true);
-        check(Sid::BYTES_MAX - TAG_BYTES + 1, false);
-        assert_eq!(tags.tag(SID, 1), None);
+        check(Sid::BYTES_MAX - 1 - SHORT_CHARS, None, true);
+        check(Sid::BYTES_MAX - SHORT_CHARS, None, false);
+        check(Sid::BYTES_MAX - 1 - LONG_CHARS, bounds(), true);
+        check(Sid::BYTES_MAX - LONG_CHARS, bounds(), false);
+        assert_eq!(tags.tag(SID, 1, None), None);
     }
 
     proptest! {
         #[test]
-        fn a_tag_is_read_back(bare in "\\PC{1,60}", index in 0..3_usize) {
+        fn a_tag_is_read_back(
+            bare in "\\PC{1,60}", index in 0..3_usize, code in prop::option::of(0..1_u32 << 18),
+        ) {
             let tags = tags(&["secret"], &["n1", "n2", "n3"]);
-            let tagged = format!("{bare}{}", tags.tag(&bare, index).expect("short enough"));
-            prop_assert_eq!(tags.read(&sid(&tagged)), Reading::Node { index, sid: sid(&bare) });
+            let bounds = code.map(SessionBounds::from_code);
+            let tagged = format!("{bare}{}", tags.tag(&bare, index, bounds).expect("short enough"));
+            let expected = Reading::Node { index, sid: sid(&bare), bounds };
+            prop_assert_eq!(tags.read(&sid(&tagged)), expected);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HeaderName};
 
-use super::settings::{CookieSettings, SidSettings};
+use super::settings::{CookieSettings, SidSettings, TagForm};
 use super::*;
 use crate::engineio::Scan;
 use crate::upstream::{self, NodeAddress, NodeSettings};
@@ -63,9 +63,11 @@ impl Request<'_> {
                 let names: Vec<&str> = nodes.iter().map(|node| &**node.name()).collect();
                 format!("prefers {}", names.join(" "))
             }
-            Recall::Bound { node, sid: None } => format!("bound to {}", node.name()),
-            Recall::Bound { node, sid: Some(sid) } => {
-                format!("bound to {} as {}", node.name(), sid.as_str())
+            Recall::Bound { node, sid, bounds } => {
+                let silence = bounds.map(|bounds| format!(" for {:?}", bounds.silence_max()));
+                let sid = sid.map(|sid| format!(" as {}", sid.as_str()));
+                let parts = [sid, silence].map(Option::unwrap_or_default).concat();
+                format!("bound to {}{parts}", node.name())
             }
             Recall::Gone { sid } => format!("gone {}", sid.as_str()),
             Recall::Unknown { sid, order } => {
@@ -147,6 +149,41 @@ fn the_form_of_the_answer_decides_how_a_session_is_remembered() {
     check(&sid, "EIO=4&transport=websocket", V4_ANSWER, "nothing", &unknown);
     check(&sid, "EIO=4&transport=polling&sid=x", V4_ANSWER, "nothing", &unknown);
     check(&Settings::None, "EIO=4&transport=polling", V4_ANSWER, "nothing", "anywhere");
+}
+
+#[test]
+fn a_session_brings_its_own_bounds_along() {
+    let now = Instant::now();
+    let timings = r#""sid":"lv_VI97HAXpY6yYWAAAC","pingInterval":90000,"pingTimeout":30000}"#;
+    let (v4, v3) = (format!("0{{{timings}"), format!("{}:0{{{timings}2:40", timings.len() + 2));
+    let short = Settings::Sid(SidSettings { tag: TagForm::Short, ..SidSettings::default() });
+    // check(who opens it, answer, who is asked then, what it says)
+    let check = |opening: &Affinity, answer: &str, asked: &Affinity, expected: &str| {
+        let node = &opening.members[1].node;
+        let tag = match opening.remember(&handshake(), &open(answer), node, now) {
+            Remembered::Tag(tag) => tag,
+            Remembered::Learned | Remembered::Nothing => String::new(),
+        };
+        assert_eq!(session(&format!("{SID}{tag}")).recall(asked, now), expected, "{answer}");
+    };
+    let (first, other) = (by_sid(&["n1", "n2"]), by_sid(&["n1", "n2"]));
+    let by_short = affinity(short, &["n1", "n2"]);
+    let tagged = format!("bound to n2 as {SID}");
+    check(&first, &v4, &other, &format!("{tagged} for 126s"));
+    check(&first, &v4, &by_short, &format!("{tagged} for 126s"));
+    check(&by_short, &v4, &first, &tagged);
+    check(&first, V4_ANSWER, &other, &tagged);
+    check(&first, &v3, &first, "bound to n2 for 126s");
+    check(&by_short, &v3, &by_short, "bound to n2 for 126s");
+    check(&first, V3_ANSWER, &first, "bound to n2");
+}
+
+#[test]
+fn a_healed_session_has_no_bounds() {
+    let now = Instant::now();
+    let affinity = by_sid(&["n1", "n2"]);
+    affinity.learn(&sid(SID), &affinity.members[1].node, now);
+    assert_eq!(session(SID).recall(&affinity, now), "bound to n2");
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod call;
 mod open;
 pub(crate) mod query;
 mod refusal;
+mod session_bounds;
 mod sid;
 mod timings;
 
@@ -16,5 +17,6 @@ pub(crate) use call::put_with_sid;
 pub use call::{Call, CallError, Transport, Version, with_sid};
 pub use open::{Form, OpenPacket, Scan};
 pub use refusal::{REFUSAL_BYTES_MAX, is_unknown_sid};
+pub use session_bounds::SessionBounds;
 pub use sid::Sid;
-pub use timings::{Learned, Timings};
+pub use timings::Timings;

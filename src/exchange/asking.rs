@@ -18,7 +18,7 @@ use super::{ExchangeError, Proxy, Request, Response, ResponseBody, handshake, he
 use crate::Instant;
 use crate::affinity::Recall;
 use crate::client::ClientInfo;
-use crate::engineio::{Call, Sid, Transport};
+use crate::engineio::{Call, SessionBounds, Sid, Transport};
 use crate::insight::Sight;
 use crate::route::Route;
 use crate::upstream::Node;
@@ -32,6 +32,8 @@ pub(super) struct Asking<'a> {
     pub(super) client: &'a ClientInfo,
     /// The client's address, after trusted proxies were believed.
     pub(super) address: IpAddr,
+    /// The bounds of its session, if they are known.
+    pub(super) bounds: Option<SessionBounds>,
     /// Whether a session would begin with it.
     pub(super) opens: bool,
     /// What `balance: rendezvous` goes by.
@@ -150,7 +152,7 @@ impl Asking<'_> {
         let order = match recall {
             Recall::Anywhere | Recall::Unknown { .. } => Vec::new(),
             Recall::Preferred(order) => order,
-            Recall::Bound { node, sid: _ } => {
+            Recall::Bound { node, .. } => {
                 return Ok(Candidates::bound(self.route.clone(), node, errand));
             }
             Recall::Gone { sid: _ } => return Err(ExchangeError::SessionGone),

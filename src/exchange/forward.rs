@@ -8,7 +8,6 @@
 
 use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ use super::body::{NodeBody, RequestBody, Upload};
 use super::candidates::Candidates;
 use super::trial::Trial;
 use super::{ExchangeError, Request};
-use crate::engineio::Transport;
+use crate::engineio::{Call, Transport};
 use crate::upstream::Lease;
 use crate::upstream::pool::SendError;
 
@@ -105,13 +104,13 @@ async fn ask(
     request: &mut Request,
 ) -> Result<http::Response<NodeBody>, Failure> {
     let node = lease.node();
-    let bytes_max = asking.body_bytes_max(node);
+    let bytes_max = asking.body_bytes_max();
     let stalled_after = asking.route.limits.body_timeout;
-    if let Some(max) = bytes_max.filter(|max| request.body().size_hint().lower() > *max) {
-        return Err(Failure { error: ExchangeError::BodyTooLarge(max), is_unsent: false });
+    if request.body().size_hint().lower() > bytes_max {
+        return Err(Failure { error: ExchangeError::BodyTooLarge(bytes_max), is_unsent: false });
     }
-    let upload = request.body_mut().bound(bytes_max, stalled_after);
-    let after = asking.response_timeout(node);
+    let upload = request.body_mut().bound(Some(bytes_max), stalled_after);
+    let after = asking.response_timeout();
     let answer = pin!(exchange_heads(asking, lease, request));
     match within(after, upload.as_deref(), answer).await {
         Some(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -121,8 +120,7 @@ async fn ask(
         }
         Some(Ok(response)) => Ok(response),
         Some(Err(mut failure)) => {
-            let max = bytes_max.unwrap_or(u64::MAX);
-            let cause = upload.and_then(|upload| upload.failure(&asking.route.limits, max));
+            let cause = upload.and_then(|upload| upload.failure(&asking.route.limits, bytes_max));
             if let Some(cause) = cause {
                 failure = Failure { error: cause, is_unsent: false };
             }
@@ -193,29 +191,17 @@ async fn within<T>(
 
 impl Asking<'_> {
     /// How long a node may take for the head of its answer.
-    pub(super) fn response_timeout(&self, node: &Arc<crate::upstream::Node>) -> Duration {
-        let polls = |call: &crate::engineio::Call| call.transport == Transport::Polling;
-        match self.route.limits.response_timeout {
-            Some(explicit) => explicit,
-            // A poll is answered when there is something to say, at the latest by the heartbeat.
-            None if self.call.as_ref().is_some_and(polls) => {
-                node.learned().timings().silence_max().max(RESPONSE_TIMEOUT)
-            }
-            None => RESPONSE_TIMEOUT,
+    pub(super) fn response_timeout(&self) -> Duration {
+        let limits = &self.route.limits;
+        let polls = |call: &&Call| call.transport == Transport::Polling && !call.is_handshake();
+        match self.call.as_ref().filter(polls) {
+            Some(_) => limits.poll_timeout(self.bounds),
+            None => limits.request_timeout(),
         }
     }
 
-    /// The longest request body that goes to `node`, in bytes.
-    pub(super) fn body_bytes_max(&self, node: &crate::upstream::Node) -> Option<u64> {
-        match self.route.limits.body_bytes_max {
-            Some(explicit) => Some(explicit),
-            None if self.call.is_some() => {
-                Some(node.learned().timings().payload_bytes_max).filter(|max| *max != u64::MAX)
-            }
-            None => Some(crate::route::Limits::BODY_BYTES_MAX),
-        }
+    /// The longest request body that goes to a node, in bytes.
+    pub(super) fn body_bytes_max(&self) -> u64 {
+        self.route.limits.upload_bytes_max(self.bounds)
     }
 }
-
-/// `response_timeout: auto` for all that is not a poll, and the least for a poll.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);

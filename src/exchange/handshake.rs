@@ -52,7 +52,9 @@ pub(super) async fn remember(
     answer.read = read;
     answer.rest = rest;
     let Scan::Open(open) = scan else { return Ok(answer) };
-    node.learned().set(open.timings);
+    if let Some(timings) = open.timings.filter(|_| open.offers_websocket) {
+        asking.route.note_heartbeat(&timings);
+    }
     let remembered = asking.route.affinity.remember(call, &open, &node, Instant::now());
     follow(asking, &open, &remembered, &node);
     if let Remembered::Tag(tag) = remembered {
@@ -74,7 +76,8 @@ fn follow(asking: &Asking<'_>, open: &OpenPacket, remembered: &Remembered, node:
         Remembered::Learned | Remembered::Nothing => Some(open.sid.clone()),
     };
     if let Some(sid) = sid {
-        asking.route.insight.opened(&sid, open.timings, node.name(), Instant::now());
+        let silence_max = open.timings.map(|timings| timings.silence_max());
+        asking.route.insight.opened(&sid, silence_max, node.name(), Instant::now());
     }
 }
 

@@ -175,7 +175,8 @@ impl Proxy {
         let key = key.map(|value| value.into_owned().into_boxed_slice());
         let upgrade = upgrade.map(|handshake| Box::new((handshake, ClientSide::of(request))));
         prepare(request, client, host, &recall);
-        let asking = Asking { proxy: self, route, call, client, address, opens, key };
+        let bounds = recall.bounds();
+        let asking = Asking { proxy: self, route, call, client, address, bounds, opens, key };
         Ok((asking, recall, upgrade))
     }
 }

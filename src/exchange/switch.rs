@@ -2,6 +2,7 @@
 //!
 //! Runs for every request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::access_log::TunnelEntry;
 use super::asking::Asking;
@@ -22,7 +23,7 @@ use super::{Request, Response, ResponseBody, headers};
 use crate::Instant;
 use crate::client::{Place, RawSocket, Takeover};
 use crate::drain::Tasks;
-use crate::engineio::{OpenPacket, Timings};
+use crate::engineio::{OpenPacket, SessionBounds};
 use crate::route::Route;
 use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side};
 use crate::upstream::Lease;
@@ -65,15 +66,12 @@ pub(super) fn switch(
 ) -> Response {
     let compression = switched.compression();
     let (mut head, node) = switched.response.into_parts();
-    if asking.call.is_some() {
-        tell_contradiction(&asking.route, &switched.lease);
-    }
     let insight = &asking.route.insight;
     let setup = Setup {
         limits: asking.route.tunnel,
         client_read_ahead: Bytes::new(),
         node_read_ahead: node.read_ahead,
-        kind: kind(asking, &switched.lease),
+        kind: kind(asking),
         upgrading: asking.session().and_then(|sid| insight.switched(sid, Instant::now())),
         drain: asking.proxy.0.drain.clone(),
         occupant: switched.lease.node().roster().enter(Instant::now()),
@@ -100,40 +98,34 @@ pub(super) fn switch(
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
 }
 
-fn kind(asking: &Asking<'_>, lease: &Lease) -> Kind {
+fn kind(asking: &Asking<'_>) -> Kind {
     match &asking.call {
         None => Kind::Plain,
         Some(call) => Kind::EngineIo {
-            learned: lease.node().learned().clone(),
+            silence_max: asking.bounds.map(SessionBounds::silence_max),
             // A session that began by polling had its open packet there.
-            open: call.sid.is_none().then_some(read_open as ReadOpen),
+            open: call.sid.is_none().then(|| read_open(&asking.route)),
         },
     }
 }
 
-/// Says, once for each route, that its idle timeout cuts sessions that are well: both ends may be
-/// silent for longer. Of clients that begin with a WebSocket, the second one tells, for the first
-/// one's handshake has yet to come.
-fn tell_contradiction(route: &Route, lease: &Lease) {
-    let (IdleTimeout::After(idle_timeout), Some(timings)) =
-        (route.tunnel.idle_timeout, lease.node().learned().told())
-    else {
-        return;
-    };
-    let heartbeat = timings.ping_interval.saturating_add(timings.ping_timeout);
-    if idle_timeout < heartbeat && route.counts.tunnels.idle_contradictions.inc() == 0 {
-        warn!(
-            host = %route.host, path = %route.path,
-            idle_timeout_seconds = idle_timeout.as_secs_f64(),
-            ping_interval_seconds = timings.ping_interval.as_secs_f64(),
-            ping_timeout_seconds = timings.ping_timeout.as_secs_f64(),
-            "idle_timeout is shorter than the heartbeat of its sessions: write auto"
-        );
-    }
-}
-
-fn read_open(packet: &[u8]) -> Option<Timings> {
-    OpenPacket::of_packet(packet).map(|open| open.timings)
+/// Reads the open packet of a session that begins with a WebSocket. Where the route's idle timeout is
+/// the session's own, it holds nothing and needs no memory.
+fn read_open(route: &Arc<Route>) -> ReadOpen {
+    let timings = |packet: &[u8]| OpenPacket::of_packet(packet)?.timings;
+    ReadOpen(match route.tunnel.idle_timeout {
+        IdleTimeout::Auto | IdleTimeout::Off => {
+            Box::new(move |packet| Some(timings(packet)?.silence_max()))
+        }
+        IdleTimeout::After(_) => {
+            let route = route.clone();
+            Box::new(move |packet| {
+                let timings = timings(packet)?;
+                route.note_heartbeat(&timings);
+                Some(timings.silence_max())
+            })
+        }
+    })
 }
 
 impl Beginning {

@@ -162,7 +162,7 @@ async fn ask(
         .open_for_upgrade(node, connect_timeout)
         .await
         .map_err(|source| ExchangeError::Connect { node: name(), source })?;
-    let after = asking.response_timeout(node);
+    let after = asking.response_timeout();
     match timeout(after, connection.send(request)).await {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(SendError::Unsent { source, .. } | SendError::Lost { source })) => {

@@ -26,7 +26,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use tracing::info;
 
 use crate::Instant;
-use crate::engineio::{Sid, Timings};
+use crate::engineio::Sid;
 use crate::metrics::Words;
 use crate::tunnel::Upgrading;
 use session::Session;
@@ -85,8 +85,8 @@ impl Insight {
     pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
     /// Follows the session that `node` has opened by polling: `sid` is what its client got to know,
-    /// `timings` what the node told.
-    pub fn opened(&self, sid: &Sid, timings: Timings, node: &Arc<str>, now: Instant) {
+    /// `silence_max` how long both ends wait for each other, if the node stated it.
+    pub fn opened(&self, sid: &Sid, silence_max: Option<Duration>, node: &Arc<str>, now: Instant) {
         let digest = self.digest(sid);
         let mut shard = self.shard(digest);
         let mut ended = Vec::new();
@@ -94,7 +94,7 @@ impl Insight {
             ended = self.take_ended(&mut shard, now);
         }
         if shard.len() < SHARD_SESSIONS_MAX {
-            shard.insert(digest, Session::new(sid, timings, node.clone(), now));
+            shard.insert(digest, Session::new(sid, silence_max, node.clone(), now));
         } else {
             self.verdicts.count(Verdict::Unfollowed.words());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Settings;
 use crate::Instant;
-use crate::engineio::{Sid, Timings};
+use crate::engineio::{SessionBounds, Sid};
 use crate::tunnel::{UpgradeStep, Upgrading};
 
 /// A session as far as it was seen.
@@ -80,14 +80,19 @@ pub enum Verdict {
 
 impl Session {
     /// The session of a handshake that was answered at `now`.
-    pub(super) fn new(sid: &Sid, timings: Timings, node: Arc<str>, now: Instant) -> Self {
+    pub(super) fn new(
+        sid: &Sid,
+        silence_max: Option<Duration>,
+        node: Arc<str>,
+        now: Instant,
+    ) -> Self {
         Self {
             shown: sid.to_string().into(),
             node,
             opened_at: now,
             polled_at: now,
             tried_at: now,
-            silence_max: timings.silence_max(),
+            silence_max: silence_max.unwrap_or(SessionBounds::POLL_UNKNOWN),
             attempt: Attempt::Never,
         }
     }

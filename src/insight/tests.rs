@@ -14,6 +14,7 @@ enum Event {
 use Event::{Reached, Saw, Switched};
 use Sight::{Failed, Polled, Refused, Stripped, Tried};
 
+const SILENCE_MAX: Duration = Duration::from_secs(50);
 const STUCK: [&str; 2] = ["never_tried", "none"];
 
 fn sid(name: &str) -> Sid {
@@ -27,7 +28,7 @@ fn seconds(seconds: u64) -> Duration {
 /// Opens a session and lets `events` happen.
 fn followed(insight: &Insight, events: &[(u64, Event)], start: Instant) {
     let name = sid("lv_VI97HAXpY6yYWAAAC");
-    insight.opened(&name, Timings::DEFAULT, &"n1".into(), start);
+    insight.opened(&name, Some(SILENCE_MAX), &"n1".into(), start);
     let mut upgrading = None;
     for (at, event) in events {
         let now = start + seconds(*at);
@@ -46,10 +47,8 @@ fn check(events: &[(u64, Event)], expected: [&'static str; 2]) {
     followed(&insight, events, start);
     let polls = events.iter().filter(|(_, event)| matches!(event, Saw(Polled)));
     let last = polls.map(|(at, _)| *at).max().unwrap_or_default();
-    let silence_max = Timings::DEFAULT.silence_max();
     let is_upgraded = expected[0] == "upgraded";
     for (at, is_known) in [(last + 50, is_upgraded), (last + 51, true)] {
-        assert_eq!(silence_max, seconds(50));
         insight.sweep(start + seconds(at));
         let verdicts: Vec<_> = insight.verdicts().collect();
         let known = if is_known { vec![(expected, 1)] } else { vec![] };
@@ -122,14 +121,14 @@ fn the_record_is_bounded_and_tells_what_it_leaves_out() {
     let insight = Insight::new(Settings::default());
     let rounds = Insight::SESSIONS_MAX + Insight::SESSIONS_MAX / 2;
     for number in 0..rounds {
-        insight.opened(&sid(&number.to_string()), Timings::DEFAULT, &"n1".into(), start);
+        insight.opened(&sid(&number.to_string()), Some(SILENCE_MAX), &"n1".into(), start);
     }
     assert!(insight.polling() <= Insight::SESSIONS_MAX);
     let unfollowed = (rounds - insight.polling()) as u64;
     assert_eq!(insight.verdicts().collect::<Vec<_>>(), [(["unfollowed", "none"], unfollowed)]);
 
     // Whose time is over makes room.
-    insight.opened(&sid("late"), Timings::DEFAULT, &"n1".into(), start + seconds(60));
+    insight.opened(&sid("late"), Some(SILENCE_MAX), &"n1".into(), start + seconds(60));
     assert!(insight.polling() < Insight::SESSIONS_MAX);
     assert!(insight.switched(&sid("late"), start + seconds(60)).is_some());
 }

@@ -48,7 +48,7 @@ pub struct TunnelCounts {
     pub open: OpenCount,
     /// Those that are over: the end, whose doing it was.
     pub ends: Words<2>,
-    /// Those that began though their `idle_timeout` was shorter than their session's heartbeat.
+    /// Sessions whose heartbeat is longer than their `idle_timeout`.
     pub idle_contradictions: Counter,
     /// What came from clients.
     pub from_clients: Traffic,

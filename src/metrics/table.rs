@@ -181,7 +181,7 @@ pub const TUNNEL_MESSAGES: Metric =
 pub const IDLE_CONTRADICTIONS: Metric = counter(
     "sockeye_idle_contradictions_total",
     &["route"],
-    "WebSockets that may be silent for less long than their session's heartbeat",
+    "Sessions whose WebSocket may be silent for less long than their heartbeat",
 );
 /// The nodes that take new sessions.
 pub const UPSTREAM_NODES_OPEN: Metric =

@@ -13,7 +13,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tracing::warn;
+
 use crate::affinity::Affinity;
+use crate::engineio::Timings;
 use crate::insight::Insight;
 use crate::metrics::RouteCounts;
 use crate::tunnel;
@@ -47,6 +50,22 @@ impl Route {
     /// What metrics call it: host and path.
     pub fn label(&self) -> String {
         format!("{}{}", self.host, self.path)
+    }
+
+    /// Counts a session whose heartbeat is longer than the route's idle timeout, which cuts it though
+    /// both ends are alive. Logs the first one.
+    pub fn note_heartbeat(&self, timings: &Timings) {
+        let tunnel::IdleTimeout::After(idle_timeout) = self.tunnel.idle_timeout else { return };
+        let contradicts = idle_timeout < timings.heartbeat();
+        if contradicts && self.counts.tunnels.idle_contradictions.inc() == 0 {
+            warn!(
+                host = %self.host, path = %self.path,
+                idle_timeout_seconds = idle_timeout.as_secs_f64(),
+                ping_interval_seconds = timings.ping_interval.as_secs_f64(),
+                ping_timeout_seconds = timings.ping_timeout.as_secs_f64(),
+                "idle_timeout is shorter than the heartbeat of its sessions: write auto"
+            );
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the operator says of a route.
 //!
-//! Runs at start, at reload, or on a timer.
+//! Runs for every request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::pattern::{HostPattern, PathPattern};
+use crate::engineio::SessionBounds;
 use crate::{insight, tunnel};
 
 /// Host and path -> upstream, with policy, as configured.
@@ -29,23 +30,78 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How long a node may take from the request's end to the head of its answer. `None` is
-    /// `auto`: polls may take as long as the session's handshake allows, all else 60 s.
+    /// `auto`: [`poll_timeout`](Self::poll_timeout) for polls, all else 60 s.
     pub response_timeout: Option<Duration>,
     /// How long a body, of either direction, may make no progress.
     pub body_timeout: Duration,
-    /// The longest request body, in bytes. `None` is `auto`: on Engine.IO requests the node's
-    /// `maxPayload`, for all else [`Limits::BODY_BYTES_MAX`].
+    /// The longest request body, in bytes. `None` is `auto`: the session's `maxPayload`, for all
+    /// else [`Limits::BODY_BYTES_MAX`].
     pub body_bytes_max: Option<u64>,
 }
 
 impl Limits {
-    /// `body_max: auto` on requests that are not Engine.IO's. Bodies are streamed, so it protects
-    /// the node and not us.
+    /// `body_max: auto` on requests of no session, and where the session's `maxPayload` is not
+    /// known. Bodies are streamed, so it protects the node and not us.
     pub const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+    /// How long a node may take to answer what is no poll or post of a session.
+    pub fn request_timeout(&self) -> Duration {
+        self.response_timeout.unwrap_or(REQUEST_TIMEOUT)
+    }
+
+    /// How long a node may take to answer a poll or a post of a session with these bounds. A poll is
+    /// answered when there is something to say, at the latest by the heartbeat.
+    pub fn poll_timeout(&self, bounds: Option<SessionBounds>) -> Duration {
+        let silence_max = bounds.map_or(SessionBounds::POLL_UNKNOWN, SessionBounds::silence_max);
+        let auto = silence_max.max(REQUEST_TIMEOUT);
+        self.response_timeout.unwrap_or(auto)
+    }
+
+    /// The longest request body of a session with these bounds, or of none, in bytes.
+    pub fn upload_bytes_max(&self, bounds: Option<SessionBounds>) -> u64 {
+        let payload_max = bounds.map_or(Self::BODY_BYTES_MAX, SessionBounds::payload_bytes_max);
+        self.body_bytes_max.unwrap_or(payload_max)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self { response_timeout: None, body_timeout: Duration::from_secs(30), body_bytes_max: None }
+    }
+}
+
+/// `response_timeout: auto` for all that is no poll, and the least for a poll.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engineio::Timings;
+
+    #[test]
+    fn auto_is_what_the_session_said_and_no_guess_where_it_is_not_known() {
+        let explicit = Limits {
+            response_timeout: Some(Duration::from_secs(7)),
+            body_bytes_max: Some(8),
+            ..Limits::default()
+        };
+        // check(pingInterval, pingTimeout, maxPayload; seconds, bytes)
+        let check = |told: Option<[u64; 3]>, seconds: u64, bytes: u64| {
+            let bounds = told.map(|[interval, timeout, payload]| {
+                SessionBounds::new(&Timings::from_millis(interval, timeout, payload))
+            });
+            let of = |limits: Limits| {
+                (limits.poll_timeout(bounds).as_secs(), limits.upload_bytes_max(bounds))
+            };
+            assert_eq!(of(Limits::default()), (seconds, bytes), "{told:?}");
+            assert_eq!(of(explicit), (7, 8), "{told:?}");
+        };
+        check(None, 120, 64 << 20);
+        check(Some([300, 200, 5_000]), 60, 32 << 10);
+        check(Some([25_000, 20_000, 1_000_000]), 60, 992 << 10);
+        check(Some([60_000, 31_000, 500_000_000]), 96, 480 << 20);
+        check(Some([7_200_000, 20_000, 1_000_000]), 7_296, 992 << 10);
+        assert_eq!(Limits::default().request_timeout(), Duration::from_secs(60));
+        assert_eq!(explicit.request_timeout(), Duration::from_secs(7));
     }
 }

@@ -7,12 +7,13 @@
 //!
 //! Pure. Runs for every byte.
 
+use std::time::Duration;
+
 use super::frame::{Breach, ControlSeen, Followed, PingPayload, Position, Scanner, Until};
 use super::opening::{Opening, Outcome};
 use super::probe::Probe;
 use super::{Counts, End};
 use crate::Instant;
-use crate::engineio::Timings;
 
 /// Follows one direction's bytes and lets them pass or not.
 #[derive(Debug)]
@@ -208,17 +209,17 @@ impl Gate {
         matches!(self.scanner.position(), Position::Lost(_))
     }
 
-    /// The open packet's timings, once.
+    /// How long the session may be silent by its open packet, once.
     #[inline]
-    pub(super) fn take_timings(&mut self) -> Option<Timings> {
+    pub(super) fn take_silence_max(&mut self) -> Option<Duration> {
         let Reading::Opening(opening) = &**self.reading.as_ref()? else { return None };
-        let timings = match opening.outcome() {
+        let silence_max = match opening.outcome() {
             Outcome::Waits => return None,
-            Outcome::Opened(timings) => Some(timings),
+            Outcome::Opened(silence_max) => Some(silence_max),
             Outcome::Unreadable => None,
         };
         self.reading = None;
-        timings
+        silence_max
     }
 
     /// What came.

@@ -6,7 +6,6 @@
 //! Runs for every byte.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,7 +26,6 @@ use super::tally::Tally;
 use super::wake_up::{Step, WakeUp};
 use super::{End, IdleTimeout, Kind, Occupant, Report, Setup};
 use crate::Instant;
-use crate::engineio::Learned;
 
 /// A tunnel and its two streams.
 #[derive(Debug)]
@@ -40,8 +38,6 @@ pub(super) struct Tunnel<C, N> {
     idle_timeout: Option<Duration>,
     /// Whether the open packet sets the idle timeout.
     is_idle_auto: bool,
-    /// Where the open packet's timings go, until it has come.
-    learned: Option<Arc<Learned>>,
     tally: Tally,
     occupant: Occupant,
     closing: Option<Closing>,
@@ -64,11 +60,9 @@ where
         let mut deadlines = Deadlines::new(now);
         let policies = Policies::new(&limits, &setup.kind, &mut deadlines, now);
         let idle_timeout = limits.idle_timeout(&setup.kind);
-        let (learned, opening) = match setup.kind {
-            Kind::Plain | Kind::EngineIo { open: None, .. } => (None, None),
-            Kind::EngineIo { learned, open: Some(read) } => {
-                (Some(learned), Some(Opening::new(read)))
-            }
+        let opening = match setup.kind {
+            Kind::Plain => None,
+            Kind::EngineIo { silence_max: _, open } => open.map(Opening::new),
         };
         let probe = |sender| {
             let upgrading = setup.upgrading.clone();
@@ -90,7 +84,6 @@ where
             policies,
             idle_timeout,
             is_idle_auto: limits.idle_timeout == IdleTimeout::Auto,
-            learned,
             tally: Tally::new(setup.counts),
             occupant: setup.occupant,
             closing: None,
@@ -165,16 +158,13 @@ where
         }
     }
 
-    /// Puts the idle timeout off, and learns what the open packet says.
+    /// Puts the idle timeout off, and takes it from the open packet when that has come.
     #[inline]
     fn note_life(&mut self, now: Instant) {
-        if let Some(timings) = self.flows.from_node.gate.take_timings()
-            && let Some(learned) = self.learned.take()
+        if let Some(silence_max) = self.flows.from_node.gate.take_silence_max()
+            && self.is_idle_auto
         {
-            learned.set(timings);
-            if self.is_idle_auto {
-                self.idle_timeout = Some(timings.silence_max());
-            }
+            self.idle_timeout = Some(silence_max);
         }
         if let (None, Some(idle_timeout)) = (&self.closing, self.idle_timeout) {
             self.deadlines.set(Timer::Idle, now.checked_add(idle_timeout));

@@ -34,8 +34,8 @@ pub struct Limits {
 /// When a silent tunnel is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleTimeout {
-    /// As the session's handshake says (`pingInterval + pingTimeout` and a margin); for tunnels
-    /// that are not Engine.IO's, [`Limits::PLAIN_IDLE_TIMEOUT`].
+    /// As the session's own handshake says (`pingInterval + pingTimeout` and a margin); where that
+    /// is not known, and for tunnels that are not Engine.IO's, [`Limits::PLAIN_IDLE_TIMEOUT`].
     Auto,
     /// After this long, whatever the handshake says.
     After(Duration),
@@ -76,7 +76,7 @@ pub enum MessageMax {
 }
 
 impl Limits {
-    /// `idle_timeout: auto` on a route of plain WebSockets.
+    /// `idle_timeout: auto` for plain WebSockets, and for sessions whose heartbeat is not known.
     pub const PLAIN_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
     /// A node that takes nothing for this long is stuck, not busy. While it does not read, its
@@ -88,9 +88,11 @@ impl Limits {
         match (self.idle_timeout, kind) {
             (IdleTimeout::Off, _) => None,
             (IdleTimeout::After(timeout), _) => Some(timeout),
-            (IdleTimeout::Auto, Kind::Plain) => Some(Self::PLAIN_IDLE_TIMEOUT),
-            (IdleTimeout::Auto, Kind::EngineIo { learned, .. }) => {
-                Some(learned.timings().silence_max())
+            (IdleTimeout::Auto, Kind::EngineIo { silence_max: Some(silence_max), .. }) => {
+                Some(*silence_max)
+            }
+            (IdleTimeout::Auto, Kind::Plain | Kind::EngineIo { silence_max: None, .. }) => {
+                Some(Self::PLAIN_IDLE_TIMEOUT)
             }
         }
     }

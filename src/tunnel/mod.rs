@@ -47,10 +47,12 @@ pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
 pub use roster::{Dismissal, Roster};
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
@@ -58,7 +60,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Instant;
 use crate::drain::DrainWatch;
-use crate::engineio::{Learned, Timings};
 use crate::metrics::TunnelCounts;
 use alarm::Alarms;
 use life::Tunnel;
@@ -94,17 +95,26 @@ pub enum Kind {
     Plain,
     /// An Engine.IO session.
     EngineIo {
-        /// What the node's handshakes told; the idle timeout and the longest message are made of
-        /// it, and the session's own handshake goes into it.
-        learned: Arc<Learned>,
+        /// After this long without a byte both ends have given the session up, as its handshake by
+        /// polling stated; `None` if that is not known, or not yet.
+        silence_max: Option<Duration>,
         /// Reads the node's first frame, which is the open packet of a session that begins with a
         /// WebSocket. `None` for a session that comes from polling: it was opened there.
         open: Option<ReadOpen>,
     },
 }
 
-/// Reads an open packet: the payload of a text frame.
-pub type ReadOpen = fn(&[u8]) -> Option<Timings>;
+/// Reads an open packet, the payload of a text frame, and returns the `silence_max` of its session.
+pub struct ReadOpen(pub Box<ReadSilence>);
+
+/// What [`ReadOpen`] calls.
+pub type ReadSilence = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
+
+impl fmt::Debug for ReadOpen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadOpen(...)")
+    }
+}
 
 /// Lives a tunnel's life. Ends when both sides have ended, and always within a minute of the first
 /// cause.

@@ -3,9 +3,10 @@
 //!
 //! Pure. Runs for every request.
 
+use std::time::Duration;
+
 use super::ReadOpen;
 use super::frame::{Head, Opcode};
-use crate::engineio::Timings;
 
 /// Waits for the node's first frame and reads it.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(super) struct Opening {
 pub(super) enum Outcome {
     /// It has not come completely.
     Waits,
-    /// It says this.
-    Opened(Timings),
+    /// So long may the session be silent.
+    Opened(Duration),
     /// It is no open packet, or one that cannot be read: fragmented, compressed, longer than
     /// 8 KiB.
     Unreadable,
@@ -40,10 +41,10 @@ impl Opening {
             return;
         }
         if self.collected.is_empty() {
-            self.outcome = outcome(chunk, self.read);
+            self.outcome = outcome(chunk, &self.read);
         } else {
             self.collect(chunk);
-            self.outcome = outcome(&self.collected, self.read);
+            self.outcome = outcome(&self.collected, &self.read);
         }
         match self.outcome {
             Outcome::Waits if self.collected.is_empty() => self.collect(chunk),
@@ -63,7 +64,7 @@ impl Opening {
     }
 }
 
-fn outcome(stream: &[u8], read: ReadOpen) -> Outcome {
+fn outcome(stream: &[u8], read: &ReadOpen) -> Outcome {
     let head = match Head::read(stream) {
         Ok(Some(head)) => head,
         Ok(None) => return Outcome::Waits,
@@ -74,7 +75,7 @@ fn outcome(stream: &[u8], read: ReadOpen) -> Outcome {
         return Outcome::Unreadable;
     }
     match stream.get(head.head_bytes..head.head_bytes + head.payload_bytes as usize) {
-        Some(payload) => read(payload).map_or(Outcome::Unreadable, Outcome::Opened),
+        Some(payload) => (read.0)(payload).map_or(Outcome::Unreadable, Outcome::Opened),
         None => Outcome::Waits,
     }
 }
@@ -88,30 +89,29 @@ const FRAME_BYTES_MAX: usize = PAYLOAD_BYTES_MAX as usize + 4;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    const OPENED: Outcome =
-        Outcome::Opened(Timings { ping_interval: Duration::from_secs(1), ..Timings::DEFAULT });
+    const SILENCE_MAX: Duration = Duration::from_secs(6);
+    const OPENED: Outcome = Outcome::Opened(SILENCE_MAX);
 
     /// Takes `0` and any number of `x` for an open packet.
-    fn read(payload: &[u8]) -> Option<Timings> {
-        let rest = payload.strip_prefix(b"0")?;
-        let opened = Timings { ping_interval: Duration::from_secs(1), ..Timings::DEFAULT };
-        rest.iter().all(|byte| *byte == b'x').then_some(opened)
+    fn read() -> ReadOpen {
+        ReadOpen(Box::new(|payload| {
+            let rest = payload.strip_prefix(b"0")?;
+            rest.iter().all(|byte| *byte == b'x').then_some(SILENCE_MAX)
+        }))
     }
 
     /// However it is split in two, what does `stream` open?
     fn check(stream: &[u8], expected: Outcome) {
         for i in 0..=stream.len() {
-            let mut opening = Opening::new(read);
+            let mut opening = Opening::new(read());
             let (first, second) = stream.split_at(i);
             opening.push(first);
             opening.push(second);
             assert_eq!(opening.outcome(), expected, "{stream:02x?} split at {i}");
         }
-        let mut opening = Opening::new(read);
+        let mut opening = Opening::new(read());
         stream.iter().for_each(|byte| opening.push(&[*byte]));
         assert_eq!(opening.outcome(), expected, "{stream:02x?} byte by byte");
     }

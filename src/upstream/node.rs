@@ -17,7 +17,6 @@ use super::resolve::Host;
 use super::settings::{NodeAddress, NodeSettings};
 use super::standing::{DrainCause, Standing};
 use crate::Instant;
-use crate::engineio::Learned;
 use crate::metrics::NodeCounts;
 use crate::tunnel::Roster;
 
@@ -28,7 +27,6 @@ pub struct Node {
     address: NodeAddress,
     weight: u32,
     drain: bool,
-    learned: Arc<Learned>,
     seen: Arc<Seen>,
 }
 
@@ -66,7 +64,7 @@ impl Node {
             roster: Roster::new(base),
             clearing: Progress::new(base),
         };
-        Self::of(settings, Arc::default(), Arc::new(seen))
+        Self::of(settings, Arc::new(seen))
     }
 
     /// The node of `settings`, which may be the `carried` one of the same name.
@@ -78,19 +76,18 @@ impl Node {
         if carried.address != settings.address {
             Arc::new(Self::new(settings))
         } else if (carried.weight, carried.drain) != (settings.weight, settings.drain) {
-            Arc::new(Self::of(settings, carried.learned.clone(), carried.seen.clone()))
+            Arc::new(Self::of(settings, carried.seen.clone()))
         } else {
             carried.clone()
         }
     }
 
-    fn of(settings: &NodeSettings, learned: Arc<Learned>, seen: Arc<Seen>) -> Self {
+    fn of(settings: &NodeSettings, seen: Arc<Seen>) -> Self {
         Self {
             name: settings.name.clone(),
             address: settings.address.clone(),
             weight: settings.weight,
             drain: settings.drain,
-            learned,
             seen,
         }
     }
@@ -108,11 +105,6 @@ impl Node {
     /// Its share of new sessions beside the others' weights.
     pub fn weight(&self) -> u32 {
         self.weight
-    }
-
-    /// The timings that its handshakes tell.
-    pub fn learned(&self) -> &Arc<Learned> {
-        &self.learned
     }
 
     /// How many exchanges wait for the end of its answer.

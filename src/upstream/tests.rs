@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::engineio::Timings;
 
 /// A node that nobody connects to.
 pub(super) fn node(name: &str) -> Arc<Node> {
@@ -128,15 +127,12 @@ fn a_node_of_another_weight_is_carried_over_with_what_is_known_of_it() {
     let now = Instant::now();
     let _lease = old.lease(Wish::default(), &[], now).unwrap().into_tunnel();
     old.nodes()[0].reach().failed(now, now);
-    let timings = Timings { ping_interval: Duration::from_secs(3), ..Timings::DEFAULT };
-    old.nodes()[0].learned().set(timings);
 
     let new = Upstream::new(&settings(&[("a", 5)]), Some(&old));
     let node = new.node("a").unwrap();
     assert_eq!((node.weight(), old.nodes()[0].weight()), (5, 1));
     assert_eq!(node.tunnels(), 1);
     assert!(node.is_avoided(now));
-    assert_eq!(node.learned().timings(), timings);
     assert_eq!(node.identity(), old.nodes()[0].identity());
 }
 

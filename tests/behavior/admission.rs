@@ -135,7 +135,7 @@ async fn a_reload_that_brings_a_node_serves_those_who_wait() {
     let (_, sid) = text.split_once("\"sid\":\"").unwrap();
     let (sid, _) = sid.split_once('"').unwrap();
     let (bare, tag) = sid.split_once('.').expect("its sid has the tag of a node that is new");
-    assert_eq!((bare, tag.len()), ("new0", 8));
+    assert_eq!((bare, tag.len()), ("new0", 11));
     let poll = get(site.address(), &format!("{OPEN}&sid={sid}")).await;
     assert_eq!(poll.text(), "4new");
 }

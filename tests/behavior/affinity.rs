@@ -142,7 +142,7 @@ async fn handshakes_of_every_form_are_tagged() {
         assert_eq!(open.head.field("content-length"), Some(&*open.body.len().to_string()));
         let text = open.text().replace("\\\"", "\"");
         let tagged = sid(&text);
-        assert_eq!(tagged.len(), "Abc".len() + 9, "{name}: {text}");
+        assert_eq!(tagged.len(), "Abc".len() + 12, "{name}: {text}");
         let untagged = open.text().replace(&tagged["Abc".len()..], "");
         assert_eq!(untagged, body, "{name}: nothing else is changed");
     }

@@ -30,6 +30,7 @@ mod policies;
 mod refusals;
 mod reload;
 mod routing;
+mod session_bounds;
 mod soak;
 mod socketio;
 mod stop;

@@ -1,22 +1,25 @@
-//! Sids and cookies as clients send them: a tag is read back, nothing else is taken for one, and
-//! our cookie is found among all others.
+//! Sids and cookies as clients send them: a tag of either form is read back with the session's
+//! bounds, nothing else is taken for one, and our cookie is found among all others.
 
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use sockeye::affinity::settings::{CookieSettings, SidSettings};
+use sockeye::affinity::settings::{CookieSettings, SidSettings, TagForm};
 use sockeye::affinity::{Affinity, Asked, Recall, Remembered, Settings};
 use sockeye::client::Scheme;
-use sockeye::engineio::{Call, OpenPacket, Scan, Sid, Transport, Version};
+use sockeye::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version};
 use sockeye::upstream::{self, NodeAddress, NodeSettings, Upstream};
 use tokio::time::Instant;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(sid) = std::str::from_utf8(bytes).ok().and_then(Sid::new) {
-        a_tag_is_read_back(&sid);
+        let code = bytes.iter().fold(0_u32, |code, byte| code.rotate_left(7) ^ u32::from(*byte));
+        a_tag_is_read_back(&sid, None);
+        a_tag_is_read_back(&sid, Some(SessionBounds::from_code(code)));
         what_is_bound_was_tagged(&sid);
     }
     if let Ok(others) = HeaderValue::from_bytes(bytes) {
@@ -24,20 +27,20 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn a_tag_is_read_back(sid: &Sid) {
-    let Some(tag) = tag(sid) else { return };
+fn a_tag_is_read_back(sid: &Sid, bounds: Option<SessionBounds>) {
+    let Some(tag) = tag(sid, bounds) else { return };
     let tagged = Sid::new(&format!("{}{tag}", sid.as_str())).expect("a tag fits");
     match recall(&tagged) {
-        Recall::Bound { node, sid: Some(bare) } => {
-            assert!(bare == *sid && **node.name() == *NODE);
+        Recall::Bound { node, sid: Some(bare), bounds: read } => {
+            assert!(bare == *sid && **node.name() == *NODE && read == bounds);
         }
         other => panic!("{other:?}"),
     }
 }
 
 fn what_is_bound_was_tagged(sid: &Sid) {
-    if let Recall::Bound { sid: Some(bare), .. } = recall(sid) {
-        let tag = tag(&bare).expect("it had one");
+    if let Recall::Bound { sid: Some(bare), bounds, .. } = recall(sid) {
+        let tag = tag(&bare, bounds).expect("it had one");
         assert_eq!(format!("{}{tag}", bare.as_str()), sid.as_str());
     }
 }
@@ -58,20 +61,30 @@ fn our_cookie_is_found(others: &HeaderValue) {
     }
 }
 
-/// The tag for `sid` on our node; none if the sid would become too long.
-fn tag(sid: &Sid) -> Option<String> {
+/// The tag for a session of these bounds on our node, which says them or is a short one; none if the
+/// sid would become too long.
+fn tag(sid: &Sid, bounds: Option<SessionBounds>) -> Option<String> {
     let text = serde_json::to_string(sid.as_str()).expect("text");
-    let Scan::Open(open) = OpenPacket::scan(format!("0{{\"sid\":{text}}}").as_bytes()) else {
+    let told = bounds.map(|bounds| {
+        let millis = (bounds.silence_max() - MARGIN).as_millis();
+        let payload = bounds.payload_bytes_max();
+        format!(",\"pingInterval\":{millis},\"pingTimeout\":0,\"maxPayload\":{payload}")
+    });
+    let told = told.unwrap_or_default();
+    let Scan::Open(open) = OpenPacket::scan(format!("0{{\"sid\":{text}{told}}}").as_bytes()) else {
         panic!("no open packet of {text}");
     };
     assert!(open.sid == *sid);
+    assert_eq!(open.timings.as_ref().map(SessionBounds::new), bounds);
+    let by_sid = if bounds.is_some() { &BY_SID } else { &BY_SHORT_SID };
+    let tag_bytes = if bounds.is_some() { LONG_TAG_BYTES } else { SHORT_TAG_BYTES };
     // Longer ones go into the table, which is not looked at here.
-    if sid.as_str().len() > Sid::BYTES_MAX - TAG_BYTES {
+    if sid.as_str().len() > Sid::BYTES_MAX - tag_bytes {
         return None;
     }
     let upstream = nodes();
     let node = upstream.nodes().first().expect("there is one");
-    match BY_SID.remember(&call(None), &open, node, Instant::now()) {
+    match by_sid.remember(&call(None), &open, node, Instant::now()) {
         Remembered::Tag(tag) => Some(tag),
         other => panic!("{other:?}"),
     }
@@ -100,10 +113,14 @@ static UPSTREAM: LazyLock<Upstream> = LazyLock::new(|| {
     Upstream::new(&settings, None)
 });
 
-static BY_SID: LazyLock<Affinity> = LazyLock::new(|| {
-    let settings = Settings::Sid(SidSettings::default());
+static BY_SID: LazyLock<Affinity> = LazyLock::new(|| by_sid(TagForm::Long));
+
+static BY_SHORT_SID: LazyLock<Affinity> = LazyLock::new(|| by_sid(TagForm::Short));
+
+fn by_sid(tag: TagForm) -> Affinity {
+    let settings = Settings::Sid(SidSettings { tag, ..SidSettings::default() });
     Affinity::new(&settings, nodes(), None).expect("one node does not clash")
-});
+}
 
 static BY_COOKIE: LazyLock<Affinity> = LazyLock::new(|| {
     let settings = CookieSettings { name: CookieSettings::NAME.into(), keys: Vec::new() };
@@ -113,4 +130,10 @@ static BY_COOKIE: LazyLock<Affinity> = LazyLock::new(|| {
 const NODE: &str = "n1";
 
 /// A dot and eight characters.
-const TAG_BYTES: usize = 9;
+const SHORT_TAG_BYTES: usize = 9;
+
+/// And three for the bounds.
+const LONG_TAG_BYTES: usize = 12;
+
+/// On top of the heartbeat, a session's silence has this.
+const MARGIN: Duration = Duration::from_secs(5);

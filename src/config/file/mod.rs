@@ -67,12 +67,12 @@ pub(super) struct Route {
     /// The upstream's name. Default: none; it is needed.
     pub(super) upstream: Option<String>,
     /// How long a node may take to begin its answer, 1s to 1h, or `auto`: polls as long as the
-    /// session's handshake allows, all else 60s. Default: `auto`.
+    /// session's handshake allows, 2m if it is not known, all else 60s. Default: `auto`.
     pub(super) response_timeout: Option<Written>,
     /// How long a body, of a request or an answer, may make no progress, 1s to 1h. Default: `30s`.
     pub(super) body_timeout: Option<Written>,
-    /// The longest request body, 1B to 1024GiB, or `auto`: on Engine.IO requests what the node's
-    /// handshake says, all else 64MiB. Default: `auto`.
+    /// The longest request body, 1B to 1024GiB, or `auto`: what the session's handshake says, all else
+    /// 64MiB. Default: `auto`.
     pub(super) body_max: Option<Written>,
     /// The bounds of its WebSockets. Default: the keys below at their defaults.
     pub(super) tunnel: Option<Tunnel>,
@@ -91,7 +91,7 @@ pub(super) struct RoutePath {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tunnel {
     /// How long a WebSocket may be silent, 1s to 24h, or `off`, or `auto`: what the session's
-    /// handshake says, 5m if it is no Engine.IO session. Default: `auto`.
+    /// handshake says, 5m if it is not known or no Engine.IO session. Default: `auto`.
     pub(super) idle_timeout: Option<Written>,
     /// How long it may pass no message, 1s to 24h, or `off`; Pings, Pongs and the heartbeats of
     /// Engine.IO are no messages. Default: `off`.

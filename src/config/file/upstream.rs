@@ -178,6 +178,10 @@ pub(in crate::config) struct Sid {
     pub(in crate::config) keys: List<String>,
     /// Tag the sessions of EIO=3 clients too, though they see the tag. Default: `false`.
     pub(in crate::config) tag_eio3: Option<bool>,
+    /// What a tag says: `long`, the session's node and bounds, or `short`, the node alone, as proxies
+    /// before the long form know it. Default: `long`.
+    #[schemars(extend("enum" = ["long", "short", null]))]
+    pub(in crate::config) tag: Option<String>,
 }
 
 /// By a cookie of the proxy's own.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::balance;
-use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings};
+use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings, TagForm};
 use crate::config::file::{Affinity, Cookie, List, Sid, TextOr};
 use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
@@ -52,7 +52,16 @@ fn by_sid(path: &KeyPath, sid: &Sid, report: &mut Report<'_>) -> SidSettings {
     SidSettings {
         keys: secrets(&path.key("keys"), &sid.keys, report),
         tag_eio3: sid.tag_eio3.unwrap_or(false),
+        tag: report.read(&path.key("tag"), sid.tag.as_deref(), TagForm::default(), tag_form),
     }
+}
+
+fn tag_form(word: &str) -> Result<TagForm, Fault> {
+    let forms = [TagForm::Long, TagForm::Short];
+    let form = forms.into_iter().find(|form| form.label() == word);
+    form.ok_or_else(|| {
+        Fault::none_of("is not a form of the tag", word, forms.map(TagForm::label).into_iter())
+    })
 }
 
 fn by_cookie(path: &KeyPath, cookie: &Cookie, report: &mut Report<'_>) -> CookieSettings {

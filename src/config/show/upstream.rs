@@ -136,7 +136,11 @@ fn affinity(settings: &AffinitySettings) -> TextOr<Affinity> {
     match settings {
         AffinitySettings::None => return TextOr::Text(settings.label().to_owned()),
         AffinitySettings::Sid(by) => {
-            shown.sid = Some(Sid { keys: hidden(&by.keys), tag_eio3: Some(by.tag_eio3) });
+            shown.sid = Some(Sid {
+                keys: hidden(&by.keys),
+                tag_eio3: Some(by.tag_eio3),
+                tag: Some(by.tag.label().to_owned()),
+            });
         }
         AffinitySettings::Cookie(by) => {
             shown.cookie = Some(Cookie { name: Some(by.name.to_string()), keys: hidden(&by.keys) });

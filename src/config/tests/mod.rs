@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::affinity::Settings as Affinity;
-use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings};
+use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings, TagForm};
 use crate::route::{HostPattern, PathPattern};
 use crate::tunnel::{self, IdleTimeout, Keepalive, KeepaliveTimes, MessageMax};
 
@@ -105,8 +105,8 @@ fn affinity_is_a_word_or_a_rule() {
     assert_eq!(affinity("none"), Affinity::None);
     assert_eq!(affinity("cookie"), cookie("sockeye", Vec::new()));
     assert_eq!(
-        affinity("{ sid: { keys: ['0123456789abcdef'], tag_eio3: true } }"),
-        Affinity::Sid(SidSettings { keys: secret(), tag_eio3: true })
+        affinity("{ sid: { keys: ['0123456789abcdef'], tag_eio3: true, tag: short } }"),
+        Affinity::Sid(SidSettings { keys: secret(), tag_eio3: true, tag: TagForm::Short })
     );
     assert_eq!(
         affinity("{ cookie: { name: node, keys: ['0123456789abcdef'] } }"),

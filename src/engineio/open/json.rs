@@ -18,7 +18,8 @@ use crate::engineio::timings::Timings;
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) sid: Sid,
-    pub(super) timings: Timings,
+    /// `None` without both timers.
+    pub(super) timings: Option<Timings>,
     pub(super) offers_websocket: bool,
     /// Where the quote stands that closes the sid.
     pub(super) sid_end: usize,
@@ -81,16 +82,17 @@ impl Handshake {
         upgrades.is_some_and(|offered| offered.iter().any(|name| name == "websocket"))
     }
 
-    fn timings(&self) -> Timings {
-        Timings {
-            ping_interval: timer(&self.ping_interval).unwrap_or(Timings::DEFAULT.ping_interval),
-            ping_timeout: timer(&self.ping_timeout).unwrap_or(Timings::DEFAULT.ping_timeout),
+    /// A guess in place of a timer would cut a session that is alive.
+    fn timings(&self) -> Option<Timings> {
+        Some(Timings {
+            ping_interval: timer(&self.ping_interval)?,
+            ping_timeout: timer(&self.ping_timeout)?,
             payload_bytes_max: match &self.max_payload {
                 // JSON's way to write Infinity.
                 Value::Null => u64::MAX,
                 value => number(value).unwrap_or(Timings::PAYLOAD_BYTES_UNANNOUNCED),
             },
-        }
+        })
     }
 }
 
@@ -198,19 +200,26 @@ mod tests {
 
     #[test]
     fn odd_numbers_do_no_harm() {
-        let check = |keys: &str, expected: (u64, u64, u64)| {
+        let check = |keys: &str, expected: Option<(u64, u64, u64)>| {
             let object = format!(r#"{{"sid":"a"{keys}}}"#);
             let timings = read(object.as_bytes()).expect("an object").timings;
-            let millis = |duration: Duration| duration.as_millis() as u64;
-            let found = (millis(timings.ping_interval), millis(timings.ping_timeout));
-            assert_eq!((found.0, found.1, timings.payload_bytes_max), expected, "{keys}");
-            assert!(timings.silence_max() >= timings.ping_interval);
+            let expected = expected.map(|(interval, timeout, payload)| {
+                Timings::from_millis(interval, timeout, payload)
+            });
+            assert_eq!(timings, expected, "{keys}");
         };
-        check("", (25_000, 20_000, 100_000_000));
-        check(r#","pingInterval":1500,"pingTimeout":1234,"maxPayload":7"#, (1500, 1234, 7));
-        check(r#","pingInterval":0.5,"maxPayload":1e6"#, (0, 20_000, 1_000_000));
-        check(r#","pingInterval":-1,"pingTimeout":"9""#, (25_000, 20_000, 100_000_000));
-        check(r#","pingInterval":1e99,"maxPayload":null"#, (2_147_483_647, 20_000, u64::MAX));
-        check(r#","pingTimeout":null,"maxPayload":-1"#, (25_000, 20_000, 100_000_000));
+        let both = |interval: &str, timeout: &str, more: &str| {
+            format!(r#","pingInterval":{interval},"pingTimeout":{timeout}{more}"#)
+        };
+        check(&both("1500", "1234", r#","maxPayload":7"#), Some((1500, 1234, 7)));
+        check(&both("0.5", "0", r#","maxPayload":1e6"#), Some((0, 0, 1_000_000)));
+        check(&both("1e99", "9", r#","maxPayload":null"#), Some((2_147_483_647, 9, u64::MAX)));
+        check(&both("1", "2", r#","maxPayload":-1"#), Some((1, 2, 100_000_000)));
+        check(&both("1", "2", ""), Some((1, 2, 100_000_000)));
+        check(&both("-1", "2", ""), None);
+        check(&both("1", "null", ""), None);
+        check(&both("1", r#""9""#, ""), None);
+        check(r#","pingTimeout":20000,"maxPayload":7"#, None);
+        check("", None);
     }
 }

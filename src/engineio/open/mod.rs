@@ -21,8 +21,8 @@ use super::timings::Timings;
 pub struct OpenPacket {
     /// The session that begins.
     pub sid: Sid,
-    /// What the packet tells of it.
-    pub timings: Timings,
+    /// What the packet states about it; `None` if it states no heartbeat.
+    pub timings: Option<Timings>,
     /// Whether `upgrades` lists `websocket`.
     pub offers_websocket: bool,
     /// How the packet is wrapped: this, and not the request's `EIO`, says what the node speaks.

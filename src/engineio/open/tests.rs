@@ -72,7 +72,7 @@ fn an_open_packet_is_found_as_soon_as_it_is_whole() {
             let body = writing.write(OBJECT, behind);
             let found = open(&body);
             assert_eq!(found.sid.as_str(), "lv_VI97HAXpY6yYWAAAC");
-            assert_eq!(found.timings.payload_bytes_max, 1_000_000);
+            assert_eq!(found.timings, Some(Timings::from_millis(25_000, 20_000, 1_000_000)));
             assert_eq!(found.form, writing.form());
             assert_eq!(found.jsonp, matches!(writing, Writing::Jsonp(_)));
 

@@ -73,7 +73,7 @@ async fn a_message_may_have_100_mib_unless_it_is_configured() {
     let head = |bytes: u64| [&[0x82, 0xff][..], &bytes.to_be_bytes(), &[0; 4]].concat();
     let plain: fn(&mut Setup) = |setup| setup.kind = Kind::Plain;
     let engineio: fn(&mut Setup) = |setup| {
-        setup.kind = Kind::EngineIo { learned: Arc::default(), open: None };
+        setup.kind = Kind::EngineIo { silence_max: Some(50 * SECOND), open: None };
     };
     for kind in [plain, engineio] {
         check(kind, b"", &head((100 << 20) + 1), (End::TooBig, 1009)).await;

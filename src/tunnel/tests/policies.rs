@@ -122,11 +122,11 @@ async fn a_ping_waits_for_the_end_of_a_frame_and_nobody_is_lost_meanwhile() {
 #[tokio::test(start_paused = true)]
 async fn engineio_sessions_get_no_pings_of_ours_unless_configured() {
     for (keepalive, expected) in
-        [(Keepalive::Auto, 50 * SECOND), (Keepalive::On(KeepaliveTimes::default()), 25 * SECOND)]
+        [(Keepalive::Auto, 300 * SECOND), (Keepalive::On(KeepaliveTimes::default()), 25 * SECOND)]
     {
         let mut rig = Rig::start_with(|setup| {
             setup.limits.keepalive = keepalive;
-            setup.kind = Kind::EngineIo { learned: Arc::new(Learned::default()), open: None };
+            setup.kind = Kind::EngineIo { silence_max: None, open: None };
         });
         rig.client.read_exact(&mut [0; 8]).await.unwrap();
         assert_eq!(rig.begun_at.elapsed(), expected, "{keepalive:?}");
@@ -146,7 +146,7 @@ async fn only_messages_that_count_put_the_timeout_of_messages_off() {
             setup.limits.idle_messages = Some(60 * SECOND);
             setup.compression = Compression::Negotiated;
             if kind {
-                setup.kind = Kind::EngineIo { learned: Arc::new(Learned::default()), open: None };
+                setup.kind = Kind::EngineIo { silence_max: Some(50 * SECOND), open: None };
             }
         });
         tokio::time::sleep(40 * SECOND).await;

@@ -56,14 +56,13 @@ async fn the_idle_timeout_is_as_configured_or_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_open_packet_sets_the_idle_timeout_and_is_learned() {
+async fn the_open_packet_sets_the_idle_timeout() {
     for (limit, expected) in
         [(IdleTimeout::Auto, 15 * SECOND), (IdleTimeout::After(60 * SECOND), 60 * SECOND)]
     {
-        let learned = Arc::new(Learned::default());
         let mut rig = Rig::start_with(|setup| {
             setup.limits.idle_timeout = limit;
-            setup.kind = Kind::EngineIo { learned: Arc::clone(&learned), open: Some(read_open) };
+            setup.kind = Kind::EngineIo { silence_max: None, open: Some(read_open()) };
             setup.node_read_ahead = Bytes::from_static(b"\x81");
         });
         rig.node.write_all(b"\x02").await.unwrap();
@@ -71,24 +70,34 @@ async fn the_open_packet_sets_the_idle_timeout_and_is_learned() {
         expect(&mut rig.client, b"\x81\x020!").await;
         expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
         assert_eq!(rig.begun_at.elapsed(), expected);
-        assert_eq!(learned.timings(), OPENED);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_from_polling_lives_by_what_its_node_said_before() {
-    let learned = Arc::new(Learned::default());
-    learned.set(OPENED);
-    let mut rig = Rig::start_with(|setup| setup.kind = Kind::EngineIo { learned, open: None });
+async fn a_session_from_polling_lives_by_what_its_own_handshake_said() {
+    for (silence_max, expected) in [(Some(OPENED), OPENED), (None, Limits::PLAIN_IDLE_TIMEOUT)] {
+        let mut rig =
+            Rig::start_with(|setup| setup.kind = Kind::EngineIo { silence_max, open: None });
+        expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
+        assert_eq!(rig.begun_at.elapsed(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_frame_that_cannot_be_read_leaves_the_idle_timeout_alone() {
+    let mut rig = Rig::start_with(|setup| {
+        setup.kind = Kind::EngineIo { silence_max: None, open: Some(read_open()) };
+    });
+    rig.node.write_all(&unmasked(0x81, b"other")).await.unwrap();
+    expect(&mut rig.client, &unmasked(0x81, b"other")).await;
     expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
-    assert_eq!(rig.begun_at.elapsed(), OPENED.silence_max());
+    assert_eq!(rig.begun_at.elapsed(), Limits::PLAIN_IDLE_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]
 async fn absurd_timings_of_a_node_do_no_harm() {
-    let learned = Arc::new(Learned::default());
-    learned.set(Timings { ping_interval: Duration::from_millis(u64::MAX), ..OPENED });
-    let mut rig = Rig::start_with(|setup| setup.kind = Kind::EngineIo { learned, open: None });
+    let silence_max = Some(Duration::from_millis(u64::MAX));
+    let mut rig = Rig::start_with(|setup| setup.kind = Kind::EngineIo { silence_max, open: None });
     rig.node.write_all(b"\x81\x00").await.unwrap();
     expect(&mut rig.client, b"\x81\x00").await;
 }
@@ -228,16 +237,12 @@ async fn a_tunnel_that_changes_its_task_still_hears_the_time_and_the_drain() {
 }
 
 /// Reads `0!` as an open packet.
-fn read_open(payload: &[u8]) -> Option<Timings> {
-    (payload == b"0!").then_some(OPENED)
+fn read_open() -> ReadOpen {
+    ReadOpen(Box::new(|payload| (payload == b"0!").then_some(OPENED)))
 }
 
-/// Both ends give a session up after 10 s, so we do after 15 s.
-const OPENED: Timings = Timings {
-    ping_interval: Duration::from_secs(6),
-    ping_timeout: Duration::from_secs(4),
-    payload_bytes_max: 1_000_000,
-};
+/// How long both ends wait for each other.
+const OPENED: Duration = Duration::from_secs(15);
 
 #[tokio::test(start_paused = true)]
 async fn what_passes_is_counted_before_the_end() {

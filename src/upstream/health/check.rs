@@ -89,7 +89,6 @@ impl<'a> Visit<'a> {
         let (status, body) = self.exchange(connection, request, BODY_BYTES_MAX).await?;
         let (outcome, open) = judge_engineio(status, &body);
         if let Some(open) = open {
-            self.node.learned().set(open.timings);
             self.opened = Some((path, open));
         }
         Ok(outcome)
