@@ -1,6 +1,6 @@
-//! The body of an answer, out of the bytes that came so far.
+//! Decodes the body of an answer from the bytes that have arrived.
 //!
-//! Data is given out as soon as it is there, also in the middle of a chunk, and is never copied.
+//! Data is returned as soon as it arrives, also in the middle of a chunk, and is never copied.
 //!
 //! Pure. Runs for every byte.
 
@@ -11,7 +11,7 @@ use super::chunked::Chunks;
 use super::fault::BodyFault;
 use super::framing::BodyFraming;
 
-/// Takes the body of one answer out of a buffer.
+/// Decodes the body of one answer.
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
@@ -20,13 +20,13 @@ pub struct BodyDecoder {
 /// What the buffer begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// All that was there is taken out, except for unfinished trailer fields: of these up to 16 KiB
-    /// stay in the buffer.
+    /// The buffer is empty now, except for incomplete trailer fields: up to 16 KiB of these stay in
+    /// it.
     NeedMore,
-    /// A part of the body, never an empty one.
+    /// A part of the body, never empty.
     Data(Bytes),
-    /// The end, and the trailer fields, if there are any. What is left in the buffer is not of this
-    /// answer.
+    /// The end, with the trailer fields if there are any. What is left in the buffer does not belong
+    /// to this answer.
     End(Option<HeaderMap>),
 }
 
@@ -39,7 +39,7 @@ enum State {
 }
 
 impl BodyDecoder {
-    /// For the body behind a head.
+    /// A decoder for the body that follows a head.
     pub fn new(framing: BodyFraming) -> Self {
         let state = match framing {
             BodyFraming::None | BodyFraming::Length(0) => State::End,
@@ -50,12 +50,13 @@ impl BodyDecoder {
         Self { state }
     }
 
-    /// Takes the next part out of `buffer`. After the end it is [`Decoded::End`] without trailer
-    /// fields, and the buffer is left alone.
+    /// Takes the next part out of `buffer`. After the end it returns [`Decoded::End`] without
+    /// trailer fields and does not touch the buffer.
     ///
     /// # Errors
     ///
-    /// The chunks are broken, or too long in what is not data. Not to be called again then.
+    /// The chunks are malformed, or have too much in them that is not data. Do not call it again
+    /// after an error.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Decoded, BodyFault> {
         let decoded = match &mut self.state {
             State::End => return Ok(Decoded::End(None)),
@@ -77,8 +78,8 @@ impl BodyDecoder {
         Ok(decoded)
     }
 
-    /// Whether a body may end where the node closed the connection, all that came before being
-    /// decoded.
+    /// Whether the body may end here, where the node has closed the connection. Everything that
+    /// arrived must have been decoded.
     ///
     /// # Errors
     ///
@@ -93,8 +94,8 @@ impl BodyDecoder {
         }
     }
 
-    /// How many bytes of data are still to come, where that is known: of a Content-Length, and at
-    /// the end.
+    /// The number of bytes of data that are still missing, if it is known: with a Content-Length,
+    /// and at the end.
     pub fn remaining(&self) -> Option<u64> {
         match self.state {
             State::End => Some(0),
@@ -103,8 +104,8 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether nothing is to come. With a Content-Length that is known together with the last data;
-    /// of chunks only once [`Decoded::End`] was given.
+    /// Whether the body is complete. With a Content-Length this is true as soon as the last data was
+    /// returned, with chunks when [`Decoded::End`] was.
     pub fn is_end(&self) -> bool {
         matches!(self.state, State::End)
     }

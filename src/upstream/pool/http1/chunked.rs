@@ -1,7 +1,7 @@
 //! A body in chunks (RFC 9112, section 7.1).
 //!
-//! Every line ends in CRLF, nothing else is taken for an end. Extensions mean nothing to us; they
-//! and what is left of the trailer section are bounded over the whole body.
+//! Every line must end in CRLF. Extensions are skipped; they are bounded over the whole body, and so
+//! is the trailer section.
 //!
 //! Pure. Runs for every byte.
 
@@ -13,7 +13,7 @@ use memchr::memchr_iter;
 use super::body::{Decoded, take};
 use super::fault::BodyFault;
 
-/// How far a body in chunks has been read.
+/// How far a body in chunks has been decoded.
 #[derive(Debug)]
 pub(super) struct Chunks {
     place: Place,
@@ -21,33 +21,33 @@ pub(super) struct Chunks {
     extension_bytes: usize,
 }
 
-/// What comes next.
+/// What the next byte is.
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    /// A digit of the size, of which so many have come.
+    /// A digit of a size that has so many already, or what follows it.
     Size {
         size: u64,
         digits: u32,
     },
-    /// Spaces behind the size.
-    BehindSize {
+    /// White space after a size.
+    AfterSize {
         size: u64,
     },
     Extension {
         size: u64,
     },
-    /// The LF behind a size.
+    /// The LF after a size.
     SizeLf {
         size: u64,
     },
-    /// So much data, at least one byte.
+    /// Data, at least one byte.
     Data {
         remaining: u64,
     },
-    /// The CR behind data.
+    /// The CR after data.
     DataCr,
     DataLf,
-    /// Trailer fields, of which so many bytes in the buffer have no end.
+    /// Trailer fields. The first so many bytes of the buffer are whole lines.
     Trailers {
         scanned: usize,
     },
@@ -75,21 +75,21 @@ impl Chunks {
                 }
                 Place::Trailers { scanned } => return self.trailers(buffer, scanned),
                 Place::Size { .. }
-                | Place::BehindSize { .. }
+                | Place::AfterSize { .. }
                 | Place::Extension { .. }
                 | Place::SizeLf { .. }
                 | Place::DataCr
                 | Place::DataLf => {
                     let Some(byte) = buffer.first().copied() else { return Ok(Decoded::NeedMore) };
                     buffer.advance(1);
-                    self.place = self.behind(byte)?;
+                    self.place = self.after(byte)?;
                 }
             }
         }
     }
 
-    /// What comes behind `byte`, which is no data.
-    fn behind(&mut self, byte: u8) -> Result<Place, BodyFault> {
+    /// What follows `byte`, which is not data.
+    fn after(&mut self, byte: u8) -> Result<Place, BodyFault> {
         let place = self.place;
         match (place, byte) {
             (Place::Size { size, digits }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
@@ -98,13 +98,13 @@ impl Chunks {
             }
             (Place::Size { digits: 0, .. }, _) => Err(BodyFault::ChunkSize),
             (
-                Place::Size { size, .. } | Place::BehindSize { size } | Place::Extension { size },
+                Place::Size { size, .. } | Place::AfterSize { size } | Place::Extension { size },
                 b'\r',
             ) => Ok(Place::SizeLf { size }),
-            (Place::Size { size, .. } | Place::BehindSize { size }, b' ' | b'\t') => {
-                self.count_extension(Place::BehindSize { size })
+            (Place::Size { size, .. } | Place::AfterSize { size }, b' ' | b'\t') => {
+                self.count_extension(Place::AfterSize { size })
             }
-            (Place::Size { size, .. } | Place::BehindSize { size }, b';') => {
+            (Place::Size { size, .. } | Place::AfterSize { size }, b';') => {
                 self.count_extension(Place::Extension { size })
             }
             (Place::Extension { .. }, byte) if byte != b'\n' => self.count_extension(place),
@@ -115,7 +115,7 @@ impl Chunks {
             (Place::DataCr | Place::DataLf, _) => Err(BodyFault::ChunkEnd),
             (
                 Place::Size { .. }
-                | Place::BehindSize { .. }
+                | Place::AfterSize { .. }
                 | Place::Extension { .. }
                 | Place::SizeLf { .. }
                 | Place::Data { .. }
@@ -133,7 +133,7 @@ impl Chunks {
         Ok(place)
     }
 
-    /// The trailer fields, if all have come. They stay in `buffer` until then.
+    /// The trailer fields, if all have arrived. Until then they stay in `buffer`.
     fn trailers(&mut self, buffer: &mut BytesMut, scanned: usize) -> Result<Decoded, BodyFault> {
         let section = buffer.get(..TRAILER_BYTES_MAX).unwrap_or(buffer);
         match end_of_trailers(section, scanned)? {
@@ -142,10 +142,10 @@ impl Chunks {
                 buffer.advance(end);
                 Ok(Decoded::End((!trailers.is_empty()).then_some(trailers)))
             }
-            TrailersEnd::Behind(_) if buffer.len() >= TRAILER_BYTES_MAX => {
+            TrailersEnd::After(_) if buffer.len() >= TRAILER_BYTES_MAX => {
                 Err(BodyFault::TrailersTooLong { max: TRAILER_BYTES_MAX })
             }
-            TrailersEnd::Behind(scanned) => {
+            TrailersEnd::After(scanned) => {
                 self.place = Place::Trailers { scanned };
                 Ok(Decoded::NeedMore)
             }
@@ -163,13 +163,13 @@ fn longer(size: u64, digits: u32, digit: u32) -> Result<Place, BodyFault> {
 }
 
 enum TrailersEnd {
-    /// The section is so long, its empty line included.
+    /// The length of the section, its empty line included.
     At(usize),
-    /// In so many bytes it does not end.
-    Behind(usize),
+    /// The section does not end within so many bytes, which are whole lines.
+    After(usize),
 }
 
-/// Where the first empty line ends, looked for behind `scanned` bytes.
+/// Where the first empty line after `scanned` bytes ends.
 fn end_of_trailers(section: &[u8], scanned: usize) -> Result<TrailersEnd, BodyFault> {
     let mut line = scanned;
     let rest = section.get(scanned..).unwrap_or_default();
@@ -181,7 +181,7 @@ fn end_of_trailers(section: &[u8], scanned: usize) -> Result<TrailersEnd, BodyFa
             _ => return Err(BodyFault::Trailer),
         }
     }
-    Ok(TrailersEnd::Behind(line))
+    Ok(TrailersEnd::After(line))
 }
 
 fn fields(section: &[u8]) -> Result<HeaderMap, BodyFault> {

@@ -1,11 +1,11 @@
-//! What can be wrong with a node's answer.
+//! What can be wrong with the answer of a node.
 //!
 //! Pure. Runs for every request.
 
 use std::fmt;
 
-/// Why the head of an answer cannot be passed on. Nothing behind it can be trusted either: the
-/// connection has to be closed.
+/// Why the head of an answer cannot be passed on. The connection must be closed: what follows on it
+/// cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
     /// Another version, or another protocol.
@@ -17,13 +17,13 @@ pub enum HeadFault {
     /// A code that no class of RFC 9110, section 15 covers.
     #[error("the answer's status code is {0}, codes begin with 100")]
     StatusCode(u16),
-    /// A name that is empty, has no colon behind it or a character that names cannot have.
+    /// A name that is empty, has no colon after it, or has a character that names cannot have.
     #[error("a field of the answer has a malformed name")]
     FieldName,
     /// NUL or another control character, or a CR without its LF.
     #[error("a field of the answer has a control character in its value")]
     FieldValue,
-    /// A CR without its LF where the head ends.
+    /// A CR without its LF at the end of the head.
     #[error("a line of the answer's head does not end in CRLF")]
     LineEnd,
     /// See [`HeadLimits::fields_max`](super::HeadLimits::fields_max).
@@ -38,7 +38,7 @@ pub enum HeadFault {
         /// The limit.
         max: usize,
     },
-    /// Interim answers (1xx) without a final one.
+    /// Too many interim answers (1xx) without a final one.
     #[error("more than {max} interim answers came before the final one")]
     TooManyInterim {
         /// The limit.
@@ -80,13 +80,13 @@ impl fmt::Debug for Coding {
     }
 }
 
-/// Why the body of an answer cannot be read further. The connection has to be closed.
+/// Why the rest of a body cannot be decoded. The connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
     /// The node closed the connection too early.
     #[error("the answer's body ended early: {received} of {expected} bytes")]
     EndedEarly {
-        /// Bytes of the body that came.
+        /// Bytes of the body that arrived.
         received: u64,
         /// The answer's Content-Length.
         expected: u64,
@@ -94,11 +94,11 @@ pub enum BodyFault {
     /// The node closed the connection too early.
     #[error("the answer's body ended before its last chunk")]
     EndedInChunks,
-    /// The line before a chunk does not begin with hexadecimal digits, or something that is neither
-    /// an extension nor the end of the line comes behind them.
+    /// The line before a chunk does not begin with hexadecimal digits, or neither an extension nor
+    /// CRLF follows them.
     #[error("a chunk of the answer has a malformed size")]
     ChunkSize,
-    /// More digits than a size can need.
+    /// More digits than 64 bits need.
     #[error("a chunk of the answer has a size of more than {max} digits")]
     ChunkSizeTooLong {
         /// The limit.
@@ -113,7 +113,7 @@ pub enum BodyFault {
         /// The limit.
         max: usize,
     },
-    /// A field behind the last chunk.
+    /// A field after the last chunk.
     #[error("a trailer field of the answer is malformed")]
     Trailer,
     /// All trailer fields together.
@@ -122,7 +122,7 @@ pub enum BodyFault {
         /// The limit.
         max: usize,
     },
-    /// Fields behind the last chunk.
+    /// Too many fields after the last chunk.
     #[error("the answer has more than {max} trailer fields")]
     TooManyTrailers {
         /// The limit.
@@ -130,5 +130,5 @@ pub enum BodyFault {
     },
 }
 
-/// Names of codings are short; what a node makes up is cut.
+/// Longer than any registered name.
 const SHOWN_BYTES_MAX: usize = 64;

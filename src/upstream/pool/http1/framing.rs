@@ -1,7 +1,7 @@
 //! Where the body of an answer ends (RFC 9112, section 6.3).
 //!
-//! Afterwards the fields say the same to everybody: there is no Transfer-Encoding, and at most one
-//! Content-Length of digits alone.
+//! The fields that remain have one meaning: no Transfer-Encoding, and at most one Content-Length,
+//! which has digits only.
 //!
 //! Pure. Runs for every request.
 
@@ -26,8 +26,8 @@ pub enum BodyFraming {
 
 /// Takes what frames the body out of `headers`; a Content-Length stays, in its canonical form.
 ///
-/// A Content-Length beside a Transfer-Encoding is removed, as RFC 9112 demands of who passes such
-/// an answer on. `identity`, which HTTP/1.1 had until 2014, is no coding.
+/// A Content-Length beside a Transfer-Encoding is removed, which RFC 9112 demands of a proxy.
+/// `identity` alone or before `chunked` means nothing; HTTP/1.1 had it until 2014.
 ///
 /// # Errors
 ///
@@ -60,13 +60,13 @@ fn by_coding(version: Version, headers: &HeaderMap) -> Result<BodyFraming, HeadF
         return Err(HeadFault::TransferEncodingInHttp10);
     }
     let mut framing = BodyFraming::UntilClose;
-    for coding in members(headers, &TRANSFER_ENCODING) {
+    for coding in members(headers, &TRANSFER_ENCODING).filter(|coding| !coding.is_empty()) {
         match framing {
-            _ if coding.is_empty() || coding.eq_ignore_ascii_case(b"identity") => (),
+            BodyFraming::UntilClose if coding.eq_ignore_ascii_case(b"identity") => (),
             BodyFraming::UntilClose if coding.eq_ignore_ascii_case(b"chunked") => {
                 framing = BodyFraming::Chunked;
             }
-            // Also chunks in chunks, and whatever is around them.
+            // Chunks inside chunks too, and any coding around chunks.
             BodyFraming::None
             | BodyFraming::Length(_)
             | BodyFraming::Chunked

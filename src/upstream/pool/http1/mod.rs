@@ -1,12 +1,12 @@
-//! HTTP/1.1 as a proxy speaks it to a node: requests become bytes, bytes become answers.
+//! HTTP/1.1 between a proxy and a node: requests are written as bytes, answers are parsed from them.
 //!
-//! There is no I/O here and no time: a connection reads into a buffer and asks what is in it.
+//! There is no I/O and no clock: a connection reads into a buffer and parses what the buffer holds.
 //!
 //! ```text
 //! write_head(&mut out, …);                    // then the body, in chunks if it is Chunked
 //! let head = loop {
 //!     match parser.parse(&mut buffer, &method)? {
-//!         Parsed::NeedMore => read more,
+//!         Parsed::NeedMore => read more into the buffer,
 //!         Parsed::Interim(_) => (),
 //!         Parsed::Head(head) => break head,
 //!     }
@@ -15,8 +15,8 @@
 //! match body.decode(&mut buffer)? { … }       // until Decoded::End
 //! ```
 //!
-//! An answer is taken in the one way in which RFC 9112 lets it be read, or refused: what is passed
-//! on has one framing only, so that no other reader finds a second answer in it.
+//! An answer whose framing is ambiguous is refused or reduced to one framing (RFC 9112, section 6.3),
+//! so that no client finds a second answer in what we pass on.
 //!
 //! Pure. Runs for every byte.
 

@@ -1,4 +1,4 @@
-//! Whether a node lets its connection be used again (RFC 9112, section 9.3).
+//! Whether a node keeps its connection open for another request (RFC 9112, section 9.3).
 //!
 //! Pure. Runs for every request.
 
@@ -12,14 +12,15 @@ use super::fields::members;
 /// What an answer says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Persistence {
-    /// Another request may follow once the answer has ended, provided that nothing came behind it.
+    /// Another request may follow after the end of the answer, provided that the node sent nothing
+    /// after it.
     pub is_reusable: bool,
-    /// For how long the node keeps the connection while nothing goes on: `Keep-Alive: timeout=N`.
+    /// For how long the node keeps an idle connection: `Keep-Alive: timeout=N`.
     pub timeout: Option<Duration>,
 }
 
 impl Persistence {
-    /// What the fields say, before those of the framing are taken out.
+    /// From the fields of an answer, before the fields of its framing are removed.
     pub(super) fn new(version: Version, headers: &HeaderMap) -> Self {
         Self {
             is_reusable: keeps_alive(version, headers) && !has_two_framings(headers),
@@ -28,7 +29,7 @@ impl Persistence {
     }
 }
 
-/// One `close` is stronger than any `keep-alive`.
+/// A `close` overrides any `keep-alive`.
 fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
     let mut keeps = version == Version::HTTP_11;
     for option in members(headers, &CONNECTION) {
@@ -40,7 +41,7 @@ fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
     keeps
 }
 
-/// Whoever wrote the answer may have meant another end of it than we find (RFC 9112, section 6.1).
+/// The node may mean another end of the answer than we do (RFC 9112, section 6.1).
 fn has_two_framings(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }

@@ -1,4 +1,4 @@
-//! The head of a request, as bytes, and what frames its body.
+//! Writes the head of a request, and the frames of a body in chunks.
 //!
 //! Pure. Runs for every request.
 
@@ -22,11 +22,11 @@ pub enum RequestFraming {
     Chunked,
 }
 
-/// Writes the head of a request, its empty line included, behind what is in `out`.
+/// Appends the head of a request to `out`, its empty line included.
 ///
-/// Of `target` path and query are written. `Host` comes first, as RFC 9110, section 7.2 wants it.
-/// A Content-Length or a Transfer-Encoding in `headers` is left out: `framing` alone decides. A
-/// method whose requests mostly have a body says that there is none (RFC 9110, section 8.6).
+/// Path and query of `target` are written (origin form). `Host` comes first (RFC 9110, section 7.2).
+/// A Content-Length or Transfer-Encoding in `headers` is ignored: `framing` alone decides. POST, PUT
+/// and PATCH without a body get a Content-Length of 0 (RFC 9110, section 8.6).
 pub fn write_head(
     out: &mut BytesMut,
     method: &Method,
@@ -55,17 +55,17 @@ pub fn write_head(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes what comes before the `len` bytes of a chunk; [`CHUNK_END`] comes behind them. There is
-/// no chunk without data: it would end the body.
+/// Appends what precedes the `len` bytes of a chunk; [`CHUNK_END`] follows them. A chunk of no bytes
+/// would end the body.
 pub fn write_chunk_head(out: &mut BytesMut, len: NonZeroUsize) {
-    // A buffer takes all that memory holds.
+    // Writing to a buffer in memory cannot fail.
     _ = write!(out, "{len:x}\r\n");
 }
 
-/// Comes behind the data of each chunk.
+/// Follows the data of each chunk.
 pub const CHUNK_END: &[u8] = b"\r\n";
 
-/// The end of a body in chunks, without trailer fields. It comes behind the last [`CHUNK_END`].
+/// Ends a body in chunks, without trailer fields.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 fn line_bytes(name: &HeaderName, value: &HeaderValue) -> usize {
@@ -96,6 +96,6 @@ fn expects_body(method: &Method) -> bool {
     *method == Method::POST || *method == Method::PUT || *method == Method::PATCH
 }
 
-/// All that is neither the method, nor the target, nor a field of the caller's.
+/// Everything but the method, the target and the caller's fields.
 const LINES_BYTES_MAX: usize =
     " / HTTP/1.1\r\n".len() + "Content-Length: 18446744073709551615\r\n".len() + "\r\n".len();

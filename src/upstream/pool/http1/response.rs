@@ -1,9 +1,10 @@
-//! The head of an answer, out of the bytes that came so far.
+//! Parses the head of an answer from the bytes that have arrived.
 //!
-//! As forgiving as hyper's client where an answer still has one meaning: a line may end in LF alone,
-//! empty lines may come before the status line, spaces may stand between its parts and behind a
-//! field's name, and a value may go on in the next line (each CR and LF of such a fold becomes a
-//! space). As strict where it has not: control characters, a CR alone, a name without colon.
+//! Tolerated, because the meaning stays clear: lines that end in LF alone (as in hyper's client),
+//! empty lines before the status line, several spaces between its parts, white space between a
+//! field's name and its colon, and values that continue on the next line (each CR and LF of such a
+//! fold becomes a space). Refused: control characters in values, a CR without LF, a name without a
+//! colon.
 //!
 //! Pure. Runs for every request.
 
@@ -19,10 +20,11 @@ use super::fault::HeadFault;
 use super::framing::{BodyFraming, frame};
 use super::persistence::Persistence;
 
-/// How long the head of an answer may be.
+/// The limits of an answer's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// From the status line to the empty line, both included. Interim heads count each by itself.
+    /// Bytes from the status line to the empty line, both included. Each interim head has the same
+    /// limit of its own.
     pub bytes_max: usize,
     /// Field lines; at most 256.
     pub fields_max: usize,
@@ -34,14 +36,14 @@ impl Default for HeadLimits {
     }
 }
 
-/// Finds the final head of one answer. It remembers how far it looked, so that a head that comes
-/// byte by byte costs no more than twice its length in reading.
+/// Parses the final head of one answer. It remembers how much it has scanned: a head that arrives
+/// byte by byte is scanned once and parsed at most three times over.
 #[derive(Clone, Debug)]
 pub struct HeadParser {
     limits: HeadLimits,
-    /// In these bytes of the buffer no head ends.
+    /// No head ends within the first so many bytes of the buffer.
     scanned: usize,
-    /// An unfinished head of this length is looked at for faults.
+    /// The length at which an unfinished head is checked for faults again.
     check_at: usize,
     /// Bytes of empty lines that were skipped.
     skipped: usize,
@@ -51,7 +53,7 @@ pub struct HeadParser {
 /// What the buffer begins with.
 #[derive(Debug)]
 pub enum Parsed {
-    /// A part of a head: no byte of it is taken out of the buffer.
+    /// A part of a head, which stays in the buffer.
     NeedMore,
     /// A 1xx other than 101, taken out of the buffer: the final head is still to come.
     Interim(StatusCode),
@@ -65,12 +67,12 @@ pub struct Head {
     /// 101, or from 200 to 999.
     pub status: StatusCode,
     /// All fields, without Transfer-Encoding and with at most one Content-Length, a canonical one.
-    /// Fields of the connection are still among them. Each value is a slice of the read buffer: who
-    /// keeps one keeps the memory of the whole buffer.
+    /// Connection-specific fields are still there. Each value is a slice of the read buffer: as long
+    /// as one lives, so does the memory of the whole buffer.
     pub headers: HeaderMap,
     /// Where the body ends.
     pub framing: BodyFraming,
-    /// Whether the connection may be used again afterwards.
+    /// Whether the connection may be used for another request.
     pub persistence: Persistence,
 }
 
@@ -86,7 +88,7 @@ impl HeadParser {
     ///
     /// # Errors
     ///
-    /// The answer is broken, too long or ambiguous; what is left of `buffer` has no meaning then.
+    /// The answer is malformed, too long or ambiguous. What is left in `buffer` is then meaningless.
     pub fn parse(
         &mut self,
         buffer: &mut BytesMut,
@@ -102,7 +104,7 @@ impl HeadParser {
         let bytes = buffer.split_to(end).freeze();
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_CAPACITY];
         let head = self.read(&bytes, &mut lines)?;
-        // It ends in an empty line, so that there is no reading on.
+        // An empty line ends every head, so this cannot happen.
         let Some(head) = head else { return Err(HeadFault::LineEnd) };
         let (status, version) = (status_of(&head)?, version_of(&head));
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
@@ -122,7 +124,7 @@ impl HeadParser {
         Ok(Parsed::Head(Head { status, headers, framing, persistence }))
     }
 
-    /// A node may leave some behind its last answer; they count as a head would.
+    /// Some nodes send one after the body of their previous answer. Bounded like a head.
     fn skip_empty_lines(&mut self, buffer: &mut BytesMut) -> Result<(), HeadFault> {
         loop {
             let line = match &buffer[..] {
@@ -139,7 +141,7 @@ impl HeadParser {
         }
     }
 
-    /// How long the head is, if its empty line has come.
+    /// The length of the head, if its empty line has arrived.
     fn end_of_head(&mut self, buffer: &[u8]) -> Option<usize> {
         let begin = self.scanned;
         for line_end in memchr_iter(b'\n', buffer.get(begin..)?) {
@@ -158,8 +160,8 @@ impl HeadParser {
         None
     }
 
-    /// What is wrong already is said at once, for a node that speaks another protocol may wait for
-    /// us. Each check doubles the length of the next: together they read the head twice.
+    /// Finds faults before the head is complete: a node that speaks another protocol may wait for us
+    /// to speak. The length doubles from check to check, so that all of them are linear in the head.
     fn check_part(&mut self, buffer: &[u8]) -> Result<(), HeadFault> {
         let is_too_long = buffer.len() >= self.limits.bytes_max;
         if buffer.len() < self.check_at && !is_too_long {
@@ -175,7 +177,7 @@ impl HeadParser {
         Ok(())
     }
 
-    /// The head in `bytes`, if it is whole.
+    /// The head in `bytes`, if it is complete.
     fn read<'lines, 'bytes>(
         &self,
         bytes: &'bytes [u8],
@@ -237,8 +239,8 @@ fn unfolded(value: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
     HeaderValue::from_bytes(&value.iter().map(in_one_line).collect::<Vec<u8>>())
 }
 
-/// What there is room for on the stack.
+/// The size of the array on the stack.
 const FIELDS_CAPACITY: usize = 256;
 
-/// A node that is at work for long may send 102 again and again, but not without end.
+/// A node may send 102 repeatedly while it works on a long request; this is far above that.
 const INTERIM_MAX: u32 = 100;

@@ -1,12 +1,12 @@
-//! How the names of fields are usually written. They mean the same in any case (RFC 9110, section
-//! 5.1), but some servers and many logs were made for the usual one.
+//! The usual spelling of field names. Names are case-insensitive (RFC 9110, section 5.1), but some
+//! servers compare them as they are usually written.
 //!
 //! Pure. Runs for every request.
 
 use bytes::BytesMut;
 use http::HeaderName;
 
-/// Writes `name` as its specification does, or with a capital after each hyphen.
+/// Appends `name` as its specification spells it, else with a capital after each hyphen.
 pub(super) fn write_name(out: &mut BytesMut, name: &HeaderName) {
     let name = name.as_str();
     if let Some(special) = special(name) {
@@ -24,9 +24,9 @@ pub(super) fn write_name(out: &mut BytesMut, name: &HeaderName) {
     }
 }
 
-/// The names that are not written with a capital after each hyphen and nowhere else.
+/// Names that have other capitals than the first letter and those after hyphens.
 fn special(name: &str) -> Option<&'static str> {
-    // By length first: most names are compared with one or two others, or with none.
+    // By length first, so that a name is compared with a few others at most.
     let candidates: &[&str] = match name.len() {
         2 => &["IM", "TE"],
         3 => &["DNT", "DPR", "ECT", "NEL", "RTT", "TCN", "DAV"],

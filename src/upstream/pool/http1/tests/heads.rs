@@ -255,6 +255,7 @@ fn a_body_without_one_meaning_is_refused() {
     check("Transfer-Encoding: gzip", &coding("gzip"));
     check("Transfer-Encoding: chunked, gzip", &coding("gzip"));
     check("Transfer-Encoding: chunked\nTransfer-Encoding: chunked", &coding("chunked"));
+    check("Transfer-Encoding: chunked, identity", &coding("identity"));
     check("Transfer-Encoding: chunked;q=1", &coding("chunked;q=1"));
     check("Transfer-Encoding: xchunked", &coding("xchunked"));
     check("Transfer-Encoding: \u{0b}chunked", &HeadFault::FieldValue);
