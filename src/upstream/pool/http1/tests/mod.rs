@@ -1,5 +1,7 @@
 //! The codec at its edges: each example whole, byte by byte and cut in two at every place.
 
+mod against_client;
+mod against_server;
 mod bodies;
 mod heads;
 mod requests;
