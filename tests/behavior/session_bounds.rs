@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use socketioxide::SocketIo;
+use socketioxide::extract::{AckSender, Data, SocketRef};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Client, FakeNode, Proxy, Reply, get, ok, request, response, websocket};
+use crate::support::{
+    Client, FakeNode, Proxy, Reply, config, get, ok, request, response, websocket,
+};
 
 /// The sid in an open packet of any form.
 fn sid(body: &str) -> String {
@@ -138,5 +143,42 @@ async fn a_sid_may_have_a_kibibyte() {
         assert_eq!(seen.len(), if is_tagged { bytes + 12 } else { bytes });
         assert_eq!(post(&proxy, &format!("{POLLING}&sid={seen}"), 100).await, 200, "{bytes}");
         assert!(is_too_large(&proxy, &format!("{POLLING}&sid={seen}"), 200_000).await, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_to_socketioxide_may_be_longer_than_the_max_payload_that_it_announces() {
+    let (layer, socket_io) = SocketIo::new_layer();
+    socket_io.ns("/", async |socket: SocketRef| {
+        socket.on("size", async |Data(text): Data<String>, ack: AckSender| {
+            ack.send(&text.len()).unwrap();
+        });
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let node =
+        tokio::spawn(async { axum::serve(listener, axum::Router::new().layer(layer)).await });
+    let proxy = Proxy::start(&config(&[address], "", ""));
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    let mut client = websocket::open(proxy.address, target).await;
+    let (_, open) = client.frame().await.unwrap();
+    assert!(String::from_utf8_lossy(&open).contains("\"maxPayload\":100000"), "{open:?}");
+    client.send(websocket::text("40")).await;
+    assert!(next_message(&mut client).await.starts_with("40"));
+    let message = format!(r#"420["size","{}"]"#, "x".repeat(100_001));
+    client.send(websocket::text(&message)).await;
+    assert_eq!(next_message(&mut client).await, "430[100001]");
+    node.abort();
+}
+
+/// What the node says next, its pings answered.
+async fn next_message(client: &mut Client) -> String {
+    loop {
+        let (opcode, payload) = client.frame().await.expect("a message");
+        match (opcode, &*payload) {
+            (1, b"2") => client.send(websocket::text("3")).await,
+            (1, _) => return String::from_utf8(payload).unwrap(),
+            (opcode, _) => panic!("a frame of kind {opcode}: {payload:?}"),
+        }
     }
 }
