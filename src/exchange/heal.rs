@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::asking::Asking;
@@ -34,6 +35,11 @@ pub(super) async fn ask_around(
     match search(asking, sid) {
         Search::Nobody => return Err(ExchangeError::SessionGone),
         Search::One => return forward::forward(asking, request, &mut candidates).await,
+        // What is too long to be kept for a second node is sent to the first alone.
+        Search::Around if request.body().size_hint().lower() > buffered_bytes_max(asking) => {
+            asking.route.counts.affinity.count(AffinityOutcome::Unknown);
+            return forward::forward(asking, request, &mut candidates).await;
+        }
         Search::Around => (),
     }
     let (head, body) = buffered(asking, request).await?;
@@ -156,13 +162,18 @@ impl<'a> Round<'a> {
     }
 }
 
+/// The longest body that is kept, in bytes.
+fn buffered_bytes_max(asking: &Asking<'_>) -> u64 {
+    asking.route.limits.body_bytes_max.unwrap_or(BUFFERED_BYTES_MAX)
+}
+
 /// Reads the body of the request, so that it can be sent more than once.
 async fn buffered(
     asking: &Asking<'_>,
     request: &mut Request,
 ) -> Result<(request::Parts, Bytes), ExchangeError> {
     let (head, mut body) = std::mem::take(request).into_parts();
-    let max = asking.route.limits.body_bytes_max.unwrap_or(BUFFERED_BYTES_MAX);
+    let max = buffered_bytes_max(asking);
     let upload = body.bound(Some(max), asking.route.limits.body_timeout);
     let read = Limited::new(body, usize::try_from(max).unwrap_or(usize::MAX)).collect().await;
     let body = match read {
@@ -207,5 +218,5 @@ fn answer_broke_off(answer: &Answer, source: std::io::Error) -> ExchangeError {
 const REFUSAL_BYTES_MAX: u64 = 64 * 1024;
 
 /// The longest body that is kept for being sent again where the operator set no `body_max`:
-/// Socket.IO's default of 1 MB, which all servers announce unless told otherwise.
+/// Socket.IO's default. A bound on our memory, and not on what a session may send.
 const BUFFERED_BYTES_MAX: u64 = 1_000_000;

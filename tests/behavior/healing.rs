@@ -40,6 +40,17 @@ async fn a_message_arrives_once_and_whole_at_the_node_that_has_the_session() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_long_to_be_kept_is_sent_to_one_node() {
+    let (nodes, _) = nodes_and_proxy().await;
+    let proxy = Proxy::default_before(&[&nodes[2]]);
+    let target = "/socket.io/?EIO=4&transport=polling&sid=c-from-elsewhere";
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("POST", target, &[], &"4".repeat(2_000_000))).await;
+    assert_eq!(client.response().await.text(), "ok");
+    assert_eq!(nodes[2].requests().iter().map(|request| request.body.len()).max(), Some(2_000_000));
+}
+
+#[tokio::test]
 async fn an_upgrade_is_found_too() {
     let (nodes, proxy) = nodes_and_proxy().await;
     let target = "/socket.io/?EIO=4&transport=websocket&sid=b-from-elsewhere";
