@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use http::HeaderMap;
-use sockeye::affinity::{Affinity, Asked, Recall, Remembered};
+use sockeye::affinity::settings::{SidSettings, TagForm};
+use sockeye::affinity::{Affinity, Asked, Recall, Remembered, Settings};
 use sockeye::engineio::{Call, OpenPacket, Scan, Sid};
 use sockeye::upstream::Node;
 use tokio::time::Instant;
@@ -20,23 +21,23 @@ fn find_and_rewrite_an_open_packet(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench]
-fn tag_a_sid(bencher: Bencher<'_, '_>) {
-    let upstream = Upstream::new();
+#[divan::bench(args = FORMS)]
+fn tag_a_sid(bencher: Bencher<'_, '_>, form: TagForm) {
+    let upstream = Upstream::new(form);
     let open = opened(OPEN);
     let call = handshake();
     let now = Instant::now();
     bencher.bench_local(|| upstream.affinity.remember(&call, &open, &upstream.node, now));
 }
 
-#[divan::bench]
-fn read_a_tagged_sid(bencher: Bencher<'_, '_>) {
-    let upstream = Upstream::new();
+#[divan::bench(args = FORMS)]
+fn read_a_tagged_sid(bencher: Bencher<'_, '_>, form: TagForm) {
+    let upstream = Upstream::new(form);
     let open = opened(OPEN);
     let now = Instant::now();
     let remembered = upstream.affinity.remember(&handshake(), &open, &upstream.node, now);
     let Remembered::Tag(tag) = remembered else { panic!("affinity is by tag: {remembered:?}") };
-    let sid = Sid::new(&format!("{}{tag}", open.sid.as_str())).expect("32 characters");
+    let sid = Sid::new(&format!("{}{tag}", open.sid.as_str())).expect("at most 32 characters");
     let call = Call { sid: Some(sid), ..handshake() };
     let headers = HeaderMap::new();
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -47,16 +48,18 @@ fn read_a_tagged_sid(bencher: Bencher<'_, '_>) {
 
 /// Three nodes, and one of them.
 struct Upstream {
-    affinity: Arc<Affinity>,
+    affinity: Affinity,
     node: Arc<Node>,
 }
 
 impl Upstream {
-    fn new() -> Self {
+    fn new(tag: TagForm) -> Self {
         let snapshot = config(0).snapshot(None).expect("three nodes with different tags");
         let route = snapshot.routes.iter().next().expect("there is one route");
         let node = route.upstream.nodes().first().expect("there are three");
-        Self { affinity: route.affinity.clone(), node: node.clone() }
+        let settings = Settings::Sid(SidSettings { tag, ..SidSettings::default() });
+        let affinity = Affinity::new(&settings, &route.upstream, None);
+        Self { affinity: affinity.expect("different tags"), node: node.clone() }
     }
 }
 
@@ -70,6 +73,8 @@ fn opened(packet: &[u8]) -> OpenPacket {
         Scan::NeedMore | Scan::NotOpen => panic!("it is an open packet"),
     }
 }
+
+const FORMS: [TagForm; 2] = [TagForm::Short, TagForm::Long];
 
 /// As Node.js sends it.
 const OPEN: &[u8] = br#"0{"sid":"lv_VI97HAXpY6yYWAAAC","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
