@@ -5,6 +5,7 @@
 //!
 //! Pure. Runs for every request.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -30,11 +31,17 @@ pub(super) struct Healing {
     misses: Table<()>,
     /// What may be spent: each request adds one, a healing takes [`PRICE`].
     credit: AtomicU32,
+    /// How many refusals in a row came as late as those of `@socket.io/cluster-engine`.
+    late_refusals: AtomicU32,
 }
 
 impl Default for Healing {
     fn default() -> Self {
-        Self { misses: Table::new(MISSES), credit: AtomicU32::new(CREDIT_MAX) }
+        Self {
+            misses: Table::new(MISSES),
+            credit: AtomicU32::new(CREDIT_MAX),
+            late_refusals: AtomicU32::new(0),
+        }
     }
 }
 
@@ -61,11 +68,30 @@ impl Healing {
         }
     }
 
+    /// Whether a node that refused `sid` after this time speaks for all nodes.
+    ///
+    /// `@socket.io/cluster-engine` asks the other nodes for a session of 20 characters and refuses it
+    /// when none has answered for a second. A node that is slow for another reason is told from it by
+    /// two such refusals in a row, with no quick one between.
+    pub(super) fn refused_for_all(&self, sid: &Sid, after: Duration) -> bool {
+        if sid.as_str().len() != CLUSTER_SID_BYTES || !LATE.contains(&after) {
+            self.late_refusals.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.late_refusals.fetch_add(1, Ordering::Relaxed) >= 1
+    }
+
     /// Remembers that no node knows `sid`.
     pub(super) fn missed(&self, sid: &Sid, now: Instant) {
         self.misses.put(sid, (), now);
     }
 }
+
+/// When a node of `@socket.io/cluster-engine` refuses, which waits for the others for 1 s.
+const LATE: RangeInclusive<Duration> = Duration::from_millis(900)..=Duration::from_millis(1500);
+
+/// It asks the others for sids of this length alone.
+const CLUSTER_SID_BYTES: usize = 20;
 
 /// Of ten requests one may be healed.
 const PRICE: u32 = 10;
@@ -107,6 +133,21 @@ mod tests {
         check(205, 20);
         check(5, 1);
         check(100_000, 50);
+    }
+
+    #[test]
+    fn two_late_refusals_in_a_row_speak_for_all_nodes() {
+        let healing = Healing::default();
+        let cluster = Sid::new("lv_VI97HAXpY6yYWAAAC").expect("a sid");
+        let refused = |millis| healing.refused_for_all(&cluster, Duration::from_millis(millis));
+        assert!(!refused(1000));
+        assert!(refused(1100));
+        assert!(refused(900));
+        assert!(!refused(5), "a quick one is of another kind");
+        assert!(!refused(1000));
+        assert!(!refused(2000), "and so is a very slow one");
+        assert!(!refused(1000));
+        assert!(!healing.refused_for_all(&sid(1), Duration::from_secs(1)), "not of 20 characters");
     }
 
     #[test]

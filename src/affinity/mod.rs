@@ -203,6 +203,11 @@ impl Affinity {
         }
     }
 
+    /// Whether a node that refused `sid` after this time speaks for all nodes.
+    pub fn refused_for_all(&self, sid: &Sid, after: std::time::Duration) -> bool {
+        self.by_sid().is_some_and(|by_sid| by_sid.healing().refused_for_all(sid, after))
+    }
+
     /// Says what is to be done about `open`, with which `node` answered `call`. What is learned
     /// is in the table when this returns: send the answer only then, for the session's next
     /// requests may overtake it on other connections.

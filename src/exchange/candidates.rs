@@ -3,9 +3,14 @@
 //! Runs for every request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::hold::Opening;
-use super::{ExchangeError, Proxy};
+use tokio::time::sleep;
+
+use super::ExchangeError;
+use super::context::Shared;
+use super::hold::HeldHandshake;
+use super::purpose::Purpose;
 use crate::Instant;
 use crate::route::Route;
 use crate::upstream::{Lease, Node, Wish};
@@ -14,18 +19,22 @@ use crate::upstream::{Lease, Node, Wish};
 #[derive(Debug)]
 pub(super) struct Candidates {
     choice: Choice,
-    tried: Vec<Arc<Node>>,
+    /// Nodes to which nothing could be sent.
+    unreachable: Vec<Arc<Node>>,
+    /// Nodes that saw the request and did not answer it.
+    seen_by: Vec<Arc<Node>>,
+    tries_max: usize,
 }
 
 /// Where a request may go.
 #[derive(Debug)]
 enum Choice {
     /// To whichever node can answer.
-    Any(Arc<Route>, Preference),
+    Any(Arc<Route>, NodePreference),
     /// To a node that may have a new session, once there is one.
-    Opening(Box<Opening>),
+    Opening(Box<HeldHandshake>),
     /// To this one alone: it has the session.
-    Bound(Arc<Route>, Arc<Node>, Errand),
+    Bound(Arc<Route>, Arc<Node>, Purpose),
     /// To one of these, for the first of them is likely to have the session.
     InOrder(Arc<Route>, Walk),
 }
@@ -39,60 +48,79 @@ struct Walk {
     may_go_on: bool,
 }
 
-/// What a request of a session is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Errand {
-    /// It brings what the client says.
-    Post,
-    /// It waits for what the node says, or asks for an upgrade.
-    Other,
-}
-
 /// Which nodes a request would like: what it has of a [`Wish`].
 #[derive(Debug, Default)]
-pub(super) struct Preference {
+pub(super) struct NodePreference {
     /// As [`Wish::order`].
     pub(super) order: Vec<Arc<Node>>,
     /// As [`Wish::key`].
     pub(super) key: Option<Box<[u8]>>,
 }
 
-impl Preference {
+impl NodePreference {
     pub(super) fn wish(&self) -> Wish<'_> {
         Wish { order: &self.order, key: self.key.as_deref() }
     }
 }
 
 impl Candidates {
+    fn new(choice: Choice) -> Self {
+        Self { choice, unreachable: Vec::new(), seen_by: Vec::new(), tries_max: TRIES_MAX }
+    }
+
     /// Whichever node can answer, at most [`TRIES_MAX`] of them.
-    pub(super) fn any(route: Arc<Route>, preference: Preference) -> Self {
-        Self { choice: Choice::Any(route, preference), tried: Vec::new() }
+    pub(super) fn any(route: Arc<Route>, preference: NodePreference) -> Self {
+        Self::new(Choice::Any(route, preference))
     }
 
-    /// Nodes that may have a new session, for as long as its handshake may be held.
-    pub(super) fn opening(route: Arc<Route>, preference: Preference, proxy: &Proxy) -> Self {
-        let opening = Opening::new(route, preference, proxy, Instant::now());
-        Self { choice: Choice::Opening(Box::new(opening)), tried: Vec::new() }
+    /// One node after the other, to find the node of a session. Those of `order`, if there are any,
+    /// and the next of these only after [`Candidates::was_refused`].
+    pub(super) fn search(route: Arc<Route>, order: Vec<Arc<Node>>) -> Self {
+        let choice = if order.is_empty() {
+            Choice::Any(route, NodePreference::default())
+        } else {
+            Choice::InOrder(route, Walk { order, may_go_on: true })
+        };
+        Self { tries_max: SEARCH_MAX, ..Self::new(choice) }
     }
 
-    /// `node` alone.
-    pub(super) fn bound(route: Arc<Route>, node: Arc<Node>, errand: Errand) -> Self {
-        Self { choice: Choice::Bound(route, node, errand), tried: Vec::new() }
-    }
-
-    /// These nodes in this order, at most [`TRIES_MAX`] of them, and the next only after
-    /// [`Candidates::refused`].
-    pub(super) fn in_order(route: Arc<Route>, order: Vec<Arc<Node>>) -> Self {
-        let walk = Walk { order, may_go_on: true };
-        Self { choice: Choice::InOrder(route, walk), tried: Vec::new() }
-    }
-
-    /// The node that was found last does not know the session.
-    pub(super) fn refused(&mut self) {
+    /// The node that was asked last does not know the session.
+    pub(super) fn was_refused(&mut self) {
         match &mut self.choice {
             Choice::InOrder(_, walk) => walk.may_go_on = true,
             Choice::Any(..) | Choice::Opening(_) | Choice::Bound(..) => (),
         }
+    }
+
+    /// Nodes that may have a new session, for as long as its handshake may be held.
+    pub(super) fn opening(route: Arc<Route>, preference: NodePreference, shared: &Shared) -> Self {
+        let held = HeldHandshake::new(route, preference, shared, Instant::now());
+        Self::new(Choice::Opening(Box::new(held)))
+    }
+
+    /// `node` alone.
+    pub(super) fn bound(route: Arc<Route>, node: Arc<Node>, purpose: Purpose) -> Self {
+        Self::new(Choice::Bound(route, node, purpose))
+    }
+
+    /// Whether a session is to begin on the nodes.
+    pub(super) fn opens_session(&self) -> bool {
+        matches!(self.choice, Choice::Opening(_))
+    }
+
+    /// Nothing could be sent to `node`.
+    pub(super) fn was_unreachable(&mut self, node: &Arc<Node>) {
+        self.unreachable.push(node.clone());
+    }
+
+    /// A node to which nothing could be sent.
+    pub(super) fn unreachable(&self) -> Option<&Arc<Node>> {
+        self.unreachable.last()
+    }
+
+    /// `node` has seen the request, and may have acted on it.
+    pub(super) fn was_seen_by(&mut self, node: &Arc<Node>) {
+        self.seen_by.push(node.clone());
     }
 
     /// A place on the next node; `None` when there is no other to ask. If the future is dropped,
@@ -102,28 +130,44 @@ impl Candidates {
     ///
     /// The session cannot begin, or not any more in its time; or its node is no more to be asked.
     pub(super) async fn next(&mut self) -> Result<Option<Lease>, ExchangeError> {
-        let lease = match &mut self.choice {
-            Choice::Any(..) | Choice::InOrder(..) if self.tried.len() >= TRIES_MAX => {
-                return Ok(None);
+        let tried = self.unreachable.len() + self.seen_by.len();
+        match &mut self.choice {
+            Choice::Any(..) | Choice::Bound(..) | Choice::InOrder(..)
+                if tried >= self.tries_max =>
+            {
+                Ok(None)
             }
             Choice::Any(route, preference) => {
-                route.upstream.lease(preference.wish(), &self.tried, Instant::now()).ok()
+                let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
+                Ok(route.upstream.lease(preference.wish(), &tried, Instant::now()).ok())
             }
-            Choice::Opening(opening) => opening.next(&mut self.tried).await?,
-            Choice::Bound(..) if !self.tried.is_empty() => return Ok(None),
-            Choice::Bound(route, node, errand) => Some(bound_lease(route, node, *errand)?),
-            Choice::InOrder(route, walk) => walk.next(route, &self.tried)?,
-        };
-        self.tried.extend(lease.as_ref().map(|lease| lease.node().clone()));
-        Ok(lease)
+            Choice::Bound(..) if tried > 0 => Ok(None),
+            Choice::InOrder(route, walk) => {
+                let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
+                walk.next(route, &tried)
+            }
+            Choice::Bound(route, node, purpose) => bound_lease(route, node, *purpose).map(Some),
+            Choice::Opening(held) if self.seen_by.is_empty() => {
+                held.next(&mut self.unreachable).await
+            }
+            Choice::Opening(_) => Ok(self.next_after_break_off().await),
+        }
     }
 
-    /// When the last node was found, if a session is to begin there.
-    pub(super) fn opening_at(&self) -> Option<Instant> {
-        match &self.choice {
-            Choice::Opening(opening) => Some(opening.found_at()),
-            Choice::Any(..) | Choice::Bound(..) | Choice::InOrder(..) => None,
+    /// One further node for a handshake that a node has seen and not answered. It does not wait for
+    /// others: what makes one node end the connection may well do so with each of them.
+    async fn next_after_break_off(&mut self) -> Option<Lease> {
+        let Choice::Opening(held) = &self.choice else { return None };
+        let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
+        if self.seen_by.len() >= SEEN_BY_MAX || tried.len() >= TRIES_MAX {
+            return None;
         }
+        if let Some(lease) = held.another(&tried) {
+            return Some(lease);
+        }
+        let same = self.seen_by.first()?;
+        sleep(PAUSE).await;
+        Some(held.route().upstream.lease_on(same))
     }
 
     /// The route by which the last node was found: a newer one, perhaps, than the exchange began
@@ -131,7 +175,7 @@ impl Candidates {
     pub(super) fn into_route(self) -> Arc<Route> {
         match self.choice {
             Choice::Any(route, _) | Choice::Bound(route, ..) | Choice::InOrder(route, _) => route,
-            Choice::Opening(opening) => opening.into_route(),
+            Choice::Opening(held) => held.into_route(),
         }
     }
 }
@@ -145,7 +189,7 @@ impl Walk {
         }
         let untried =
             self.order.iter().filter(|node| !tried.iter().any(|one| Arc::ptr_eq(one, node)));
-        let mut leases = untried.map(|node| bound_lease(route, node, Errand::Other));
+        let mut leases = untried.map(|node| bound_lease(route, node, Purpose::Poll));
         match leases.find(Result::is_ok) {
             Some(lease) => lease.map(Some),
             None if tried.is_empty() => Err(ExchangeError::NoNode),
@@ -158,13 +202,13 @@ impl Walk {
 ///
 /// A node whose time is over still gets what its clients post: their last word, which Socket.IO's
 /// send when a poll is refused, ends the session there, so that another node can recover it.
-fn bound_lease(route: &Route, node: &Arc<Node>, errand: Errand) -> Result<Lease, ExchangeError> {
+fn bound_lease(route: &Route, node: &Arc<Node>, purpose: Purpose) -> Result<Lease, ExchangeError> {
     let (upstream, now) = (&route.upstream, Instant::now());
     if upstream.is_dead(node, now) {
         return Err(ExchangeError::NodeDead { node: node.name().clone() });
     }
     let is_over = upstream.drained_at(node).is_some_and(|end| end <= now);
-    if is_over && errand == Errand::Other {
+    if is_over && purpose != Purpose::Post {
         return Err(ExchangeError::NodeDrained { node: node.name().clone() });
     }
     Ok(upstream.lease_on(node))
@@ -173,3 +217,12 @@ fn bound_lease(route: &Route, node: &Arc<Node>, errand: Errand) -> Result<Lease,
 /// At most this many nodes are asked for one request: a request that fails on five nodes will
 /// hardly be served by the sixth, and each try may cost a connect timeout.
 const TRIES_MAX: usize = 5;
+
+/// At most this many nodes are asked for one session whose node is not known.
+const SEARCH_MAX: usize = 16;
+
+/// At most this many times a handshake reaches a node.
+const SEEN_BY_MAX: usize = 2;
+
+/// Before the same node is asked again: a process that restarts at once needs about as long.
+const PAUSE: Duration = Duration::from_millis(250);

@@ -1,6 +1,6 @@
 //! What can go wrong in an exchange, and what the client is told of it.
 //!
-//! Status, blame and label of each error stand in one table, [`ExchangeError::facts`].
+//! What follows from each error stands in one table, [`ExchangeError::facts`].
 //!
 //! Runs for every request.
 
@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use crate::engineio::CallError;
 use crate::upstream::ConnectError;
+use crate::upstream::pool::HeadFault;
 
 /// Why an exchange got an answer of ours instead of a node's.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +85,29 @@ pub enum ExchangeError {
         /// The node's name.
         node: Arc<str>,
         /// What failed.
-        source: hyper::Error,
+        source: io::Error,
+    },
+    /// The head of the node's answer is not HTTP/1.1.
+    #[error("the node's answer is not HTTP/1.1")]
+    BadAnswer {
+        /// The node's name.
+        node: Arc<str>,
+        /// What is wrong.
+        source: HeadFault,
+    },
+    /// The node took nothing of the request.
+    #[error("the node read nothing of the request for {after:?}")]
+    NodeNotReading {
+        /// The node's name.
+        node: Arc<str>,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// A session whose node is not known was not found, and not every node could be asked.
+    #[error("the session was not found, and not every node could be asked")]
+    SearchIncomplete {
+        /// The node that could not be asked; `None` if the request could be sent only once.
+        node: Option<Arc<str>>,
     },
     /// The head of the node's answer did not come in time.
     #[error("the node did not answer within {after:?}")]
@@ -145,34 +168,56 @@ pub struct Facts {
     pub label: &'static str,
     /// Engine.IO's own error code, where it has one for this.
     pub engineio_code: Option<u16>,
+    /// Whether the request may be sent again.
+    pub retry: Retry,
+    /// Whether it counts against the node when it happens to a handshake.
+    pub against_node: bool,
+}
+
+/// Whether a request may be sent again after an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Never.
+    Never,
+    /// Nothing was sent: to another node, whatever it is.
+    Unsent,
+    /// It may have reached the node: once more, if it opens a session and had no body.
+    Once,
 }
 
 impl ExchangeError {
-    /// Status, blame, label and Engine.IO code of each error, in one table.
+    /// All that follows from each error, in one table.
     pub fn facts(&self) -> Facts {
         use Blame::{Client, Node, Operator};
         match self {
-            Self::BadHost => facts(400, Client, "bad_host", None),
-            Self::BadTarget(_) => facts(400, Client, "bad_target", None),
-            Self::ForwardProxying => facts(501, Client, "forward_proxying", None),
-            Self::BadCall(_) => facts(400, Client, "bad_call", BAD_REQUEST),
-            Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade", BAD_REQUEST),
-            Self::NoRoute => facts(404, Client, "no_route", None),
-            Self::BodyStalled(_) => facts(408, Client, "body_stalled", None),
-            Self::BodyTooLarge(_) => facts(413, Client, "body_too_large", None),
-            Self::ClientGone => facts(400, Client, "client_gone", None),
-            Self::SessionGone => facts(400, Operator, "session_gone", UNKNOWN_SID),
-            Self::NoNode => facts(503, Operator, "no_node", None),
-            Self::NotAdmitted(_) => facts(503, Operator, "not_admitted", None),
-            Self::QueueFull => facts(503, Operator, "queue_full", None),
-            Self::Stopping => facts(503, Operator, "stopping", None),
-            Self::NodeDead { .. } => facts(502, Node, "node_dead", None),
-            Self::NodeDrained { .. } => facts(503, Operator, "node_drained", None),
-            Self::Connect { .. } => facts(502, Node, "connect", None),
-            Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off", None),
-            Self::ResponseTimeout { .. } => facts(504, Node, "response_timeout", None),
-            Self::BadSwitch { .. } => facts(502, Node, "bad_switch", None),
-            Self::AnswerBrokeOff { .. } => facts(502, Node, "answer_broke_off", None),
+            Self::BadHost => facts(400, Client, "bad_host"),
+            Self::BadTarget(_) => facts(400, Client, "bad_target"),
+            Self::ForwardProxying => facts(501, Client, "forward_proxying"),
+            Self::BadCall(_) => facts(400, Client, "bad_call").engineio(BAD_REQUEST),
+            Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade").engineio(BAD_REQUEST),
+            Self::NoRoute => facts(404, Client, "no_route"),
+            Self::BodyStalled(_) => facts(408, Client, "body_stalled"),
+            Self::BodyTooLarge(_) => facts(413, Client, "body_too_large"),
+            Self::ClientGone => facts(400, Client, "client_gone"),
+            Self::SessionGone => facts(400, Operator, "session_gone").engineio(UNKNOWN_SID),
+            Self::NoNode => facts(503, Operator, "no_node"),
+            Self::NotAdmitted(_) => facts(503, Operator, "not_admitted"),
+            Self::QueueFull => facts(503, Operator, "queue_full"),
+            Self::Stopping => facts(503, Operator, "stopping"),
+            Self::NodeDead { .. } => facts(502, Node, "node_dead"),
+            Self::NodeDrained { .. } => facts(503, Operator, "node_drained"),
+            Self::Connect { .. } => facts(502, Node, "connect").of_node(Retry::Unsent),
+            Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off").of_node(Retry::Once),
+            Self::BadAnswer { .. } => facts(502, Node, "bad_answer").of_node(Retry::Once),
+            Self::NodeNotReading { .. } => {
+                facts(504, Node, "node_not_reading").of_node(Retry::Never)
+            }
+            Self::ResponseTimeout { .. } => {
+                facts(504, Node, "response_timeout").of_node(Retry::Never)
+            }
+            Self::BadSwitch { .. } => facts(502, Node, "bad_switch").of_node(Retry::Never),
+            Self::AnswerBrokeOff { .. } => facts(502, Node, "answer_broke_off"),
+            Self::SearchIncomplete { .. } => facts(502, Node, "search_incomplete"),
         }
     }
 
@@ -190,8 +235,11 @@ impl ExchangeError {
             | Self::Connect { node, .. }
             | Self::NodeBrokeOff { node, .. }
             | Self::ResponseTimeout { node, .. }
+            | Self::BadAnswer { node, .. }
+            | Self::NodeNotReading { node, .. }
             | Self::BadSwitch { node, .. }
             | Self::AnswerBrokeOff { node, .. } => Some(node),
+            Self::SearchIncomplete { node } => node.as_deref(),
             Self::BadHost
             | Self::BadTarget(_)
             | Self::ForwardProxying
@@ -211,12 +259,23 @@ impl ExchangeError {
 }
 
 /// Engine.IO's code for a session that the server does not have.
-const UNKNOWN_SID: Option<u16> = Some(1);
+const UNKNOWN_SID: u16 = 1;
 
 /// Engine.IO's code for a request that it cannot make sense of.
-const BAD_REQUEST: Option<u16> = Some(3);
+const BAD_REQUEST: u16 = 3;
 
-fn facts(status: u16, blame: Blame, label: &'static str, engineio_code: Option<u16>) -> Facts {
+fn facts(status: u16, blame: Blame, label: &'static str) -> Facts {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    Facts { status, blame, label, engineio_code }
+    let (engineio_code, retry, against_node) = (None, Retry::Never, false);
+    Facts { status, blame, label, engineio_code, retry, against_node }
+}
+
+impl Facts {
+    fn engineio(self, code: u16) -> Self {
+        Self { engineio_code: Some(code), ..self }
+    }
+
+    fn of_node(self, retry: Retry) -> Self {
+        Self { retry, against_node: true, ..self }
+    }
 }

@@ -9,37 +9,32 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
-use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 
-use super::asking::Asking;
+use super::ExchangeError;
 use super::body::NodeBody;
-use super::forward::Answer;
-use super::{ExchangeError, Request};
+use super::context::Exchange;
+use super::outcome::Answer;
 use crate::Instant;
 use crate::affinity::Remembered;
-use crate::engineio::{Call, OpenPacket, Scan, Sid, Transport};
+use crate::engineio::{OpenPacket, Scan, Sid};
 use crate::upstream::Node;
-
-/// Whether `call` asks for a new session by polling.
-pub(super) fn is_by_polling(method: &Method, call: Option<&Call>) -> bool {
-    *method == Method::GET
-        && call.is_some_and(|call| call.sid.is_none() && call.transport == Transport::Polling)
-}
+use crate::upstream::pool::SessionKey;
 
 /// Makes sure that the answer to a handshake can be read.
-pub(super) fn ask_uncompressed(request: &mut Request) {
-    request.headers_mut().remove(ACCEPT_ENCODING);
+pub(super) fn ask_uncompressed(fields: &mut HeaderMap) {
+    fields.remove(ACCEPT_ENCODING);
 }
 
-/// Reads the open packet in the answer to `call`, learns from it, and tags its sid where the
-/// affinity wants it.
+/// Reads the open packet in the answer to a handshake by polling, learns from it, and tags its sid
+/// where the affinity wants it.
 pub(super) async fn remember(
-    asking: &Asking<'_>,
-    call: &Call,
+    exchange: &Exchange<'_>,
     mut answer: Answer,
 ) -> Result<Answer, ExchangeError> {
+    let Some(call) = &exchange.call else { return Ok(answer) };
     let is_plain = !answer.head.headers.contains_key(CONTENT_ENCODING);
     let Some(rest) = answer.rest.take_if(|_| answer.head.status == StatusCode::OK && is_plain)
     else {
@@ -48,15 +43,19 @@ pub(super) async fn remember(
     answer.lease.handshake_answered(Instant::now());
     let node = answer.lease.node().clone();
     node.counts().handshakes_by_polling.inc();
-    let (read, rest, scan) = read_open(asking, &node, rest).await?;
+    let (read, mut rest, scan) = read_open(exchange, &node, rest).await?;
     answer.read = read;
-    answer.rest = rest;
-    let Scan::Open(open) = scan else { return Ok(answer) };
+    let Scan::Open(open) = scan else {
+        answer.rest = Some(rest);
+        return Ok(answer);
+    };
+    rest.set_session(SessionKey::new(open.sid.as_str()));
+    answer.rest = Some(rest);
     if let Some(timings) = open.timings.filter(|_| open.offers_websocket) {
-        asking.route.note_heartbeat(&timings);
+        exchange.route.note_heartbeat(&timings);
     }
-    let remembered = asking.route.affinity.remember(call, &open, &node, Instant::now());
-    follow(asking, &open, &remembered, &node);
+    let remembered = exchange.route.affinity.remember(call, &open, &node, Instant::now());
+    follow(exchange, &open, &remembered, &node);
     if let Remembered::Tag(tag) = remembered {
         let tagged = open.with_tag(&answer.read, &tag);
         let added = tagged.len().saturating_sub(answer.read.len());
@@ -67,7 +66,7 @@ pub(super) async fn remember(
 }
 
 /// Has the session's way to its upgrade followed, by the sid that its client will send.
-fn follow(asking: &Asking<'_>, open: &OpenPacket, remembered: &Remembered, node: &Arc<Node>) {
+fn follow(exchange: &Exchange<'_>, open: &OpenPacket, remembered: &Remembered, node: &Arc<Node>) {
     if !open.offers_websocket {
         return;
     }
@@ -77,24 +76,25 @@ fn follow(asking: &Asking<'_>, open: &OpenPacket, remembered: &Remembered, node:
     };
     if let Some(sid) = sid {
         let silence_max = open.timings.map(|timings| timings.silence_max());
-        asking.route.insight.opened(&sid, silence_max, node.name(), Instant::now());
+        exchange.route.insight.opened(&sid, silence_max, node.name(), Instant::now());
     }
 }
 
 /// Reads until the open packet is whole, or it is clear that there is none.
 async fn read_open(
-    asking: &Asking<'_>,
+    exchange: &Exchange<'_>,
     node: &Arc<Node>,
     mut body: NodeBody,
-) -> Result<(Bytes, Option<NodeBody>, Scan), ExchangeError> {
+) -> Result<(Bytes, NodeBody, Scan), ExchangeError> {
     let broke_off = |source| ExchangeError::AnswerBrokeOff { node: node.name().clone(), source };
+    let patience = exchange.route.limits.request_body_timeout;
     let mut read = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(asking.route.limits.body_timeout, body.frame()).await;
+        let frame = tokio::time::timeout(patience, body.frame()).await;
         match frame.map_err(|elapsed| broke_off(elapsed.into()))? {
             None => {
                 let scan = OpenPacket::scan(&read);
-                return Ok((read.freeze(), None, scan));
+                return Ok((read.freeze(), body, scan));
             }
             Some(Err(source)) => return Err(broke_off(io::Error::other(source))),
             Some(Ok(frame)) => {
@@ -102,7 +102,7 @@ async fn read_open(
                 read.extend_from_slice(&data);
                 let scan = OpenPacket::scan(&read);
                 if !matches!(scan, Scan::NeedMore) {
-                    return Ok((read.freeze(), Some(body), scan));
+                    return Ok((read.freeze(), body, scan));
                 }
             }
         }

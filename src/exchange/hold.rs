@@ -11,46 +11,55 @@ use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout_at};
 
-use super::candidates::Preference;
-use super::{ExchangeError, Proxy};
+use super::ExchangeError;
+use super::candidates::NodePreference;
+use super::context::Shared;
 use crate::Instant;
 use crate::drain::DrainWatch;
 use crate::route::Route;
 use crate::snapshot::Current;
-use crate::upstream::{Lease, Node, Probe, Wait};
+use crate::upstream::{AdmissionToken, Lease, Node, Probe, Wait};
 
 /// A handshake and how long it may still wait.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct HeldHandshake {
     route: Arc<Route>,
-    preference: Preference,
+    preference: NodePreference,
     arrived: Instant,
-    /// When the last node was looked for.
-    sought_at: Instant,
     current: Arc<Current>,
     drain: DrainWatch,
+    /// One handshake takes one of the rates' tokens, however many nodes fail it.
+    token: AdmissionToken,
     /// Whether it has had to wait already: it is counted once, however many nodes fail it.
     has_waited: bool,
     /// While this handshake finds out whether a node is back.
     probe: Option<Probe>,
 }
 
-impl Opening {
+impl HeldHandshake {
     /// A handshake that came at `arrived`.
     pub(super) fn new(
         route: Arc<Route>,
-        preference: Preference,
-        proxy: &Proxy,
+        preference: NodePreference,
+        shared: &Shared,
         arrived: Instant,
     ) -> Self {
-        let (current, drain) = (proxy.0.current.clone(), proxy.0.drain.clone());
-        let (sought_at, has_waited) = (arrived, false);
-        Self { route, preference, arrived, sought_at, current, drain, has_waited, probe: None }
+        let (current, drain) = (shared.current.clone(), shared.drain.clone());
+        let token = AdmissionToken::Due;
+        let has_waited = false;
+        Self { route, preference, arrived, current, drain, token, has_waited, probe: None }
     }
 
-    /// When the last node was found.
-    pub(super) fn found_at(&self) -> Instant {
-        self.sought_at
+    /// The route that is in force now.
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// A place on a node that takes new sessions and is none of `tried`, whatever the rates: the
+    /// handshake was admitted before.
+    pub(super) fn another(&self, tried: &[Arc<Node>]) -> Option<Lease> {
+        let wish = self.preference.wish();
+        self.route.upstream.begin_first(wish, tried, AdmissionToken::Taken, Instant::now()).ok()
     }
 
     pub(super) fn into_route(self) -> Arc<Route> {
@@ -70,16 +79,18 @@ impl Opening {
     ) -> Result<Option<Lease>, ExchangeError> {
         self.probe = None;
         let now = Instant::now();
-        self.sought_at = now;
         let upstream = &self.route.upstream;
-        let wait = match upstream.begin(self.preference.wish(), tried, now) {
-            Ok(lease) => return Ok(Some(lease)),
+        let wait = match upstream.begin(self.preference.wish(), tried, self.token, now) {
+            Ok(lease) => {
+                self.token = AdmissionToken::Taken;
+                return Ok(Some(lease));
+            }
             Err(wait) => wait,
         };
         let hold = upstream.hold_max();
         if hold.is_zero() {
             return match wait {
-                Wait::ForNode => Ok(upstream.begin_anyway(tried, now)),
+                Wait::ForNode => Ok(upstream.begin_anyway(tried, self.token, now)),
                 Wait::ForTurn(_) => Err(ExchangeError::NotAdmitted(hold)),
             };
         }
@@ -92,7 +103,9 @@ impl Opening {
             waited = timeout_at(self.arrived + hold, self.wait(tried, comes_back)) => waited,
             _ = drain.begun() => return Err(ExchangeError::Stopping),
         };
-        waited.map_err(|_| ExchangeError::NotAdmitted(hold))?.map(Some)
+        let lease = waited.map_err(|_| ExchangeError::NotAdmitted(hold))??;
+        self.token = AdmissionToken::Taken;
+        Ok(Some(lease))
     }
 
     /// Waits for the turn, and then for a node. Who `comes_back` had a place or a node before.
@@ -113,15 +126,16 @@ impl Opening {
             self.renew();
             let upstream = &self.route.upstream;
             let now = Instant::now();
-            self.sought_at = now;
             let again = now + RETRY_EVERY;
-            let next = match upstream.begin_first(self.preference.wish(), tried, now) {
+            let next = match upstream.begin_first(self.preference.wish(), tried, self.token, now) {
                 Ok(lease) => return Ok(lease),
                 Err(Wait::ForTurn(at)) => at.min(again),
                 Err(Wait::ForNode) if now < probe_at => again,
                 Err(Wait::ForNode) => {
                     self.probe = upstream.probe();
-                    let lease = self.probe.is_some().then(|| upstream.begin_anyway(tried, now));
+                    let token = self.token;
+                    let lease =
+                        self.probe.is_some().then(|| upstream.begin_anyway(tried, token, now));
                     if let Some(lease) = lease.flatten() {
                         return Ok(lease);
                     }

@@ -1,38 +1,50 @@
-//! A request's life: which route, which node had the session, which node now; ask it, remember
-//! what it said, give it back. Read `Proxy::exchange` first.
+//! A request's life: which route, what for, which node had the session, which node now; ask it,
+//! remember what it said, give it back. Read `Proxy::exchange` first.
 //!
 //! Runs for every request.
 
 mod access_log;
-mod asking;
+mod attempt;
 mod body;
+mod budget;
 mod candidates;
+mod context;
 mod error;
-mod forward;
 mod forwarded;
+mod gather;
 mod handshake;
-mod heal;
-mod hold;
 mod headers;
+mod hold;
+mod outbound;
+mod outcome;
+mod pass;
+mod purpose;
 mod recall;
 mod refusal;
+mod refused;
+mod search;
 mod service;
 mod sockets;
 mod switch;
 mod target;
 mod tenure;
-mod trial;
 mod upgrade;
+mod verdict;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{EXPECT, ORIGIN};
+use http::Version;
+use http::header::ORIGIN;
 use http::uri::Authority;
-use http::{Method, Version};
 
 use self::access_log::Entry;
-use self::asking::{Asking, Upgrade};
+use self::candidates::{Candidates, NodePreference};
+use self::context::{Exchange, Request, Response, Shared};
+use self::outbound::Outbound;
+use self::outcome::Outcome;
+use self::pass::Known;
+use self::purpose::Purpose;
 use self::refusal::Asker;
 use self::switch::ClientSide;
 use crate::Instant;
@@ -42,13 +54,10 @@ use crate::drain::{DrainWatch, Tasks};
 use crate::engineio::Call;
 use crate::insight::Sight;
 use crate::snapshot::{Current, Snapshot};
-use crate::upstream::pool::Pool;
+use crate::upstream::pool::{Pool, SessionKey};
 
 pub use body::{BodyError, RequestBody, ResponseBody};
-pub use error::{Blame, ExchangeError, Facts};
-
-type Request = http::Request<RequestBody>;
-type Response = http::Response<ResponseBody>;
+pub use error::{Blame, ExchangeError, Facts, Retry};
 
 /// The proxy as a [`tower::Service`]: our own listener and any other HTTP/1.1 server can call it.
 ///
@@ -56,28 +65,20 @@ type Response = http::Response<ResponseBody>;
 #[derive(Clone, Debug)]
 pub struct Proxy(Arc<Shared>);
 
-/// What clones share. They are made for each request, so that it is one thing that is shared.
-#[derive(Debug)]
-struct Shared {
-    current: Arc<Current>,
-    pool: Arc<Pool<RequestBody>>,
-    tasks: Tasks,
-    drain: DrainWatch,
-}
-
 impl Proxy {
     /// A proxy that follows `current`. Its tunnels end when `drain` begins.
     pub fn new(current: Arc<Current>, drain: DrainWatch) -> Self {
-        Self::of(current, Tasks::default(), drain)
+        Self::with(current, Tasks::default(), drain)
     }
 
     /// The same proxy with its own connections and tasks, so that a worker shares no lock.
     pub fn for_worker(&self, tasks: Tasks) -> Self {
-        Self::of(self.0.current.clone(), tasks, self.0.drain.clone())
+        Self::with(self.0.current.clone(), tasks, self.0.drain.clone())
     }
 
-    fn of(current: Arc<Current>, tasks: Tasks, drain: DrainWatch) -> Self {
-        Self(Arc::new(Shared { current, pool: Pool::new(tasks.clone()), tasks, drain }))
+    fn with(current: Arc<Current>, tasks: Tasks, drain: DrainWatch) -> Self {
+        let (pool, budget) = (Pool::new(), Arc::default());
+        Self(Arc::new(Shared { current, pool, budget, tasks, drain }))
     }
 
     /// Answers `request`, whatever happens.
@@ -112,86 +113,205 @@ impl Proxy {
         if target::is_server(request.uri()) {
             return refusal::about_server(request, entry);
         }
-        let (mut asking, recall, upgrade) = self.look_up(snapshot, client, request, entry).await?;
-        match upgrade {
-            Some(upgrade) => {
-                asking.saw(Sight::Tried);
-                // Boxed, as all that few exchanges need: a poll is pending for long, and would hold
-                // the room of each.
-                Box::pin(asking.upgrade(*upgrade, request, recall, entry))
-                    .await
-                    .inspect_err(|error| asking.saw(Sight::Failed(error.facts().label)))
+        // Route, purpose and session.
+        let Understood { mut exchange, recall, handshake, host } =
+            self.understand(snapshot, client, request, entry).await?;
+        exchange.saw(exchange.sight());
+
+        // The request as the node gets it.
+        let client_side = handshake.is_some().then(|| Box::new(ClientSide::new(request)));
+        prepare(request, &exchange, &host, &recall);
+        let bytes_max = exchange.body_bytes_max();
+        let gathered_max = match recall {
+            Recall::Unknown { .. } => gather::SEARCH_BYTES_MAX,
+            Recall::Bound { .. }
+            | Recall::Anywhere
+            | Recall::Preferred(_)
+            | Recall::Gone { .. } => gather::BYTES_MAX,
+        };
+        let outbound = Outbound::new(&exchange, request, bytes_max, gathered_max).await?;
+
+        // Ask, remember, pass on or switch. A handshake is in a box, as all that few exchanges need: a
+        // poll is pending for long, and would hold the room of each.
+        let known = Known::new(&recall);
+        match (handshake, client_side) {
+            (Some(handshake), Some(client_side)) => {
+                let upgrade = exchange.upgrade(handshake, *client_side, outbound, recall, entry);
+                match Box::pin(upgrade).await {
+                    Ok((response, node)) => Ok(exchange.put_cookie(response, &known, &node)),
+                    Err(error) => {
+                        exchange.saw(Sight::Failed(error.facts().label));
+                        Err(error)
+                    }
+                }
             }
-            None => {
-                asking.saw(asking.sight());
-                asking.forward(request, recall, entry).await
+            _ => {
+                let answer = exchange.answer(outbound, recall).await?;
+                let node = answer.lease.node().clone();
+                let response = exchange.pass(answer, entry);
+                Ok(exchange.put_cookie(response, &known, &node))
             }
         }
     }
 
-    /// What `request` wants, and where its session lives; afterwards it is one of ours, for a node.
-    async fn look_up<'a>(
+    /// What `request` wants, and where its session lives.
+    async fn understand<'a>(
         &'a self,
         snapshot: &Snapshot,
         client: &'a ClientInfo,
         request: &mut Request,
         entry: &mut Entry,
-    ) -> Result<(Asking<'a>, Recall, Option<Box<Upgrade>>), ExchangeError> {
-        let now = entry.began();
+    ) -> Result<Understood<'a>, ExchangeError> {
         let host = target::host(request.method(), request.uri(), request.headers())?;
-        let host = host.as_ref().map_or("", Authority::as_str);
+        let name = host.as_ref().map_or("", Authority::as_str);
         let route = snapshot
             .routes
-            .find(target::host_name(host), request.uri().path())
+            .find(target::host_name(name), request.uri().path())
             .ok_or(ExchangeError::NoRoute)?;
         entry.set_counts(route.counts.clone());
+
         let call = Call::of(request.uri().query())?;
         if let Some(call) = &call {
             entry.set_call(call);
         }
-        let upgrade = upgrade::requested(request);
-        if !matches!(upgrade, Ok(None)) {
+        let handshake = upgrade::requested(request);
+        if !matches!(handshake, Ok(None)) {
             entry.set_upgrade();
         }
         if let (Err(error), Some(sid)) =
-            (&upgrade, call.as_ref().and_then(|call| call.sid.as_ref()))
+            (&handshake, call.as_ref().and_then(|call| call.sid.as_ref()))
         {
-            route.insight.saw(sid, Sight::Failed(error.facts().label), now);
+            route.insight.saw(sid, Sight::Failed(error.facts().label), entry.began());
         }
-        let upgrade = upgrade?;
-        let opens = opens_session(request.method(), call.as_ref(), upgrade.is_some());
+        let handshake = handshake?;
+        let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
+
         let address = entry.client();
-        let asked = Asked {
-            call: call.as_ref(),
-            headers: request.headers(),
-            query: request.uri().query(),
-            address,
-        };
+        let (query, headers) = (request.uri().query(), request.headers());
+        let asked = Asked { call: call.as_ref(), headers, query, address };
         let (route, recall) = recall::recall(self, route, &asked).await?;
         if let Some(outcome) = route.affinity.outcome(&recall) {
             route.counts.affinity.count(outcome);
         }
         let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&asked));
         let key = key.map(|value| value.into_owned().into_boxed_slice());
-        let upgrade = upgrade.map(|handshake| Box::new((handshake, ClientSide::of(request))));
-        prepare(request, client, host, &recall);
-        let bounds = recall.bounds();
-        let asking = Asking { proxy: self, route, call, client, address, bounds, opens, key };
-        Ok((asking, recall, upgrade))
+        let session_key = session_key(&recall, call.as_ref());
+        let (shared, bounds) = (&*self.0, recall.bounds());
+        let exchange =
+            Exchange { shared, route, call, purpose, client, address, bounds, key, session_key };
+        Ok(Understood { exchange, recall, handshake, host })
     }
 }
 
-/// Whether a session would begin with such a request: an Engine.IO handshake, or a WebSocket's of
-/// another kind.
-fn opens_session(method: &Method, call: Option<&Call>, is_upgrade: bool) -> bool {
-    match call {
-        Some(call) => call.sid.is_none() && *method == Method::GET,
-        None => is_upgrade,
+/// A request whose route, purpose and session are known.
+struct Understood<'a> {
+    exchange: Exchange<'a>,
+    recall: Recall,
+    handshake: Option<upgrade::Handshake>,
+    host: Option<Authority>,
+}
+
+impl Exchange<'_> {
+    /// Asks for an answer, and remembers the session that opens with it.
+    async fn answer(
+        &mut self,
+        mut outbound: Outbound,
+        recall: Recall,
+    ) -> Result<outcome::Answer, ExchangeError> {
+        match self.ask(&mut outbound, recall).await? {
+            Outcome::Switched(switched) => Err(ExchangeError::BadSwitch {
+                node: switched.lease.node().name().clone(),
+                reason: "the request asked for none",
+            }),
+            Outcome::Answered(answer) if self.purpose == Purpose::OpenPolling => {
+                Box::pin(handshake::remember(self, answer)).await
+            }
+            Outcome::Answered(answer) => Ok(answer),
+        }
+    }
+
+    /// Asks for a WebSocket, and begins the tunnel.
+    async fn upgrade(
+        &mut self,
+        handshake: upgrade::Handshake,
+        client_side: ClientSide,
+        mut outbound: Outbound,
+        recall: Recall,
+        entry: &Entry,
+    ) -> Result<(Response, Arc<crate::upstream::Node>), ExchangeError> {
+        match self.ask(&mut outbound, recall).await? {
+            Outcome::Switched(switched) => {
+                let node = switched.lease.node().clone();
+                handshake.check(&switched)?;
+                self.count_answer(&node, switched.response.status(), entry);
+                self.count_switch(&node);
+                Ok((switch::switch(self, client_side, switched, entry.for_tunnel()), node))
+            }
+            Outcome::Answered(answer) => {
+                let node = answer.lease.node().clone();
+                Ok((self.pass_refused_upgrade(answer, entry), node))
+            }
+        }
+    }
+
+    /// Asks the nodes that may be asked, as far as the affinity decides it.
+    async fn ask(
+        &mut self,
+        outbound: &mut Outbound,
+        recall: Recall,
+    ) -> Result<Outcome, ExchangeError> {
+        let route = self.route.clone();
+        let (mut candidates, is_bound) = match recall {
+            Recall::Unknown { sid, order } => {
+                return Box::pin(search::find(self, (&sid, order), outbound)).await;
+            }
+            Recall::Gone { sid: _ } => return Err(ExchangeError::SessionGone),
+            Recall::Bound { node, .. } => (Candidates::bound(route, node, self.purpose), true),
+            Recall::Preferred(order) => (self.candidates(order), false),
+            Recall::Anywhere => (self.candidates(Vec::new()), false),
+        };
+        let answered = attempt::ask(self, outbound, &mut candidates).await?;
+        self.route = candidates.into_route();
+        let may_be_misdirected = is_bound && answered.is_shared;
+        let outcome = Outcome::new(answered);
+        match outcome {
+            Outcome::Answered(answer) if may_be_misdirected => {
+                let outcome = attempt::ask_owner(self, outbound, answer);
+                Ok(Outcome::Answered(Box::pin(outcome).await?))
+            }
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn candidates(&mut self, order: Vec<Arc<crate::upstream::Node>>) -> Candidates {
+        let preference = NodePreference { order, key: self.key.take() };
+        if self.purpose.opens_session() {
+            Candidates::opening(self.route.clone(), preference, self.shared)
+        } else {
+            Candidates::any(self.route.clone(), preference)
+        }
+    }
+}
+
+/// The session as its node knows it.
+fn session_key(recall: &Recall, call: Option<&Call>) -> Option<SessionKey> {
+    match recall {
+        Recall::Bound { sid: Some(sid), .. } => Some(SessionKey::new(sid.as_str())),
+        Recall::Bound { .. } | Recall::Anywhere | Recall::Preferred(_) | Recall::Unknown { .. } => {
+            Some(SessionKey::new(call?.sid.as_ref()?.as_str()))
+        }
+        Recall::Gone { .. } => None,
     }
 }
 
 /// Turns a client's request into ours to a node.
-fn prepare(request: &mut Request, client: &ClientInfo, host: &str, recall: &Recall) {
+fn prepare(
+    request: &mut Request,
+    exchange: &Exchange<'_>,
+    host: &Option<Authority>,
+    recall: &Recall,
+) {
+    let host = host.as_ref().map_or("", Authority::as_str);
     let untagged = match recall {
         Recall::Bound { sid, .. } => sid.as_ref(),
         Recall::Anywhere | Recall::Preferred(_) | Recall::Gone { .. } | Recall::Unknown { .. } => {
@@ -202,10 +322,14 @@ fn prepare(request: &mut Request, client: &ClientInfo, host: &str, recall: &Reca
     *request.version_mut() = Version::HTTP_11;
     let fields = request.headers_mut();
     headers::remove_hop_by_hop(fields);
-    // Our server has answered it: a node's own 100 would come too late to mean anything.
-    fields.remove(EXPECT);
     headers::put_host(fields, host);
-    forwarded::put_forwarded(fields, client, host);
+    forwarded::put_forwarded(fields, exchange.client, host);
+    if exchange.purpose.is_upgrade() {
+        upgrade::put_upgrade(fields);
+    }
+    if exchange.purpose == Purpose::OpenPolling {
+        handshake::ask_uncompressed(fields);
+    }
 }
 
 /// The client of an embedder that does not say who it is.

@@ -12,8 +12,9 @@ use http::header::{
 
 use super::access_log::Entry;
 use super::body::ResponseBody;
+use super::context::{Request, Response};
 use super::headers::X_REQUEST_ID;
-use super::{ExchangeError, Request, Response, target};
+use super::{ExchangeError, target};
 
 /// Who asked, as far as the form of a refusal depends on it.
 #[derive(Debug)]

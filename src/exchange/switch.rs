@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{HeaderMap, SEC_WEBSOCKET_EXTENSIONS};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -15,17 +16,18 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::access_log::TunnelEntry;
-use super::asking::Asking;
-use super::sockets;
+use super::body::ResponseBody;
+use super::context::{Exchange, Request, Response};
+use super::outcome::Switched;
 use super::tenure::Tenure;
-use super::upgrade::{Switched, put_upgrade};
-use super::{Request, Response, ResponseBody, headers};
+use super::upgrade::put_upgrade;
+use super::{headers, sockets};
 use crate::Instant;
 use crate::client::{Place, RawSocket, Takeover};
 use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, SessionBounds};
 use crate::route::Route;
-use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side};
+use crate::tunnel::{self, Compression, IdleTimeout, Kind, ReadOpen, Setup, Side};
 use crate::upstream::Lease;
 
 /// How the client's socket comes to the tunnel.
@@ -39,7 +41,7 @@ pub(super) enum ClientSide {
 
 impl ClientSide {
     /// Takes from `request` what its server knows of the connection.
-    pub(super) fn of(request: &mut Request) -> Self {
+    pub(super) fn new(request: &mut Request) -> Self {
         match request.extensions_mut().remove() {
             Some(takeover) => Self::Ours(takeover),
             None => Self::Foreign(hyper::upgrade::on(request)),
@@ -59,27 +61,27 @@ struct Beginning {
 
 /// Starts the tunnel of a handshake that succeeded, and makes the client's 101.
 pub(super) fn switch(
-    asking: &Asking<'_>,
+    exchange: &Exchange<'_>,
     client: ClientSide,
     switched: Switched,
     entry: TunnelEntry,
 ) -> Response {
-    let compression = switched.compression();
+    let compression = compression(switched.response.headers());
     let (mut head, node) = switched.response.into_parts();
-    let insight = &asking.route.insight;
+    let insight = &exchange.route.insight;
     let setup = Setup {
-        limits: asking.route.tunnel,
+        limits: exchange.route.tunnel,
         client_read_ahead: Bytes::new(),
         node_read_ahead: node.read_ahead,
-        kind: kind(asking),
-        upgrading: asking.session().and_then(|sid| insight.switched(sid, Instant::now())),
-        drain: asking.proxy.0.drain.clone(),
+        kind: kind(exchange),
+        upgrading: exchange.session().and_then(|sid| insight.switched(sid, Instant::now())),
+        drain: exchange.shared.drain.clone(),
         occupant: switched.lease.node().roster().enter(Instant::now()),
-        counts: asking.route.counts.tunnels.clone(),
+        counts: exchange.route.counts.tunnels.clone(),
         compression,
     };
     let lease = switched.lease.into_tunnel();
-    let tasks = asking.proxy.0.tasks.clone();
+    let tasks = exchange.shared.tasks.clone();
     let beginning = Beginning { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
     match client {
         ClientSide::Ours(takeover) => {
@@ -93,18 +95,27 @@ pub(super) fn switch(
 
     headers::remove_hop_by_hop(&mut head.headers);
     put_upgrade(&mut head.headers);
-    // The handle of the node's connection, which is of no use to the client's.
-    head.extensions.remove::<OnUpgrade>();
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
 }
 
-fn kind(asking: &Asking<'_>) -> Kind {
-    match &asking.call {
+/// Whether permessage-deflate was agreed on (RFC 7692), so that frames may say that they are
+/// compressed.
+fn compression(fields: &HeaderMap) -> Compression {
+    let mut extensions = headers::list(fields, &SEC_WEBSOCKET_EXTENSIONS);
+    if extensions.any(|extension| extension.starts_with("permessage-deflate")) {
+        Compression::Negotiated
+    } else {
+        Compression::Off
+    }
+}
+
+fn kind(exchange: &Exchange<'_>) -> Kind {
+    match &exchange.call {
         None => Kind::Plain,
         Some(call) => Kind::EngineIo {
-            silence_max: asking.bounds.map(SessionBounds::silence_max),
+            silence_max: exchange.bounds.map(SessionBounds::silence_max),
             // A session that began by polling had its open packet there.
-            open: call.sid.is_none().then(|| read_open(&asking.route)),
+            open: call.sid.is_none().then(|| read_open(&exchange.route)),
         },
     }
 }

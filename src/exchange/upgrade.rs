@@ -10,59 +10,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
+    SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{Method, StatusCode, Version, request};
+use http::{Method, StatusCode, Version};
 use sha1::{Digest as _, Sha1};
-use tokio::time::timeout;
 
-use super::asking::Asking;
-use super::body::RequestBody;
-use super::candidates::Candidates;
-use super::forward::Answer;
-use super::trial::Trial;
-use super::{ExchangeError, Request, headers};
-use crate::tunnel::Compression;
-use crate::upstream::Lease;
-use crate::upstream::pool::{NodeSocket, Reply, SendError};
+use super::context::Request;
+use super::outcome::Switched;
+use super::{ExchangeError, headers};
 
 /// A client's wish to speak WebSocket.
 #[derive(Debug)]
 pub(super) struct Handshake {
     /// `Sec-WebSocket-Key`, to which the node's 101 must fit.
     key: HeaderValue,
-}
-
-/// What came of a handshake.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The node switched protocols.
-    Switched(Switched),
-    /// The node answered otherwise.
-    Refused(Answer),
-}
-
-/// A 101 that answers the client's handshake.
-#[derive(Debug)]
-pub(super) struct Switched {
-    /// The node's answer, and its socket.
-    pub(super) response: http::Response<NodeSocket>,
-    /// The place on the node.
-    pub(super) lease: Lease,
-}
-
-impl Switched {
-    /// Whether permessage-deflate was agreed on (RFC 7692), so that frames may say that they are
-    /// compressed.
-    pub(super) fn compression(&self) -> Compression {
-        let fields = self.response.headers();
-        let mut extensions = headers::list(fields, &SEC_WEBSOCKET_EXTENSIONS);
-        if extensions.any(|extension| extension.starts_with("permessage-deflate")) {
-            Compression::Negotiated
-        } else {
-            Compression::Off
-        }
-    }
 }
 
 /// Whether `request` asks for an upgrade to WebSocket. `Upgrade: h2c` and all others are no wish
@@ -114,80 +75,22 @@ pub(super) fn refusal_cause(status: StatusCode) -> &'static str {
     }
 }
 
-/// Asks the first of `candidates` that can be asked for the upgrade.
-pub(super) async fn forward(
-    asking: &Asking<'_>,
-    handshake: &Handshake,
-    head: &request::Parts,
-    candidates: &mut Candidates,
-) -> Result<Outcome, ExchangeError> {
-    let is_bound = asking.call.as_ref().is_some_and(|call| call.sid.is_some());
-    let mut last = ExchangeError::NoNode;
-    while let Some(lease) = candidates.next().await? {
-        let trial = Trial::of(asking, &lease, candidates);
-        let request = Request::from_parts(head.clone(), RequestBody::EMPTY);
-        match ask(asking, &lease, request).await {
-            Ok(reply) => {
-                trial.answered(reply.status());
-                return judge(handshake, reply, lease);
-            }
-            Err(error) => last = error,
-        }
-        trial.failed(&last);
-        let may_go_again = match last {
-            ExchangeError::Connect { .. } => true,
-            // Any node may open a session; only one node has this session.
-            ExchangeError::NodeBrokeOff { .. } => !is_bound,
-            _ => false,
-        };
-        if !may_go_again {
-            break;
-        }
-    }
-    Err(last)
-}
-
-async fn ask(
-    asking: &Asking<'_>,
-    lease: &Lease,
-    request: Request,
-) -> Result<Reply<RequestBody>, ExchangeError> {
-    let node = lease.node();
-    let name = || node.name().clone();
-    let connect_timeout = asking.route.upstream.connect_timeout();
-    let connection = asking
-        .proxy
-        .0
-        .pool
-        .open_for_upgrade(node, connect_timeout)
-        .await
-        .map_err(|source| ExchangeError::Connect { node: name(), source })?;
-    let after = asking.response_timeout();
-    match timeout(after, connection.send(request)).await {
-        Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(SendError::Unsent { source, .. } | SendError::Lost { source })) => {
-            Err(ExchangeError::NodeBrokeOff { node: name(), source })
-        }
-        Err(_) => Err(ExchangeError::ResponseTimeout { node: name(), after }),
-    }
-}
-
-fn judge(
-    handshake: &Handshake,
-    reply: Reply<RequestBody>,
-    lease: Lease,
-) -> Result<Outcome, ExchangeError> {
-    let response = match reply {
-        Reply::Switched(response) => response,
-        Reply::Declined(response) => return Ok(Outcome::Refused(Answer::new(response, lease))),
-    };
-    match handshake.fault_of(response.headers()) {
-        None => Ok(Outcome::Switched(Switched { response, lease })),
-        Some(reason) => Err(ExchangeError::BadSwitch { node: lease.node().name().clone(), reason }),
-    }
-}
-
 impl Handshake {
+    /// Checks that a 101 answers this handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError::BadSwitch`].
+    pub(super) fn check(&self, switched: &Switched) -> Result<(), ExchangeError> {
+        match self.fault_of(switched.response.headers()) {
+            None => Ok(()),
+            Some(reason) => {
+                let node = switched.lease.node().name().clone();
+                Err(ExchangeError::BadSwitch { node, reason })
+            }
+        }
+    }
+
     /// What is wrong with a 101, if anything (RFC 6455, section 4.1, page 19).
     fn fault_of(&self, answer: &HeaderMap) -> Option<&'static str> {
         let only = |name: &HeaderName| {
@@ -217,6 +120,7 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::RequestBody;
     use super::*;
 
     fn asking(lines: &[(&'static str, &'static str)]) -> Request {

@@ -23,7 +23,7 @@ use crate::tunnel;
 use crate::upstream::Upstream;
 
 pub use pattern::{HostPattern, PathPattern};
-pub use settings::{Limits, Settings};
+pub use settings::{Limits, Settings, Silence};
 
 /// Host and path -> upstream, with policy.
 #[derive(Debug)]

@@ -30,10 +30,12 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How long a node may take from the request's end to the head of its answer. `None` is
-    /// `auto`: [`poll_timeout`](Self::poll_timeout) for polls, all else 60 s.
+    /// `auto`: [`poll_timeout`](Self::poll_timeout) for polls, all else 2 min.
     pub response_timeout: Option<Duration>,
-    /// How long a body, of either direction, may make no progress.
-    pub body_timeout: Duration,
+    /// How long a request may make no progress, by the client or by the node.
+    pub request_body_timeout: Duration,
+    /// How long the body of an answer may be silent.
+    pub response_body_timeout: Silence,
     /// The longest request body, in bytes. `None` is `auto`: the session's `maxPayload`, for all
     /// else [`Limits::BODY_BYTES_MAX`].
     pub body_bytes_max: Option<u64>,
@@ -53,7 +55,7 @@ impl Limits {
     /// answered when there is something to say, at the latest by the heartbeat.
     pub fn poll_timeout(&self, bounds: Option<SessionBounds>) -> Duration {
         let silence_max = bounds.map_or(SessionBounds::POLL_UNKNOWN, SessionBounds::silence_max);
-        let auto = silence_max.max(REQUEST_TIMEOUT);
+        let auto = silence_max.max(POLL_TIMEOUT_MIN);
         self.response_timeout.unwrap_or(auto)
     }
 
@@ -66,17 +68,77 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { response_timeout: None, body_timeout: Duration::from_secs(30), body_bytes_max: None }
+        Self {
+            response_timeout: None,
+            request_body_timeout: Duration::from_secs(30),
+            response_body_timeout: Silence::Auto,
+            body_bytes_max: None,
+        }
     }
 }
 
-/// `response_timeout: auto` for all that is no poll, and the least for a poll.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// `response_timeout: auto` for all that is no poll. Long polling of other protocols takes up to 100 s
+/// (SignalR 90 s).
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The least that `auto` is for a poll.
+const POLL_TIMEOUT_MIN: Duration = Duration::from_mins(1);
+
+/// How long the body of an answer may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// As long as is usual for such an answer, see [`Silence::max`].
+    Auto,
+    /// Without a bound.
+    Off,
+    /// So long.
+    After(Duration),
+}
+
+impl Silence {
+    /// The bound on an answer of this `Content-Type`, `has_length` if it says how long it is; `None`
+    /// if there is none. Server-sent events may be silent for hours, and an answer without length may
+    /// be a stream of another kind.
+    pub fn max(self, content_type: Option<&[u8]>, has_length: bool) -> Option<Duration> {
+        let is_events = || {
+            content_type.is_some_and(|value| {
+                let (media_type, _) = value.split_at(value.len().min(EVENTS.len()));
+                media_type.eq_ignore_ascii_case(EVENTS)
+            })
+        };
+        match self {
+            Self::Off => None,
+            Self::After(bound) => Some(bound),
+            Self::Auto if is_events() => None,
+            Self::Auto if has_length => Some(WITH_LENGTH),
+            Self::Auto => Some(WITHOUT_LENGTH),
+        }
+    }
+}
+
+const EVENTS: &[u8] = b"text/event-stream";
+const WITH_LENGTH: Duration = Duration::from_secs(30);
+const WITHOUT_LENGTH: Duration = Duration::from_mins(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engineio::Timings;
+
+    #[test]
+    fn an_answer_may_be_as_silent_as_its_kind_is() {
+        let auto = |content_type: &'static str, has_length| {
+            Silence::Auto.max(Some(content_type.as_bytes()), has_length)
+        };
+        assert_eq!(auto("text/event-stream", false), None);
+        assert_eq!(auto("Text/Event-Stream; charset=utf-8", false), None);
+        assert_eq!(auto("text/plain", false), Some(WITHOUT_LENGTH));
+        assert_eq!(auto("text/plain", true), Some(WITH_LENGTH));
+        assert_eq!(Silence::Auto.max(None, true), Some(WITH_LENGTH));
+        assert_eq!(Silence::Off.max(None, true), None);
+        let second = Duration::from_secs(1);
+        assert_eq!(Silence::After(second).max(Some(EVENTS), false), Some(second));
+    }
 
     #[test]
     fn auto_is_what_the_session_said_and_no_guess_where_it_is_not_known() {
@@ -101,7 +163,7 @@ mod tests {
         check(Some([25_000, 20_000, 1_000_000]), 60, 992 << 10);
         check(Some([60_000, 31_000, 500_000_000]), 96, 480 << 20);
         check(Some([7_200_000, 20_000, 1_000_000]), 7_296, 992 << 10);
-        assert_eq!(Limits::default().request_timeout(), Duration::from_secs(60));
+        assert_eq!(Limits::default().request_timeout(), Duration::from_secs(120));
         assert_eq!(explicit.request_timeout(), Duration::from_secs(7));
     }
 }

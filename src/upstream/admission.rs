@@ -76,6 +76,16 @@ pub enum Wait {
     ForTurn(Instant),
 }
 
+/// Whether a handshake has taken its token of the rates: one is enough, however many nodes it is sent
+/// to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdmissionToken {
+    /// It takes a token when it gets a node.
+    Due,
+    /// It has taken one.
+    Taken,
+}
+
 /// There is no room in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull;
@@ -95,11 +105,17 @@ impl Upstream {
     /// # Errors
     ///
     /// Why it must wait.
-    pub fn begin(&self, wish: Wish<'_>, tried: &[Arc<Node>], now: Instant) -> Result<Lease, Wait> {
+    pub fn begin(
+        &self,
+        wish: Wish<'_>,
+        tried: &[Arc<Node>],
+        token: AdmissionToken,
+        now: Instant,
+    ) -> Result<Lease, Wait> {
         if self.shared.queue.len() > 0 {
             return Err(Wait::ForTurn(now));
         }
-        self.begin_first(wish, tried, now)
+        self.begin_first(wish, tried, token, now)
     }
 
     /// As [`Upstream::begin`], for the first of those who wait.
@@ -111,8 +127,13 @@ impl Upstream {
         &self,
         wish: Wish<'_>,
         tried: &[Arc<Node>],
+        token: AdmissionToken,
         now: Instant,
     ) -> Result<Lease, Wait> {
+        if token == AdmissionToken::Taken {
+            let may = |node: &Node| self.is_open(node, now) && !is_tried(tried, node);
+            return self.choose(wish, now, may).map(Lease::new).ok_or(Wait::ForNode);
+        }
         let admission = &self.settings.admission;
         if let Some(rate) = admission.rate {
             let next = self.shared.bucket.next(rate);
@@ -140,7 +161,12 @@ impl Upstream {
     /// A place for a new session on a node that was given up of late, in case that it is back: the
     /// one that had the most time. `None` if all that are left fail their checks, drain or are full,
     /// or if a rate is used up.
-    pub fn begin_anyway(&self, tried: &[Arc<Node>], now: Instant) -> Option<Lease> {
+    pub fn begin_anyway(
+        &self,
+        tried: &[Arc<Node>],
+        token: AdmissionToken,
+        now: Instant,
+    ) -> Option<Lease> {
         let may = |node: &&Arc<Node>| {
             !is_tried(tried, node)
                 && !node.is_draining()
@@ -148,7 +174,10 @@ impl Upstream {
                 && self.has_room(node)
         };
         let node = self.nodes.iter().filter(may).min_by_key(|node| node.failed_at())?;
-        self.take(node, now).ok()?;
+        match token {
+            AdmissionToken::Due => self.take(node, now).ok()?,
+            AdmissionToken::Taken => (),
+        }
         Some(Lease::new(node.clone()))
     }
 

@@ -32,7 +32,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admission::{Held, Probe, QueueFull, Wait};
+pub use admission::{AdmissionToken, Held, Probe, QueueFull, Wait};
 pub use clearing::Draining;
 pub use connect::{ConnectError, connect};
 pub use lease::Lease;
@@ -46,7 +46,7 @@ use admission::{Shared, is_tried};
 use balance::Candidate;
 use discovery::Discovery;
 use rendezvous::Rendezvous;
-use settings::Balance;
+use settings::{Balance, Connections};
 
 /// A named group of nodes.
 #[derive(Debug)]
@@ -176,6 +176,32 @@ impl Upstream {
     /// How long a connection to one of its nodes may take.
     pub fn connect_timeout(&self) -> Duration {
         self.settings.connect_timeout
+    }
+
+    /// Whether sessions share connections to `node`.
+    pub fn shares_connections(&self, node: &Node) -> bool {
+        match self.settings.connections {
+            Connections::Auto => !node.is_several_processes(),
+            Connections::Shared => true,
+            Connections::PerSession => false,
+        }
+    }
+
+    /// Whether a session that `node` refuses may be asked for again on a connection of its own, to
+    /// find out whether several processes answer at the node's address.
+    pub fn may_be_several(&self, node: &Node) -> bool {
+        self.settings.connections == Connections::Auto && !node.is_several_processes()
+    }
+
+    /// A session was refused by `node` on one connection and known on another.
+    pub fn found_several(&self, node: &Node) {
+        if node.set_several_processes() {
+            tracing::warn!(
+                upstream = %self.name(), node = %node.name(),
+                "several processes answer at this node's address (PM2, node:cluster): from now on \
+                 each session has connections of its own; write connections: per_session"
+            );
+        }
     }
 
     /// Whether `node` fails connects so steadily that nothing should wait for it.

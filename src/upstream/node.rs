@@ -6,7 +6,7 @@
 //! Runs for every request.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::bucket::Bucket;
 use super::clearing::Progress;
@@ -27,6 +27,8 @@ pub struct Node {
     address: NodeAddress,
     weight: u32,
     drain: bool,
+    /// Several processes answer at its address. Kept with the name, whatever the address is.
+    is_several: Arc<AtomicBool>,
     seen: Arc<Seen>,
 }
 
@@ -64,7 +66,7 @@ impl Node {
             roster: Roster::new(base),
             clearing: Progress::new(base),
         };
-        Self::of(settings, Arc::new(seen))
+        Self::of(settings, Arc::default(), Arc::new(seen))
     }
 
     /// The node of `settings`, which may be the `carried` one of the same name.
@@ -74,20 +76,22 @@ impl Node {
     /// still runs on the old one is counted there.
     pub(super) fn carried(settings: &NodeSettings, carried: &Arc<Self>) -> Arc<Self> {
         if carried.address != settings.address {
-            Arc::new(Self::new(settings))
+            let fresh = Self::new(settings);
+            Arc::new(Self { is_several: carried.is_several.clone(), ..fresh })
         } else if (carried.weight, carried.drain) != (settings.weight, settings.drain) {
-            Arc::new(Self::of(settings, carried.seen.clone()))
+            Arc::new(Self::of(settings, carried.is_several.clone(), carried.seen.clone()))
         } else {
             carried.clone()
         }
     }
 
-    fn of(settings: &NodeSettings, seen: Arc<Seen>) -> Self {
+    fn of(settings: &NodeSettings, is_several: Arc<AtomicBool>, seen: Arc<Seen>) -> Self {
         Self {
             name: settings.name.clone(),
             address: settings.address.clone(),
             weight: settings.weight,
             drain: settings.drain,
+            is_several,
             seen,
         }
     }
@@ -105,6 +109,16 @@ impl Node {
     /// Its share of new sessions beside the others' weights.
     pub fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// Whether it was seen that several processes answer at its address (PM2, `node:cluster`).
+    pub fn is_several_processes(&self) -> bool {
+        self.is_several.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that several processes answer at its address. Whether that is new.
+    pub(super) fn set_several_processes(&self) -> bool {
+        !self.is_several.swap(true, Ordering::Relaxed)
     }
 
     /// How many exchanges wait for the end of its answer.

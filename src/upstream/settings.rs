@@ -21,6 +21,11 @@ pub struct Settings {
     pub discover: Option<Discover>,
     /// How long a TCP connection to a node may take.
     pub connect_timeout: Duration,
+    /// Whether sessions share connections to a node.
+    pub connections: Connections,
+    /// How long a connection to a node may wait for its next request; a node's `Keep-Alive: timeout=`
+    /// shortens it.
+    pub pool_idle_timeout: Duration,
     /// Which node gets a new session.
     pub balance: Balance,
     /// How long a node that comes or comes back takes to get its full share of new sessions.
@@ -41,6 +46,10 @@ impl Settings {
     /// `connect_timeout` where the operator says none.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+    /// `pool_idle_timeout` where the operator says none: Node.js closes an idle connection after 5 to
+    /// 6 s, and a request that is sent just then would be lost.
+    pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+
     /// `slow_start` where the operator says none: about as long as a Node.js process needs to
     /// compile what it runs often.
     pub const SLOW_START: Duration = Duration::from_secs(10);
@@ -52,6 +61,8 @@ impl Settings {
             nodes,
             discover: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
+            connections: Connections::Auto,
+            pool_idle_timeout: Self::POOL_IDLE_TIMEOUT,
             balance: Balance::LeastConnections,
             slow_start: Some(Self::SLOW_START),
             max_connections: None,
@@ -61,6 +72,20 @@ impl Settings {
             rebalance: None,
         }
     }
+}
+
+/// Whether sessions share connections to a node.
+///
+/// Several processes behind one address (PM2, `node:cluster` with `@socket.io/sticky`) are told apart
+/// by the first request of each connection, so that a connection is of use to one session alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// They share, until a node shows that it is several processes.
+    Auto,
+    /// They share.
+    Shared,
+    /// A connection is used again for its own session only.
+    PerSession,
 }
 
 /// One node, as configured.

@@ -196,11 +196,14 @@ fn a_node_that_drains_fails_or_is_ejected_gets_no_new_session() {
         holds(&upstream.nodes()[0], now);
         for _ in 0..9 {
             let wish = prefer(upstream.nodes());
-            assert_eq!(name_of(&upstream.begin(wish, &[], now).unwrap()), "b");
+            assert_eq!(name_of(&upstream.begin(wish, &[], AdmissionToken::Due, now).unwrap()), "b");
             assert_eq!(name_of(&upstream.lease(Wish::default(), &[], now).unwrap()), "b");
         }
         let only = &upstream.nodes()[1..];
-        assert_eq!(upstream.begin(Wish::default(), only, now).unwrap_err(), Wait::ForNode);
+        assert_eq!(
+            upstream.begin(Wish::default(), only, AdmissionToken::Due, now).unwrap_err(),
+            Wait::ForNode
+        );
         let last_resort = upstream.lease(Wish::default(), only, now).unwrap();
         assert_eq!(name_of(&last_resort), "a", "a request that begins nothing may go there");
         assert_eq!(name_of(&upstream.lease_on(&upstream.nodes()[0])), "a", "it has sessions");
@@ -217,12 +220,16 @@ fn a_full_node_gets_no_new_session() {
     full.max_connections = std::num::NonZeroU32::new(2);
     let upstream = Upstream::new(&full, None);
     let now = Instant::now();
-    let mut leases: Vec<Lease> =
-        (0..4).map(|_| upstream.begin(Wish::default(), &[], now).unwrap()).collect();
-    assert_eq!(upstream.begin(Wish::default(), &[], now).unwrap_err(), Wait::ForNode);
-    assert!(upstream.begin_anyway(&[], now).is_none());
+    let mut leases: Vec<Lease> = (0..4)
+        .map(|_| upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap())
+        .collect();
+    assert_eq!(
+        upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap_err(),
+        Wait::ForNode
+    );
+    assert!(upstream.begin_anyway(&[], AdmissionToken::Due, now).is_none());
     leases.pop();
-    assert!(upstream.begin(Wish::default(), &[], now).is_ok());
+    assert!(upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).is_ok());
 }
 
 #[test]
@@ -230,15 +237,17 @@ fn a_node_that_comes_gets_a_small_share_at_first() {
     let old = upstream(&[("a", 1)]);
     let new = Upstream::new(&settings(&[("a", 1), ("b", 1)]), Some(&old));
     let now = Instant::now();
-    let at_first: Vec<Lease> =
-        (0..110).map(|_| new.begin(Wish::default(), &[], now).unwrap()).collect();
+    let at_first: Vec<Lease> = (0..110)
+        .map(|_| new.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap())
+        .collect();
     let to_b = at_first.iter().filter(|lease| name_of(lease) == "b").count();
     assert_eq!(to_b, 10);
     drop(at_first);
 
     let later = now + Settings::SLOW_START;
-    let then: Vec<Lease> =
-        (0..110).map(|_| new.begin(Wish::default(), &[], later).unwrap()).collect();
+    let then: Vec<Lease> = (0..110)
+        .map(|_| new.begin(Wish::default(), &[], AdmissionToken::Due, later).unwrap())
+        .collect();
     let to_b = then.iter().filter(|lease| name_of(lease) == "b").count();
     assert_eq!(to_b, 55);
 }
@@ -256,7 +265,7 @@ fn rates_hold_for_the_upstream_and_for_each_node() {
         paced.admission.node_rate = on_each;
         let upstream = Upstream::new(&paced, None);
         let now = Instant::now();
-        let begin = |now| upstream.begin(Wish::default(), &[], now);
+        let begin = |now| upstream.begin(Wish::default(), &[], AdmissionToken::Due, now);
         let begun: Vec<Lease> = std::iter::from_fn(|| begin(now).ok()).take(99).collect();
         assert_eq!(begun.len(), expected);
         let Err(Wait::ForTurn(next)) = begin(now) else { panic!("a rate is used up") };
@@ -282,7 +291,9 @@ fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
             paced
         };
         let now = Instant::now() + Duration::from_secs(1);
-        let begin = |upstream: &Upstream| upstream.begin(Wish::default(), &[], now).is_ok();
+        let begin = |upstream: &Upstream| {
+            upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).is_ok()
+        };
         let slow = Upstream::new(&with(rate(10, 300)), None);
         slow.enact(now);
         assert_eq!((0..400).filter(|_| begin(&slow)).count(), 300);
@@ -292,7 +303,8 @@ fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
         assert_eq!((0..2000).filter(|_| begin(&fast)).count(), 700);
         let slow = Upstream::new(&with(rate(10, 10)), Some(&fast));
         slow.enact(now);
-        let Err(Wait::ForTurn(next)) = slow.begin(Wish::default(), &[], now) else {
+        let Err(Wait::ForTurn(next)) = slow.begin(Wish::default(), &[], AdmissionToken::Due, now)
+        else {
             panic!("all of them were taken")
         };
         assert!(next <= now + Duration::from_millis(100), "and no more than all");
@@ -332,11 +344,14 @@ fn nobody_passes_those_who_wait() {
     let upstream = upstream(&[("a", 1)]);
     let now = Instant::now();
     let held = upstream.hold(now).unwrap();
-    assert!(matches!(upstream.begin(Wish::default(), &[], now), Err(Wait::ForTurn(_))));
+    assert!(matches!(
+        upstream.begin(Wish::default(), &[], AdmissionToken::Due, now),
+        Err(Wait::ForTurn(_))
+    ));
     assert!(held.has_turn());
-    assert!(upstream.begin_first(Wish::default(), &[], now).is_ok());
+    assert!(upstream.begin_first(Wish::default(), &[], AdmissionToken::Due, now).is_ok());
     drop(held);
-    assert!(upstream.begin(Wish::default(), &[], now).is_ok());
+    assert!(upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).is_ok());
 }
 
 #[test]
@@ -346,7 +361,7 @@ fn one_at_a_time_finds_out_whether_a_node_is_back() {
     upstream.nodes()[0].reach().failed(now, now);
     let probe = upstream.probe();
     assert!(probe.is_some() && upstream.probe().is_none());
-    assert!(upstream.begin_anyway(&[], now).is_some());
+    assert!(upstream.begin_anyway(&[], AdmissionToken::Due, now).is_some());
     drop(probe);
     assert!(upstream.probe().is_some());
 }
@@ -358,14 +373,17 @@ fn a_key_prefers_its_node_within_the_bound() {
     let upstream = Upstream::new(&by_key, None);
     let now = Instant::now();
     let wish = |key: &'static [u8]| Wish { order: &[], key: Some(key) };
-    let preferred = upstream.begin(wish(b"10.0.0.1"), &[], now).unwrap();
-    let same = upstream.begin(wish(b"10.0.0.1"), &[], now).unwrap();
+    let preferred = upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap();
+    let same = upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap();
     // Two of two sessions on one of three nodes are more than a quarter above its share.
     assert_ne!(name_of(&preferred), name_of(&same));
     drop(same);
     drop(preferred);
     let names: Vec<String> = (0..9)
-        .map(|_| name_of(&upstream.begin(wish(b"10.0.0.1"), &[], now).unwrap()).to_owned())
+        .map(|_| {
+            name_of(&upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap())
+                .to_owned()
+        })
         .collect();
     assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
 }

@@ -144,39 +144,44 @@ async fn a_reload_that_brings_a_node_serves_those_who_wait() {
 async fn a_handshake_goes_to_another_node_when_one_breaks_off() {
     let broken = FakeNode::start(|_| Reply::Hangup).await;
     let proxy = start(&[broken.address], "");
-    let mut held = begin(&proxy).await;
-    until_held(&proxy, 1).await;
-    // It is asked again and again, but not without pause.
-    broken.until_requests(2).await;
-    drop(held.stream);
+    let began = Instant::now();
+    assert_eq!(get(proxy.address, OPEN).await.status(), 502);
+    assert!(began.elapsed() < Duration::from_secs(5), "it does not wait for `hold`");
+    assert_eq!(broken.requests().len(), 2, "the only node is asked once more");
 
     let good = FakeNode::engineio("good").await;
     let proxy = start(&[broken.address, good.address], "");
     for _ in 0..6 {
         assert_eq!(get(proxy.address, OPEN).await.status(), 200);
     }
-    held = begin(&proxy).await;
-    assert_eq!(held.response().await.status(), 200);
+    assert!(broken.requests().len() <= 2 + 6, "one request reaches it once");
 }
 
 #[tokio::test]
-async fn a_handshake_whose_node_failed_is_not_pushed_out_by_a_later_one() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = start(&[listener.local_addr().unwrap()], "admission: { queue: 1 }, health: off");
-    let mut early = begin(&proxy).await;
-    let asked = listener.accept().await.unwrap();
-    let mut late = begin(&proxy).await;
-    drop(listener.accept().await.unwrap());
-    until_held(&proxy, 1).await;
-
-    drop(asked);
-    until_held(&proxy, 2).await;
-
-    let _node = up_at(listener);
-    assert_eq!(early.response().await.status(), 200);
-    assert_eq!(late.response().await.status(), 200);
-    let page = Exposition::until(proxy.admin.unwrap(), HELD, 0.0).await;
-    assert_eq!(page.value("sockeye_handshakes_held_total{route=\"*/\"}"), 2.0, "each once");
+async fn a_handshake_that_every_node_breaks_off_is_sent_twice_and_holds_nobody_up() {
+    let refuse =
+        || {
+            FakeNode::start(|request| {
+                if request.head.target.contains("poison") { Reply::Hangup } else { ok("") }
+            })
+        };
+    let nodes = [refuse().await, refuse().await, refuse().await];
+    let proxy = start(&[nodes[0].address, nodes[1].address, nodes[2].address], "");
+    let mut poisoned = Vec::new();
+    for _ in 0..20 {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("GET", &format!("{OPEN}&poison=1"), &[], "")).await;
+        poisoned.push(client);
+    }
+    let began = Instant::now();
+    assert_eq!(get(proxy.address, OPEN).await.status(), 200);
+    assert!(began.elapsed() < Duration::from_secs(2));
+    for mut client in poisoned {
+        assert_eq!(client.response().await.status(), 502);
+    }
+    let seen: usize = nodes.iter().map(|node| node.requests().len()).sum();
+    assert_eq!(seen, 20 * 2 + 1);
+    assert_eq!(get(proxy.address, OPEN).await.status(), 200, "and none is ejected");
 }
 
 #[tokio::test]

@@ -301,7 +301,7 @@ async fn a_reload_keeps_what_was_found_until_there_is_another_answer() {
     until_nodes(site.admin, &[&a]).await;
     let sid = handshake(site.address()).await;
 
-    let same = by_address(&dns, &a, "1h").replace("path: /,", "path: /, body_timeout: 9s,");
+    let same = by_address(&dns, &a, "1h").replace("path: /,", "path: /, request_body_timeout: 9s,");
     site.reload(&same).await.unwrap();
     until_nodes(site.admin, &[&a]).await;
     assert_eq!(dns.lookups(), 1, "the same question is not asked anew");

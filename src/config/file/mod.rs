@@ -67,10 +67,15 @@ pub(super) struct Route {
     /// The upstream's name. Default: none; it is needed.
     pub(super) upstream: Option<String>,
     /// How long a node may take to begin its answer, 1s to 1h, or `auto`: polls as long as the
-    /// session's handshake allows, 2m if it is not known, all else 60s. Default: `auto`.
+    /// session's handshake allows, all else 2m. Default: `auto`.
     pub(super) response_timeout: Option<Written>,
-    /// How long a body, of a request or an answer, may make no progress, 1s to 1h. Default: `30s`.
-    pub(super) body_timeout: Option<Written>,
+    /// How long a request may make no progress, by its client or by the node, 1s to 1h. Default:
+    /// `30s`.
+    pub(super) request_body_timeout: Option<Written>,
+    /// How long the body of an answer may be silent, 1s to 24h, `off`, or `auto`: 30s where the
+    /// answer has a length, 10m where it has none, and no bound for `text/event-stream`. Default:
+    /// `auto`.
+    pub(super) response_body_timeout: Option<Written>,
     /// The longest request body, 1B to 1024GiB, or `auto`: what the session's handshake says, all else
     /// 64MiB. Default: `auto`.
     pub(super) body_max: Option<Written>,

@@ -23,6 +23,12 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) affinity: Option<TextOr<Affinity>>,
     /// How long a TCP connection to a node may take, 100ms to 1m. Default: `3s`.
     pub(in crate::config) connect_timeout: Option<Written>,
+    /// Whether sessions share connections to a node: `shared`, `per_session` for several processes
+    /// behind one address, or `auto` to share until a node shows that it is several. Default: `auto`.
+    pub(in crate::config) connections: Option<Written>,
+    /// How long a connection to a node may wait for its next request, 100ms to 1h, or `off` to use
+    /// none again; a node's `Keep-Alive: timeout=` shortens it. Default: `4s`.
+    pub(in crate::config) pool_idle_timeout: Option<Written>,
     /// Which node gets a new session: `least-connections`, `round-robin`, `random-two`, or a map
     /// with the key below. Default: `least-connections`.
     pub(in crate::config) balance: Option<TextOr<Balance>>,

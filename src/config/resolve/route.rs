@@ -14,7 +14,7 @@ use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::insight;
-use crate::route::{HostPattern, Limits, PathPattern, Settings};
+use crate::route::{HostPattern, Limits, PathPattern, Settings, Silence};
 
 /// The routes, in the order of the file.
 pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
@@ -87,7 +87,6 @@ fn path_pattern(
 fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
     let default = Limits::default();
     let response_timeout = route.response_timeout.as_ref().map(Written::as_str);
-    let body_timeout = route.body_timeout.as_ref().map(Written::as_str);
     let body_max = route.body_max.as_ref().map(Written::as_str);
     Limits {
         response_timeout: report.read(
@@ -96,11 +95,17 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
             default.response_timeout,
             |text| auto_or(text, |text| units::duration(text, &RESPONSE_TIMEOUT)),
         ),
-        body_timeout: report.read(
-            &path.key("body_timeout"),
-            body_timeout,
-            default.body_timeout,
+        request_body_timeout: report.read(
+            &path.key("request_body_timeout"),
+            route.request_body_timeout.as_ref().map(Written::as_str),
+            default.request_body_timeout,
             |text| units::duration(text, &BODY_TIMEOUT),
+        ),
+        response_body_timeout: report.read(
+            &path.key("response_body_timeout"),
+            route.response_body_timeout.as_ref().map(Written::as_str),
+            default.response_body_timeout,
+            silence,
         ),
         body_bytes_max: report.read(
             &path.key("body_max"),
@@ -122,6 +127,17 @@ fn auto_or<T>(
     }
 }
 
+fn silence(text: &str) -> Result<Silence, Fault> {
+    match text {
+        "auto" => Ok(Silence::Auto),
+        "off" => Ok(Silence::Off),
+        text => units::duration(text, &SILENCE)
+            .map(Silence::After)
+            .map_err(|fault| fault.or_write("auto").or_write("off")),
+    }
+}
+
 const RESPONSE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const BODY_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 const BODY_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;

@@ -14,7 +14,7 @@ use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
-use crate::upstream::settings::Discover;
+use crate::upstream::settings::{Connections, Discover};
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 
 /// The upstreams, by name. One that no route names does no harm: it may wait for its route.
@@ -63,6 +63,24 @@ fn one(
         nodes: nodes(path, upstream, report),
         discover: discover(path, upstream, report),
         connect_timeout,
+        connections: report.read(
+            &path.key("connections"),
+            upstream.connections.as_ref().map(Written::as_str),
+            Connections::Auto,
+            connections,
+        ),
+        pool_idle_timeout: report.read(
+            &path.key("pool_idle_timeout"),
+            upstream.pool_idle_timeout.as_ref().map(Written::as_str),
+            Settings::POOL_IDLE_TIMEOUT,
+            |text| match text {
+                "off" => Ok(Duration::ZERO),
+                text => {
+                    let read = units::duration(text, &POOL_IDLE_TIMEOUT);
+                    read.map_err(|fault| fault.or_write("off"))
+                }
+            },
+        ),
         balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
         slow_start: report.read(
             &path.key("slow_start"),
@@ -82,6 +100,18 @@ fn one(
         rebalance: pacing::rebalance(&path.key("rebalance"), upstream.rebalance.as_ref(), report),
     };
     UpstreamSettings { upstream, affinity }
+}
+
+fn connections(text: &str) -> Result<Connections, Fault> {
+    match text {
+        "auto" => Ok(Connections::Auto),
+        "shared" => Ok(Connections::Shared),
+        "per_session" => Ok(Connections::PerSession),
+        _ => {
+            Err(Fault::new("is no way to use connections")
+                .help("write auto, shared or per_session"))
+        }
+    }
 }
 
 fn discover(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Option<Discover> {
@@ -179,5 +209,7 @@ const NAME_MAX: usize = 64;
 const WEIGHT: RangeInclusive<u32> = 1..=1000;
 const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
+const POOL_IDLE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_hours(1);
 const CONNECT_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(1);

@@ -19,6 +19,7 @@ use super::file::{
 use super::resolve::{FORMATS, LEVELS};
 use super::units::{show_duration, show_size};
 use crate::route::PathPattern;
+use crate::route::Silence;
 use crate::tunnel::{IdleTimeout, MessageMax};
 use crate::{listener, logging, route, tunnel};
 
@@ -81,7 +82,12 @@ fn route(settings: &route::Settings) -> Route {
         }),
         upstream: Some(settings.upstream.to_string()),
         response_timeout: Some(limits.response_timeout.map_or_else(auto, duration)),
-        body_timeout: Some(duration(limits.body_timeout)),
+        request_body_timeout: Some(duration(limits.request_body_timeout)),
+        response_body_timeout: Some(match limits.response_body_timeout {
+            Silence::Auto => auto(),
+            Silence::Off => Written::new("off"),
+            Silence::After(bound) => duration(bound),
+        }),
         body_max: Some(limits.body_bytes_max.map_or_else(auto, size)),
         tunnel: Some(tunnel(&settings.tunnel)),
     }
@@ -202,7 +208,7 @@ upstreams:
   o: { discover: { srv: _socketio._tcp.chat.internal } }
 routes:
   - { host: '*.example.com', path: /a, upstream: a, body_max: 1MB, response_timeout: 2m }
-  - { host: '[::1]', path: { exact: /b }, upstream: b, body_timeout: 1m30s }
+  - { host: '[::1]', path: { exact: /b }, upstream: b, request_body_timeout: 1m30s, response_body_timeout: off }
   - { upstream: c, tunnel: { idle_timeout: off, buffer: 1MiB } }
   - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: { every: 10s } } }
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }

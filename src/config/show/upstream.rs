@@ -11,7 +11,7 @@ use crate::config::file::{
 };
 use crate::config::resolve::{BALANCE_RULES, node_address};
 use crate::upstream::health::settings::{self as health, Check};
-use crate::upstream::settings::{self, Source};
+use crate::upstream::settings::{self, Connections, Source};
 use crate::upstream::{NodeSettings, RendezvousKey};
 
 /// The upstream's name and what is below it.
@@ -24,6 +24,16 @@ pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
         discover: settings.discover.as_ref().map(discover),
         affinity: Some(affinity(&group.affinity)),
         connect_timeout: Some(duration(settings.connect_timeout)),
+        connections: Some(Written::new(match settings.connections {
+            Connections::Auto => "auto",
+            Connections::Shared => "shared",
+            Connections::PerSession => "per_session",
+        })),
+        pool_idle_timeout: Some(if settings.pool_idle_timeout.is_zero() {
+            off()
+        } else {
+            duration(settings.pool_idle_timeout)
+        }),
         balance: Some(balance(&settings.balance)),
         slow_start: Some(settings.slow_start.map_or_else(off, duration)),
         max_connections: Some(settings.max_connections.map_or_else(off, Written::new)),

@@ -64,7 +64,8 @@ routes:
     path: { exact: /health }
     upstream: chat
     response_timeout: 4s
-    body_timeout: 5s
+    request_body_timeout: 5s
+    response_body_timeout: 6s
     body_max: 6KiB
     tunnel: { buffer: 8KiB }
 stop: { delay: 9s, timeout: 10s }
@@ -87,7 +88,9 @@ log: { format: json, level: debug }
     assert_eq!(route.path, PathPattern::Exact("/health".into()));
     assert_eq!(&*route.upstream, "chat");
     assert_eq!(route.limits.response_timeout, Some(Duration::from_secs(4)));
-    assert_eq!(route.limits.body_timeout, Duration::from_secs(5));
+    let seconds = Duration::from_secs;
+    assert_eq!(route.limits.request_body_timeout, seconds(5));
+    assert_eq!(route.limits.response_body_timeout, route::Silence::After(seconds(6)));
     assert_eq!(route.limits.body_bytes_max, Some(6 * 1024));
     assert_eq!(route.tunnel.buffer_bytes, 8 * 1024);
     assert_eq!(config.stop.delay, Duration::from_secs(9));

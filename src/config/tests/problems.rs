@@ -82,7 +82,7 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, response_timeout, body_timeout, body_max, tunnel
+   = help: write one of: host, path, upstream, response_timeout, request_body_timeout, response_body_timeout, body_max, tunnel
 1 problem in a.yaml",
     ),
     (
@@ -149,11 +149,11 @@ a.yaml:3:39: routes[0].response_timeout: `60` has no unit
 1 problem in a.yaml",
     ),
     (
-        "upstream: chat, body_timeout: off",
+        "upstream: chat, request_body_timeout: off",
         "
-a.yaml:3:35: routes[0].body_timeout: `off` is not a duration
- 3 | - { upstream: chat, body_timeout: off }
-   |                                   ^^^
+a.yaml:3:43: routes[0].request_body_timeout: `off` is not a duration
+ 3 | - { upstream: chat, request_body_timeout: off }
+   |                                           ^^^
    = help: write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s
 1 problem in a.yaml",
     ),
@@ -426,7 +426,7 @@ a.yaml:3:3: upstreams.chat.nodes: must have at least one node
 a.yaml:4:5: upstreams.chat.servers: is not a known key
  4 |     servers: [b:1]
    |     ^^^^^^^
-   = help: write one of: nodes, discover, affinity, connect_timeout, balance, slow_start, max_connections, health, admission, drain, rebalance
+   = help: write one of: nodes, discover, affinity, connect_timeout, connections, pool_idle_timeout, balance, slow_start, max_connections, health, admission, drain
 2 problems in a.yaml",
     ),
     (

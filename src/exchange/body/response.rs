@@ -2,15 +2,23 @@
 //!
 //! Runs for every request.
 
+use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::HeaderValue;
 use http_body::{Body, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tracing::warn;
 
-use super::{BodyError, NodeBody, Polled, Stall, length, whole};
+use super::{BodyError, NodeBody, Polled, length, whole};
+use crate::exchange::access_log::Entry;
+use crate::route::Route;
 use crate::upstream::Lease;
+use crate::upstream::pool::AnswerError;
 
 /// What goes to a client: an answer of ours, or a node's.
 #[derive(Debug)]
@@ -27,17 +35,59 @@ enum Kind {
     },
 }
 
-/// What an answer under way holds: its place on the node, and its bound.
-#[derive(Debug)]
+/// What an answer under way holds: its place on the node, the bound on its silence, and what its log
+/// line needs if it is cut.
 pub(in crate::exchange) struct Passage {
-    stall: Stall,
-    _lease: Lease,
+    silence_max: Option<Duration>,
+    /// It exists only while something is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    lease: Lease,
+    route: Arc<Route>,
+    request_id: HeaderValue,
 }
 
 impl Passage {
-    /// An answer from the node of `lease` that may make no progress for `stalled_after`.
-    pub(in crate::exchange) fn new(lease: Lease, stalled_after: Duration) -> Self {
-        Self { stall: Stall::after(stalled_after), _lease: lease }
+    /// An answer from the node of `lease` that may be silent for `silence_max`.
+    pub(in crate::exchange) fn new(
+        lease: Lease,
+        route: Arc<Route>,
+        entry: &Entry,
+        silence_max: Option<Duration>,
+    ) -> Self {
+        let request_id = entry.request_id().clone();
+        Self { silence_max, timer: None, lease, route, request_id }
+    }
+
+    /// Ready when the node was silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let Some(max) = self.silence_max else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(max)));
+        timer.as_mut().poll(cx).map(|()| max)
+    }
+
+    /// Writes and counts that the client gets a part of the answer only.
+    fn was_cut(&self, label: &'static str, cause: &str) {
+        self.route.counts.errors.count([label, "node"]);
+        warn!(
+            host = %self.route.host, path = %self.route.path, node = %self.lease.node().name(),
+            error = label, blame = "node", cause,
+            request = self.request_id.to_str().unwrap_or_default(), "answer was cut"
+        );
+    }
+
+    fn broke_off(&self, error: &AnswerError) {
+        match error {
+            // The client's own doing: it has left.
+            AnswerError::Request(_) => (),
+            AnswerError::Lost(source) => self.was_cut("answer_broke_off", &source.to_string()),
+            AnswerError::Framing(fault) => self.was_cut("answer_broke_off", &fault.to_string()),
+        }
+    }
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Passage").field("lease", &self.lease).finish_non_exhaustive()
     }
 }
 
@@ -65,10 +115,15 @@ impl Body for ResponseBody {
                     return Poll::Ready(Some(frame));
                 }
                 let Poll::Ready(frame) = Pin::new(rest).poll_frame(cx) else {
-                    ready!(passage.stall.poll(cx));
-                    return Poll::Ready(Some(Err("the node's body made no progress".into())));
+                    let max = ready!(passage.poll_silence(cx));
+                    let cause = format!("the node sent nothing of the answer's body for {max:?}");
+                    passage.was_cut("answer_stalled", &cause);
+                    return Poll::Ready(Some(Err(cause.into())));
                 };
-                passage.stall.progress();
+                passage.timer = None;
+                if let Some(Err(error)) = &frame {
+                    passage.broke_off(error);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }
         }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::timeout_at;
 use tracing::debug;
@@ -21,11 +22,13 @@ use super::answer::{judge_engineio, judge_http};
 use super::settings::{Check, HttpCheck};
 use super::verdict::Outcome;
 use crate::Instant;
-use crate::drain::Tasks;
 use crate::engineio::{Form, OpenPacket, Sid, with_sid};
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::node::Node;
-use crate::upstream::pool::{Answer, Connection, Pool, SendError};
+use crate::upstream::pool::{
+    Answer, AnswerError, Connection, HeadLimits, OutboundHead, Patience, Pool, Reply,
+    RequestFraming, SendFault, Sharing,
+};
 use crate::upstream::settings::Settings;
 
 /// One check of one node, from its first byte to its last. To drop it closes its connections.
@@ -37,13 +40,13 @@ pub(super) struct Visit<'a> {
     /// The node's session, until it is closed, and the path where it was opened.
     opened: Option<(&'a str, OpenPacket)>,
     /// Of this visit alone.
-    connections: Arc<Pool<Full<Bytes>>>,
+    connections: Arc<Pool>,
 }
 
 impl<'a> Visit<'a> {
-    pub(super) fn new(settings: &'a Settings, node: &'a Arc<Node>, tasks: &Tasks) -> Self {
+    pub(super) fn new(settings: &'a Settings, node: &'a Arc<Node>) -> Self {
         let deadline = Instant::now() + settings.health.timeout;
-        Self { settings, node, deadline, opened: None, connections: Pool::new(tasks.clone()) }
+        Self { settings, node, deadline, opened: None, connections: Pool::new() }
     }
 
     /// Asks what the settings say. If the future is dropped, nothing is held against the node.
@@ -100,7 +103,7 @@ impl<'a> Visit<'a> {
             Form::V4 => "1",
             Form::V3Text | Form::V3Binary => "1:1",
         };
-        let connection = match self.connections.take(self.node) {
+        let connection = match self.connections.take(self.node, Sharing::Any) {
             Some(connection) => connection,
             None => self.open().await?,
         };
@@ -111,7 +114,7 @@ impl<'a> Visit<'a> {
 
     /// A new connection. Not within a deadline of others: a connect that is dropped would tell the
     /// node's reach nothing.
-    async fn open(&self) -> Result<Connection<Full<Bytes>>, Failure> {
+    async fn open(&self) -> Result<Connection, Failure> {
         let opened = self.connections.open(self.node, self.connect_timeout()).await;
         opened.map_err(Failure::Connect)
     }
@@ -140,20 +143,41 @@ impl<'a> Visit<'a> {
     /// The answer's status and at most `bytes_max` of its body.
     async fn exchange(
         &self,
-        connection: Connection<Full<Bytes>>,
+        connection: Connection,
         request: Request<Full<Bytes>>,
         bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), Failure> {
         let answered = async {
-            let response = connection.send(request).await.map_err(|error| match error {
-                SendError::Unsent { source, .. } | SendError::Lost { source } => source,
-            })?;
-            let status = response.status();
-            Ok((status, read(response.into_body(), bytes_max).await?))
+            let (head, body) = request.into_parts();
+            let framing = match body.size_hint().exact() {
+                Some(0) | None => RequestFraming::None,
+                Some(bytes) => RequestFraming::Length(bytes),
+            };
+            let head = OutboundHead::new(&head.method, &head.uri, &head.headers, framing);
+            let sent = connection.send(&head, body, self.patience()).await;
+            match sent.map_err(|error| Failure::Exchange(error.fault))? {
+                Reply::Switched(response) => Ok((response.status(), Bytes::new())),
+                Reply::Answered(response) => {
+                    let status = response.status();
+                    let body = read(response.into_body(), bytes_max).await;
+                    Ok((status, body.map_err(Failure::Body)?))
+                }
+            }
         };
         match timeout_at(self.deadline, answered).await {
-            Ok(answered) => answered.map_err(Failure::Exchange),
+            Ok(answered) => answered,
             Err(_) => Err(Failure::TooLate),
+        }
+    }
+
+    /// The deadline of the whole check comes first.
+    fn patience(&self) -> Patience {
+        Patience {
+            upload: self.settings.health.timeout,
+            response: self.settings.health.timeout,
+            idle: self.settings.health.timeout,
+            body_bytes_max: u64::MAX,
+            head_limits: HeadLimits::default(),
         }
     }
 
@@ -164,7 +188,9 @@ impl<'a> Visit<'a> {
                 let within = self.settings.health.timeout;
                 Outcome::Failed(format!("{failure} within {within:?}").into())
             }
-            Failure::Connect(_) | Failure::Exchange(_) => Outcome::Failed(chain(failure).into()),
+            Failure::Connect(_) | Failure::Exchange(_) | Failure::Body(_) => {
+                Outcome::Failed(chain(failure).into())
+            }
         }
     }
 }
@@ -175,7 +201,9 @@ enum Failure {
     #[error(transparent)]
     Connect(ConnectError),
     #[error("it broke off")]
-    Exchange(#[source] hyper::Error),
+    Exchange(#[source] SendFault),
+    #[error("its answer broke off")]
+    Body(#[source] AnswerError),
     #[error("it did not answer")]
     TooLate,
 }
@@ -192,7 +220,7 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// The first `bytes_max` of a body, and not more than what is needed for them.
-async fn read(mut body: Answer<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, hyper::Error> {
+async fn read(mut body: Answer<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, AnswerError> {
     let mut read = BytesMut::new();
     while read.len() < bytes_max {
         let Some(frame) = body.frame().await else { break };

@@ -81,8 +81,8 @@ impl Rounds {
         turn.round = self.number;
         if turn.due <= now {
             if Arc::strong_count(&turn.place) == 1 {
-                let (tasks, place) = (self.tasks.clone(), turn.place.clone());
-                self.tasks.spawn(check(upstream.clone(), node.clone(), tasks, place));
+                let place = turn.place.clone();
+                self.tasks.spawn(check(upstream.clone(), node.clone(), place));
             }
             turn.due = now + every.mul_f64(fastrand::f64().mul_add(0.2, 0.9));
         }
@@ -93,8 +93,8 @@ impl Rounds {
 }
 
 /// One check, for as long as its `_place` is taken.
-async fn check(upstream: Arc<Upstream>, node: Arc<Node>, tasks: Tasks, _place: Arc<()>) {
-    let mut visit = Visit::new(upstream.settings(), &node, &tasks);
+async fn check(upstream: Arc<Upstream>, node: Arc<Node>, _place: Arc<()>) {
+    let mut visit = Visit::new(upstream.settings(), &node);
     let outcome = visit.ask().await;
     upstream.conclude(&node, &outcome, Instant::now());
     visit.leave().await;

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 
+use bytes::Bytes;
 use futures_util::{FutureExt, stream};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{HOST, HeaderMap, HeaderValue};
+use http::{Method, Response, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -15,14 +16,15 @@ use super::*;
 use crate::upstream::tests::node_at;
 
 type RequestBody = BoxBody<Bytes, Infallible>;
+type Sent = Result<Reply<RequestBody>, SendError<RequestBody>>;
 
 const ENOUGH: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_secs(4);
 const WHOLE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A pool, a node and the socket that it listens on.
 struct Bench {
-    pool: Arc<Pool<RequestBody>>,
-    tasks: Tasks,
+    pool: Arc<Pool>,
     listener: TcpListener,
     node: Arc<Node>,
 }
@@ -31,12 +33,11 @@ impl Bench {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node = node_at(listener.local_addr().unwrap());
-        let tasks = Tasks::default();
-        Self { pool: Pool::new(tasks.clone()), tasks, listener, node }
+        Self { pool: Pool::new(), listener, node }
     }
 
     /// A connection and the node's end of it.
-    async fn open(&self) -> (Connection<RequestBody>, TcpStream) {
+    async fn open(&self) -> (Connection, TcpStream) {
         let (connection, accepted) =
             tokio::join!(self.pool.open(&self.node, ENOUGH), self.listener.accept());
         (connection.unwrap(), accepted.unwrap().0)
@@ -45,9 +46,13 @@ impl Bench {
     /// Lets a new connection serve one exchange, and go back.
     async fn idle(&self) -> TcpStream {
         let (connection, mut socket) = self.open().await;
-        let (answer, ()) = tokio::join!(connection.send(get()), answer_with(&mut socket, WHOLE));
-        read_to_end(answer.unwrap()).await;
+        let (answer, ()) = tokio::join!(get(connection), answer_with(&mut socket, WHOLE));
+        read_to_end(answer).await;
         socket
+    }
+
+    fn take(&self) -> Option<Connection> {
+        self.pool.take(&self.node, Sharing::Any)
     }
 
     fn idle_count(&self) -> usize {
@@ -55,13 +60,41 @@ impl Bench {
     }
 }
 
-fn get() -> Request<RequestBody> {
-    let request = Request::builder().uri("/socket.io/").header("host", "chat");
-    request.body(Full::default().boxed()).unwrap()
+fn patience() -> Patience {
+    Patience {
+        upload: Duration::from_secs(30),
+        response: Duration::from_secs(60),
+        idle: IDLE,
+        body_bytes_max: 1_000_000,
+        head_limits: HeadLimits::default(),
+    }
 }
 
-async fn read_to_end<B>(answer: Response<Answer<B>>) -> Bytes {
-    answer.into_body().collect().await.unwrap().to_bytes()
+fn head(method: &Method, framing: RequestFraming) -> OutboundHead {
+    let fields = HeaderMap::from_iter([(HOST, HeaderValue::from_static("chat"))]);
+    OutboundHead::new(method, &Uri::from_static("/socket.io/"), &fields, framing)
+}
+
+fn get(connection: Connection) -> Sending<RequestBody> {
+    let head = head(&Method::GET, RequestFraming::None);
+    connection.send(&head, Full::default().boxed(), patience())
+}
+
+/// Posts a body of so many bytes that never comes.
+fn post_nothing(connection: Connection, framing: RequestFraming) -> Sending<RequestBody> {
+    let endless = BodyExt::boxed(StreamBody::new(stream::pending()));
+    connection.send(&head(&Method::POST, framing), endless, patience())
+}
+
+fn answered(sent: Sent) -> Response<Answer<RequestBody>> {
+    match sent.unwrap() {
+        Reply::Answered(response) => response,
+        Reply::Switched(_) => panic!("no 101 was sent"),
+    }
+}
+
+async fn read_to_end(sent: Sent) -> Bytes {
+    answered(sent).into_body().collect().await.unwrap().to_bytes()
 }
 
 /// Reads the head of a request, as the node.
@@ -93,40 +126,40 @@ async fn a_connection_is_used_again_when_its_answer_was_read() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\n\r\n",
     ] {
-        let connection = bench.pool.take(&bench.node).expect("an idle connection");
+        let connection = bench.take().expect("an idle connection");
         assert_eq!(bench.idle_count(), 0);
-        let (response, ()) = tokio::join!(connection.send(get()), answer_with(&mut socket, answer));
-        let response = response.unwrap();
+        let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, answer));
+        let response = answered(sent);
         assert_eq!(bench.idle_count(), 0, "not before the answer was read");
-        read_to_end(response).await;
+        response.into_body().collect().await.unwrap();
     }
     assert_eq!(bench.idle_count(), 1);
-    assert_eq!(bench.tasks.len(), 1);
 }
 
 #[tokio::test]
 async fn the_connection_that_became_idle_last_is_taken_first() {
     let bench = Bench::new().await;
     let (_first, mut second) = (bench.idle().await, bench.idle().await);
-    let connection = bench.pool.take(&bench.node).unwrap();
-    let (answer, ()) = tokio::join!(connection.send(get()), answer_with(&mut second, WHOLE));
-    read_to_end(answer.unwrap()).await;
+    let connection = bench.take().unwrap();
+    let (answer, ()) = tokio::join!(get(connection), answer_with(&mut second, WHOLE));
+    read_to_end(answer).await;
 }
 
 #[tokio::test]
 async fn connections_of_another_node_are_not_taken() {
     let (bench, other) = (Bench::new().await, Bench::new().await);
     let _socket = bench.idle().await;
-    assert!(bench.pool.take(&other.node).is_none());
-    assert!(bench.pool.take(&bench.node).is_some());
+    assert!(bench.pool.take(&other.node, Sharing::Any).is_none());
+    assert!(bench.take().is_some());
 }
 
 #[tokio::test]
 async fn a_connection_that_was_idle_for_long_is_closed() {
     let bench = Bench::new().await;
     let mut socket = bench.idle().await;
-    let later = Instant::now() + IDLE_MAX;
-    assert!(bench.pool.shelves().take(bench.node.identity(), later).is_none());
+    let later = Instant::now() + IDLE;
+    let taken = bench.pool.shelves().take(bench.node.identity(), Sharing::Any, later);
+    assert!(taken.is_none());
     assert_closed(&mut socket).await;
 }
 
@@ -135,7 +168,7 @@ async fn idle_connections_are_closed_though_nobody_asks_for_any() {
     let bench = Bench::new().await;
     let mut socket = bench.idle().await;
     tokio::time::pause();
-    for (after, idle) in [(IDLE_MAX / 2, 1), (IDLE_MAX / 2 + SWEEP_EVERY, 0)] {
+    for (after, idle) in [(IDLE / 2, 1), (IDLE / 2 + SWEEP_EVERY, 0)] {
         tokio::time::advance(after).await;
         tokio::task::yield_now().await;
         assert_eq!(bench.idle_count(), idle);
@@ -162,28 +195,74 @@ async fn the_pool_is_bounded() {
     assert_closed(&mut first).await;
 }
 
+/// Waits until the close of the connection that is idle has arrived.
+async fn until_closed(bench: &Bench) {
+    let mut shelves = bench.pool.shelves();
+    let shelf = shelves.of_node.get_mut(&bench.node.identity()).unwrap();
+    let idle = shelf.pop_back().unwrap();
+    drop(shelves);
+    timeout(ENOUGH, idle.connection.stream.ready(Interest::READABLE)).await.unwrap().unwrap();
+    bench.pool.shelves().of_node.get_mut(&bench.node.identity()).unwrap().push_back(idle);
+}
+
 #[tokio::test]
 async fn a_connection_that_the_node_closed_is_not_taken() {
     let bench = Bench::new().await;
     drop(bench.idle().await);
-    bench.tasks.ended().await;
-    assert!(bench.pool.take(&bench.node).is_none());
+    until_closed(&bench).await;
+    assert!(bench.take().is_none());
+}
+
+#[tokio::test]
+async fn a_connection_on_which_the_node_spoke_unasked_is_not_taken() {
+    let bench = Bench::new().await;
+    bench.idle().await.write_all(WHOLE.as_bytes()).await.unwrap();
+    until_closed(&bench).await;
+    assert!(bench.take().is_none());
+}
+
+#[tokio::test]
+async fn a_node_that_keeps_idle_connections_for_a_shorter_time_is_heeded() {
+    let bench = Bench::new().await;
+    for (field, expected) in [
+        ("", IDLE),
+        ("Keep-Alive: timeout=2\r\n", Duration::from_secs(1)),
+        ("Keep-Alive: timeout=1\r\n", Duration::from_millis(500)),
+        ("Keep-Alive: timeout=60\r\n", IDLE),
+    ] {
+        let (connection, mut socket) = bench.open().await;
+        let answer = format!("HTTP/1.1 200 OK\r\n{field}Content-Length: 2\r\n\r\nok");
+        let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, &answer));
+        read_to_end(sent).await;
+        assert_eq!(bench.take().expect("it is idle").idle_max(), expected, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_has_a_connection_of_its_own_where_that_is_asked_for() {
+    let bench = Bench::new().await;
+    let (mine, other) = (SessionKey::new("mine"), SessionKey::new("other"));
+    let (mut connection, mut socket) = bench.open().await;
+    connection.set_session(Some(mine));
+    let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, WHOLE));
+    read_to_end(sent).await;
+    for sharing in [Sharing::Session(Some(other)), Sharing::Session(None)] {
+        assert!(bench.pool.take(&bench.node, sharing).is_none());
+    }
+    let taken = bench.pool.take(&bench.node, Sharing::Session(Some(mine))).unwrap();
+    assert!(taken.is_of(Some(mine)) && !taken.is_of(Some(other)));
 }
 
 #[tokio::test]
 async fn a_request_that_was_not_sent_comes_back() {
     let bench = Bench::new().await;
     let socket = bench.idle().await;
-    let connection = bench.pool.take(&bench.node).unwrap();
+    socket.set_zero_linger().unwrap();
+    let connection = bench.take().unwrap();
     drop(socket);
-    bench.tasks.ended().await;
-
-    let mut request = get();
-    *request.method_mut() = Method::POST;
-    match connection.send(request).await.unwrap_err() {
-        SendError::Unsent { request, .. } => assert_eq!(request.method(), Method::POST),
-        SendError::Lost { source } => panic!("{source}"),
-    }
+    connection.stream.ready(Interest::READABLE).await.unwrap();
+    let error = post_nothing(connection, RequestFraming::Length(9)).await.unwrap_err();
+    assert!(error.unsent.is_some(), "{error:?}");
 }
 
 #[tokio::test]
@@ -194,8 +273,81 @@ async fn a_request_that_the_node_may_have_got_does_not_come_back() {
         read_head(&mut socket).await;
         drop(socket);
     };
-    let (answer, ()) = tokio::join!(connection.send(get()), cut);
-    assert!(matches!(answer.unwrap_err(), SendError::Lost { .. }));
+    let (answer, ()) = tokio::join!(get(connection), cut);
+    let error = answer.unwrap_err();
+    assert!(matches!(error.fault, SendFault::Lost(_)), "{error:?}");
+    assert!(error.unsent.is_none() && !error.is_stale);
+}
+
+#[tokio::test]
+async fn a_loss_on_a_reused_connection_before_any_answer_is_told() {
+    for (begun, is_stale) in [("", true), ("HTTP/1.1 2", false)] {
+        let bench = Bench::new().await;
+        let mut socket = bench.idle().await;
+        let connection = bench.take().unwrap();
+        let cut = async move {
+            answer_with(&mut socket, begun).await;
+            drop(socket);
+        };
+        let (sent, ()) = tokio::join!(get(connection), cut);
+        assert_eq!(sent.unwrap_err().is_stale, is_stale, "{begun}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_http_is_told() {
+    let bench = Bench::new().await;
+    let (connection, mut socket) = bench.open().await;
+    let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, "SSH-2.0-x\r\n\r\n"));
+    let error = sent.unwrap_err();
+    assert!(matches!(error.fault, SendFault::BadAnswer(_)), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_party_has_its_own_deadline() {
+    let bench = Bench::new().await;
+    let wait = async |sending: Sending<RequestBody>| {
+        let began = Instant::now();
+        let fault = sending.await.unwrap_err().fault;
+        (fault, began.elapsed())
+    };
+    let (connection, _socket) = bench.open().await;
+    let (fault, after) = wait(get(connection)).await;
+    assert!(matches!(fault, SendFault::Unanswered(_)) && after >= Duration::from_secs(60));
+
+    let (connection, _socket) = bench.open().await;
+    let (fault, after) = wait(post_nothing(connection, RequestFraming::Length(9))).await;
+    assert!(matches!(fault, SendFault::ClientStalled(_)) && after >= Duration::from_secs(30));
+
+    // More than both kernels' buffers hold.
+    let (connection, _socket) = bench.open().await;
+    let size = 64 << 20;
+    let much = Full::from(vec![0; size]).boxed();
+    let head = head(&Method::POST, RequestFraming::Length(size as u64));
+    let patience = Patience { body_bytes_max: u64::MAX, ..patience() };
+    let (fault, after) = wait(connection.send(&head, much, patience)).await;
+    assert!(matches!(fault, SendFault::NodeStalled(_)) && after >= Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn the_body_waits_for_the_100_that_the_client_expects() {
+    let bench = Bench::new().await;
+    let (connection, mut socket) = bench.open().await;
+    let fields = HeaderMap::from_iter([(http::header::EXPECT, "100-continue".parse().unwrap())]);
+    let target = Uri::from_static("/");
+    let head = OutboundHead::new(&Method::POST, &target, &fields, RequestFraming::Length(4));
+    let sending = connection.send(&head, Full::from("body").boxed(), patience());
+    let node = async {
+        read_head(&mut socket).await;
+        assert!(socket.read_u8().now_or_never().is_none());
+        socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        let mut body = [0; 4];
+        socket.read_exact(&mut body).await.unwrap();
+        socket.write_all(WHOLE.as_bytes()).await.unwrap();
+        body
+    };
+    let (sent, body) = tokio::join!(sending, node);
+    assert_eq!((read_to_end(sent).await, &body), (Bytes::from("ok"), b"body"));
 }
 
 #[tokio::test]
@@ -203,14 +355,13 @@ async fn a_poll_that_nobody_waits_for_ends_at_the_node() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
     {
-        let poll = std::pin::pin!(connection.send(get()));
+        let poll = std::pin::pin!(get(connection));
         tokio::select! {
             _ = poll => panic!("nobody answered"),
             () = read_head(&mut socket) => (),
         }
     }
     assert_closed(&mut socket).await;
-    bench.tasks.ended().await;
 }
 
 #[tokio::test]
@@ -222,8 +373,8 @@ async fn an_answer_that_nobody_reads_ends_at_the_node() {
     ] {
         let bench = Bench::new().await;
         let (connection, mut socket) = bench.open().await;
-        let (answer, ()) = tokio::join!(connection.send(get()), answer_with(&mut socket, begun));
-        let mut answer = answer.unwrap();
+        let (answer, ()) = tokio::join!(get(connection), answer_with(&mut socket, begun));
+        let mut answer = answered(answer);
         if begun.contains("begun") {
             let frame = answer.frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), "begun");
@@ -244,9 +395,9 @@ async fn an_answer_that_the_node_cut_does_not_go_back() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
     let begun = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun";
-    let (answer, ()) = tokio::join!(connection.send(get()), answer_with(&mut socket, begun));
+    let (answer, ()) = tokio::join!(get(connection), answer_with(&mut socket, begun));
     drop(socket);
-    assert!(answer.unwrap().into_body().collect().await.is_err());
+    assert!(answered(answer).into_body().collect().await.is_err());
     assert_eq!(bench.idle_count(), 0);
 }
 
@@ -254,11 +405,10 @@ async fn an_answer_that_the_node_cut_does_not_go_back() {
 async fn a_connection_whose_request_goes_on_is_not_taken() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
-    let mut endless = get().map(|_empty| BodyExt::boxed(StreamBody::new(stream::pending())));
-    *endless.method_mut() = Method::POST;
-    let (answer, ()) = tokio::join!(connection.send(endless), answer_with(&mut socket, WHOLE));
-    assert_eq!(read_to_end(answer.unwrap()).await, "ok");
-    assert!(bench.pool.take(&bench.node).is_none());
+    let post = post_nothing(connection, RequestFraming::Chunked);
+    let (answer, ()) = tokio::join!(post, answer_with(&mut socket, WHOLE));
+    assert_eq!(read_to_end(answer).await, "ok");
+    assert!(bench.take().is_none());
 }
 
 #[tokio::test]
@@ -267,25 +417,16 @@ async fn a_connection_outlives_no_pool() {
     let mut socket = bench.idle().await;
     drop(bench.pool);
     assert_closed(&mut socket).await;
-    bench.tasks.ended().await;
 }
 
 #[tokio::test]
 async fn an_upgraded_connection_belongs_to_whoever_asked() {
     let bench = Bench::new().await;
-    let (connection, accepted) =
-        tokio::join!(bench.pool.open_for_upgrade(&bench.node, ENOUGH), bench.listener.accept());
-    let mut socket = accepted.unwrap().0;
-    let mut request = get();
-    request.headers_mut().insert("connection", "upgrade".parse().unwrap());
-    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nfirst";
-    let (answer, ()) =
-        tokio::join!(connection.unwrap().send(request), answer_with(&mut socket, switch));
-
-    let Reply::Switched(response) = answer.unwrap() else { panic!("a 101 was sent") };
+    let (connection, mut socket) = bench.open().await;
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nfirst";
+    let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, switch));
+    let Reply::Switched(response) = sent.unwrap() else { panic!("a 101 was sent") };
     let NodeSocket { mut stream, read_ahead } = response.into_body();
-    assert!(bench.tasks.is_empty());
     assert_eq!(read_ahead, "first");
     stream.write_all(b"second").await.unwrap();
     drop(stream);
@@ -295,37 +436,14 @@ async fn an_upgraded_connection_belongs_to_whoever_asked() {
 }
 
 #[tokio::test]
-async fn a_declined_upgrade_is_answered_and_its_connection_closed() {
+async fn a_connection_that_may_not_be_idle_is_closed() {
     let bench = Bench::new().await;
-    let (connection, accepted) =
-        tokio::join!(bench.pool.open_for_upgrade(&bench.node, ENOUGH), bench.listener.accept());
-    let mut socket = accepted.unwrap().0;
-    let decline = "HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\nno";
-    let (answer, ()) =
-        tokio::join!(connection.unwrap().send(get()), answer_with(&mut socket, decline));
-    let Reply::Declined(answer) = answer.unwrap() else { panic!("no 101 was sent") };
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(read_to_end(answer).await, "no");
+    let (connection, mut socket) = bench.open().await;
+    let patience = Patience { idle: Duration::ZERO, ..patience() };
+    let head = head(&Method::GET, RequestFraming::None);
+    let sending = connection.send(&head, Full::default().boxed(), patience);
+    let (sent, ()) = tokio::join!(sending, answer_with(&mut socket, WHOLE));
+    assert_eq!(read_to_end(sent).await, "ok");
     assert_closed(&mut socket).await;
     assert_eq!(bench.idle_count(), 0);
-}
-
-#[tokio::test]
-async fn an_upgrade_whose_node_closes_fails_and_does_not_wait() {
-    let bench = Bench::new().await;
-    for reads_request in [false, true] {
-        let (connection, accepted) =
-            tokio::join!(bench.pool.open_for_upgrade(&bench.node, ENOUGH), bench.listener.accept());
-        let mut socket = accepted.unwrap().0;
-        let close = async move {
-            if reads_request {
-                answer_with(&mut socket, "").await;
-            }
-            drop(socket);
-        };
-        let answer = timeout(ENOUGH, connection.unwrap().send(get()));
-        let (answer, ()) = tokio::join!(answer, close);
-        let error = answer.unwrap().unwrap_err();
-        assert!(!reads_request || matches!(error, SendError::Lost { .. }), "{error:?}");
-    }
 }

@@ -175,7 +175,7 @@ fn variant(number: usize, nodes: &[SocketAddr], extra: &[SocketAddr]) -> String 
     format!(
         "listeners: [{{ bind: '127.0.0.1:0', header_timeout: {}s }}, {{ bind: '{}' }}]\n\
          upstreams: {{ chat: {{ nodes: ['{}', '{}', '{}'] }} }}\n\
-         routes:\n  - {{ path: /, upstream: chat, body_timeout: {}s }}\n  \
+         routes:\n  - {{ path: /, upstream: chat, request_body_timeout: {}s }}\n  \
          - {{ path: /extra{number}, upstream: chat }}\n",
         5 + number % 3,
         extra[number % 2],

@@ -171,7 +171,7 @@ impl Fixed {
              absent: {{ nodes: ['{absent}'], admission: {{ hold: 1s }} }}\n\
              routes:\n  \
              - {{ path: /socket.io/, upstream: chat }}\n  \
-             - {{ path: /raw, upstream: raw, body_timeout: {}s }}\n  \
+             - {{ path: /raw, upstream: raw, request_body_timeout: {}s }}\n  \
              - {{ path: /refused, upstream: raw }}\n  \
              - {{ path: /small, upstream: raw, tunnel: {{ message_max: 64KiB }} }}\n  \
              - {{ path: /stall, upstream: raw, tunnel: {{ stalled_client: 3s }} }}\n  \

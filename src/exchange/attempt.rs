@@ -1,0 +1,189 @@
+//! Asks one node after the other until one has answered, or until nobody else may be asked.
+//!
+//! A session dies by a poll that is asked twice and by a message that is delivered twice, and a
+//! request that crashes one node would crash the next one too. So:
+//!
+//! * what no byte of was sent may go to another node, whatever it is;
+//! * what was lost on a connection that had been used before, without a byte of an answer, was most
+//!   likely never seen (RFC 9110, section 9.2.2): it goes out once more on a new connection, if it is
+//!   safe, has no body and belongs to no session;
+//! * a handshake without a body may be repeated once after a node has seen it;
+//! * nothing else is sent again. A node that answered, has answered.
+//!
+//! Runs for every request.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::ExchangeError;
+use super::body::RequestBody;
+use super::candidates::Candidates;
+use super::context::Exchange;
+use super::error::Retry;
+use super::outbound::Outbound;
+use super::outcome::{Answer, Outcome};
+use super::refused::is_refused;
+use super::verdict::HandshakeVerdict;
+use crate::upstream::pool::{Connection, Reply, SendError, SendFault, Sharing};
+use crate::upstream::{Lease, Node};
+
+/// What a node said, and the place on the node.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) reply: Reply<RequestBody>,
+    pub(super) lease: Lease,
+    /// Whether it came on a connection that other sessions may have used before.
+    pub(super) is_shared: bool,
+}
+
+/// Why a node did not answer.
+#[derive(Debug)]
+struct Failure {
+    error: ExchangeError,
+    /// No byte of the request left, and it is whole.
+    is_unsent: bool,
+}
+
+/// Asks the first of `candidates` that answers.
+pub(super) async fn ask(
+    exchange: &Exchange<'_>,
+    outbound: &mut Outbound,
+    candidates: &mut Candidates,
+) -> Result<Answered, ExchangeError> {
+    let mut verdict = HandshakeVerdict::new(exchange, candidates.opens_session());
+    let mut last = ExchangeError::NoNode;
+    // `let … else`, for what a `while let` looks at has room for as long as its body waits.
+    loop {
+        let Some(lease) = candidates.next().await? else { return Err(last) };
+        verdict.asks(lease.node());
+        let Failure { error, is_unsent } = match ask_node(exchange, outbound, &lease).await {
+            Ok((reply, is_shared)) => {
+                verdict.answered(reply.status());
+                return Ok(Answered { reply, lease, is_shared });
+            }
+            Err(failure) => failure,
+        };
+        verdict.failed(&error);
+        let retry = error.facts().retry;
+        match retry {
+            Retry::Unsent => candidates.was_unreachable(lease.node()),
+            Retry::Once | Retry::Never => candidates.was_seen_by(lease.node()),
+        }
+        let may_repeat = exchange.purpose.may_repeat() && outbound.may_be_resent();
+        match retry {
+            Retry::Unsent => (),
+            Retry::Once if is_unsent || may_repeat => (),
+            Retry::Once | Retry::Never => return Err(error),
+        }
+        last = error;
+    }
+}
+
+/// Asks the session's node once more if it refused the session on a connection that another session
+/// had used: several processes may answer at its address, and the connection leads to one of them.
+/// The refusal proves that the request had no effect.
+pub(super) async fn ask_owner(
+    exchange: &Exchange<'_>,
+    outbound: &mut Outbound,
+    mut refusal: Answer,
+) -> Result<Answer, ExchangeError> {
+    let node = refusal.lease.node().clone();
+    let upstream = &exchange.route.upstream;
+    if !upstream.may_be_several(&node)
+        || !is_refused(exchange, &mut refusal).await?
+        || !outbound.restore()
+    {
+        return Ok(refusal);
+    }
+    let sharing = Sharing::Session(exchange.session_key);
+    let connection = match exchange.shared.pool.take(&node, sharing) {
+        Some(connection) => connection,
+        None => open(exchange, &node).await.map_err(|failure| failure.error)?,
+    };
+    let sent = send(exchange, outbound, connection).await;
+    let reply = sent.map_err(|error| failure(&node, error).error)?;
+    let lease = upstream.lease_on(&node);
+    let Outcome::Answered(mut answer) = Outcome::new(Answered { reply, lease, is_shared: false })
+    else {
+        return Ok(refusal);
+    };
+    if answer.status().is_success() {
+        upstream.found_several(&node);
+    } else if is_refused(exchange, &mut answer).await? {
+        return Ok(refusal);
+    }
+    Ok(answer)
+}
+
+/// Asks one node, over a connection that waits in the pool or else a new one. Also tells whether other
+/// sessions may have used the connection.
+async fn ask_node(
+    exchange: &Exchange<'_>,
+    outbound: &mut Outbound,
+    lease: &Lease,
+) -> Result<(Reply<RequestBody>, bool), Failure> {
+    let node = lease.node();
+    let sharing = exchange.sharing(node);
+    loop {
+        let Some(connection) = exchange.shared.pool.take(node, sharing) else { break };
+        let is_shared = !connection.is_of(exchange.session_key);
+        let error = match send(exchange, outbound, connection).await {
+            Ok(reply) => return Ok((reply, is_shared)),
+            Err(error) => error,
+        };
+        match error {
+            SendError { unsent: Some(body), .. } => outbound.body = body,
+            // One more of the idle connections could be as old as this one.
+            SendError { is_stale: true, .. }
+                if exchange.session().is_none() && outbound.may_be_resent() =>
+            {
+                break;
+            }
+            error => return Err(failure(node, error)),
+        }
+    }
+    let connection = open(exchange, node).await?;
+    match send(exchange, outbound, connection).await {
+        Ok(reply) => Ok((reply, false)),
+        Err(SendError { fault, unsent: Some(body), is_stale }) => {
+            outbound.body = body;
+            let error = failure(node, SendError { fault, unsent: None, is_stale }).error;
+            Err(Failure { error, is_unsent: true })
+        }
+        Err(error) => Err(failure(node, error)),
+    }
+}
+
+async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Connection, Failure> {
+    let timeout = exchange.route.upstream.connect_timeout();
+    // Boxed: few requests need a new connection, and each would have room for making one.
+    let opened = Box::pin(exchange.shared.pool.open(node, timeout)).await;
+    opened.map_err(|source| Failure {
+        error: ExchangeError::Connect { node: node.name().clone(), source },
+        is_unsent: true,
+    })
+}
+
+async fn send(
+    exchange: &Exchange<'_>,
+    outbound: &mut Outbound,
+    mut connection: Connection,
+) -> Result<Reply<RequestBody>, SendError<RequestBody>> {
+    connection.set_session(exchange.session_key);
+    let patience = exchange.patience();
+    connection.send(&outbound.head, mem::take(&mut outbound.body), patience).await
+}
+
+fn failure(node: &Arc<Node>, error: SendError<RequestBody>) -> Failure {
+    let node = node.name().clone();
+    let error = match error.fault {
+        SendFault::Lost(source) => ExchangeError::NodeBrokeOff { node, source },
+        SendFault::BadAnswer(source) => ExchangeError::BadAnswer { node, source },
+        SendFault::Unanswered(after) => ExchangeError::ResponseTimeout { node, after },
+        SendFault::NodeStalled(after) => ExchangeError::NodeNotReading { node, after },
+        SendFault::ClientStalled(after) => ExchangeError::BodyStalled(after),
+        SendFault::ClientFailed(_) => ExchangeError::ClientGone,
+        SendFault::BodyTooLarge(max) => ExchangeError::BodyTooLarge(max),
+    };
+    Failure { error, is_unsent: false }
+}

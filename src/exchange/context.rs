@@ -1,0 +1,121 @@
+//! What every step of an exchange needs to know: the proxy, the client, and the request as it was
+//! understood.
+//!
+//! Runs for every request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::body::RequestBody;
+use super::budget::Budget;
+use super::purpose::Purpose;
+use crate::Instant;
+use crate::client::ClientInfo;
+use crate::drain::{DrainWatch, Tasks};
+use crate::engineio::{Call, SessionBounds, Sid, Transport};
+use crate::insight::Sight;
+use crate::route::Route;
+use crate::snapshot::Current;
+use crate::upstream::Node;
+use crate::upstream::pool::{HeadLimits, Patience, Pool, SessionKey, Sharing};
+
+pub(super) type Request = http::Request<RequestBody>;
+pub(super) type Response = http::Response<super::ResponseBody>;
+
+/// What the clones of a proxy share. They are made for each request, so that it is one thing that is
+/// shared.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) current: Arc<Current>,
+    pub(super) pool: Arc<Pool>,
+    /// How many bytes of request bodies may be in memory at once.
+    pub(super) budget: Arc<Budget>,
+    pub(super) tasks: Tasks,
+    pub(super) drain: DrainWatch,
+}
+
+/// A request whose route and session are known.
+#[derive(Debug)]
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) route: Arc<Route>,
+    pub(super) call: Option<Call>,
+    pub(super) purpose: Purpose,
+    pub(super) client: &'a ClientInfo,
+    /// The client's address, after trusted proxies were believed.
+    pub(super) address: IpAddr,
+    /// The bounds of its session, if they are known.
+    pub(super) bounds: Option<SessionBounds>,
+    /// What `balance: rendezvous` goes by.
+    pub(super) key: Option<Box<[u8]>>,
+    /// The session by the name that its node knows it by.
+    pub(super) session_key: Option<SessionKey>,
+}
+
+impl Exchange<'_> {
+    /// The session of the request, if it was opened before.
+    pub(super) fn session(&self) -> Option<&Sid> {
+        self.call.as_ref()?.sid.as_ref()
+    }
+
+    /// Records what happened to the request's session.
+    pub(super) fn saw(&self, sight: Sight) {
+        if let Some(sid) = self.session() {
+            self.route.insight.saw(sid, sight, Instant::now());
+        }
+    }
+
+    /// What the request shows of its session before it is answered: nodes take what asks for a
+    /// WebSocket by its query alone for a mistake.
+    pub(super) fn sight(&self) -> Sight {
+        match self.call.as_ref().map(|call| call.transport) {
+            _ if self.purpose.is_upgrade() => Sight::Tried,
+            Some(Transport::WebSocket) => Sight::Stripped,
+            Some(Transport::Polling | Transport::Other) | None => Sight::Polled,
+        }
+    }
+
+    /// The idle connections of `node` that the request may use.
+    pub(super) fn sharing(&self, node: &Node) -> Sharing {
+        // Nobody knows what a server that half understood an upgrade makes of the bytes before it.
+        if self.purpose.is_upgrade() {
+            Sharing::Session(None)
+        } else if self.route.upstream.shares_connections(node) {
+            Sharing::Any
+        } else {
+            Sharing::Session(self.session_key)
+        }
+    }
+
+    /// The times and sizes that hold while a node is asked.
+    pub(super) fn patience(&self) -> Patience {
+        let settings = self.route.upstream.settings();
+        Patience {
+            upload: self.route.limits.request_body_timeout,
+            response: self.response_timeout(),
+            // After a declined upgrade the connection is closed: nobody knows what a server that half
+            // understood the request makes of the bytes behind it.
+            idle: if self.purpose.is_upgrade() {
+                Duration::ZERO
+            } else {
+                settings.pool_idle_timeout
+            },
+            body_bytes_max: self.body_bytes_max(),
+            head_limits: HeadLimits::default(),
+        }
+    }
+
+    fn response_timeout(&self) -> Duration {
+        let limits = &self.route.limits;
+        match self.purpose.waits_long() {
+            true => limits.poll_timeout(self.bounds),
+            false => limits.request_timeout(),
+        }
+    }
+
+    /// The longest request body, in bytes.
+    pub(super) fn body_bytes_max(&self) -> u64 {
+        self.route.limits.upload_bytes_max(self.bounds)
+    }
+}

@@ -1,0 +1,61 @@
+//! What came of a request: an answer, or a node's socket that speaks WebSocket now.
+//!
+//! Runs for every request.
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::attempt::Answered;
+use super::body::NodeBody;
+use crate::upstream::Lease;
+use crate::upstream::pool::{NodeSocket, Reply};
+
+/// What a node made of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It switched protocols.
+    Switched(Switched),
+    /// It answered.
+    Answered(Answer),
+}
+
+/// A 101, of which nothing was checked yet.
+#[derive(Debug)]
+pub(super) struct Switched {
+    /// The node's answer, and its socket.
+    pub(super) response: http::Response<NodeSocket>,
+    /// The place on the node.
+    pub(super) lease: Lease,
+}
+
+/// An answer that is not a 101.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The head.
+    pub(super) head: http::response::Parts,
+    /// What was read of the body already.
+    pub(super) read: Bytes,
+    /// The rest of the body; `None` if all was read.
+    pub(super) rest: Option<NodeBody>,
+    /// The place on the node that said it.
+    pub(super) lease: Lease,
+}
+
+impl Outcome {
+    pub(super) fn new(Answered { reply, lease, .. }: Answered) -> Self {
+        match reply {
+            Reply::Switched(response) => Self::Switched(Switched { response, lease }),
+            Reply::Answered(response) => {
+                let (head, rest) = response.into_parts();
+                Self::Answered(Answer { head, read: Bytes::new(), rest: Some(rest), lease })
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.head.status
+    }
+}

@@ -1,0 +1,97 @@
+//! A node's answer on its way to the client.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+
+use super::access_log::Entry;
+use super::body::{Passage, ResponseBody};
+use super::context::{Exchange, Response};
+use super::outcome::Answer;
+use super::{headers, upgrade};
+use crate::affinity::Recall;
+use crate::insight::Sight;
+use crate::upstream::Node;
+
+impl Exchange<'_> {
+    /// Passes an answer on.
+    pub(super) fn pass(&self, answer: Answer, entry: &Entry) -> Response {
+        let Answer { mut head, read, rest, lease } = answer;
+        self.count_answer(lease.node(), head.status, entry);
+        headers::remove_hop_by_hop(&mut head.headers);
+        let body = match rest {
+            None => ResponseBody::whole(read),
+            Some(rest) => {
+                let silence_max = self.route.limits.response_body_timeout.max(
+                    head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
+                    head.headers.contains_key(CONTENT_LENGTH),
+                );
+                let passage = Passage::new(lease, self.route.clone(), entry, silence_max);
+                ResponseBody::node(read, rest, passage)
+            }
+        };
+        Response::from_parts(head, body)
+    }
+
+    /// Passes on what a node said instead of a 101. The client's connection ends with it: what the
+    /// client sent ahead as WebSocket would be read as its next request.
+    pub(super) fn pass_refused_upgrade(&self, answer: Answer, entry: &Entry) -> Response {
+        let cause = upgrade::refusal_cause(answer.status());
+        self.route.counts.upgrades.count(["refused", cause]);
+        self.saw(Sight::Refused(cause));
+        let mut response = self.pass(answer, entry);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    /// Logs and counts what a node said.
+    pub(super) fn count_answer(&self, node: &Node, status: StatusCode, entry: &Entry) {
+        entry.answered(node.name(), status);
+        self.route.counts.answers.count(status);
+        node.counts().answers.count(status);
+    }
+
+    /// Counts an upgrade, and the session that begins with it.
+    pub(super) fn count_switch(&self, node: &Node) {
+        self.route.counts.upgrades.count(["switched", "none"]);
+        if self.call.as_ref().is_some_and(|call| call.sid.is_none()) {
+            node.counts().handshakes_by_websocket.inc();
+        }
+    }
+
+    /// Adds the cookie that names `node`, if the client needs one.
+    pub(super) fn put_cookie(
+        &self,
+        mut response: Response,
+        known: &Known,
+        node: &Arc<Node>,
+    ) -> Response {
+        if !known.is(node)
+            && let Some(cookie) = self.route.affinity.set_cookie(node, self.client.scheme)
+        {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+/// The node that the request itself names: its client's cookie needs no renewal.
+#[derive(Debug)]
+pub(super) struct Known(Option<Arc<Node>>);
+
+impl Known {
+    pub(super) fn new(recall: &Recall) -> Self {
+        match recall {
+            Recall::Bound { node, .. } => Self(Some(node.clone())),
+            Recall::Preferred(order) => Self(order.first().cloned()),
+            Recall::Anywhere | Recall::Gone { .. } | Recall::Unknown { .. } => Self(None),
+        }
+    }
+
+    fn is(&self, node: &Arc<Node>) -> bool {
+        self.0.as_ref().is_some_and(|known| Arc::ptr_eq(known, node))
+    }
+}

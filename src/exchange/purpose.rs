@@ -1,0 +1,116 @@
+//! What a request is for, decided once.
+//!
+//! Pure. Runs for every request.
+
+use http::Method;
+
+use crate::engineio::{Call, Transport};
+
+/// What a request is for. What follows from it stands in the methods and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Opens an Engine.IO session by polling.
+    OpenPolling,
+    /// Opens an Engine.IO session by a WebSocket.
+    OpenWebSocket,
+    /// Waits for the next packets of a session.
+    Poll,
+    /// Brings packets of a session.
+    Post,
+    /// Moves a session to a WebSocket.
+    UpgradeSession,
+    /// Opens a WebSocket that is not Engine.IO's.
+    PlainUpgrade,
+    /// Any other request: of an application, a preflight, or one that a node will refuse.
+    Plain,
+}
+
+impl Purpose {
+    /// The purpose of a request with this method that asks this of Engine.IO, and that
+    /// `is_upgrade` if it is a WebSocket handshake.
+    pub(super) fn new(method: &Method, call: Option<&Call>, is_upgrade: bool) -> Self {
+        let Some(call) = call else {
+            return if is_upgrade { Self::PlainUpgrade } else { Self::Plain };
+        };
+        match (is_upgrade, call.sid.is_some()) {
+            (true, true) => Self::UpgradeSession,
+            (true, false) => Self::OpenWebSocket,
+            (false, true) if *method == Method::POST => Self::Post,
+            (false, true) if *method == Method::GET => Self::Poll,
+            (false, false) if is_open_by_polling(method, call) => Self::OpenPolling,
+            (false, _) => Self::Plain,
+        }
+    }
+
+    /// Whether a session begins with it, so that a node for new sessions is chosen and, where none
+    /// takes one now, waited for.
+    pub(super) fn opens_session(self) -> bool {
+        matches!(self, Self::OpenPolling | Self::OpenWebSocket | Self::PlainUpgrade)
+    }
+
+    /// Whether it may be sent once more after it may have reached a node: any node may open a
+    /// session, and one that is opened twice costs a heartbeat. A poll that is asked twice kills its
+    /// session, and a message would be delivered twice.
+    pub(super) fn may_repeat(self) -> bool {
+        self.opens_session()
+    }
+
+    /// Whether it asks for a WebSocket.
+    pub(super) fn is_upgrade(self) -> bool {
+        matches!(self, Self::OpenWebSocket | Self::UpgradeSession | Self::PlainUpgrade)
+    }
+
+    /// Whether the node answers only when it has something to say.
+    pub(super) fn waits_long(self) -> bool {
+        self == Self::Poll
+    }
+}
+
+/// A request that names WebSocket in its query without being a handshake opens nothing.
+fn is_open_by_polling(method: &Method, call: &Call) -> bool {
+    *method == Method::GET && call.transport == Transport::Polling
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn method_query_and_upgrade_decide() {
+        fn check(method: Method, query: &str, is_upgrade: bool, expected: Purpose) {
+            let call = Call::of(Some(query)).unwrap();
+            let found = Purpose::new(&method, call.as_ref(), is_upgrade);
+            assert_eq!(found, expected, "{method} {query} {is_upgrade}");
+        }
+        const POLLING: &str = "EIO=4&transport=polling";
+        const WEBSOCKET: &str = "EIO=4&transport=websocket";
+        let bound = |query: &str| format!("{query}&sid=abc");
+        check(Method::GET, POLLING, false, Purpose::OpenPolling);
+        check(Method::GET, WEBSOCKET, true, Purpose::OpenWebSocket);
+        check(Method::GET, &bound(POLLING), false, Purpose::Poll);
+        check(Method::POST, &bound(POLLING), false, Purpose::Post);
+        check(Method::GET, &bound(WEBSOCKET), true, Purpose::UpgradeSession);
+        check(Method::GET, "", true, Purpose::PlainUpgrade);
+        check(Method::GET, "", false, Purpose::Plain);
+        check(Method::OPTIONS, &bound(POLLING), false, Purpose::Plain);
+        check(Method::POST, POLLING, false, Purpose::Plain);
+        check(Method::GET, WEBSOCKET, false, Purpose::Plain);
+        check(Method::GET, &bound(WEBSOCKET), false, Purpose::Poll);
+    }
+
+    #[test]
+    fn only_what_opens_a_session_may_be_repeated() {
+        use Purpose::*;
+        for (purpose, may_repeat) in [
+            (OpenPolling, true),
+            (OpenWebSocket, true),
+            (PlainUpgrade, true),
+            (Poll, false),
+            (Post, false),
+            (UpgradeSession, false),
+            (Plain, false),
+        ] {
+            assert_eq!(purpose.may_repeat(), may_repeat, "{purpose:?}");
+        }
+    }
+}

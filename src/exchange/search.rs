@@ -1,0 +1,171 @@
+//! Finds the node of a session that no tag and no table knows, by asking one node after the other.
+//!
+//! It covers sessions that another balancer opened, a table that was lost, and servers that hide
+//! their handshakes from us. A session is called unknown only when every node has refused it.
+//! Misses are remembered and the share of such requests is bounded, or strangers could make us ask
+//! every node for each of theirs.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ExchangeError;
+use super::attempt::{self, Answered};
+use super::candidates::Candidates;
+use super::context::Exchange;
+use super::outbound::Outbound;
+use super::outcome::{Answer, Outcome};
+use super::refused::is_refused;
+use crate::Instant;
+use crate::affinity::Search;
+use crate::engineio::Sid;
+use crate::metrics::AffinityOutcome;
+use crate::upstream::Node;
+
+/// Asks for the session `sid`, and learns where it lives.
+pub(super) async fn find(
+    exchange: &Exchange<'_>,
+    (sid, order): (&Sid, Vec<Arc<Node>>),
+    outbound: &mut Outbound,
+) -> Result<Outcome, ExchangeError> {
+    let mut candidates = Candidates::search(exchange.route.clone(), order);
+    match search(exchange, sid) {
+        Search::Nobody => return Err(ExchangeError::SessionGone),
+        Search::One => {
+            let answered = attempt::ask(exchange, outbound, &mut candidates).await?;
+            return Ok(Outcome::new(answered));
+        }
+        Search::Around => (),
+    }
+    let mut search = SessionSearch { exchange, sid, refused: 0, refusal: None, missing: None };
+    loop {
+        let began = Instant::now();
+        let asked = attempt::ask(exchange, outbound, &mut candidates).await;
+        if let Some(found) = search.judge(asked, began, &mut candidates).await? {
+            return Ok(found);
+        }
+        if !outbound.restore() {
+            return search.ends_after_one();
+        }
+    }
+}
+
+/// Whom to ask. Where the answer will tell nothing new, this is all there is to count.
+fn search(exchange: &Exchange<'_>, sid: &Sid) -> Search {
+    let search = exchange.route.affinity.search(sid, Instant::now());
+    match search {
+        Search::Nobody | Search::One => {
+            exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
+        }
+        Search::Around => (),
+    }
+    search
+}
+
+/// One search, from node to node.
+struct SessionSearch<'a> {
+    exchange: &'a Exchange<'a>,
+    sid: &'a Sid,
+    /// How many nodes said that they do not know the session.
+    refused: usize,
+    /// The last refusal, which the client gets if nobody knows the session.
+    refusal: Option<Answer>,
+    /// Why a node could not be asked.
+    missing: Option<ExchangeError>,
+}
+
+impl SessionSearch<'_> {
+    /// What the client gets; `None` if the next node is to be asked.
+    async fn judge(
+        &mut self,
+        asked: Result<Answered, ExchangeError>,
+        began: Instant,
+        candidates: &mut Candidates,
+    ) -> Result<Option<Outcome>, ExchangeError> {
+        let answered = match asked {
+            Ok(answered) => answered,
+            // There is no further node.
+            Err(ExchangeError::NoNode) => return self.ends(candidates).map(Some),
+            Err(error) if error.facts().against_node => {
+                self.missing = Some(error);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let node = answered.lease.node().clone();
+        candidates.was_seen_by(&node);
+        let mut answer = match Outcome::new(answered) {
+            Outcome::Answered(answer) => answer,
+            switched => return Ok(Some(self.found(&node, switched))),
+        };
+        match is_refused(self.exchange, &mut answer).await {
+            Ok(true) => {
+                candidates.was_refused();
+                Ok(self.refused_after(began.elapsed(), answer))
+            }
+            Ok(false) if answer.status().is_success() => {
+                Ok(Some(self.found(&node, Outcome::Answered(answer))))
+            }
+            // It may be the session's node, which cannot say so now.
+            Ok(false) if answer.status().is_server_error() => {
+                self.missing =
+                    Some(ExchangeError::SearchIncomplete { node: Some(node.name().clone()) });
+                Ok(None)
+            }
+            // What is neither tells nothing of the session, and is the client's to read.
+            Ok(false) => Ok(Some(Outcome::Answered(answer))),
+            Err(error) => {
+                self.missing = Some(error);
+                Ok(None)
+            }
+        }
+    }
+
+    fn found(&self, node: &Arc<Node>, outcome: Outcome) -> Outcome {
+        self.exchange.route.counts.affinity.count(AffinityOutcome::Healed);
+        self.exchange.route.affinity.learn(self.sid, node, Instant::now());
+        outcome
+    }
+
+    /// A node of `@socket.io/cluster-engine` asks the others before it refuses: its refusal is that of
+    /// all, and to ask them again would take a second for each.
+    fn refused_after(&mut self, after: Duration, answer: Answer) -> Option<Outcome> {
+        if self.exchange.route.affinity.refused_for_all(self.sid, after) {
+            self.exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
+            return Some(Outcome::Answered(answer));
+        }
+        self.refused += 1;
+        self.refusal = Some(answer);
+        None
+    }
+
+    /// The request could be sent only once, for its body is too long to be kept.
+    fn ends_after_one(self) -> Result<Outcome, ExchangeError> {
+        let is_only = self.exchange.route.upstream.nodes().len() == 1;
+        match (self.refusal, self.missing) {
+            (Some(refusal), _) if is_only => Ok(Outcome::Answered(refusal)),
+            (_, Some(error)) => Err(error),
+            (_, None) => Err(ExchangeError::SearchIncomplete { node: None }),
+        }
+    }
+
+    /// Every node that can be asked was asked.
+    fn ends(&mut self, candidates: &Candidates) -> Result<Outcome, ExchangeError> {
+        let affinity = &self.exchange.route.affinity;
+        self.exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
+        let is_complete = self.refused >= self.exchange.route.upstream.nodes().len();
+        match (self.refusal.take(), self.missing.take()) {
+            (Some(refusal), _) if is_complete => {
+                affinity.missed(self.sid, Instant::now());
+                Ok(Outcome::Answered(refusal))
+            }
+            (_, Some(error)) => Err(error),
+            (Some(_), None) => {
+                let node = candidates.unreachable().map(|node| node.name().clone());
+                Err(ExchangeError::SearchIncomplete { node })
+            }
+            (None, None) => Err(ExchangeError::NoNode),
+        }
+    }
+}
