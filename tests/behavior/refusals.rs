@@ -104,7 +104,7 @@ async fn a_body_that_makes_no_progress_is_given_up() {
 async fn an_answer_that_makes_no_progress_is_cut() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
     let node = FakeNode::start(|_| Reply::Bytes(half.into())).await;
-    let proxy = Proxy::before(&[&node], "", "request_body_timeout: 1s");
+    let proxy = Proxy::before(&[&node], "", "response_body_timeout: 1s");
     let mut client = Client::connect(proxy.address).await;
     client.send(request("GET", "/", &[], "")).await;
     let read = String::from_utf8(client.until_end().await).unwrap();
