@@ -66,6 +66,6 @@ mod tests {
         ] {
             assert!(keys.iter().any(|known| known == key), "{key} is not in {keys:?}");
         }
-        assert_eq!(keys.len(), 93, "{keys:?}");
+        assert_eq!(keys.len(), 95, "{keys:?}");
     }
 }

@@ -32,6 +32,11 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault
     Err(Fault::new(format!("is too {side}")).help(format!("write {least} to {most}")))
 }
 
+/// As [`size`], for what is held in memory.
+pub(super) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<usize, Fault> {
+    size(text, range).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
 /// The whole number that `text` writes, if it lies in `range`.
 pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
     let number = text.parse().ok().filter(|number| range.contains(number));

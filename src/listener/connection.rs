@@ -14,7 +14,6 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::StatusCode;
 use hyper::server::conn::http1::{self, Parts};
 use hyper_util::rt::TokioIo;
@@ -24,8 +23,8 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::deadlines::Deadlines;
 use super::farewell::{close, refuse};
-use super::guarded::Guarded;
-use super::head_guard::{Fault, HEAD_BYTES_MAX};
+use super::guarded::{Guarded, Unguarded};
+use super::head_guard::{Fault, HeadLimits};
 use super::progress::{Cut, Phase, Progress};
 use super::served::{ClientService, Served};
 use super::{Accepted, Settings};
@@ -50,8 +49,8 @@ pub enum ConnectionEnd {
     Refused(Fault),
     /// The socket could not be registered with this worker's runtime.
     Lost(io::Error),
-    /// hyper refused a request (400, 414 or 431, its own answer), the client went away within
-    /// one, or the socket failed.
+    /// hyper refused a request (answered with 400, 414 or 431), the client went away within one, or
+    /// the socket failed.
     Failed(hyper::Error),
 }
 
@@ -103,10 +102,10 @@ pub fn serve<S: ClientService>(
     let clock = Clock::new(Deadlines::of(&settings));
     let (connection, last) = match TcpStream::from_std(stream) {
         Ok(stream) => {
-            let guarded = Guarded::new(stream, progress.clone(), place);
+            let guarded = Guarded::new(stream, settings.head, progress.clone(), place);
             let client = client_info(address, &settings);
             let served = Served { service, client, progress: progress.clone() };
-            (Some(http().serve_connection(TokioIo::new(guarded), served)), None)
+            (Some(http(settings.head).serve_connection(TokioIo::new(guarded), served)), None)
         }
         Err(error) => {
             let lost: Last = Box::pin(future::ready(ConnectionEnd::Lost(error)));
@@ -183,18 +182,25 @@ impl<S: ClientService> Serving<S> {
     fn end(self: Pin<&mut Self>, why: Why) -> Option<ConnectionEnd> {
         let this = self.project();
         // hyper's buffers go at once, before the last words.
-        let Parts { io, read_buf, .. } = this.connection.take()?.into_parts();
+        let Parts { io, read_buf, service, .. } = this.connection.take()?.into_parts();
         match (&why, this.progress.heir()) {
             (Why::Over(Ok(())), Some(heir)) => {
-                let (stream, place) = io.into_inner().into_inner();
-                // Even without bytes it keeps hyper's read buffer alive: 4 KiB for each idle tunnel.
-                let read_ahead = if read_buf.is_empty() { Bytes::new() } else { read_buf };
+                let Unguarded { stream, place, carry } = io.into_inner().into_inner();
+                let read_ahead = match (read_buf.is_empty(), carry.is_empty()) {
+                    // Even without bytes it keeps hyper's read buffer alive: 4 KiB for each idle
+                    // tunnel.
+                    (true, _) => carry,
+                    (false, true) => read_buf,
+                    (false, false) => [read_buf, carry].concat().into(),
+                };
                 let options = Some(SocketOptions::default());
                 heir(RawSocket { stream, read_ahead, place, options });
                 Some(ConnectionEnd::Upgraded)
             }
             _ => {
-                *this.last = Some(Box::pin(part(io.into_inner(), why, this.progress.clone())));
+                let client = service.client.address;
+                let (guarded, progress) = (io.into_inner(), this.progress.clone());
+                *this.last = Some(Box::pin(part(guarded, why, client, progress)));
                 None
             }
         }
@@ -209,9 +215,14 @@ enum Why {
 }
 
 /// Says what is left to say, and closes.
-async fn part(guarded: Guarded<TcpStream>, why: Why, progress: Arc<Progress>) -> ConnectionEnd {
-    let fault = guarded.fault();
-    let (mut stream, _place) = guarded.into_inner();
+async fn part(
+    guarded: Guarded<TcpStream>,
+    why: Why,
+    client: SocketAddr,
+    progress: Arc<Progress>,
+) -> ConnectionEnd {
+    let (fault, refusal) = (guarded.fault(), guarded.refusal());
+    let Unguarded { mut stream, place: _place, .. } = guarded.into_inner();
     match (why, fault) {
         (Why::Over(Ok(())), _) => {
             if progress.phase() != Phase::Idle {
@@ -220,20 +231,24 @@ async fn part(guarded: Guarded<TcpStream>, why: Why, progress: Arc<Progress>) ->
             ConnectionEnd::Closed
         }
         (Why::Over(Err(error)), _) => {
-            match progress.cut() {
+            match (refusal, progress.cut()) {
+                (Some(status), _) => {
+                    let sentence = format!("the request cannot be read: {error}");
+                    refuse(&mut stream, client, status, &sentence).await;
+                }
                 // A socket that cannot be told to reset is closed, which is all that is left.
-                Some(Cut::Reset) => _ = stream.set_zero_linger(),
-                Some(Cut::End) | None => close(&mut stream).await,
+                (None, Some(Cut::Reset)) => _ = stream.set_zero_linger(),
+                (None, Some(Cut::End) | None) => close(&mut stream).await,
             }
             ConnectionEnd::Failed(error)
         }
         (Why::Refused, Some(fault)) => {
-            refuse(&mut stream, fault.status(), &fault.to_string()).await;
+            refuse(&mut stream, client, fault.status(), &fault.to_string()).await;
             ConnectionEnd::Refused(fault)
         }
         (Why::Waited(Phase::Head), _) => {
             let sentence = "the head of the request took too long";
-            refuse(&mut stream, StatusCode::REQUEST_TIMEOUT, sentence).await;
+            refuse(&mut stream, client, StatusCode::REQUEST_TIMEOUT, sentence).await;
             ConnectionEnd::SlowHead
         }
         (Why::Waited(Phase::Body | Phase::Clogged), _) => ConnectionEnd::Stalled,
@@ -251,15 +266,20 @@ async fn part(guarded: Guarded<TcpStream>, why: Why, progress: Arc<Progress>) ->
 /// * `half_close` off: a client that closes its side has given up, as for Node.js; its request
 ///   is dropped.
 /// * A date is added where the node sent none (RFC 9110, section 6.6.1).
-/// * At most 100 fields in a head, hyper's default: any other number costs an allocation for each
-///   request. More are answered with 431. The head's bytes are bounded by the guard.
-fn http() -> http1::Builder {
+/// * Names of fields as they are usually written, see [`spelling`](super::spelling).
+/// * Bounds that are never met before those of the guard, whose refusals say more. A number of
+///   fields that is not hyper's default of 100 costs two allocations for each request: they are
+///   not noticeable beside the rest, and to change the number for the few heads that need it would
+///   cost more than they do.
+fn http(head: HeadLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.keep_alive(true)
         .half_close(false)
         .header_read_timeout(None)
         .auto_date_header(true)
-        .max_buf_size(BUFFER_BYTES_MAX);
+        .title_case_headers(true)
+        .max_headers(head.fields_max)
+        .max_buf_size(head.bytes_max.saturating_add(BUFFER_BYTES_SPARE));
     http
 }
 
@@ -341,11 +361,9 @@ impl Clock {
 /// How long a client that left can go unseen while bytes of its are unread, for nothing tells then.
 const LOOK_AFTER: Duration = Duration::from_millis(500);
 
-/// The most that hyper buffers of a client's bytes, and of an answer before it waits for the
-/// client; more than a head can have.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
-
-const _: () = assert!(HEAD_BYTES_MAX < BUFFER_BYTES_MAX, "else hyper refuses heads by itself");
+/// How much more than a head hyper buffers of a client's bytes, and of an answer before it waits for
+/// the client: at least its first read.
+const BUFFER_BYTES_SPARE: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -369,6 +387,7 @@ mod tests {
         let mut clock = pin!(Clock::new(Deadlines::of(&Settings {
             bind: "127.0.0.1:0".parse().unwrap(),
             trusted_proxies: Arc::new([]),
+            head: HeadLimits::default(),
             header_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
         })));

@@ -3,21 +3,29 @@
 //!
 //! Runs for every request.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tracing::debug;
 
-/// Answers with `status` and a sentence, and closes. Takes at most [`WRITE_TIMEOUT`] and
-/// [`LINGER_TIMEOUT`]; if the future is dropped, the answer may be cut.
-pub(super) async fn refuse<S>(stream: &mut S, status: StatusCode, sentence: &str)
-where
+/// Answers with `status` and a sentence, writes a line of the log, and closes. Takes at most
+/// [`WRITE_TIMEOUT`] and [`LINGER_TIMEOUT`]; if the future is dropped, the answer may be cut.
+pub(super) async fn refuse<S>(
+    stream: &mut S,
+    client: SocketAddr,
+    status: StatusCode,
+    sentence: &str,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let request = format!("{:032x}", fastrand::u128(..));
+    debug!(client = %client.ip(), status = status.as_u16(), request, "refused: {sentence}");
     // A client that is gone, or takes nothing, cannot be told.
     let written = timeout(WRITE_TIMEOUT, async {
-        stream.write_all(answer(status, sentence).as_bytes()).await?;
+        stream.write_all(answer(status, sentence, &request).as_bytes()).await?;
         stream.shutdown().await
     });
     if let Ok(Ok(())) = written.await {
@@ -56,12 +64,12 @@ async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
 }
 
 /// A whole answer. It has a date as each answer with this status must (RFC 9110, section 6.6.1).
-fn answer(status: StatusCode, sentence: &str) -> String {
+fn answer(status: StatusCode, sentence: &str, request_id: &str) -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let length = sentence.len() + "\n".len();
     format!(
-        "HTTP/1.1 {status}\r\ndate: {date}\r\nconnection: close\r\n\
-         content-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{sentence}\n"
+        "HTTP/1.1 {status}\r\nDate: {date}\r\nConnection: close\r\nX-Request-Id: {request_id}\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{sentence}\n"
     )
 }
 

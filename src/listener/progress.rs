@@ -21,6 +21,8 @@ pub(super) struct Progress {
     stage: AtomicU8,
     refused: AtomicBool,
     heads: AtomicU32,
+    /// How many requests have reached the service, and how many of these are answered.
+    opened: AtomicU32,
     answered: AtomicU32,
     /// hyper waits for the client's bytes.
     starved: AtomicBool,
@@ -147,7 +149,13 @@ impl Progress {
 
     /// A request reached the service.
     pub(super) fn open(self: &Arc<Self>) -> OpenRequest {
+        self.opened.fetch_add(1, Relaxed);
         OpenRequest(self.clone())
+    }
+
+    /// Whether what hyper writes belongs to the answer of a request.
+    pub(super) fn is_answering(&self) -> bool {
+        self.opened.load(Relaxed) != self.answered.load(Relaxed) || self.unflushed.load(Relaxed)
     }
 
     /// For what the connection waits.

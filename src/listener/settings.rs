@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::head_guard::HeadLimits;
+
 /// An address that we accept on, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// Whose `X-Forwarded-*` and `Forwarded` fields are believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// How large the head of a request may be.
+    pub head: HeadLimits,
     /// How long the head of a request may take from its first byte.
     pub header_timeout: Duration,
     /// How long a connection may wait for its next request.
@@ -36,6 +40,7 @@ impl Default for Settings {
         Self {
             bind: Self::BIND,
             trusted_proxies: Arc::new([]),
+            head: HeadLimits::default(),
             header_timeout: Self::HEADER_TIMEOUT,
             keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,
         }

@@ -108,9 +108,9 @@ impl Server {
 fn settings(header_timeout: Duration, keep_alive_timeout: Duration) -> Settings {
     Settings {
         bind: "127.0.0.1:0".parse().unwrap(),
-        trusted_proxies: Arc::new([]),
         header_timeout,
         keep_alive_timeout,
+        ..Settings::default()
     }
 }
 
@@ -180,7 +180,7 @@ async fn a_connection_is_kept_alive_and_pipelined_requests_are_answered_in_order
     for _ in 0..2 {
         stream.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let answer = until(&mut stream, &format!("/a  {client}")).await;
-        assert!(answer.contains("\r\ndate: "), "{answer}");
+        assert!(answer.contains("\r\nDate: "), "{answer}");
     }
     stream
         .write_all(
@@ -234,10 +234,10 @@ async fn what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_serv
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Fault::HostRepeated),
     ] {
         let answer = server.ask(&format!("{head}{behind}")).await;
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\ndate: "), "{head:?}: {answer}");
-        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\nDate: "), "{head:?}: {answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
         assert!(answer.ends_with(&format!("\r\n\r\n{fault}\n")), "{answer}");
-        assert_eq!(count(&answer, "\r\ndate: "), 1, "{answer}");
+        assert_eq!(count(&answer, "\r\nDate: "), 1, "{answer}");
         assert!(matches!(server.end().await, ConnectionEnd::Refused(found) if found == fault));
     }
     assert_eq!(server.requests(), 0);
@@ -249,10 +249,36 @@ async fn a_head_that_is_too_large_is_refused_with_431() {
     let field = "a".repeat(head_guard::HEAD_BYTES_MAX);
     let answer = server.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {field}\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
-    let fields = "X: y\r\n".repeat(101);
+    let fields = "X: y\r\n".repeat(head_guard::HEAD_FIELDS_MAX);
     let answer = server.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
     assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test]
+async fn what_hyper_refuses_is_told_as_well_as_what_the_guard_does() {
+    let mut server = Server::start().await;
+    let long = "x".repeat(65_535);
+    for (request, status) in [
+        ("G@T / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400 Bad Request"),
+        ("GET /` HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), "400 Bad Request"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX@: y\r\n\r\n".to_owned(), "400 Bad Request"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: \x7f\r\n\r\n".to_owned(), "400 Bad Request"),
+        (format!("GET /{long} HTTP/1.1\r\n\r\n"), "431 Request Header Fields Too Large"),
+    ] {
+        let good = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+        for before in ["", good] {
+            let answer = server.ask(&format!("{before}{request}")).await;
+            let begin = answer.find(&format!("HTTP/1.1 {status}")).expect(&answer);
+            assert_eq!(answer[..begin].starts_with("HTTP/1.1 200"), !before.is_empty(), "{answer}");
+            let refusal = &answer[begin..];
+            assert_eq!(count(refusal, "HTTP/1.1"), 1, "{answer}");
+            assert!(refusal.contains("\r\nX-Request-Id: "), "{answer}");
+            assert!(refusal.contains("\r\nConnection: close\r\n"), "{answer}");
+            assert!(refusal.split("\r\n\r\n").nth(1).unwrap().len() > 10, "{answer}");
+            server.end().await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -296,7 +322,7 @@ async fn a_slow_head_is_answered_with_408_wherever_it_stops() {
     let mut server = Server::start_with(Duration::from_millis(50), Duration::from_secs(60)).await;
     for head in ["G", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"] {
         let answer = server.ask(head).await;
-        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\ndate: "), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\nDate: "), "{answer}");
         assert!(matches!(server.end().await, ConnectionEnd::SlowHead));
     }
     let mut stream = server.connect().await;
@@ -356,14 +382,14 @@ async fn a_drain_finishes_what_is_pending_and_closes_the_idle_behind_a_last_requ
     // It was on its way when the drain began.
     idle.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let answer = rest(&mut idle).await;
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
     drop(idle);
     assert!(matches!(server.end().await, ConnectionEnd::Closed));
     assert_eq!(rest(&mut silent).await, "");
     assert!(matches!(server.end().await, ConnectionEnd::Idle));
     server.release.notify_one();
     let answer = rest(&mut pending).await;
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
     assert!(answer.contains("/slow"), "{answer}");
     drop(pending);
     assert!(matches!(server.end().await, ConnectionEnd::Closed));
@@ -415,7 +441,7 @@ async fn bytes_behind_a_refused_upgrade_are_no_request() {
         )
         .await;
     assert_eq!(count(&answer, "HTTP/1.1 200 OK"), 1, "{answer}");
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
     assert_eq!(server.requests(), 1);
 }
 
@@ -429,7 +455,7 @@ async fn a_client_that_still_sends_is_not_reset_while_its_answer_is_on_its_way()
         let mut stream = server.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();
         let answer = rest(&mut stream).await;
-        assert_eq!(count(&answer, "\r\ndate: "), 1, "{answer}");
+        assert_eq!(count(&answer, "\r\nDate: "), 1, "{answer}");
         // To write to a socket that is closed works once, and brings the reset.
         for _ in 0..3 {
             stream.write_all(b"more").await.unwrap();

@@ -27,12 +27,7 @@ fn workers(count: usize) -> NonZeroUsize {
 }
 
 fn listener() -> Listener {
-    let settings = Settings {
-        bind: "127.0.0.1:0".parse().unwrap(),
-        trusted_proxies: Arc::new([]),
-        header_timeout: Settings::HEADER_TIMEOUT,
-        keep_alive_timeout: Settings::KEEP_ALIVE_TIMEOUT,
-    };
+    let settings = Settings { bind: "127.0.0.1:0".parse().unwrap(), ..Settings::default() };
     Listener::bind(&settings).unwrap()
 }
 
@@ -53,7 +48,7 @@ async fn served(address: SocketAddr) -> (TcpStream, String) {
         answer.push(stream.read_u8().await.unwrap());
     }
     let head = String::from_utf8(answer).unwrap();
-    let (_, length) = head.split_once("content-length: ").unwrap();
+    let (_, length) = head.split_once("Content-Length: ").unwrap();
     let length: usize = length.split_once('\r').unwrap().0.parse().unwrap();
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();

@@ -97,6 +97,24 @@ async fn an_absolute_target_replaces_the_host() {
 }
 
 #[tokio::test]
+async fn what_a_query_should_not_hold_reaches_the_node_encoded() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    for (query, expected) in [
+        (r#"filter={"room":"<a>"}&x=1"#, "filter={%22room%22:%22%3Ca%3E%22}&x=1"),
+        ("a[]=1&b=%22|^`\\", "a[]=1&b=%22|^`\\"),
+    ] {
+        assert_eq!(client.get(&format!("/ws?{query}")).await.status(), 200);
+        assert_eq!(node.requests().pop().unwrap().head.target, format!("/ws?{expected}"));
+    }
+    // Far longer than what is read at once.
+    let query = "<".repeat(20_000);
+    assert_eq!(client.get(&format!("/?{query}")).await.status(), 200);
+    assert_eq!(node.requests().pop().unwrap().head.target, format!("/?{}", "%3C".repeat(20_000)));
+}
+
+#[tokio::test]
 async fn what_is_asked_of_the_server_is_answered_by_it() {
     let node = FakeNode::start(|_| ok("")).await;
     let proxy = Proxy::default_before(&[&node]);

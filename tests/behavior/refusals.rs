@@ -128,6 +128,11 @@ async fn a_request_that_two_servers_might_read_differently_is_refused() {
         "GET http://a:99999/ HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /?a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /\"a\" HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /<a> HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX@: y\r\n\r\n",
         "CONNECT /path HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
@@ -144,9 +149,39 @@ async fn a_request_that_two_servers_might_read_differently_is_refused() {
         client.send("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let answer = client.response().await;
         assert_eq!(answer.status(), 400, "{head:?}");
+        assert!(answer.head.field("x-request-id").is_some(), "{head:?}");
+        assert!(!answer.text().is_empty(), "{head:?}");
         client.until_end().await;
     }
     assert!(node.requests().is_empty(), "{:?}", node.requests());
+}
+
+#[tokio::test]
+async fn a_head_may_be_as_large_and_have_as_many_fields_as_the_listener_says() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let yaml = |keys: &str| {
+        config(&[node.address], "", "").replace("'127.0.0.1:0'", &format!("'127.0.0.1:0'{keys}"))
+    };
+    let default = Proxy::start(&yaml(""));
+    let strict = Proxy::start(&yaml(", head_max: 8KiB, head_fields_max: 20"));
+    let large = Proxy::start(&yaml(", head_max: 1MiB, head_fields_max: 1000"));
+    let cookie = |bytes: usize| format!("Cookie: {}\r\n", "x".repeat(bytes));
+    let fields = |count: usize| "X: y\r\n".repeat(count);
+    for (proxy, head, status) in [
+        (&default, cookie(63_000), 200),
+        (&default, cookie(66_000), 431),
+        (&default, fields(199), 200),
+        (&default, fields(200), 431),
+        (&strict, cookie(8_000), 200),
+        (&strict, cookie(8_200), 431),
+        (&strict, fields(20), 431),
+        (&large, cookie(1_000_000), 200),
+        (&large, fields(999), 200),
+    ] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{head}\r\n")).await;
+        assert_eq!(client.response().await.status(), status, "{} bytes", head.len());
+    }
 }
 
 #[tokio::test]

@@ -55,6 +55,22 @@ async fn the_handshake_passes_with_all_its_fields() {
 }
 
 #[tokio::test]
+async fn frames_behind_a_query_that_is_encoded_are_carried_over() {
+    let node = FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await;
+    let proxy = Proxy::default_before(&[&node]);
+    let mut client = Client::connect(proxy.address).await;
+    // Nearly all that is read at once, so that there is no room for what the encoding adds.
+    let query = "\"".repeat(1_000);
+    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let head = format!("GET /?{query} HTTP/1.1\r\nHost: a\r\n{handshake}\r\n");
+    let message = "x".repeat(5_000);
+    client.send([head.as_bytes(), &text(&message)].concat()).await;
+    assert_eq!(client.response().await.status(), 101);
+    assert_eq!(client.frame().await, Some((1, message.into_bytes())));
+}
+
+#[tokio::test]
 async fn bytes_behind_the_request_and_behind_the_101_are_carried_over() {
     let first = websocket::frame(1, b"first from the node", None);
     let node = FakeNode::start(move |_| Reply::Echo { behind: first.clone() }).await;

@@ -50,6 +50,10 @@ pub(super) struct Listener {
     pub(super) bind: Option<Written>,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are believed. Default: `[]`.
     pub(super) trusted_proxies: List<String>,
+    /// The longest head of a request, 8KiB to 1MiB. Default: `64KiB`.
+    pub(super) head_max: Option<Written>,
+    /// How many fields the head of a request may have, 10 to 1000. Default: `200`.
+    pub(super) head_fields_max: Option<Written>,
     /// How long the head of a request may take from its first byte, 1s to 5m. Default: `10s`.
     pub(super) header_timeout: Option<Written>,
     /// How long a connection may wait for its next request, 1s to 1h. Default: `75s`.

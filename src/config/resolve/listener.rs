@@ -14,6 +14,7 @@ use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::listener::Settings;
+use crate::listener::head_guard::HeadLimits;
 
 /// The listeners; the default one if the file names none.
 pub(super) fn resolve(
@@ -50,6 +51,7 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
     let keep_alive_timeout = listener.keep_alive_timeout.as_ref().map(Written::as_str);
     let bind = listener.bind.as_ref().map(Written::as_str);
 
+    let head = head(path, listener, report);
     let trusted_proxies = networks(&path.key("trusted_proxies"), listener, report);
     let header_timeout = report.read(
         &path.key("header_timeout"),
@@ -64,7 +66,25 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
         |text| units::duration(text, &KEEP_ALIVE_TIMEOUT),
     );
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
-    Some(Settings { bind, trusted_proxies, header_timeout, keep_alive_timeout })
+    Some(Settings { bind, trusted_proxies, head, header_timeout, keep_alive_timeout })
+}
+
+fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLimits {
+    let default = HeadLimits::default();
+    HeadLimits {
+        bytes_max: report.read(
+            &path.key("head_max"),
+            listener.head_max.as_ref().map(Written::as_str),
+            default.bytes_max,
+            |text| units::size_in_memory(text, &HEAD_MAX),
+        ),
+        fields_max: report.read(
+            &path.key("head_fields_max"),
+            listener.head_fields_max.as_ref().map(Written::as_str),
+            default.fields_max,
+            |text| units::number(text, &HEAD_FIELDS_MAX).map(|number| number as usize),
+        ),
+    }
 }
 
 fn networks(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Arc<[ipnet::IpNet]> {
@@ -76,6 +96,9 @@ fn networks(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Arc
     items.into_iter().filter_map(network).collect()
 }
 
+/// Less would refuse what single sign-on sends, and each client may make us hold so much.
+pub(super) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
+const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;
 const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
 const KEEP_ALIVE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_hours(1);

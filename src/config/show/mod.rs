@@ -67,6 +67,8 @@ fn listener(settings: &listener::Settings) -> Listener {
     Listener {
         bind: Some(Written::new(settings.bind)),
         trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
+        head_max: Some(size(settings.head.bytes_max as u64)),
+        head_fields_max: Some(Written::new(settings.head.fields_max)),
         header_timeout: Some(duration(settings.header_timeout)),
         keep_alive_timeout: Some(duration(settings.keep_alive_timeout)),
     }
@@ -189,7 +191,7 @@ mod tests {
             assert!(shown.contains(line), "{line} is not in\n{shown}");
         }
         check(
-            "listeners: [{ bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms }]
+            "listeners: [{ bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, head_max: 16KiB, head_fields_max: 99 }]
 upstreams:
   a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms }
   b: { nodes: [h:1], affinity: { cookie: { name: c } } }

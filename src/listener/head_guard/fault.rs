@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::{CHUNK_LINE_BYTES_MAX, HEAD_BYTES_MAX, TRAILER_BYTES_MAX};
+use super::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
 
 /// Why a request is refused by its raw bytes alone. `Display` is the sentence that its sender
 /// gets.
@@ -13,9 +13,12 @@ pub enum Fault {
     /// More than the one empty line before a request line that RFC 9112, section 2.2 lets pass.
     #[error("there is more than one empty line before the request line")]
     BlankLines,
-    /// The head is longer than [`HEAD_BYTES_MAX`].
-    #[error("the head of the request is longer than {HEAD_BYTES_MAX} bytes")]
-    HeadTooLarge,
+    /// The head is longer than this many bytes, see [`HeadLimits`](super::HeadLimits).
+    #[error("the head of the request is longer than {0} bytes")]
+    HeadTooLarge(usize),
+    /// The head has more field lines than this, see [`HeadLimits`](super::HeadLimits).
+    #[error("the head of the request has more than {0} fields")]
+    TooManyFields(usize),
     /// A line ends without CR. A recipient may take that for a line end or not (RFC 9112,
     /// section 2.2), so two recipients may see two requests.
     #[error("a line ends in LF without CR")]
@@ -29,6 +32,13 @@ pub enum Fault {
     /// A request line that does not end in a version that we speak: HTTP/0.9 has none.
     #[error("the request line does not end in HTTP/1.1 or HTTP/1.0")]
     Version,
+    /// A fragment is for clients alone (RFC 3986, section 3.5), and readers differ in what they make
+    /// of one.
+    #[error("there is a # in the target")]
+    Fragment,
+    /// A byte that a path cannot hold (RFC 3986, section 3.3); routes go by the path as it is.
+    #[error("there is a \", < or > in the path, which must be percent-encoded")]
+    PathByte,
     /// A line that begins with white space: `obs-fold`, or white space before the first field
     /// (RFC 9112, sections 2.2 and 5.2).
     #[error("a field line begins with white space")]
@@ -76,7 +86,7 @@ impl Fault {
     /// The status that the sender gets: 431 for a head that is too large, else 400.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::HeadTooLarge | Self::TrailersTooLarge => {
+            Self::HeadTooLarge(_) | Self::TooManyFields(_) | Self::TrailersTooLarge => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::BlankLines
@@ -84,6 +94,8 @@ impl Fault {
             | Self::BareCarriageReturn
             | Self::Nul
             | Self::Version
+            | Self::Fragment
+            | Self::PathByte
             | Self::FoldedLine
             | Self::SpaceBeforeColon
             | Self::NoField

@@ -16,6 +16,7 @@ pub(super) struct Head {
     length: Option<u64>,
     chunked: bool,
     upgrades: bool,
+    fields: usize,
 }
 
 /// What follows a head.
@@ -37,7 +38,7 @@ enum Version {
 }
 
 impl Head {
-    /// Takes the request line. Its method and target are left to hyper, which is strict with both.
+    /// Takes the request line, of which only the version and CONNECT matter.
     pub(super) fn request_line(&mut self, line: &[u8]) -> Result<(), Fault> {
         self.version = match line {
             [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'] => Version::Http11,
@@ -48,8 +49,12 @@ impl Head {
         Ok(())
     }
 
-    /// Takes a field line.
-    pub(super) fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+    /// Takes a field line, of which there may be up to `fields_max`.
+    pub(super) fn field(&mut self, line: &[u8], fields_max: usize) -> Result<(), Fault> {
+        self.fields += 1;
+        if self.fields > fields_max {
+            return Err(Fault::TooManyFields(fields_max));
+        }
         let (name, value) = split_field(line)?;
         // The length tells most names apart without a look at their letters.
         match name.len() {

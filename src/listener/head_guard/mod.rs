@@ -3,9 +3,14 @@
 //! hyper forgives: it erases a Content-Length beside Transfer-Encoding, equal doubled lengths,
 //! bare LF and leading blank lines, so that nobody behind it can refuse what another HTTP reader
 //! may see as two requests. The guard looks at the same bytes first, follows bodies to find each
-//! head of a kept-alive connection, and never changes a byte. It is at least as strict as
-//! hyper: what it lets pass has one meaning, and what it refuses has not reached hyper as a
+//! head of a kept-alive connection. It is at least as strict as hyper about where requests begin
+//! and end: what it lets pass has one meaning, and what it refuses has not reached hyper as a
 //! whole, because the end of a faulty head is always behind the fault.
+//!
+//! It changes no byte, with one exception: `"`, `<` and `>` in a query, which RFC 3986 has
+//! percent-encoded and many clients and servers do not, are to be passed on encoded, so that
+//! whoever reads the target behind the guard reads the same. It says which bytes these are; who
+//! passes the bytes on encodes them.
 //!
 //! Verdicts do not depend on how the bytes are cut into reads.
 //!
@@ -13,20 +18,41 @@
 
 mod fault;
 mod head;
+mod request_line;
 #[cfg(test)]
 mod tests;
 
 pub use fault::Fault;
 use head::{Head, Next};
+use request_line::Target;
+pub use request_line::{ENCODED_BYTES, encode};
 
 /// Follows the bytes that one client sends.
 #[derive(Debug, Default)]
 pub struct HeadGuard {
+    limits: HeadLimits,
     state: State,
     /// The beginning of a line whose end was not read yet; owns nothing otherwise.
     partial: Vec<u8>,
+    /// See [`HeadGuard::to_encode`].
+    to_encode: Vec<usize>,
     heads: u32,
     fault: Option<Fault>,
+}
+
+/// How large the head of a request may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Its bytes as they are passed on, with request line and line ends.
+    pub bytes_max: usize,
+    /// Its field lines.
+    pub fields_max: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { bytes_max: HEAD_BYTES_MAX, fields_max: HEAD_FIELDS_MAX }
+    }
 }
 
 /// Where in its requests a client is.
@@ -53,9 +79,10 @@ pub struct Refusal {
 
 #[derive(Debug)]
 enum State {
-    /// Before a request line; whether the one permitted empty line has been there.
+    /// Before or in a request line; whether the one permitted empty line has been there.
     RequestLine {
         blank_seen: bool,
+        target: Target,
     },
     /// In the field lines of a head; how long it is so far.
     Fields {
@@ -79,11 +106,16 @@ enum State {
 
 impl Default for State {
     fn default() -> Self {
-        Self::RequestLine { blank_seen: false }
+        Self::RequestLine { blank_seen: false, target: Target::default() }
     }
 }
 
 impl HeadGuard {
+    /// A guard at the beginning of a connection.
+    pub fn new(limits: HeadLimits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// Looks at the bytes that follow those inspected before. After the first refusal nothing is
     /// clean any more.
     ///
@@ -94,9 +126,10 @@ impl HeadGuard {
         if let Some(fault) = self.fault {
             return Err(Refusal { fault, clean: 0 });
         }
+        self.to_encode.clear();
         let mut rest = bytes;
         while !rest.is_empty() {
-            match self.step(rest) {
+            match self.step(rest, bytes.len() - rest.len()) {
                 Ok(behind) => rest = behind,
                 Err(fault) => {
                     self.fault = Some(fault);
@@ -124,6 +157,12 @@ impl HeadGuard {
         }
     }
 
+    /// The places of those bytes among the inspected ones, in order, that must be passed on
+    /// percent-encoded, see [`encode`]; nearly always there is none.
+    pub fn to_encode(&self) -> &[usize] {
+        &self.to_encode
+    }
+
     /// How many heads were complete and without fault. Wraps.
     pub fn heads(&self) -> u32 {
         self.heads
@@ -134,8 +173,9 @@ impl HeadGuard {
         self.fault
     }
 
-    /// Takes at least one byte of `bytes`, which are not empty, and gives back the others.
-    fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
+    /// Takes at least one byte of `bytes`, which are not empty and the inspected ones from `at` on,
+    /// and gives back the others.
+    fn step<'a>(&mut self, bytes: &'a [u8], at: usize) -> Result<&'a [u8], Fault> {
         match &mut self.state {
             State::Length(left) => {
                 let behind = skip(left, bytes);
@@ -156,16 +196,19 @@ impl HeadGuard {
             | State::Fields { .. }
             | State::ChunkSize
             | State::ChunkEnd
-            | State::Trailers { .. } => self.gather(bytes),
+            | State::Trailers { .. } => self.gather(bytes, at),
         }
     }
 
     /// Takes bytes up to the end of a line, and the line if that end is there.
-    fn gather<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
+    fn gather<'a>(&mut self, bytes: &'a [u8], at: usize) -> Result<&'a [u8], Fault> {
         let found = memchr::memchr(b'\n', bytes);
         let taken = found.map_or(bytes.len(), |at| at + 1);
         let (fresh, behind) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
 
+        if let State::RequestLine { target, .. } = &mut self.state {
+            target.follow(fresh, |place| self.to_encode.push(at + place));
+        }
         let (longest, too_long) = self.line_limit();
         if self.partial.len() + fresh.len() > longest {
             return Err(too_long);
@@ -185,9 +228,13 @@ impl HeadGuard {
     /// How long the line that comes may be with its end, and what is wrong if it is longer.
     fn line_limit(&self) -> (usize, Fault) {
         match &self.state {
-            State::RequestLine { .. } => (HEAD_BYTES_MAX, Fault::HeadTooLarge),
+            State::RequestLine { target, .. } => {
+                let max = self.limits.bytes_max;
+                (max.saturating_sub(target.added()), Fault::HeadTooLarge(max))
+            }
             State::Fields { bytes, .. } => {
-                (HEAD_BYTES_MAX.saturating_sub(*bytes), Fault::HeadTooLarge)
+                let max = self.limits.bytes_max;
+                (max.saturating_sub(*bytes), Fault::HeadTooLarge(max))
             }
             State::ChunkSize => (CHUNK_LINE_BYTES_MAX, Fault::ChunkLineTooLong),
             State::ChunkEnd => (b"\r\n".len(), Fault::Chunk),
@@ -205,15 +252,17 @@ impl HeadGuard {
     fn line(&mut self, raw: &[u8]) -> Result<(), Fault> {
         let line = without_line_end(raw)?;
         match &mut self.state {
-            State::RequestLine { blank_seen } if line.is_empty() => {
+            State::RequestLine { blank_seen, .. } if line.is_empty() => {
                 if std::mem::replace(blank_seen, true) {
                     return Err(Fault::BlankLines);
                 }
             }
-            State::RequestLine { .. } => {
+            State::RequestLine { target, .. } => {
+                let bytes = raw.len() + target.added();
+                request_line::check(line)?;
                 let mut head = Head::default();
                 head.request_line(line)?;
-                self.state = State::Fields { head, bytes: raw.len() };
+                self.state = State::Fields { head, bytes };
             }
             State::Fields { head, .. } if line.is_empty() => {
                 self.state = match head.end()? {
@@ -225,7 +274,7 @@ impl HeadGuard {
                 self.heads = self.heads.wrapping_add(1);
             }
             State::Fields { head, bytes } => {
-                head.field(line)?;
+                head.field(line, self.limits.fields_max)?;
                 *bytes += raw.len();
             }
             State::ChunkSize => {
@@ -281,9 +330,12 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The longest head, with its request line and line ends, in bytes. Node.js refuses heads over
-/// 16 KiB by itself; other servers take more.
-pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The longest head by default, with its request line and line ends, in bytes: single sign-on
+/// fills cookies. Node.js refuses heads over 16 KiB unless it is told otherwise.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How many field lines a head may have by default.
+pub const HEAD_FIELDS_MAX: usize = 200;
 
 /// The longest size line of a chunk with its extensions, in bytes.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;

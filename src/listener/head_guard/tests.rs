@@ -6,19 +6,26 @@ use super::*;
 
 /// Inspects `input` in pieces that end at `cuts`: how many bytes were clean, and the guard.
 fn inspect(input: &[u8], cuts: &[usize]) -> (usize, HeadGuard) {
+    let (clean, _, guard) = pass(input, cuts);
+    (clean, guard)
+}
+
+/// As [`inspect`], with what is passed on.
+fn pass(input: &[u8], cuts: &[usize]) -> (usize, Vec<u8>, HeadGuard) {
     let mut guard = HeadGuard::default();
     let mut begin = 0;
+    let mut passed = Vec::new();
     for end in cuts.iter().copied().chain([input.len()]) {
         let piece = input.get(begin..end).unwrap_or(&[]);
-        match guard.inspect(piece) {
-            Ok(()) => begin += piece.len(),
-            Err(refusal) => {
-                assert_eq!(Some(refusal.fault), guard.fault());
-                return (begin + refusal.clean, guard);
-            }
+        let clean = guard.inspect(piece).map_or_else(|refusal| refusal.clean, |()| piece.len());
+        let places = guard.to_encode().iter().copied().filter(|place| *place < clean);
+        passed.extend(encode(&piece[..clean], &places.collect::<Vec<_>>()));
+        begin += clean;
+        if guard.fault().is_some() {
+            break;
         }
     }
-    (begin, guard)
+    (begin, passed, guard)
 }
 
 /// What the guard says of `input` however it is cut in two, and byte by byte.
@@ -137,6 +144,11 @@ fn faulty_lines_are_refused() {
         ("GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n", Fault::NoField),
         ("GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", Fault::NoField),
         ("GET /\r\n\r\n", Fault::Version),
+        ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Fragment),
+        ("GET /?a#b HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Fragment),
+        ("GET http://a/#?b HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Fragment),
+        ("GET /\"a HTTP/1.1\r\nHost: a\r\n\r\n", Fault::PathByte),
+        ("GET /<a>?b HTTP/1.1\r\nHost: a\r\n\r\n", Fault::PathByte),
         ("GET / HTTP/0.9\r\n\r\n", Fault::Version),
         ("GET / HTTP/1.2\r\n\r\n", Fault::Version),
         ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", Fault::Version),
@@ -221,8 +233,17 @@ fn every_line_has_a_bound() {
     let head = |value: usize| format!("GET / HTTP/1.0\r\nX: {}\r\n\r\n", "a".repeat(value));
     let room = HEAD_BYTES_MAX - head(0).len();
     fits(head(room));
-    exceeds(head(room + 1), Fault::HeadTooLarge);
-    exceeds("a".repeat(HEAD_BYTES_MAX + 1), Fault::HeadTooLarge);
+    let too_large = Fault::HeadTooLarge(HEAD_BYTES_MAX);
+    exceeds(head(room + 1), too_large);
+    exceeds("a".repeat(HEAD_BYTES_MAX + 1), too_large);
+    // As it is passed on.
+    let query = |count: usize| format!("GET /?{} HTTP/1.0\r\n\r\n", "<".repeat(count));
+    let room = (HEAD_BYTES_MAX - query(0).len()) / ENCODED_BYTES;
+    fits(query(room));
+    exceeds(query(room + 1), too_large);
+    let fields = |count: usize| format!("GET / HTTP/1.0\r\n{}\r\n", "X: y\r\n".repeat(count));
+    fits(fields(HEAD_FIELDS_MAX));
+    exceeds(fields(HEAD_FIELDS_MAX + 1), Fault::TooManyFields(HEAD_FIELDS_MAX));
 
     let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = |bytes: usize| format!("{chunked}1;{}\r\n", "a".repeat(bytes - 4));
@@ -233,6 +254,26 @@ fn every_line_has_a_bound() {
         |bytes: usize| format!("{chunked}0\r\na: b\r\nc:{}\r\n\r\n", "d".repeat(bytes - 12));
     fits(trailers(TRAILER_BYTES_MAX));
     exceeds(trailers(TRAILER_BYTES_MAX + 1), Fault::TrailersTooLarge);
+}
+
+#[test]
+fn what_a_query_should_not_hold_is_passed_on_encoded() {
+    for (target, expected) in [
+        (r#"/a?x={"y":"<z>"}"#, "/a?x={%22y%22:%22%3Cz%3E%22}"),
+        (r#"http://a/?">?"#, "http://a/?%22%3E?"),
+        ("/a?x=%22|^`\\", "/a?x=%22|^`\\"),
+        ("/a", "/a"),
+    ] {
+        let rest = "HTTP/1.1\r\nHost: a\r\nX: \"<>?\r\nContent-Length: 4\r\n\r\n?\"<>";
+        let input = format!("\r\nPOST {target} {rest}GET {target} {rest}");
+        let expected = format!("\r\nPOST {expected} {rest}GET {expected} {rest}");
+        let every_byte: Vec<usize> = (0..input.len()).collect();
+        for cuts in (0..=input.len()).map(|cut| vec![cut]).chain([every_byte]) {
+            let (_, passed, guard) = pass(input.as_bytes(), &cuts);
+            assert_eq!(String::from_utf8_lossy(&passed), expected, "cut at {cuts:?}");
+            assert_eq!((guard.fault(), guard.heads()), (None, 2));
+        }
+    }
 }
 
 #[test]
@@ -258,6 +299,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec()),
         Just(b"POST / HTTP/1.0\r\n".to_vec()),
+        Just(b"GET /?\"<>".to_vec()),
+        Just(b" HTTP/1.1\r\n".to_vec()),
         Just(b"Content-Length: 3\r\n".to_vec()),
         Just(b"Transfer-Encoding: chunked\r\n".to_vec()),
         Just(b"Upgrade: websocket\r\n".to_vec()),
@@ -309,14 +352,18 @@ proptest! {
         let input = pieces.concat();
         cuts.retain(|cut| *cut <= input.len());
         cuts.sort_unstable();
-        let (clean, whole) = inspect(&input, &[]);
-        let (clean_cut, cut) = inspect(&input, &cuts);
+        let (clean, passed, whole) = pass(&input, &[]);
+        let (clean_cut, passed_cut, cut) = pass(&input, &cuts);
         prop_assert_eq!(cut.fault(), whole.fault());
         prop_assert_eq!(cut.stage(), whole.stage());
         prop_assert_eq!(cut.heads(), whole.heads());
         // Pieces of the faulty line may have passed before its end was there; its end never has.
         prop_assert!(clean <= clean_cut);
         prop_assert!(!input[clean..clean_cut].contains(&b'\n'));
+        prop_assert!(passed_cut.starts_with(&passed));
+        // What is passed on is passed on as it is.
+        let (_, again, _) = pass(&passed, &[]);
+        prop_assert_eq!(again, passed);
     }
 
     #[test]
