@@ -63,6 +63,15 @@ impl Load {
         self.tunnels.load(Ordering::Relaxed)
     }
 
+    /// What it holds, each session counted once: what is pending and open, or the handshakes of the
+    /// last seconds where these are more, as in a storm before anything else is seen of its sessions.
+    /// The sum of both would count a client twice for some seconds, and then no more: who comes back
+    /// would find his node over its bound by his own handshake. Finite and not negative.
+    pub(super) fn held_at(&self, now: Instant) -> f64 {
+        let present = f64::from(self.exchanges()) + f64::from(self.tunnels());
+        present.max(self.handshakes.at(now))
+    }
+
     /// The sum; finite and not negative.
     pub(super) fn at(&self, now: Instant) -> f64 {
         f64::from(self.exchanges()) + f64::from(self.tunnels()) + self.handshakes.at(now)

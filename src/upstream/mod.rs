@@ -8,12 +8,14 @@
 
 pub mod settings;
 mod node;
+mod pulse;
 mod lease;
 mod load;
 mod reach;
 mod standing;
 mod awaited;
 mod balance;
+mod choice;
 pub(crate) mod rendezvous;
 mod bucket;
 mod queue;
@@ -43,10 +45,9 @@ pub use standing::DrainCause;
 
 use crate::Instant;
 use admission::{Shared, is_tried};
-use balance::Candidate;
 use discovery::Discovery;
 use rendezvous::Rendezvous;
-use settings::{Balance, Connections};
+use settings::Connections;
 
 /// A named group of nodes.
 #[derive(Debug)]
@@ -267,43 +268,6 @@ impl Upstream {
         fresh.chain(earlier).filter(is_known).take(RETIRED_MAX).collect()
     }
 
-    /// The node that `wish` and the balance prefer, of those that `may` have a session.
-    fn choose(
-        &self,
-        wish: Wish<'_>,
-        now: Instant,
-        may: impl Fn(&Node) -> bool,
-    ) -> Option<Arc<Node>> {
-        if let Some(node) = wish.order.iter().find(|node| may(node)) {
-            return Some(node.clone());
-        }
-        let below = |n| fastrand::u64(..n);
-        let candidates = self.nodes.iter().filter(|node| may(node)).map(|node| Candidate {
-            node,
-            load: node.load().at(now),
-            weight: self.weight(node, now),
-        });
-        let chosen = match (&self.settings.balance, wish.key) {
-            (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
-                balance::least_loaded(candidates, below)
-            }
-            (Balance::RoundRobin, _) => {
-                balance::next_in_round(candidates, |node| node.stride(), &self.shared.round)
-            }
-            (Balance::RandomTwo, _) => balance::less_of_two(candidates, below),
-            (Balance::Rendezvous(_), Some(key)) => {
-                let candidates: Vec<_> = candidates.collect();
-                let place = |index: usize| {
-                    let node = self.nodes.get(index)?;
-                    candidates.iter().position(|candidate| Arc::ptr_eq(candidate.node, node))
-                };
-                let order = self.rendezvous.order(key).into_iter().filter_map(place);
-                balance::first_within_bound(&candidates, order)
-            }
-        };
-        chosen.cloned()
-    }
-
     /// Whether `node` may get a new session.
     fn is_open(&self, node: &Node, now: Instant) -> bool {
         self.is_well(node, now) && self.has_room(node)
@@ -321,17 +285,6 @@ impl Upstream {
     /// How many of its `max_connections` are taken.
     fn taken(&self, node: &Node) -> u32 {
         node.tunnels().saturating_add(node.exchanges())
-    }
-
-    /// Its weight in hundredths, less while it starts slowly.
-    fn weight(&self, node: &Node, now: Instant) -> u32 {
-        let hundredths = f64::from(node.weight()) * 100.0 * self.share(node, now);
-        (hundredths as u32).max(1)
-    }
-
-    /// How much of its share it gets, from 0 to 1.
-    fn share(&self, node: &Node, now: Instant) -> f64 {
-        self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now))
     }
 
     /// Never refuses while there is a node to try: of those that are not open, one that does not

@@ -12,6 +12,7 @@ use super::bucket::Bucket;
 use super::clearing::Progress;
 use super::health::Record;
 use super::load::Load;
+use super::pulse::Pulse;
 use super::reach::Reach;
 use super::resolve::Host;
 use super::settings::{NodeAddress, NodeSettings};
@@ -47,6 +48,7 @@ struct Seen {
     counts: NodeCounts,
     roster: Arc<Roster>,
     clearing: Progress,
+    pulse: Pulse,
 }
 
 impl Node {
@@ -65,6 +67,7 @@ impl Node {
             counts: NodeCounts::default(),
             roster: Roster::new(base),
             clearing: Progress::new(base),
+            pulse: Pulse::new(base),
         };
         Self::of(settings, Arc::default(), Arc::new(seen))
     }
@@ -217,6 +220,11 @@ impl Node {
         &self.seen.clearing
     }
 
+    /// Whether its tunnels end together.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.seen.pulse
+    }
+
     /// How far it is in the round.
     pub(super) fn stride(&self) -> &AtomicU64 {
         &self.seen.stride
@@ -229,8 +237,9 @@ impl Node {
 
     /// A connect succeeded. One that had failed more than once comes back slowly.
     pub(super) fn connected(&self) {
-        if self.seen.reach.connected() > 1 {
-            self.seen.standing.rises(Instant::now());
+        let now = Instant::now();
+        if self.seen.reach.connected(now) > 1 {
+            self.seen.standing.rises(now);
         }
     }
 

@@ -21,19 +21,27 @@ pub(super) struct Reach {
     word: AtomicU64,
     /// As `word`, but counts each failure that began after the one before it had been counted.
     running: AtomicU64,
+    /// Milliseconds from `base` to the last connect that succeeded, give or take [`KNOWN_EVERY`], and
+    /// one more; zero means none.
+    connected: AtomicU64,
 }
 
 impl Reach {
     /// Nothing is known; `base` is no later than any time that is ever passed in.
     pub(super) fn new(base: Instant) -> Self {
-        Self { base, word: AtomicU64::new(0), running: AtomicU64::new(0) }
+        let [word, running, connected] = [(); 3].map(|()| AtomicU64::new(0));
+        Self { base, word, running, connected }
     }
 
-    /// A connect succeeded: all that was held against the node is forgotten. How many failures
-    /// running that were.
-    pub(super) fn connected(&self) -> u16 {
-        // Nearly always there is nothing to forget; a store would take the word from the caches
+    /// A connect succeeded: all that was held against the node is forgotten. How many consecutive
+    /// failures that were.
+    pub(super) fn connected(&self, now: Instant) -> u16 {
+        // Nearly always there is nothing to write; a store would take the word from the caches
         // of all other workers.
+        let (known, now) = (self.connected.load(Ordering::Relaxed), self.millis(now) + 1);
+        if known == 0 || known + KNOWN_EVERY < now {
+            self.connected.store(now, Ordering::Relaxed);
+        }
         if self.word.load(Ordering::Relaxed) == 0 {
             return 0;
         }
@@ -81,6 +89,12 @@ impl Reach {
         u32::from(running) >= fail && passed < wait(failures).max(DEAD_MIN)
     }
 
+    /// When a connect last succeeded, give or take a quarter of a second; `None` if none did.
+    pub(super) fn connected_at(&self) -> Option<Instant> {
+        let millis = self.connected.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.base + Duration::from_millis(millis))
+    }
+
     /// When the last connect failed; `None` if it succeeded or there was none.
     pub(super) fn failed_at(&self) -> Option<Instant> {
         let (failures, millis) = unpack(self.word.load(Ordering::Relaxed));
@@ -116,6 +130,9 @@ fn unpack(word: u64) -> (u16, u64) {
 const MILLIS_BITS: u32 = 48;
 const MILLIS_MAX: u64 = (1 << MILLIS_BITS) - 1;
 
+/// How exactly the last success is known, in milliseconds.
+const KNOWN_EVERY: u64 = 250;
+
 /// The wait after the first failure: a process that is being restarted is back soon.
 const AVOID_MIN: Duration = Duration::from_secs(1);
 
@@ -147,7 +164,9 @@ mod tests {
         assert_eq!(reach.is_avoided(at(free_at.saturating_sub(1))), free_at > 0);
         assert_eq!(reach.failed_at(), failures.last().map(|&last| at(last)));
 
-        reach.connected();
+        assert_eq!(reach.connected_at(), None);
+        reach.connected(at(free_at));
+        assert_eq!(reach.connected_at(), Some(at(free_at)));
         assert!(!reach.is_avoided(at(free_at.saturating_sub(1))));
         assert_eq!(reach.failed_at(), None);
     }
@@ -184,7 +203,7 @@ mod tests {
             if let Some(alive_at) = alive_at {
                 assert!(reach.is_dead(3, at(alive_at - 1)), "{failures:?}");
                 assert!(!reach.is_dead(3, at(alive_at)), "{failures:?}");
-                assert_eq!(reach.connected(), 3);
+                assert_eq!(reach.connected(at(last)), 3);
                 assert!(!reach.is_dead(3, at(last)), "{failures:?}");
             }
         }

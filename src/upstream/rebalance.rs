@@ -41,13 +41,14 @@ impl Upstream {
         for node in self.all_nodes() {
             let (roster, exchanges) = (node.roster(), u64::from(node.exchanges()));
             seen.entered += roster.entered();
+            node.pulse().look(roster.present() as u64, now);
             if node.is_draining() {
                 seen.draining_nodes += 1;
                 seen.draining += roster.present() as u64;
                 draining_exchanges += exchanges;
-            } else if node.standing().is_clear(now) && !node.is_avoided(now) {
+            } else if self.is_well(node, now) && node.failed_at().is_none() {
                 let load = roster.staying() as u64 + exchanges;
-                let has_room = self.has_room(node) && self.is_up(node, now);
+                let has_room = self.has_room(node) && self.is_up(node, now) && is_known_well(node);
                 members.push(node);
                 holdings.push(Holding { load, weight: node.weight(), has_room });
             }
@@ -71,6 +72,13 @@ impl Upstream {
     fn is_up(&self, node: &Node, now: Instant) -> bool {
         self.settings.slow_start.is_none_or(|slow| node.standing().share(slow, now) >= 1.0)
     }
+}
+
+/// Whether a connect to `node` has succeeded since it lost its tunnels. One that has just died has the
+/// least load of all, until somebody finds out.
+fn is_known_well(node: &Node) -> bool {
+    let Some(connected_at) = node.reach().connected_at() else { return false };
+    node.pulse().fell_at().is_none_or(|fell_at| fell_at < connected_at)
 }
 
 /// How many tunnels of each node are to be closed this second: none where loads are near enough to
@@ -192,7 +200,41 @@ mod tests {
         };
         let mut group = Settings::new("chat", names.iter().map(node).collect());
         group.rebalance = Some(settings(10, 20));
-        Upstream::new(&group, None)
+        let upstream = Upstream::new(&group, None);
+        upstream.nodes().iter().for_each(|node| node.connected());
+        upstream
+    }
+
+    #[test]
+    fn nothing_is_moved_to_a_node_that_may_be_dead() {
+        let (upstream, now) = (group(&["a", "b"]), Instant::now() + Duration::from_secs(60));
+        let [a, b] = upstream.nodes() else { panic!("two nodes") };
+        let enter =
+            |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
+        let (_on_a, on_b) = (enter(a), enter(b));
+        let staying_at = |second| {
+            upstream.rebalance(now + Duration::from_secs(second));
+            a.roster().staying()
+        };
+        assert_eq!(staying_at(0), 100);
+        drop(on_b);
+        assert_eq!(staying_at(1), 100, "its tunnels ended, and nobody knows why");
+        let failed = now + Duration::from_secs(1);
+        b.reach().failed(failed, failed);
+        assert_eq!(staying_at(9), 100, "it is not avoided any more, and not known to be well");
+        b.reach().connected(now + Duration::from_secs(10));
+        assert_eq!(staying_at(11), 80);
+    }
+
+    #[test]
+    fn nothing_is_moved_to_a_node_that_was_never_reached() {
+        let mut settings = group(&["a"]).settings().clone();
+        settings.nodes.push(NodeSettings::new("b", settings.nodes[0].address.clone()));
+        let (upstream, now) = (Upstream::new(&settings, None), Instant::now());
+        let a = upstream.nodes()[0].roster();
+        let _on_a: Vec<_> = (0..100).map(|_| a.enter(now)).collect();
+        upstream.rebalance(now + Duration::from_secs(60));
+        assert_eq!(a.staying(), 100);
     }
 
     #[test]

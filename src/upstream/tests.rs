@@ -241,7 +241,8 @@ fn a_node_that_comes_gets_a_small_share_at_first() {
         .map(|_| new.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap())
         .collect();
     let to_b = at_first.iter().filter(|lease| name_of(lease) == "b").count();
-    assert_eq!(to_b, 10);
+    // A tenth of a half of them.
+    assert!(to_b <= 20, "{to_b}");
     drop(at_first);
 
     let later = now + Settings::SLOW_START;
@@ -369,16 +370,18 @@ fn one_at_a_time_finds_out_whether_a_node_is_back() {
 #[test]
 fn a_key_prefers_its_node_within_the_bound() {
     let mut by_key = settings(&[("a", 1), ("b", 1), ("c", 1)]);
-    by_key.balance = Balance::Rendezvous(RendezvousKey::Address);
+    by_key.balance = settings::Balance::Rendezvous(RendezvousKey::Address);
     let upstream = Upstream::new(&by_key, None);
     let now = Instant::now();
     let wish = |key: &'static [u8]| Wish { order: &[], key: Some(key) };
-    let preferred = upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap();
-    let same = upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap();
-    // Two of two sessions on one of three nodes are more than a quarter above its share.
-    assert_ne!(name_of(&preferred), name_of(&same));
-    drop(same);
-    drop(preferred);
+    let held: Vec<Lease> = (0..60)
+        .map(|_| upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap())
+        .collect();
+    let first = name_of(&held[0]);
+    assert!(held[..9].iter().all(|lease| name_of(lease) == first), "a few are no load");
+    // A third of sixty, and eight more.
+    assert_eq!(held.iter().filter(|lease| name_of(lease) == first).count(), 28);
+    drop(held);
     let names: Vec<String> = (0..9)
         .map(|_| {
             name_of(&upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap())

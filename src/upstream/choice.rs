@@ -1,0 +1,175 @@
+//! Which node a new session begins on, of those that may have it.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+
+use super::balance::{self, Candidate};
+use super::node::Node;
+use super::settings::Balance;
+use super::{Upstream, Wish};
+use crate::Instant;
+
+impl Upstream {
+    /// The node that `wish` and the balance prefer, of those that `may` have a session.
+    pub(super) fn choose(
+        &self,
+        wish: Wish<'_>,
+        now: Instant,
+        may: impl Fn(&Node) -> bool,
+    ) -> Option<Arc<Node>> {
+        if let Some(node) = wish.order.iter().find(|node| may(node)) {
+            return Some(node.clone());
+        }
+        let below = |n| fastrand::u64(..n);
+        let open = self.nodes.iter().filter(|node| may(node));
+        let loaded = |node: &'_ Arc<Node>| node.load().at(now);
+        let chosen = match (&self.settings.balance, wish.key) {
+            (Balance::RoundRobin, _) => {
+                let candidates =
+                    open.map(|node| Candidate { node, load: 0.0, weight: self.weight(node, now) });
+                balance::next_in_round(candidates, |node| node.stride(), &self.shared.round)
+            }
+            (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
+                let open = open.map(|node| (node, loaded(node)));
+                balance::least_loaded(self.candidates(open, now, fastrand::f64), below)
+            }
+            (Balance::RandomTwo, _) => {
+                let candidates =
+                    self.candidates(open.map(|node| (node, loaded(node))), now, fastrand::f64);
+                balance::less_of_two(candidates.into_iter(), below)
+            }
+            (Balance::Rendezvous(_), Some(key)) => {
+                let held = open.map(|node| (node, node.load().held_at(now)));
+                let candidates = self.candidates(held, now, fastrand::f64);
+                let place = |index: usize| {
+                    let node = self.nodes.get(index)?;
+                    candidates.iter().position(|candidate| Arc::ptr_eq(candidate.node, node))
+                };
+                let order = self.rendezvous.order(key).into_iter().filter_map(place);
+                balance::first_within_bound(&candidates, order)
+            }
+        };
+        chosen.cloned()
+    }
+
+    /// These nodes with their loads, without those that start slowly and are not drawn: one that came
+    /// empty has the least load for long, and would get every new session though it should get few.
+    ///
+    /// Such a node is drawn for its share of the new sessions, as its weight says, times how far it is.
+    /// Where all have just come back, those that are furthest are always there.
+    fn candidates<'a>(
+        &self,
+        nodes: impl Iterator<Item = (&'a Arc<Node>, f64)>,
+        now: Instant,
+        mut random: impl FnMut() -> f64,
+    ) -> Vec<Candidate<&'a Arc<Node>>> {
+        let candidate =
+            |(node, load): (&'a Arc<Node>, f64)| Candidate { node, load, weight: node.weight() };
+        let mut candidates: Vec<_> = nodes.map(candidate).collect();
+        let most = candidates.iter().map(|one| self.share(one.node, now)).fold(0.0, f64::max);
+        let weight: f64 = candidates.iter().map(|one| f64::from(one.weight)).sum();
+        candidates.retain(|one| {
+            let started = self.share(one.node, now) / most;
+            started >= 1.0 || random() * weight < started * f64::from(one.weight)
+        });
+        candidates
+    }
+
+    /// Its weight in hundredths, less while it starts slowly.
+    pub(super) fn weight(&self, node: &Node, now: Instant) -> u32 {
+        let hundredths = f64::from(node.weight()) * 100.0 * self.share(node, now);
+        (hundredths as u32).max(1)
+    }
+
+    /// How much of its share it gets, from 0 to 1.
+    pub(super) fn share(&self, node: &Node, now: Instant) -> f64 {
+        self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::settings::{NodeAddress, NodeSettings, RendezvousKey, Settings};
+    use super::super::{AdmissionToken, Lease};
+    use super::*;
+
+    fn settings(balance: &Balance, names: &[&str]) -> Settings {
+        let node =
+            |name: &&str| NodeSettings::new(name, NodeAddress { host: (*name).into(), port: 3000 });
+        let mut settings = Settings::new("chat", names.iter().map(node).collect());
+        settings.balance = balance.clone();
+        settings
+    }
+
+    #[test]
+    fn a_node_that_starts_gets_a_tenth_of_its_share_of_new_sessions() {
+        let by_key = Balance::Rendezvous(RendezvousKey::Address);
+        for balance in [Balance::LeastConnections, Balance::RandomTwo, Balance::RoundRobin, by_key]
+        {
+            let before = Upstream::new(&settings(&balance, &["a", "b"]), None);
+            let now = Instant::now() + Duration::from_secs(60);
+            let lease = |upstream: &Upstream| upstream.lease(Wish::default(), &[], now).unwrap();
+            let mut tunnels: Vec<Lease> = (0..400).map(|_| lease(&before).into_tunnel()).collect();
+            let after = Upstream::new(&settings(&balance, &["a", "b", "c"]), Some(&before));
+            let c = after.node("c").unwrap();
+            c.standing().rises(now);
+            tunnels.extend((0..600).map(|_| lease(&after).into_tunnel()));
+            // A thirtieth of 600 are 20; of the load it would be 32 and at first all.
+            assert!((5..=45).contains(&c.tunnels()), "{balance:?}: {}", c.tunnels());
+        }
+    }
+
+    #[test]
+    fn where_all_have_come_back_the_furthest_take_all() {
+        let upstream = Upstream::new(&settings(&Balance::LeastConnections, &["a", "b", "c"]), None);
+        let now = Instant::now() + Duration::from_secs(60);
+        let [a, b, c] = upstream.nodes() else { panic!("three nodes") };
+        a.standing().rises(now - Duration::from_secs(2));
+        b.standing().rises(now - Duration::from_secs(2));
+        c.standing().rises(now - Duration::from_secs(1));
+        let candidates = |random: f64| {
+            let nodes = upstream.nodes().iter().map(|node| (node, 0.0));
+            let candidates = upstream.candidates(nodes, now, || random);
+            candidates.iter().map(|one| &**one.node.name()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(candidates(0.0), "a b c");
+        assert_eq!(candidates(0.16), "a b c");
+        assert_eq!(candidates(0.17), "a b", "half of a third");
+    }
+
+    #[test]
+    fn a_client_that_returns_finds_its_node() {
+        let balance = Balance::Rendezvous(RendezvousKey::Address);
+        for clients in [1_u32, 3, 12, 60] {
+            let upstream = Upstream::new(&settings(&balance, &["a", "b", "c"]), None);
+            let begun = Instant::now();
+            let connect = |client: u32, now| {
+                let key = client.to_be_bytes();
+                let wish = Wish { order: &[], key: Some(&key) };
+                let lease = upstream.begin(wish, &[], AdmissionToken::Due, now).unwrap();
+                lease.handshake_answered(now);
+                lease.into_tunnel()
+            };
+            let mut tunnels: Vec<Lease> =
+                (0..clients).map(|client| connect(client, begun)).collect();
+            for client in 0..clients {
+                let now = begun + Duration::from_millis(3000 + 400 * u64::from(client));
+                let former = tunnels[client as usize].node().clone();
+                let next = match client % 2 {
+                    // Its old connection is still there, or is not.
+                    0 => connect(client, now),
+                    _ => {
+                        let placeholder = upstream.lease_on(&former);
+                        drop(std::mem::replace(&mut tunnels[client as usize], placeholder));
+                        connect(client, now)
+                    }
+                };
+                assert!(Arc::ptr_eq(next.node(), &former), "client {client} of {clients}");
+                tunnels[client as usize] = next;
+            }
+        }
+    }
+}
