@@ -129,7 +129,7 @@ impl BySid {
 
 /// A polling session asks at least once in each `pingInterval`, 25 s by default and minutes on
 /// odd servers; on a WebSocket it never asks again. Full, the table has 64 × 2 × 8192 buckets of
-/// 41 bytes, whatever the length of a sid: 43 MB for 900 000 sessions. At 4500 handshakes in each second, what is not used
-/// still lives for 100 s.
+/// 41 bytes, whatever the length of a sid: 43 MB for 900 000 sessions. At 4500 handshakes in each
+/// second, what is not used still lives for 100 s.
 const SESSIONS: Bounds =
     Bounds { lifetime: Duration::from_secs(600), generation_entries_max: 8192 / 8 * 7 };
