@@ -49,7 +49,7 @@ pub use source::{READ_TIMEOUT, is_read_once, within_deadline};
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// At least one; no two with the same address.
+    /// At least one; no two that cannot be listened on together, nor one and `admin`.
     pub listeners: Vec<listener::Settings>,
     /// At least one, by name.
     pub upstreams: Vec<UpstreamSettings>,

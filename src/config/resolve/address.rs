@@ -27,6 +27,17 @@ pub(super) fn bind(text: &str) -> Result<SocketAddr, Fault> {
     })
 }
 
+/// The address of a server, which cannot be at port 0.
+pub(super) fn server(text: &str) -> Result<SocketAddr, Fault> {
+    match bind(text)? {
+        address if address.port() == 0 => {
+            let help = format!("write the server's port: {}", SocketAddr::new(address.ip(), 53));
+            Err(Fault::new("has port 0").help(help))
+        }
+        address => Ok(address),
+    }
+}
+
 /// A network, or one address.
 pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
     let network = text.parse::<IpNet>().map(|network| network.trunc());
@@ -138,6 +149,14 @@ mod tests {
         for text in ["", ":", ":99999", ":+80", "localhost:80", "*:80", "http://0.0.0.0:80"] {
             refuse(text, "is not an IP address and a port");
         }
+    }
+
+    #[test]
+    fn a_server_has_a_port() {
+        assert_eq!(server("127.0.0.1:53").unwrap().to_string(), "127.0.0.1:53");
+        let fault = server("127.0.0.1:0").unwrap_err();
+        let said = (fault.what(), fault.help_text());
+        assert_eq!(said, ("has port 0", Some("write the server's port: 127.0.0.1:53")));
     }
 
     #[test]

@@ -30,9 +30,13 @@ pub(super) fn resolve(
         &path.key("server"),
         written.server.as_ref().map(Written::as_str),
         None,
-        |text| address::bind(text).map(Some),
+        |text| address::server(text).map(Some),
     );
-    let source = match (written.dns.as_deref(), written.srv.as_deref()) {
+    let dns_help = "dns: chat.internal:3000";
+    let dns = report.chosen(&path.key("dns"), written.dns.as_ref(), dns_help);
+    let srv_help = "srv: _socketio._tcp.chat.internal";
+    let srv = report.chosen(&path.key("srv"), written.srv.as_ref(), srv_help);
+    let source = match (dns, srv) {
         (Some(dns), None) => {
             report.read(&path.key("dns"), Some(dns), None, |text| addresses(text).map(Some))
         }

@@ -2,7 +2,6 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,34 +15,23 @@ use crate::config::units;
 use crate::listener::Settings;
 use crate::listener::head_guard::HeadLimits;
 
-/// The listeners; the default one if the file names none.
+/// The listeners, each with the key of its address; the default one if the file names none.
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&[Option<Listener>]>,
     report: &mut Report<'_>,
-) -> Vec<Settings> {
-    let Some(written) = written else { return vec![Settings::default()] };
+) -> Vec<(KeyPath, Settings)> {
+    let Some(written) = written else { return vec![(path.clone(), Settings::default())] };
     if written.is_empty() {
         let fault = Fault::new("has no listener");
         report.refuse(path, fault.help("take the key out to listen on 0.0.0.0:8080"));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
-    let mut first_with = HashMap::new();
-    let mut listeners = Vec::new();
-    for (path, listener) in report.filled(items) {
-        let Some(settings) = one(&path, listener, report) else { continue };
-        // Port 0 is another port each time.
-        let first = (settings.bind.port() != 0)
-            .then(|| first_with.insert(settings.bind, path.clone()))
-            .flatten();
-        if let Some(first) = first {
-            let first = report.locate(&first.key("bind"));
-            let fault = Fault::new(format!("is the same as {first}"));
-            report.refuse(&path.key("bind"), fault.help("take one of the two out"));
-        }
-        listeners.push(settings);
-    }
-    listeners
+    let items = report.filled(items);
+    let read = |(path, listener): (KeyPath, &Listener)| {
+        Some((path.key("bind"), one(&path, listener, report)?))
+    };
+    items.into_iter().filter_map(read).collect()
 }
 
 fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<Settings> {

@@ -8,6 +8,7 @@
 mod address;
 mod affinity;
 mod balance;
+mod binds;
 mod discover;
 mod health;
 mod listener;
@@ -37,12 +38,17 @@ use crate::logging::{self, Format};
 /// Gives `file` its meaning and tells `report` what has none.
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
+    let admin = admin(&top.key("admin"), file.admin.as_ref(), report);
+    let listeners = listener::resolve(&top.key("listeners"), file.listeners.as_deref(), report);
+    let binds = listeners.iter().map(|(path, settings)| (path.clone(), settings.bind));
+    let of_admin = admin.map(|bind| (top.key("admin").key("bind"), bind));
+    binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);
     Config {
         max_connections: max_connections(&top.key("max_connections"), file, report),
         stop: stop(&top.key("stop"), file.stop.as_ref(), report),
-        admin: admin(&top.key("admin"), file.admin.as_ref(), report),
+        admin,
         log: log(&top.key("log"), file.log.as_ref(), report),
-        listeners: listener::resolve(&top.key("listeners"), file.listeners.as_deref(), report),
+        listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
         routes: route::resolve(&top.key("routes"), file, report),
     }
@@ -80,10 +86,7 @@ fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> drai
 
 fn admin(path: &KeyPath, written: Option<&Admin>, report: &mut Report<'_>) -> Option<SocketAddr> {
     let bind = written?.bind.as_ref().map(Written::as_str);
-    report.read(&path.key("bind"), bind, None, |text| match text {
-        "off" => Ok(None),
-        text => address::bind(text).map(Some).map_err(|fault| fault.or_write("off")),
-    })
+    report.read(&path.key("bind"), bind, None, |text| units::off_or(text, address::bind))
 }
 
 fn log(path: &KeyPath, written: Option<&Log>, report: &mut Report<'_>) -> logging::Settings {

@@ -38,6 +38,65 @@ fn what_is_no_configuration_is_told() {
     }
 }
 
+#[test]
+fn addresses_that_cannot_be_had_together_are_told() {
+    let check = |text: &str, expected: &[(&str, &str, &str)]| {
+        let rest = "upstreams: { a: { nodes: [b:1] } }\nroutes: [{ upstream: a }]";
+        let problems = match parse("a.yaml", &format!("{text}\n{rest}")) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().cloned().collect(),
+        };
+        let told = problems.iter().map(|problem| {
+            (&*problem.path, &*problem.what, problem.help.as_deref().unwrap_or_default())
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected, "{text}");
+    };
+    check("listeners: [{ bind: ':80' }, { bind: ':81' }]\nadmin: { bind: ':82' }", &[]);
+    check("listeners: [{ bind: ':0' }, { bind: ':0' }]\nadmin: { bind: ':0' }", &[]);
+    let first = "overlaps with listeners[0].bind (line 1)";
+    check(
+        "listeners: [{ bind: ':80' }, { bind: '127.0.0.1:80' }]",
+        &[("listeners[1].bind", first, "0.0.0.0 takes 127.0.0.1 too: take one of the two out")],
+    );
+    check(
+        "listeners: [{ bind: '127.0.0.1:80' }]\nadmin: { bind: '[::]:80' }",
+        &[("admin.bind", first, ":: takes 127.0.0.1 too: take one of the two out")],
+    );
+    let same = "is the same as listeners[0].bind (line 1)";
+    check(
+        "listeners: [{ bind: ':80' }]\nadmin: { bind: ':80' }",
+        &[("admin.bind", same, "take one of the two out")],
+    );
+    check(
+        "admin: { bind: '127.0.0.1:8080' }",
+        &[(
+            "admin.bind",
+            "overlaps with listeners",
+            "0.0.0.0 takes 127.0.0.1 too: take one of the two out",
+        )],
+    );
+}
+
+#[test]
+fn an_empty_key_that_says_something_is_told() {
+    let check = |upstream: &str, path: &str, help: &str| {
+        let text = with_upstream(&format!("{{ nodes: [b:1], {upstream} }}"));
+        let problems = parse("a.yaml", &text).unwrap_err();
+        let told = problems.iter().map(|problem| (&*problem.path, problem.help.as_deref()));
+        let path = format!("upstreams.chat.{path}");
+        assert_eq!(told.collect::<Vec<_>>(), [(&*path, Some(help))], "{upstream}");
+    };
+    check("affinity: { sid: }", "affinity.sid", "write sid: {}, or affinity: sid");
+    check("affinity: { cookie: }", "affinity.cookie", "write cookie: {}, or affinity: cookie");
+    check("health: { http: }", "health.http", "write http: { path: /health }");
+    check("health: { engineio: }", "health.engineio", "write engineio: /socket.io/");
+    let by = "write rendezvous: { by: address }";
+    check("balance: { rendezvous: }", "balance.rendezvous", by);
+    check("affinity: { rendezvous: }", "affinity.rendezvous", by);
+    let header = "balance.rendezvous.by.header";
+    check("balance: { rendezvous: { by: { header: } } }", header, "write header: X-User-Id");
+}
+
 fn with_upstream(line: &str) -> String {
     format!("routes: [{{ upstream: chat }}]\nupstreams:\n  chat:\n    {line}")
 }
