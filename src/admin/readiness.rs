@@ -27,6 +27,9 @@ pub(super) struct Ready {
     reasons: Vec<String>,
     /// What the operator should look at, though another proxy would serve no better.
     warnings: Vec<String>,
+    /// Whether it is only that no place is left: this process is well, and to restart it would cut
+    /// all its clients off.
+    is_merely_full: bool,
 }
 
 /// What a caller of `/ready` wants to know.
@@ -54,6 +57,11 @@ impl Ready {
         self.reasons.is_empty()
     }
 
+    /// Whether the process itself is in order.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.is_ready() || self.is_merely_full
+    }
+
     pub(super) fn show(&self) -> Value {
         json!({ "ready": self.is_ready(), "reasons": self.reasons, "warnings": self.warnings })
     }
@@ -63,8 +71,13 @@ impl Ready {
 pub(super) fn ready(site: &Site, question: Question) -> Ready {
     let snapshot = site.current.load();
     let now = Instant::now();
-    let mut ready = Ready { reasons: own_reasons(site), warnings: Vec::new() };
+    let mut ready = Ready { reasons: own_reasons(site), ..Ready::default() };
     ready.reasons.extend(site.first_answers.missing(&snapshot, now));
+    let places = site.control.places();
+    if !places.are_free() {
+        ready.is_merely_full = ready.reasons.is_empty();
+        ready.reasons.push(format!("all {} places for connections are taken", places.max()));
+    }
 
     let upstreams = snapshot.upstreams().count();
     let closed: Vec<String> = snapshot
@@ -97,10 +110,6 @@ fn own_reasons(site: &Site) -> Vec<String> {
     }
     let lost = site.control.lost_listeners();
     reasons.extend(lost.map(|address| format!("the listener on {address} accepts no more")));
-    let places = site.control.places();
-    if !places.are_free() {
-        reasons.push(format!("all {} places for connections are taken", places.max()));
-    }
     reasons
 }
 

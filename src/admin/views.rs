@@ -27,6 +27,7 @@ pub(super) fn is_reachable(node: &Arc<Node>) -> bool {
 /// The process at a glance.
 pub(super) fn status(site: &Site) -> Value {
     let process = Process::now();
+    let ready = ready(site, Question::Proxy);
     let counts = site.control.counts();
     let snapshot = site.current.load();
     let now = Instant::now();
@@ -43,7 +44,8 @@ pub(super) fn status(site: &Site) -> Value {
         "pid": std::process::id(),
         "since": seconds(site.since),
         "uptime_seconds": site.since.elapsed().unwrap_or_default().as_secs(),
-        "readiness": ready(site, Question::Proxy).show(),
+        "readiness": ready.show(),
+        "healthy": ready.is_healthy(),
         "connections": {
             "open": counts.open.open(),
             "max": site.control.places().max(),

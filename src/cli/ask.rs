@@ -41,7 +41,7 @@ pub(super) fn succeed(asked: &Asked, method: Method, path: &str) -> Result<Value
     if status.is_success() { Ok(answer) } else { Err(refusal(&answer)) }
 }
 
-/// How the process is; fails if it is not ready.
+/// How the process is; fails if it is not ready, unless it is merely full.
 pub(super) fn status(asked: &Asked) -> Outcome {
     ask(asked, (Method::GET, "/status"), tables::status)
 }
@@ -67,7 +67,7 @@ fn ask(asked: &Asked, (method, path): (Method, &str), table: fn(&Value) -> Strin
     if !status.is_success() {
         return Err(refusal(&answer));
     }
-    if answer["readiness"]["ready"] == false {
+    if answer["healthy"] == false {
         return Err("it is not ready for new clients".into());
     }
     Ok(())

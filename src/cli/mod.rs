@@ -44,7 +44,7 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "sockeye.yaml")]
         file: PathBuf,
     },
-    /// Ask a running process how it is; fails if it is not ready
+    /// Ask a running process how it is; fails if it is not ready, unless only its places are taken
     Status(Asked),
     /// Ask a running process for its nodes and what they have to do
     Nodes(Asked),

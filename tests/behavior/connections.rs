@@ -71,6 +71,11 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
         tunnels.push(open(proxy.address, "/ws").await);
     }
     until_ready_is(admin, 503).await;
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_sockeye"))
+        .args(["status", "--admin", &admin.to_string()])
+        .output();
+    let status = status.unwrap();
+    assert!(status.status.success(), "it is full, and healthy: {status:?}");
 
     let mut late = Client::connect(proxy.address).await;
     late.send(request("GET", "/", &[], "")).await;
