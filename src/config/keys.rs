@@ -39,7 +39,13 @@ fn known_at(path: &KeyPath) -> &'static [&'static str] {
     });
     match typed::read_once::<File>(&tree) {
         Err((path, Mismatch::UnknownKey { known })) if path == asked => known,
-        Err((_, Mismatch::UnknownKey { .. } | Mismatch::Kind { .. } | Mismatch::Other(_)))
+        Err((
+            _,
+            Mismatch::UnknownKey { .. }
+            | Mismatch::NoMap { .. }
+            | Mismatch::Kind { .. }
+            | Mismatch::Other(_),
+        ))
         | Ok(_) => &[],
     }
 }

@@ -12,6 +12,7 @@ mod in_force;
 mod key_path;
 mod keys;
 mod outline;
+mod patterns;
 mod positions;
 mod problem;
 mod report;

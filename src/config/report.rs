@@ -6,6 +6,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use super::events::Flaw;
+use super::file::Chosen;
 use super::key_path::KeyPath;
 use super::positions::Positions;
 use super::problem::{Fault, PROBLEMS_MAX, Place, Problem, Problems};
@@ -84,6 +85,23 @@ impl<'a> Report<'a> {
             self.refuse(path, Fault::new("is missing").help(format!("write {example}")));
         }
         self.read(path, written, None, |text| parse(text).map(Some))
+    }
+
+    /// What `written`, the value at `path`, is; none if it is not written, and if it is empty, which
+    /// is refused. `example` is what to write.
+    pub(super) fn chosen<'w, T>(
+        &mut self,
+        path: &KeyPath,
+        written: Option<&'w Chosen<T>>,
+        example: &str,
+    ) -> Option<&'w T> {
+        match written? {
+            Chosen::Is(value) => Some(value),
+            Chosen::Empty => {
+                self.refuse(path, Fault::new("is empty").help(format!("write {example}")));
+                None
+            }
+        }
     }
 
     /// The items of a list or map, each with its path; those that are empty are refused.

@@ -23,6 +23,9 @@ pub(super) enum Mismatch {
     /// A map has a key that its type does not know.
     #[error("unknown key")]
     UnknownKey { known: &'static [&'static str] },
+    /// It is no map, which would have these keys.
+    #[error("not a map")]
+    NoMap { known: &'static [&'static str] },
     /// It is of another kind.
     #[error("not {expected}")]
     Kind { expected: String },
@@ -40,7 +43,9 @@ pub(super) fn read<T: DeserializeOwned>(tree: &mut Value, report: &mut Report<'_
         };
         match &mismatch {
             Mismatch::UnknownKey { known } => refuse_key(&path, known, report),
-            Mismatch::Kind { .. } | Mismatch::Other(_) => report.refuse(&path, mismatch.fault()),
+            Mismatch::NoMap { .. } | Mismatch::Kind { .. } | Mismatch::Other(_) => {
+                report.refuse(&path, mismatch.fault());
+            }
         }
         prune(tree, &path, &mismatch)?;
     }
@@ -82,7 +87,13 @@ fn prune(tree: &mut Value, path: &KeyPath, mismatch: &Mismatch) -> Option<()> {
             let key = map.keys().find(|value| is_key(value)).cloned()?;
             map.remove(&key).map(drop)
         }
-        (Mismatch::UnknownKey { .. } | Mismatch::Kind { .. } | Mismatch::Other(_), _) => {
+        (
+            Mismatch::UnknownKey { .. }
+            | Mismatch::NoMap { .. }
+            | Mismatch::Kind { .. }
+            | Mismatch::Other(_),
+            _,
+        ) => {
             let value = below(parent, last)?;
             (!value.is_null()).then(|| *value = Value::Null)
         }
@@ -116,14 +127,24 @@ impl Mismatch {
         let expected = match self {
             Self::Kind { expected } => expected,
             Self::UnknownKey { .. } => return Fault::new("is not a known key"),
+            Self::NoMap { known } => {
+                let help = format!("write a map with any of these keys: {}", known.join(", "));
+                return Fault::new("is not a map").help(help);
+            }
             Self::Other(what) => return Fault::new(what.as_str()),
         };
         match expected.as_str() {
             "a sequence" => Fault::new("is not a list").help("write a list: [one, two]"),
             "a map" => Fault::new("is not a map").help("write a map: { key: value }"),
-            "a string" => Fault::new("is not text").help("write text; a number needs quotes"),
+            "a string" => Fault::new("is not text")
+                .help("write text; a number, and true or false, need quotes"),
             "a boolean" => Fault::new("is not true or false").help("write true or false"),
-            "u64" => Fault::new("is not a whole number").help("write a number such as 1"),
+            "a single value" => {
+                Fault::new("is not a single value").help("write one value, and no list or map")
+            }
+            "text or a map" => {
+                Fault::new("is neither text nor a map").help("write text, or a map: { key: value }")
+            }
             expected => Fault::new(format!("is not {expected}")),
         }
     }
@@ -179,13 +200,13 @@ impl<'de> Deserializer<'de> for Node<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
         if self.0.is_mapping() {
             return self.deserialize_any(visitor);
         }
-        Err(Mismatch::Kind { expected: "a map".to_owned() })
+        Err(Mismatch::NoMap { known })
     }
 
     forward_to_deserialize_any! {

@@ -6,6 +6,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::problem::Fault;
@@ -39,7 +40,7 @@ pub(super) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<
 
 /// The whole number that `text` writes, if it lies in `range`.
 pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
-    let number = text.parse().ok().filter(|number| range.contains(number));
+    let number = whole(text).filter(|number| range.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
         Fault::new("is out of range").help(format!("write a whole number from {least} to {most}"))
@@ -49,7 +50,7 @@ pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fau
 /// The percentage that `text` writes, `10%`, if it lies in `range`.
 pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
     let digits = text.strip_suffix('%');
-    let number = digits.and_then(|digits| digits.parse().ok());
+    let number = digits.and_then(whole);
     number.filter(|number| range.contains(number)).ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
         Fault::new("is not a percentage in range").help(format!("write {least}% to {most}%"))
@@ -63,12 +64,30 @@ pub(super) fn off_or<T>(
 ) -> Result<Option<T>, Fault> {
     match text {
         "off" => Ok(None),
-        text => parse(text).map(Some).map_err(|fault| fault.or_write("off")),
+        text => refuse_other_off(text)
+            .and_then(|()| parse(text).map_err(|fault| fault.or_write("off")))
+            .map(Some),
     }
 }
 
+/// Refuses what `off` becomes in other hands: to YAML 1.1, which Helm and Ansible write, it is
+/// `false`.
+pub(super) fn refuse_other_off(text: &str) -> Result<(), Fault> {
+    let is_off = ["false", "no", "n", "none", "never"].contains(&text.to_lowercase().as_str());
+    match is_off {
+        true => Err(Fault::new("is not how this is turned off").help(OFF_HELP)),
+        false => Ok(()),
+    }
+}
+
+/// The number that `text` writes in digits alone: `parse` takes a sign too.
+pub(super) fn whole<N: FromStr>(text: &str) -> Option<N> {
+    let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    is_digits.then(|| text.parse().ok()).flatten()
+}
+
 /// Whole numbers, each with its unit, the largest unit first.
-fn parse_duration(text: &str) -> Result<Duration, Fault> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
     let mut rest = text;
     let mut total_millis: u64 = 0;
     let mut last_unit_millis = u64::MAX;
@@ -91,7 +110,7 @@ fn parse_duration(text: &str) -> Result<Duration, Fault> {
     }
 }
 
-fn parse_size(text: &str) -> Result<u64, Fault> {
+pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
     let (number, unit) = split_number(text);
     let unit_bytes = SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
     number
@@ -147,12 +166,14 @@ fn show(amount: u64, units: &[(&str, u64)], unit_of_0: &str) -> String {
         .map_or_else(|| format!("0{unit_of_0}"), |(name, unit)| format!("{}{name}", amount / unit))
 }
 
+const OFF_HELP: &str = "write off, and in quotes where another tool writes the file: \"off\"";
+
 /// Units in milliseconds, the largest first.
-const DURATION_UNITS: [(&str, u64); 4] =
+pub(super) const DURATION_UNITS: [(&str, u64); 4] =
     [("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
 
 /// Units in bytes, in the order in which [`show`] prefers them.
-const SIZE_UNITS: [(&str, u64); 7] = [
+pub(super) const SIZE_UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),

@@ -7,13 +7,14 @@ use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A list whose items may be empty, as `- ` writes one.
 pub(in crate::config) type List<T> = Option<Vec<Option<T>>>;
 
-/// Text or a number as it was written: which it is, is no matter of YAML.
-#[derive(Clone, Debug, Serialize)]
+/// Text, a number, or true or false, as it was written: which it is, is no matter of YAML. Shown as a
+/// number if it is one.
+#[derive(Clone, Debug)]
 pub(in crate::config) struct Written(String);
 
 /// A value that has a short form.
@@ -26,6 +27,23 @@ pub(in crate::config) enum TextOr<M> {
     Map(M),
 }
 
+/// A key whose presence says something already, so that it must not be empty.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(in crate::config) enum Chosen<T> {
+    /// The key is there and has no value.
+    Empty,
+    /// It has this one.
+    Is(T),
+}
+
+/// Reads a [`Chosen`]: an `Option` alone would take an empty key for none.
+pub(super) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Chosen<T>>, D::Error> {
+    Ok(Some(Option::deserialize(deserializer)?.map_or(Chosen::Empty, Chosen::Is)))
+}
+
 impl Written {
     /// As it is to be written.
     pub(in crate::config) fn new(text: impl ToString) -> Self {
@@ -35,6 +53,15 @@ impl Written {
     /// As written; numbers as YAML shows them.
     pub(in crate::config) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.parse::<u64>() {
+            Ok(number) if number.to_string() == self.0 => serializer.serialize_u64(number),
+            Ok(_) | Err(_) => serializer.serialize_str(&self.0),
+        }
     }
 }
 
@@ -55,6 +82,10 @@ impl Visitor<'_> for WrittenVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
         Ok(Written(text.to_owned()))
+    }
+
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Written, E> {
+        Ok(Written(truth.to_string()))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Written, E> {
@@ -89,7 +120,19 @@ impl<'de, M: Deserialize<'de>> Visitor<'de> for TextOrVisitor<M> {
         Ok(TextOr::Text(text.to_owned()))
     }
 
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<TextOr<M>, E> {
+        Ok(TextOr::Text(truth.to_string()))
+    }
+
     fn visit_u64<E: Error>(self, number: u64) -> Result<TextOr<M>, E> {
+        Ok(TextOr::Text(number.to_string()))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<TextOr<M>, E> {
+        Ok(TextOr::Text(number.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<TextOr<M>, E> {
         Ok(TextOr::Text(number.to_string()))
     }
 

@@ -15,7 +15,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) use forms::{List, TextOr, Written};
+use super::patterns;
+use super::schema::whole;
+
+use forms::chosen;
+pub(super) use forms::{Chosen, List, TextOr, Written};
 pub(super) use upstream::{
     Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, Node, Rebalance,
     Rendezvous, RendezvousBy, Sid, Upstream,
@@ -26,8 +30,10 @@ pub(super) use upstream::{
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     /// The addresses that clients connect to. Default: one, `0.0.0.0:8080`.
+    #[schemars(length(min = 1))]
     pub(super) listeners: List<Listener>,
     /// The named groups of nodes. Default: none; at least one is needed.
+    #[schemars(extend("propertyNames" = { "pattern": whole(patterns::WORD) }))]
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
@@ -47,8 +53,10 @@ pub(super) struct File {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Listener {
     /// The IP address and port; `:80` is short for `0.0.0.0:80`. Default: none; it is needed.
+    #[schemars(extend("x-form" = patterns::bind()))]
     pub(super) bind: Option<Written>,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are believed. Default: `[]`.
+    #[schemars(extend("x-items" = { "pattern": whole(&patterns::network()) }))]
     pub(super) trusted_proxies: List<String>,
     /// The longest head of a request, 8KiB to 1MiB. Default: `64KiB`.
     pub(super) head_max: Option<Written>,
@@ -65,6 +73,7 @@ pub(super) struct Listener {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Route {
     /// The host: a name, an IP address, `*.example.com`, or `*` for all. Default: `*`.
+    #[schemars(extend("pattern" = whole(&patterns::host())))]
     pub(super) host: Option<String>,
     /// The path: a prefix, or a map with the key below. Default: `/`.
     pub(super) path: Option<TextOr<RoutePath>>,
@@ -90,9 +99,14 @@ pub(super) struct Route {
 /// A path that is not a prefix.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["exact"]))]
 pub(super) struct RoutePath {
     /// One path and nothing below it. Default: none.
-    pub(super) exact: Option<String>,
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "String", extend(
+        "pattern" = whole(patterns::PATH), "not" = { "pattern": patterns::DOT_SEGMENTS }
+    ))]
+    pub(super) exact: Option<Chosen<String>>,
 }
 
 /// The bounds of a route's WebSockets.
@@ -136,6 +150,7 @@ pub(super) struct Stop {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Admin {
     /// The IP address and port, or `off`. Default: `off`.
+    #[schemars(extend("x-form" = patterns::bind()))]
     pub(super) bind: Option<Written>,
 }
 

@@ -17,19 +17,30 @@ pub(super) fn resolve(
     written: Option<&TextOr<Affinity>>,
     report: &mut Report<'_>,
 ) -> Settings {
-    match written {
-        None => Settings::default(),
-        Some(TextOr::Text(word)) => report.read(path, Some(word), Settings::None, rule_of_word),
-        Some(TextOr::Map(Affinity { sid: Some(sid), cookie: None, rendezvous: None })) => {
-            Settings::Sid(by_sid(&path.key("sid"), sid, report))
+    let written = match written {
+        None => return Settings::default(),
+        Some(TextOr::Text(word)) => {
+            return report.read(path, Some(word), Settings::None, rule_of_word);
         }
-        Some(TextOr::Map(Affinity { sid: None, cookie: Some(cookie), rendezvous: None })) => {
+        Some(TextOr::Map(written)) => written,
+    };
+    let sid = report.chosen(&path.key("sid"), written.sid.as_ref(), "sid: {}, or affinity: sid");
+    let cookie_help = "cookie: {}, or affinity: cookie";
+    let cookie = report.chosen(&path.key("cookie"), written.cookie.as_ref(), cookie_help);
+    let by_help = "rendezvous: { by: address }";
+    let rendezvous = report.chosen(&path.key("rendezvous"), written.rendezvous.as_ref(), by_help);
+    match (sid, cookie, rendezvous) {
+        (Some(sid), None, None) => Settings::Sid(by_sid(&path.key("sid"), sid, report)),
+        (None, Some(cookie), None) => {
             Settings::Cookie(by_cookie(&path.key("cookie"), cookie, report))
         }
-        Some(TextOr::Map(Affinity { sid: None, cookie: None, rendezvous: Some(by) })) => {
+        (None, None, Some(by)) => {
             Settings::Rendezvous(balance::key(&path.key("rendezvous"), by, report))
         }
-        Some(TextOr::Map(Affinity { .. })) => {
+        (None, None, None)
+        | (Some(_), Some(_), _)
+        | (Some(_), _, Some(_))
+        | (_, Some(_), Some(_)) => {
             let fault = Fault::new("must be one rule");
             report.refuse(path, fault.help("write one of: sid, cookie, rendezvous, none"));
             Settings::None

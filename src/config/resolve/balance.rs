@@ -24,12 +24,15 @@ pub(super) fn resolve(
             "rendezvous" => Err(Fault::new("does not say by what").help(WHOLE_HELP)),
             word => choose(word, "is not a balance", &RULES),
         }),
-        Some(TextOr::Map(file::Balance { rendezvous: Some(by) })) => {
-            Balance::Rendezvous(key(&path.key("rendezvous"), by, report))
-        }
-        Some(TextOr::Map(file::Balance { rendezvous: None })) => {
-            report.refuse(path, Fault::new("must be a rule").help(WHOLE_HELP));
-            default
+        Some(TextOr::Map(file::Balance { rendezvous })) => {
+            let at = path.key("rendezvous");
+            match report.chosen(&at, rendezvous.as_ref(), "rendezvous: { by: address }") {
+                Some(by) => Balance::Rendezvous(key(&at, by, report)),
+                None => {
+                    report.refuse(path, Fault::new("must be a rule").help(WHOLE_HELP));
+                    default
+                }
+            }
         }
     }
 }
@@ -43,18 +46,31 @@ pub(super) fn key(path: &KeyPath, written: &Rendezvous, report: &mut Report<'_>)
             "address" => Ok(RendezvousKey::Address),
             _ => Err(Fault::new("is not a property of the request").help(BY_HELP)),
         }),
-        Some(TextOr::Map(RendezvousBy { header: Some(name), query: None, cookie: None })) => {
-            report.read(&path.key("header"), Some(name), default, header)
-        }
-        Some(TextOr::Map(RendezvousBy { header: None, query: Some(name), cookie: None })) => {
-            report.read(&path.key("query"), Some(name), default, query)
-        }
-        Some(TextOr::Map(RendezvousBy { header: None, query: None, cookie: Some(name) })) => report
-            .read(&path.key("cookie"), Some(name), default, |name| {
-                token(name).map(|()| RendezvousKey::Cookie(name.into()))
-            }),
-        Some(TextOr::Map(RendezvousBy { .. })) | None => {
+        Some(TextOr::Map(written)) => property(&path, written, report),
+        None => {
             report.refuse(&path, Fault::new("must be one property of the request").help(BY_HELP));
+            default
+        }
+    }
+}
+
+fn property(path: &KeyPath, written: &RendezvousBy, report: &mut Report<'_>) -> RendezvousKey {
+    let default = RendezvousKey::Address;
+    let [at_header, at_query, at_cookie] = ["header", "query", "cookie"].map(|key| path.key(key));
+    let by_header = report.chosen(&at_header, written.header.as_ref(), "header: X-User-Id");
+    let by_query = report.chosen(&at_query, written.query.as_ref(), "query: room");
+    let by_cookie = report.chosen(&at_cookie, written.cookie.as_ref(), "cookie: user");
+    match (by_header, by_query, by_cookie) {
+        (Some(name), None, None) => report.read(&at_header, Some(name), default, header),
+        (None, Some(name), None) => report.read(&at_query, Some(name), default, query),
+        (None, None, Some(name)) => report.read(&at_cookie, Some(name), default, |name| {
+            token(name).map(|()| RendezvousKey::Cookie(name.into()))
+        }),
+        (None, None, None)
+        | (Some(_), Some(_), _)
+        | (Some(_), _, Some(_))
+        | (_, Some(_), Some(_)) => {
+            report.refuse(path, Fault::new("must be one property of the request").help(BY_HELP));
             default
         }
     }

@@ -26,7 +26,8 @@ pub(super) fn resolve(
             let check = report.read(path, Some(word), Check::Tcp, |word| match word {
                 "tcp" => Ok(Check::Tcp),
                 "off" => Ok(Check::Off),
-                _ => Err(Fault::new("is not a health check").help(HELP)),
+                other => units::refuse_other_off(other)
+                    .and_then(|()| Err(Fault::new("is not a health check").help(HELP))),
             });
             return Health { check, ..default };
         }
@@ -47,17 +48,20 @@ pub(super) fn resolve(
         check: check(path, written, report),
         every,
         timeout,
-        fail: count(&path.key("fail"), written.fail, default.fail, &RUNNING, report),
-        pass: count(&path.key("pass"), written.pass, default.pass, &RUNNING, report),
+        fail: count(&path.key("fail"), &written.fail, default.fail, &RUNNING, report),
+        pass: count(&path.key("pass"), &written.pass, default.pass, &RUNNING, report),
         eject_after,
     }
 }
 
 fn check(path: &KeyPath, written: &file::Health, report: &mut Report<'_>) -> Check {
-    match (written.engineio.as_deref(), &written.http) {
+    let at_engineio = path.key("engineio");
+    let engineio = report.chosen(&at_engineio, written.engineio.as_ref(), "engineio: /socket.io/");
+    let http_help = "http: { path: /health }";
+    match (engineio, report.chosen(&path.key("http"), written.http.as_ref(), http_help)) {
         (None, None) => Check::Tcp,
         (Some(at), None) => {
-            let read = report.read(&path.key("engineio"), Some(at), "/".into(), |at| {
+            let read = report.read(&at_engineio, Some(at), "/".into(), |at| {
                 request_path(at, "/socket.io/").and_then(|at| match at.contains('?') {
                     true => {
                         Err(Fault::new("has a query").help("write the path alone: /socket.io/"))
@@ -102,7 +106,7 @@ fn request_path(at: &str, example: &str) -> Result<Box<str>, Fault> {
 /// `200`, or `200-299`.
 fn statuses(text: &str) -> Result<RangeInclusive<u16>, Fault> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let status = |text: &str| text.parse().ok().filter(|status| (100..=599).contains(status));
+    let status = |text: &str| units::whole(text).filter(|status| (100..=599).contains(status));
     match (status(first), status(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
         _ => Err(Fault::new("is not a status").help("write 200, or 200-299")),

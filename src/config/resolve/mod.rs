@@ -59,7 +59,7 @@ fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Opti
     report.read(path, written, None, |text| match text {
         "auto" => Ok(None),
         text => {
-            let number = text.parse().ok().filter(|number| MAX_CONNECTIONS.contains(number));
+            let number = units::whole(text).filter(|number| MAX_CONNECTIONS.contains(number));
             number.map(Some).ok_or_else(|| {
                 let (least, most) = (MAX_CONNECTIONS.start(), MAX_CONNECTIONS.end());
                 Fault::new("is not a number of connections")

@@ -41,7 +41,7 @@ pub(super) fn admission(
     });
     let queue = NonZeroU32::new(u32::try_from(default.queue_max).unwrap_or(u32::MAX));
     let queue = queue.unwrap_or(NonZeroU32::MIN);
-    let queue = count(&path.key("queue"), written.queue, queue, &QUEUE, report);
+    let queue = count(&path.key("queue"), &written.queue, queue, &QUEUE, report);
     Admission {
         rate: with_burst(in_all),
         node_rate: with_burst(on_each),
@@ -67,7 +67,7 @@ pub(super) fn drain(
         ),
         closes_per_second: closes(
             path,
-            written.closes_per_second,
+            &written.closes_per_second,
             default.closes_per_second,
             report,
         ),
@@ -83,7 +83,9 @@ pub(super) fn rebalance(
     match written? {
         TextOr::Text(word) => report.read(path, Some(word), None, |word| match word {
             "off" => Ok(None),
-            _ => Err(Fault::new("is not a rebalance").help("write off, or { within: 10% }")),
+            other => units::refuse_other_off(other).and_then(|()| {
+                Err(Fault::new("is not a rebalance").help("write off, or { within: 10% }"))
+            }),
         }),
         TextOr::Map(written) => Some(Rebalance {
             within_percent: report.read(
@@ -94,7 +96,7 @@ pub(super) fn rebalance(
             ),
             closes_per_second: closes(
                 path,
-                written.closes_per_second,
+                &written.closes_per_second,
                 Rebalance::CLOSES_PER_SECOND,
                 report,
             ),
@@ -104,7 +106,7 @@ pub(super) fn rebalance(
 
 fn closes(
     path: &KeyPath,
-    written: Option<u64>,
+    written: &Option<Written>,
     default: NonZeroU32,
     report: &mut Report<'_>,
 ) -> NonZeroU32 {
@@ -114,13 +116,12 @@ fn closes(
 /// The number at `path`, which lies in `range`.
 pub(super) fn count(
     path: &KeyPath,
-    written: Option<u64>,
+    written: &Option<Written>,
     default: NonZeroU32,
     range: &RangeInclusive<u32>,
     report: &mut Report<'_>,
 ) -> NonZeroU32 {
-    let written = written.map(|number| number.to_string());
-    report.read(path, written.as_deref(), default, |text| positive(text, range))
+    report.read(path, text(written), default, |text| positive(text, range))
 }
 
 /// The number that `text` writes, which lies in `range` and is not zero.

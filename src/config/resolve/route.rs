@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{pattern, tunnel};
-use crate::config::file::{File, Route, RoutePath, TextOr, Written};
+use crate::config::file::{Chosen, File, Route, RoutePath, TextOr, Written};
 use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
@@ -79,7 +79,11 @@ fn path_pattern(
         }
         Some(TextOr::Map(RoutePath { exact })) => {
             let path = path.key("exact");
-            report.require(&path, exact.as_deref(), "{ exact: /health }", pattern::exact)
+            let exact = match exact {
+                Some(Chosen::Is(exact)) => Some(exact.as_str()),
+                Some(Chosen::Empty) | None => None,
+            };
+            report.require(&path, exact, "{ exact: /health }", pattern::exact)
         }
     }
 }
@@ -131,9 +135,11 @@ fn silence(text: &str) -> Result<Silence, Fault> {
     match text {
         "auto" => Ok(Silence::Auto),
         "off" => Ok(Silence::Off),
-        text => units::duration(text, &SILENCE)
-            .map(Silence::After)
-            .map_err(|fault| fault.or_write("auto").or_write("off")),
+        text => units::refuse_other_off(text).and_then(|()| {
+            units::duration(text, &SILENCE)
+                .map(Silence::After)
+                .map_err(|fault| fault.or_write("auto").or_write("off"))
+        }),
     }
 }
 

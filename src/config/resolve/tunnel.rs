@@ -74,8 +74,10 @@ fn keepalive(
         Some(TextOr::Text(word)) => report.read(path, Some(word), default, |word| match word {
             "auto" => Ok(tunnel::Keepalive::Auto),
             "off" => Ok(tunnel::Keepalive::Off),
-            _ => Err(Fault::new("is not a keepalive")
-                .help("write auto, off, or { every: 25s, lost_after: 20s }")),
+            other => units::refuse_other_off(other).and_then(|()| {
+                Err(Fault::new("is not a keepalive")
+                    .help("write auto, off, or { every: 25s, lost_after: 20s }"))
+            }),
         }),
         Some(TextOr::Map(times)) => {
             let default = KeepaliveTimes::default();
@@ -96,9 +98,11 @@ fn idle_timeout(text: &str) -> Result<IdleTimeout, Fault> {
     match text {
         "auto" => Ok(IdleTimeout::Auto),
         "off" => Ok(IdleTimeout::Off),
-        text => units::duration(text, &IDLE_TIMEOUT)
-            .map(IdleTimeout::After)
-            .map_err(|fault| fault.or_write("auto or off")),
+        text => units::refuse_other_off(text).and_then(|()| {
+            units::duration(text, &IDLE_TIMEOUT)
+                .map(IdleTimeout::After)
+                .map_err(|fault| fault.or_write("auto or off"))
+        }),
     }
 }
 
@@ -106,14 +110,16 @@ fn message_max(text: &str) -> Result<MessageMax, Fault> {
     match text {
         "auto" => Ok(MessageMax::Auto),
         "off" => Ok(MessageMax::Off),
-        text => units::size(text, &MESSAGE_BYTES_MAX)
-            .map(MessageMax::Bytes)
-            .map_err(|fault| fault.or_write("auto or off")),
+        text => units::refuse_other_off(text).and_then(|()| {
+            units::size(text, &MESSAGE_BYTES_MAX)
+                .map(MessageMax::Bytes)
+                .map_err(|fault| fault.or_write("auto or off"))
+        }),
     }
 }
 
 fn messages_per_second(text: &str) -> Result<u32, Fault> {
-    let number = text.parse().ok().filter(|number| MESSAGES_PER_SECOND.contains(number));
+    let number = units::whole(text).filter(|number| MESSAGES_PER_SECOND.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (MESSAGES_PER_SECOND.start(), MESSAGES_PER_SECOND.end());
         Fault::new("is not a rate").help(format!("write a whole number from {least} to {most}"))

@@ -73,12 +73,9 @@ fn one(
             &path.key("pool_idle_timeout"),
             upstream.pool_idle_timeout.as_ref().map(Written::as_str),
             Settings::POOL_IDLE_TIMEOUT,
-            |text| match text {
-                "off" => Ok(Duration::ZERO),
-                text => {
-                    let read = units::duration(text, &POOL_IDLE_TIMEOUT);
-                    read.map_err(|fault| fault.or_write("off"))
-                }
+            |text| {
+                let read = units::off_or(text, |text| units::duration(text, &POOL_IDLE_TIMEOUT));
+                read.map(Option::unwrap_or_default)
             },
         ),
         balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
@@ -154,7 +151,7 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
         }
         TextOr::Map(node) => node,
     };
-    let weight = weight(&path.key("weight"), node.weight, report);
+    let weight = weight(&path.key("weight"), node.weight.as_ref(), report);
     let written = node.address.as_ref().map(Written::as_str);
     let as_address = written.map(Arc::from);
     let name = report.read(&path.key("name"), node.name.as_deref(), as_address, |name| {
@@ -166,12 +163,11 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
     Some(NodeSettings { name: name?, address, weight, drain: node.drain.unwrap_or(false) })
 }
 
-fn weight(path: &KeyPath, written: Option<u64>, report: &mut Report<'_>) -> u32 {
-    let weight = u32::try_from(written.unwrap_or(1)).unwrap_or(u32::MAX);
-    if !WEIGHT.contains(&weight) {
-        report.refuse(path, Fault::new("is not a weight").help("write 1 to 1000"));
-    }
-    weight
+fn weight(path: &KeyPath, written: Option<&Written>, report: &mut Report<'_>) -> u32 {
+    report.read(path, written.map(Written::as_str), 1, |text| {
+        let weight = units::whole(text).filter(|weight| WEIGHT.contains(weight));
+        weight.ok_or_else(|| Fault::new("is not a weight").help("write 1 to 1000"))
+    })
 }
 
 /// The names and addresses that nodes of one upstream have, and which node has them.

@@ -14,7 +14,8 @@ use serde_yaml::Value;
 
 use super::Config;
 use super::file::{
-    Admin, File, Keepalive, List, Listener, Log, Route, RoutePath, Stop, TextOr, Tunnel, Written,
+    Admin, Chosen, File, Keepalive, List, Listener, Log, Route, RoutePath, Stop, TextOr, Tunnel,
+    Written,
 };
 use super::resolve::{FORMATS, LEVELS};
 use super::units::{show_duration, show_size};
@@ -80,7 +81,9 @@ fn route(settings: &route::Settings) -> Route {
         host: Some(settings.host.to_string()),
         path: Some(match &settings.path {
             PathPattern::Prefix(prefix) => TextOr::Text(prefix.to_string()),
-            PathPattern::Exact(exact) => TextOr::Map(RoutePath { exact: Some(exact.to_string()) }),
+            PathPattern::Exact(exact) => {
+                TextOr::Map(RoutePath { exact: Some(Chosen::Is(exact.to_string())) })
+            }
         }),
         upstream: Some(settings.upstream.to_string()),
         response_timeout: Some(limits.response_timeout.map_or_else(auto, duration)),

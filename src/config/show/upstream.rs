@@ -6,7 +6,7 @@ use super::{duration, list, word};
 use crate::affinity::settings::{Secret, Settings as AffinitySettings};
 use crate::config::UpstreamSettings;
 use crate::config::file::{
-    Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, List, Node,
+    Admission, Affinity, Balance, Chosen, Cookie, Discover, Drain, Health, HttpCheck, List, Node,
     Rebalance, Rendezvous, RendezvousBy, Sid, TextOr, Upstream, Written,
 };
 use crate::config::resolve::{BALANCE_RULES, node_address};
@@ -41,14 +41,14 @@ pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
         admission: Some(admission(&settings.admission)),
         drain: Some(Drain {
             timeout: Some(duration(settings.drain.timeout)),
-            closes_per_second: Some(settings.drain.closes_per_second.get().into()),
+            closes_per_second: Some(Written::new(settings.drain.closes_per_second)),
         }),
         rebalance: Some(settings.rebalance.map_or_else(
             || TextOr::Text("off".to_owned()),
             |rebalance| {
                 TextOr::Map(Rebalance {
                     within: Some(Written::new(format!("{}%", rebalance.within_percent))),
-                    closes_per_second: Some(rebalance.closes_per_second.get().into()),
+                    closes_per_second: Some(Written::new(rebalance.closes_per_second)),
                 })
             },
         )),
@@ -67,15 +67,15 @@ fn node(settings: &NodeSettings) -> Node {
             Written::new(&settings.name)
         }),
         name: is_named.then(|| settings.name.to_string()),
-        weight: Some(settings.weight.into()),
+        weight: Some(Written::new(settings.weight)),
         drain: Some(settings.drain),
     }
 }
 
 fn discover(settings: &settings::Discover) -> Discover {
     let (dns, srv) = match &settings.source {
-        Source::Addresses(address) => (Some(address.to_string()), None),
-        Source::Services(name) => (None, Some(name.to_string())),
+        Source::Addresses(address) => (Some(Chosen::Is(address.to_string())), None),
+        Source::Services(name) => (None, Some(Chosen::Is(name.to_string()))),
     };
     Discover {
         dns,
@@ -88,7 +88,7 @@ fn discover(settings: &settings::Discover) -> Discover {
 fn balance(settings: &settings::Balance) -> TextOr<Balance> {
     match settings {
         settings::Balance::Rendezvous(by) => {
-            TextOr::Map(Balance { rendezvous: Some(Rendezvous { by: Some(key(by)) }) })
+            TextOr::Map(Balance { rendezvous: Some(Chosen::Is(Rendezvous { by: Some(key(by)) })) })
         }
         settings::Balance::LeastConnections
         | settings::Balance::RoundRobin
@@ -102,16 +102,16 @@ fn health(settings: &health::Health) -> TextOr<Health> {
     let (engineio, http) = match &settings.check {
         Check::Off => return TextOr::Text("off".to_owned()),
         Check::Tcp => (None, None),
-        Check::EngineIo(path) => (Some(path.to_string()), None),
-        Check::Http(check) => (None, Some(http_check(check))),
+        Check::EngineIo(path) => (Some(Chosen::Is(path.to_string())), None),
+        Check::Http(check) => (None, Some(Chosen::Is(http_check(check)))),
     };
     TextOr::Map(Health {
         engineio,
         http,
         every: Some(duration(settings.every)),
         timeout: Some(duration(settings.timeout)),
-        fail: Some(settings.fail.get().into()),
-        pass: Some(settings.pass.get().into()),
+        fail: Some(Written::new(settings.fail)),
+        pass: Some(Written::new(settings.pass)),
         eject_after: Some(settings.eject_after.map_or_else(off, Written::new)),
     })
 }
@@ -137,7 +137,7 @@ fn admission(settings: &settings::Admission) -> Admission {
         node_handshakes_per_second: rate(settings.node_rate),
         burst: Some(burst.map_or_else(|| Written::new("auto"), |rate| Written::new(rate.burst))),
         hold: Some(if settings.hold.is_zero() { off() } else { duration(settings.hold) }),
-        queue: Some(settings.queue_max as u64),
+        queue: Some(Written::new(settings.queue_max)),
     }
 }
 
@@ -146,17 +146,18 @@ fn affinity(settings: &AffinitySettings) -> TextOr<Affinity> {
     match settings {
         AffinitySettings::None => return TextOr::Text(settings.label().to_owned()),
         AffinitySettings::Sid(by) => {
-            shown.sid = Some(Sid {
+            shown.sid = Some(Chosen::Is(Sid {
                 keys: hidden(&by.keys),
                 tag_eio3: Some(by.tag_eio3),
                 tag: Some(by.tag.label().to_owned()),
-            });
+            }));
         }
         AffinitySettings::Cookie(by) => {
-            shown.cookie = Some(Cookie { name: Some(by.name.to_string()), keys: hidden(&by.keys) });
+            let cookie = Cookie { name: Some(by.name.to_string()), keys: hidden(&by.keys) };
+            shown.cookie = Some(Chosen::Is(cookie));
         }
         AffinitySettings::Rendezvous(by) => {
-            shown.rendezvous = Some(Rendezvous { by: Some(key(by)) })
+            shown.rendezvous = Some(Chosen::Is(Rendezvous { by: Some(key(by)) }));
         }
     }
     TextOr::Map(shown)
@@ -166,9 +167,15 @@ fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
     let by = RendezvousBy::default();
     TextOr::Map(match key {
         RendezvousKey::Address => return TextOr::Text("address".to_owned()),
-        RendezvousKey::Header(name) => RendezvousBy { header: Some(name.to_string()), ..by },
-        RendezvousKey::Query(name) => RendezvousBy { query: Some(name.to_string()), ..by },
-        RendezvousKey::Cookie(name) => RendezvousBy { cookie: Some(name.to_string()), ..by },
+        RendezvousKey::Header(name) => {
+            RendezvousBy { header: Some(Chosen::Is(name.to_string())), ..by }
+        }
+        RendezvousKey::Query(name) => {
+            RendezvousBy { query: Some(Chosen::Is(name.to_string())), ..by }
+        }
+        RendezvousKey::Cookie(name) => {
+            RendezvousBy { cookie: Some(Chosen::Is(name.to_string())), ..by }
+        }
     })
 }
 

@@ -1,5 +1,6 @@
 //! What `config` takes, what it refuses, and in which words.
 
+mod generated;
 mod hostile;
 mod manual;
 mod problems;

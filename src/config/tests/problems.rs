@@ -283,7 +283,7 @@ a.yaml:3:87: routes[0].tunnel.max_age: `1000h` is too long
 a.yaml:3:29: routes[0].tunnel: `off` is not a map
  3 | - { upstream: chat, tunnel: off }
    |                             ^^^
-   = help: write a map: { key: value }
+   = help: write a map with any of these keys: idle_timeout, idle_messages, keepalive, message_max, messages_per_second, stalled_client, max_age, buffer
 1 problem in a.yaml",
     ),
     (
@@ -292,7 +292,7 @@ a.yaml:3:29: routes[0].tunnel: `off` is not a map
 a.yaml:3:15: routes[0].upstream: `5` is not text
  3 | - { upstream: 5 }
    |               ^
-   = help: write text; a number needs quotes
+   = help: write text; a number, and true or false, need quotes
 1 problem in a.yaml",
     ),
     (
@@ -301,7 +301,7 @@ a.yaml:3:15: routes[0].upstream: `5` is not text
 a.yaml:3:5: routes[0].upstream: is not text
  3 | - { upstream: [chat] }
    |     ^^^^^^^^
-   = help: write text; a number needs quotes
+   = help: write text; a number, and true or false, need quotes
 1 problem in a.yaml",
     ),
     (
@@ -588,7 +588,7 @@ a.yaml:4:46: upstreams.chat.affinity.sid.keys: is not a list
 a.yaml:4:47: upstreams.chat.affinity.sid.keys[0]: is not text
  4 |     { nodes: [b:1], affinity: { sid: { keys: [*******] } } }
    |                                               ^^^^^^^
-   = help: write text; a number needs quotes
+   = help: write text; a number, and true or false, need quotes
 1 problem in a.yaml",
     ),
 ];
@@ -772,14 +772,14 @@ a.yaml:4:15: routes[0].upstream: `chat` is not an upstream
         "hello",
         "
 a.yaml: `hello` is not a map
-   = help: write a map: { key: value }
+   = help: write a map with any of these keys: listeners, upstreams, routes, max_connections, stop, admin, log
 1 problem in a.yaml",
     ),
     (
         "- a",
         "
 a.yaml: is not a map
-   = help: write a map: { key: value }
+   = help: write a map with any of these keys: listeners, upstreams, routes, max_connections, stop, admin, log
 1 problem in a.yaml",
     ),
     (

@@ -1,0 +1,166 @@
+//! What the parser takes, as regular expressions for the JSON Schema.
+//!
+//! They are plain ones that every validator knows: no look-around, no classes by name. A test holds
+//! them against the parser. Not said are bounds on lengths, the inner form of an IPv6 address, and
+//! the sum of a duration of several units.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+
+/// An address to listen on: `0.0.0.0:80`, `:80`, `[::]:80`.
+pub(super) fn bind() -> String {
+    format!("({IPV4}|{IPV6})?:{}", port(0))
+}
+
+/// The address of a server, which has a port.
+pub(super) fn server() -> String {
+    format!("({IPV4}|{IPV6})?:{}", port(1))
+}
+
+/// A node's host and port.
+pub(super) fn node() -> String {
+    format!("({IPV6}|({IPV4}|{NAME})\\.?):{}", port(1))
+}
+
+/// A host name, which is no IP address, and a port.
+pub(super) fn named_node() -> String {
+    format!("{NAME}\\.?:{}", port(1))
+}
+
+/// The host of a route.
+pub(super) fn host() -> String {
+    format!("\\*|(\\*\\.)?({IPV4}|{NAME})|{IPV6}")
+}
+
+/// A network, or an address.
+pub(super) fn network() -> String {
+    let (prefix_v4, prefix_v6) = (number(0..=32), number(0..=128));
+    format!("{IPV4}(/{prefix_v4})?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(/{prefix_v6})?")
+}
+
+/// A duration in `range`.
+pub(super) fn duration(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String {
+    let (least, most) = (*range.start(), *range.end());
+    let mut forms: Vec<String> = of_one_unit(units, range);
+    for (index, (unit, amount)) in units.iter().enumerate() {
+        let smaller = units.get(index + 1..).unwrap_or_default();
+        // What the smaller units add reaches above the bound.
+        let first = (most / amount).saturating_sub(u64::from(most.is_multiple_of(*amount)));
+        if smaller.is_empty() || first == 0 {
+            continue;
+        }
+        let from = u64::from(least > *amount);
+        let first = format!("0*{}{unit}", number(from..=first));
+        for (index, (unit, _)) in smaller.iter().enumerate() {
+            let behind = smaller.get(index + 1..).unwrap_or_default();
+            let rest: String = behind.iter().map(|(unit, _)| format!("([0-9]+{unit})?")).collect();
+            forms.push(format!("{first}[0-9]+{unit}{rest}"));
+        }
+    }
+    forms.join("|")
+}
+
+/// A size in `range`.
+pub(super) fn size(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String {
+    of_one_unit(units, range).join("|")
+}
+
+/// The whole numbers in `range`, in digits; leading zeros are the caller's to allow.
+pub(super) fn number(range: RangeInclusive<u64>) -> String {
+    let (first, last) = range.into_inner();
+    let mut forms = Vec::new();
+    let mut from = first;
+    while from <= last {
+        let to = last_of_form(from, last);
+        forms.push(digits(&from.to_string(), &to.to_string()));
+        let Some(next) = to.checked_add(1) else { break };
+        from = next;
+    }
+    format!("({})", forms.join("|"))
+}
+
+/// A number of each unit, so that the amount is in `range`.
+fn of_one_unit(units: &[(&str, u64)], range: RangeInclusive<u64>) -> Vec<String> {
+    let (least, most) = range.into_inner();
+    let form = |(unit, amount): &(&str, u64)| {
+        let (from, to) = (least.div_ceil(*amount), most / amount);
+        (from <= to).then(|| format!("0*{}{unit}", number(from..=to)))
+    };
+    units.iter().filter_map(form).collect()
+}
+
+/// The last number up to `last` that has the digits of `from` but for the last ones, which are all
+/// that there are from those of `from` on.
+fn last_of_form(from: u64, last: u64) -> u64 {
+    let mut to = from;
+    let mut power = 1_u64;
+    // Digits below `power` begin at 0 in `from`, and so may be all.
+    while from.is_multiple_of(power) && power <= from.max(1) {
+        let digit = from / power % 10;
+        let fits = |digit_to: &u64| {
+            let more = (digit_to - digit).saturating_mul(power);
+            from.saturating_add(more).saturating_add(power - 1) <= last
+        };
+        let Some(digit_to) = (digit..=9).rev().find(fits) else { break };
+        to = from + (digit_to - digit) * power + (power - 1);
+        let Some(next) = power.checked_mul(10) else { break };
+        if digit_to < 9 {
+            break;
+        }
+        power = next;
+    }
+    to
+}
+
+/// The numbers that have, digit for digit, one from `from` to `to`; both are equally long.
+fn digits(from: &str, to: &str) -> String {
+    let class = |(from, to): (char, char)| match (from, to) {
+        (from, to) if from == to => from.to_string(),
+        (from, to) => format!("[{from}-{to}]"),
+    };
+    from.chars().zip(to.chars()).map(class).collect()
+}
+
+fn port(least: u64) -> String {
+    format!("0*{}", number(least..=65_535))
+}
+
+/// RFC 6265, section 4.1.1: a token.
+pub(super) const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+
+/// The name of a parameter in a query.
+pub(super) const QUERY_NAME: &str = "[!\"$%'()*+,./0-9:;<>@A-Z\\[\\\\\\]^_`a-z{|}~-]+";
+
+/// The name of SRV records.
+pub(super) const SRV: &str = "[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?";
+
+/// The path of a route.
+pub(super) const PATH: &str = "/[!$%&'()*+,./0-9:;=@A-Z_a-z|~-]*";
+
+/// What the path of a route must not hold: dot segments.
+pub(super) const DOT_SEGMENTS: &str = "/\\.{1,2}(/|$)";
+
+/// What a prefix must not hold besides: an asterisk at its end.
+pub(super) const NO_PREFIX: &str = "\\*$|/\\.{1,2}(/|$)";
+
+/// The path of a check by Engine.IO, without query.
+pub(super) const CHECK_PATH: &str = "/[!\"$-<>=@-~]*";
+
+/// The path of a check by HTTP.
+pub(super) const CHECK_PATH_AND_QUERY: &str = "/[!\"$-~]*";
+
+/// One status, or the first and the last.
+pub(super) const STATUSES: &str = "[1-5][0-9][0-9](-[1-5][0-9][0-9])?";
+
+/// The name of a node or an upstream.
+pub(super) const WORD: &str = "[A-Za-z0-9_.:\\[\\]-]{1,64}";
+
+/// A host name whose last label is no number, which resolvers would take for an address.
+const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
+                    ([0-9]*[A-Za-z_]([A-Za-z0-9_-]*[A-Za-z0-9_])?|[0-9]+-[A-Za-z0-9_-]*[A-Za-z0-9_]))";
+
+const IPV4: &str = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\
+                    (\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}";
+
+const IPV6: &str = "\\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\\]";

@@ -1,0 +1,292 @@
+//! Documents made of the reference, each with one value replaced: schema and parser say the same of
+//! each, and whatever the parser refuses has a sentence that says what to write.
+
+use serde_json::{Map, Value, json};
+
+use super::super::{Problems, parse};
+use super::schema::{described_keys, validator};
+use super::shipped::shipped;
+
+#[test]
+fn schema_and_parser_agree_on_every_key_and_each_refusal_helps() {
+    let validator = validator();
+    let mut found = Vec::new();
+    for document in documents() {
+        for pointer in pointers(&document) {
+            for mutant in mutants(&document, &pointer) {
+                let refused = parse("a.yaml", &mutant.document.to_string()).err();
+                let fits = validator.is_valid(&mutant.document);
+                found.extend(disagreement(&mutant, fits, refused.as_ref()));
+                found.extend(refused.as_ref().and_then(|problems| unhelpful(&mutant, problems)));
+            }
+        }
+    }
+    found.dedup();
+    assert!(found.is_empty(), "{} to do:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn what_other_tools_write_for_off_and_bare_numbers_are_told_what_to_write() {
+    let descriptions = described_keys();
+    let mut checked = [0; 3];
+    for document in documents() {
+        for pointer in pointers(&document) {
+            let path = generic(&pointer);
+            let Some(key) = descriptions.iter().find(|key| key.path == path) else { continue };
+            let sentence = key.description.split(" Default: ").next().unwrap();
+            let mut check = |index: usize, value: Value, expected: &str| {
+                let mutant = replaced(&document, &pointer, value);
+                let problems = parse("a.yaml", &mutant.document.to_string()).unwrap_err();
+                let help = problems.iter().find_map(|problem| problem.help.as_deref()).unwrap();
+                assert!(help.contains(expected), "{path}: {}: {help}", mutant.value);
+                checked[index] += 1;
+            };
+            if sentence.contains("`off`") {
+                for value in [json!(false), json!("no"), json!("False")] {
+                    check(0, value, "write off");
+                }
+            }
+            let amounts =
+                sentence.split_whitespace().filter(|word| word.starts_with(char::is_numeric));
+            let first = amounts.map(|word| word.trim_start_matches(char::is_numeric)).next();
+            match first {
+                Some("ms" | "s" | "m" | "h") => check(1, json!(10), "10s"),
+                Some("B" | "KiB" | "MiB" | "GiB") => check(2, json!(10), "10B"),
+                Some(_) | None => (),
+            }
+        }
+    }
+    assert!(checked.iter().all(|count| *count > 2), "{checked:?}");
+}
+
+/// A document with one value replaced.
+struct Mutant {
+    document: Value,
+    pointer: String,
+    value: String,
+}
+
+/// Parts of the reference that are documents by themselves: each upstream, each route, all else.
+fn documents() -> Vec<Value> {
+    let reference: Value = serde_yaml::from_str(&shipped("configs/reference.yaml")).unwrap();
+    let node = json!({ "nodes": ["10.0.0.1:3000"] });
+    let upstreams = reference["upstreams"].as_object().unwrap().iter();
+    let mut documents: Vec<Value> = upstreams
+        .map(|(name, upstream)| {
+            let upstreams = Map::from_iter([(name.clone(), upstream.clone())]);
+            json!({ "upstreams": upstreams, "routes": [{ "upstream": name }] })
+        })
+        .collect();
+    let routes = reference["routes"].as_array().unwrap().iter();
+    documents
+        .extend(routes.map(|route| json!({ "upstreams": { "chat": node }, "routes": [route] })));
+    let mut rest = reference.clone();
+    rest["upstreams"] = json!({ "chat": node });
+    rest["routes"] = json!([{ "upstream": "chat" }]);
+    documents.push(rest);
+    documents
+}
+
+/// The JSON pointers of all values below the top.
+fn pointers(document: &Value) -> Vec<String> {
+    let mut pointers = Vec::new();
+    let mut open = vec![(String::new(), document)];
+    while let Some((at, value)) = open.pop() {
+        match value {
+            Value::Object(map) => {
+                open.extend(map.iter().map(|(key, below)| (format!("{at}/{key}"), below)));
+            }
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                open.extend(items.map(|(index, below)| (format!("{at}/{index}"), below)));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
+        }
+        if !at.is_empty() {
+            pointers.push(at);
+        }
+    }
+    pointers
+}
+
+fn mutants(document: &Value, pointer: &str) -> Vec<Mutant> {
+    let mut mutants: Vec<Mutant> =
+        values().into_iter().map(|value| replaced(document, pointer, value)).collect();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let mut without = document.clone();
+    if let Some(Value::Object(map)) = without.pointer_mut(parent) {
+        map.remove(key);
+        let (pointer, value) = (pointer.to_owned(), "nothing".to_owned());
+        mutants.push(Mutant { document: without, pointer, value });
+    }
+    mutants
+}
+
+fn replaced(document: &Value, pointer: &str, value: Value) -> Mutant {
+    let shown = value.to_string();
+    let mut document = document.clone();
+    *document.pointer_mut(pointer).unwrap() = value;
+    Mutant { document, pointer: pointer.to_owned(), value: shown }
+}
+
+/// What operators and other programs write, right in some places and wrong in others.
+fn values() -> Vec<Value> {
+    let others = r#"[null, true, false, 0, 1, 7, -1, 1.5, 1.0, 101, 200, 3000, 1000001, 10000000000,
+        [], {}, ["x"], [null], [{}], {"x": 1}]"#;
+    let mut values: Vec<Value> = serde_json::from_str(others).unwrap();
+    values.extend(TEXTS.map(Value::from));
+    values
+}
+
+/// What the two say otherwise.
+fn disagreement(mutant: &Mutant, fits: bool, refused: Option<&Problems>) -> Option<String> {
+    let of_two_values =
+        |problems: &Problems| problems.iter().all(|problem| is_of_two_values(&problem.what));
+    let (what, problems) = match (fits, refused) {
+        (true, None) | (false, Some(_)) => return None,
+        (true, Some(problems)) if of_two_values(problems) => return None,
+        (true, Some(problems)) => ("only the parser refuses", problems.to_string()),
+        (false, None) => ("only the schema refuses", String::new()),
+    };
+    Some(format!("{what} {} at {}\n{problems}", mutant.value, mutant.pointer))
+}
+
+/// Whether a problem is one between two places, which no schema can tell.
+fn is_of_two_values(what: &str) -> bool {
+    let between = [
+        "is not an upstream",
+        "has the address of",
+        "has the name of",
+        "has the host and path of",
+        "is the same as",
+        "overlaps with",
+    ];
+    between.iter().any(|sentence| what.starts_with(sentence))
+}
+
+/// What does not say what to write.
+fn unhelpful(mutant: &Mutant, problems: &Problems) -> Option<String> {
+    let problem = problems.iter().find(|problem| problem.help.is_none())?;
+    Some(format!("no help: {} at {}: {}", mutant.value, mutant.pointer, problem.what))
+}
+
+/// The pointer as the manual writes a key.
+fn generic(pointer: &str) -> String {
+    let mut path = String::new();
+    for (depth, step) in pointer.split('/').skip(1).enumerate() {
+        match step {
+            step if step.bytes().all(|b| b.is_ascii_digit()) => path.push_str("[]"),
+            _ if depth == 1 && path == "upstreams" => path.push_str(".*"),
+            step if depth == 0 => path.push_str(step),
+            step => path.extend([".", step]),
+        }
+    }
+    path
+}
+
+/// Texts among [`values`].
+const TEXTS: [&str; 103] = [
+    "",
+    "off",
+    "auto",
+    "no",
+    "none",
+    "x",
+    "chat",
+    "two words",
+    "0",
+    "1",
+    "10",
+    "+1",
+    "-1",
+    "007",
+    "1000",
+    "1000000",
+    "99999999999",
+    "0s",
+    "99ms",
+    "100ms",
+    "500ms",
+    "1s",
+    "10s",
+    "15s",
+    "61s",
+    "1m",
+    "5m",
+    "1h",
+    "24h",
+    "25h",
+    "720h",
+    "1000h",
+    "1m30s",
+    "30s1m",
+    "1.5s",
+    "10S",
+    "0B",
+    "1B",
+    "4095B",
+    "4KiB",
+    "64KiB",
+    "1MB",
+    "16MiB",
+    "17MiB",
+    "1024GiB",
+    "1025GiB",
+    "1M",
+    "0%",
+    "1%",
+    "10%",
+    "100%",
+    "101%",
+    "10",
+    ":80",
+    ":0",
+    "0.0.0.0:80",
+    "256.0.0.1:80",
+    "127.0.0.1:9090",
+    "[::1]:53",
+    "[::]:65536",
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "10.0.0.0/33",
+    "::1/128",
+    "a:1",
+    "a.b:3000",
+    "a.b.:3000",
+    "-a:1",
+    "1.2:3",
+    "http://a:1",
+    "a:0",
+    "a:65535",
+    "localhost",
+    "*",
+    "*.example.com",
+    "a.*.com",
+    "a_b-c.example",
+    "/",
+    "/x",
+    "/x*",
+    "/a/../b",
+    "/a?b",
+    "/a#b",
+    "/.a/..b/",
+    "x/",
+    "_a._tcp.b",
+    "X-User-Id",
+    "ü",
+    "text",
+    "json",
+    "loud",
+    "debug",
+    "sid",
+    "cookie",
+    "rendezvous",
+    "tcp",
+    "random-two",
+    "address",
+    "200",
+    "200-299",
+    "600",
+    "99",
+    "a secret of 21 letters",
+];
