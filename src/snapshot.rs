@@ -29,6 +29,8 @@ pub struct Snapshot {
     /// What became of requests that no route serves.
     pub unrouted: Arc<RouteCounts>,
     upstreams: BTreeMap<Arc<str>, Group>,
+    /// Those that are not in the configuration any more, until their nodes are empty.
+    left: BTreeMap<Arc<str>, Group>,
 }
 
 /// An upstream and the affinity of its sessions.
@@ -56,7 +58,7 @@ impl Snapshot {
     ) -> Result<Self, TagClash> {
         let mut groups = BTreeMap::new();
         for (settings, affinity) in upstreams {
-            let former = carried.and_then(|snapshot| snapshot.upstreams.get(&settings.name));
+            let former = carried.and_then(|snapshot| snapshot.former(&settings.name));
             let group = build_group((settings, affinity), former)?;
             groups.insert(settings.name.clone(), group);
         }
@@ -68,8 +70,25 @@ impl Snapshot {
         Ok(Self {
             routes: RouteTable::new(routes.collect()),
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
+            left: carried.map(|snapshot| snapshot.leaving(&groups)).unwrap_or_default(),
             upstreams: groups,
         })
+    }
+
+    /// The group of that name, be it one that left.
+    fn former(&self, name: &str) -> Option<&Group> {
+        self.upstreams.get(name).or_else(|| self.left.get(name))
+    }
+
+    /// What is left of the upstreams that are not among `next`.
+    fn leaving(&self, next: &BTreeMap<Arc<str>, Group>) -> BTreeMap<Arc<str>, Group> {
+        let all = self.left.iter().chain(&self.upstreams);
+        let gone = all.filter(|(name, _)| !next.contains_key(*name));
+        let leaving = gone.filter_map(|(name, group)| {
+            let upstream = Arc::new(Upstream::leaving(&group.upstream)?);
+            Some((name.clone(), Group { upstream, affinity: group.affinity.clone() }))
+        });
+        leaving.collect()
     }
 
     /// Judges the sessions of all routes that were seen for the last time.
@@ -82,13 +101,13 @@ impl Snapshot {
     /// Empties nodes that drain, and evens out where that is wanted. How long until it should look
     /// again, a second at most.
     pub fn clear(&self, now: Instant) -> Duration {
-        let next = self.upstreams().map(|upstream| upstream.clear(now));
+        let next = self.all_upstreams().map(|upstream| upstream.clear(now));
         next.fold(CLEAR_EVERY, Duration::min)
     }
 
     /// Tells the nodes what follows for them from this snapshot, now that it is in force.
     fn enact(&self, now: Instant) {
-        for upstream in self.upstreams() {
+        for upstream in self.all_upstreams() {
             upstream.enact(now);
         }
     }
@@ -96,6 +115,11 @@ impl Snapshot {
     /// The upstream of that name.
     pub fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
         self.upstreams.get(name).map(|group| &group.upstream)
+    }
+
+    /// All upstreams, and behind them those that left the configuration and are yet to be emptied.
+    pub fn all_upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.values().chain(self.left.values()).map(|group| &group.upstream)
     }
 
     /// All upstreams, by name.

@@ -2,6 +2,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -168,19 +169,31 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
             table::NODE_STATE => states(own, upstream.state(node, now)),
             table::NODE_CHECKS => counts(own, did.checks.iter()),
             table::NODE_EJECTIONS => count(did.ejections.get()),
-            table::NODE_EXCHANGES_OPEN => level(node.exchanges().into()),
-            table::NODE_TUNNELS_OPEN => level(node.tunnels().into()),
-            table::NODE_LOAD => level(node.load_at(now)),
+            table::NODE_EXCHANGES_OPEN => {
+                level(sum(upstream, node, |node| node.exchanges().into()))
+            }
+            table::NODE_TUNNELS_OPEN => level(sum(upstream, node, |node| node.tunnels().into())),
+            table::NODE_LOAD => level(sum(upstream, node, |node| node.load_at(now))),
             _ => return None,
         })
     };
     let mut samples = Vec::new();
-    for upstream in snapshot.upstreams() {
-        for node in upstream.nodes() {
-            samples.extend(of_node(upstream, node)?);
+    for upstream in snapshot.all_upstreams() {
+        let mut names: HashSet<&str> = HashSet::new();
+        for node in upstream.nodes().iter().chain(upstream.retired_in_use(now)) {
+            if names.insert(node.name()) {
+                samples.extend(of_node(upstream, node)?);
+            }
         }
     }
     Some(samples)
+}
+
+/// What all processes have together that have the name of `node`.
+fn sum(upstream: &Upstream, node: &Arc<Node>, of: impl Fn(&Node) -> f64) -> f64 {
+    let retired = upstream.retired().iter().map(|retired| &retired.node);
+    let others = retired.filter(|other| other.name() == node.name() && !Arc::ptr_eq(other, node));
+    of(node) + others.map(|other| of(other)).sum::<f64>()
 }
 
 fn of_upstreams(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {

@@ -55,18 +55,31 @@ pub(super) fn give(
     (StatusCode::OK, body)
 }
 
-/// The nodes that `name` means: by their full names, and if none has that one, by their own.
+/// The nodes that `name` means: by their full names, and if none has that one, by their own. One that
+/// has left drains anyway, and its name may be another's now: it is meant only if no other is.
 fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Vec<(&'a Arc<Upstream>, &'a Arc<Node>)> {
-    let by_full_name = all(snapshot).filter(|(upstream, node)| full_name(upstream, node) == name);
-    let found: Vec<_> = by_full_name.collect();
-    if !found.is_empty() {
-        return found;
+    for is_current in [true, false] {
+        let among = || {
+            let is_among = move |(upstream, node): &(&Arc<Upstream>, &Arc<Node>)| {
+                upstream.nodes().iter().any(|current| Arc::ptr_eq(current, node)) == is_current
+            };
+            all(snapshot).filter(is_among)
+        };
+        let full = among().find(|(upstream, node)| full_name(upstream, node) == name);
+        let found: Vec<_> = match full {
+            Some(one) => vec![one],
+            None => among().filter(|(_, node)| **node.name() == *name).collect(),
+        };
+        if !found.is_empty() {
+            return found;
+        }
     }
-    all(snapshot).filter(|(_, node)| **node.name() == *name).collect()
+    Vec::new()
 }
 
 fn all(snapshot: &Snapshot) -> impl Iterator<Item = (&Arc<Upstream>, &Arc<Node>)> {
-    snapshot.upstreams().flat_map(|upstream| upstream.all_nodes().map(move |node| (upstream, node)))
+    let upstreams = snapshot.all_upstreams();
+    upstreams.flat_map(|upstream| upstream.all_nodes().map(move |node| (upstream, node)))
 }
 
 fn full_name(upstream: &Upstream, node: &Node) -> String {

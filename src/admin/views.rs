@@ -33,6 +33,7 @@ pub(super) fn status(site: &Site) -> Value {
     let now = Instant::now();
     snapshot.sweep(now);
     let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
+    let processes = || snapshot.all_upstreams().flat_map(|upstream| upstream.all_nodes());
     let last = site
         .reloader
         .as_ref()
@@ -51,8 +52,8 @@ pub(super) fn status(site: &Site) -> Value {
             "max": site.control.places().max(),
             "by_worker": site.control.connections().collect::<Vec<_>>(),
         },
-        "tunnels": nodes().map(|node| u64::from(node.tunnels())).sum::<u64>(),
-        "exchanges": nodes().map(|node| u64::from(node.exchanges())).sum::<u64>(),
+        "tunnels": processes().map(|node| u64::from(node.tunnels())).sum::<u64>(),
+        "exchanges": processes().map(|node| u64::from(node.exchanges())).sum::<u64>(),
         "upgrades": upgrades(&snapshot),
         "nodes": {
             "all": nodes().count(),
@@ -83,10 +84,7 @@ pub(super) fn nodes(snapshot: &Snapshot) -> Value {
     let upstream = |upstream: &Arc<Upstream>| {
         let show = |found| node(upstream, found, now);
         let nodes: Vec<Value> = upstream.nodes().iter().map(show).collect();
-        let left = upstream.retired().iter().filter(|retired| {
-            now < retired.until || retired.node.tunnels() > 0 || retired.node.exchanges() > 0
-        });
-        let retired: Vec<Value> = left.map(|retired| show(&retired.node)).collect();
+        let retired: Vec<Value> = upstream.retired_in_use(now).map(show).collect();
         let discovery = upstream.discovery().map(|discovery| discovered(discovery));
         json!({
             "name": **upstream.name(),
@@ -95,7 +93,11 @@ pub(super) fn nodes(snapshot: &Snapshot) -> Value {
             "retired": retired,
         })
     };
-    json!({ "upstreams": snapshot.upstreams().map(upstream).collect::<Vec<_>>() })
+    let in_use = snapshot.all_upstreams().filter(|upstream| {
+        let is_configured = snapshot.upstream(upstream.name()).is_some();
+        is_configured || upstream.retired_in_use(now).next().is_some()
+    });
+    json!({ "upstreams": in_use.map(upstream).collect::<Vec<_>>() })
 }
 
 /// Where an upstream's nodes come from, and what was last heard from there.

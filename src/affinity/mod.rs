@@ -16,6 +16,7 @@ mod tag;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -129,7 +130,10 @@ impl Affinity {
         carried: Option<&Self>,
     ) -> Result<Self, TagClash> {
         let current = || upstream.nodes().iter().map(|node| (node, None));
-        let retired = upstream.retired().iter().map(|left| (&left.node, Some(left.until)));
+        // A name whose process is another one now is that one's.
+        let mut names: HashSet<&str> = current().map(|(node, _)| &**node.name()).collect();
+        let retired = upstream.retired().iter().filter(|left| names.insert(left.node.name()));
+        let retired = retired.map(|left| (&left.node, Some(left.until)));
         match Self::of(settings, members(current().chain(retired)), carried) {
             // A node that has left is no reason to refuse one that comes.
             Err(_) if !upstream.retired().is_empty() => {

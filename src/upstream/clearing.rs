@@ -80,7 +80,7 @@ impl Upstream {
     }
 
     /// All nodes, those that have left too.
-    pub fn all_nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+    pub fn all_nodes(&self) -> impl Iterator<Item = &Arc<Node>> + Clone {
         self.nodes.iter().chain(self.retired.iter().map(|retired| &retired.node))
     }
 

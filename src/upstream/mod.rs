@@ -90,8 +90,8 @@ pub struct NoNode {
 impl Upstream {
     /// The upstream of `settings`; where nodes are discovered, of those that are known by now. What
     /// is known of a node is `carried` over from the node of the same name, if that is at the same
-    /// address; its weight may be another. A node of `carried` that is not there any more is
-    /// retired: its sessions have `drain.timeout`.
+    /// address; its weight may be another. A process of `carried` that is not there any more is
+    /// retired, also if its name is another's now: its sessions have `drain.timeout`.
     ///
     /// Nothing that is known of nodes changes before [`Upstream::enact`].
     pub fn new(settings: &Settings, carried: Option<&Self>) -> Self {
@@ -108,27 +108,32 @@ impl Upstream {
             let is_in = |node: &&NodeSettings| !left_out.contains(&node.name);
             settings.nodes = discovery.nodes().iter().filter(is_in).cloned().collect();
         }
-        let node_of =
-            |node: &NodeSettings| match carried.and_then(|upstream| upstream.known(&node.name)) {
-                Some(carried) => Node::carried(node, carried),
-                None => {
-                    let node = Node::new(node);
-                    if carried.is_some() {
-                        node.standing().rises(now);
-                    }
-                    Arc::new(node)
-                }
-            };
+        let node_of = |node: &NodeSettings| match carried {
+            Some(carried) => carried.successor(node, now),
+            None => Arc::new(Node::new(node)),
+        };
         let weighted = settings.nodes.iter().map(|node| (&*node.name, node.weight));
+        let nodes: Box<[Arc<Node>]> = settings.nodes.iter().map(node_of).collect();
+        let retire = |carried: &Self| carried.retire(&nodes, settings.drain.timeout, now);
         Self {
-            nodes: settings.nodes.iter().map(node_of).collect(),
-            retired: carried.map(|carried| carried.retire(&settings, now)).unwrap_or_default(),
+            retired: carried.map(retire).unwrap_or_default(),
+            nodes,
             rendezvous: Rendezvous::new(weighted),
             shared: carried
                 .map_or_else(|| Arc::new(Shared::new(now)), |carried| carried.shared.clone()),
             discovery,
             settings,
         }
+    }
+
+    /// What is left of `carried` once it is not in the configuration any more: its nodes, all of them
+    /// retired. `None` if none of them has anything to do.
+    pub fn leaving(carried: &Self) -> Option<Self> {
+        let mut settings = carried.settings.clone();
+        settings.nodes.clear();
+        settings.discover = None;
+        let leaving = Self::new(&settings, Some(carried));
+        (!leaving.retired.is_empty()).then_some(leaving)
     }
 
     /// Tells the nodes which of them drain, now that this upstream is in force, and converts what is
@@ -167,6 +172,14 @@ impl Upstream {
     /// The nodes that have left, the last one first; their time may be over.
     pub fn retired(&self) -> &[Retired] {
         &self.retired
+    }
+
+    /// The nodes that have left and are not over yet: their time is not, or they have something to do.
+    pub fn retired_in_use(&self, now: Instant) -> impl Iterator<Item = &Arc<Node>> {
+        let is_in_use = move |retired: &&Retired| {
+            now < retired.until || retired.node.tunnels() > 0 || retired.node.exchanges() > 0
+        };
+        self.retired.iter().filter(is_in_use).map(|retired| &retired.node)
     }
 
     /// The node of that name.
@@ -237,23 +250,32 @@ impl Upstream {
     /// A place for a request that is bound to `node`, one of this upstream's or a retired one: its session lives
     /// there and nowhere else, so that nothing known against the node counts.
     pub fn lease_on(&self, node: &Arc<Node>) -> Lease {
-        debug_assert!(self.known(node.name()).is_some(), "{node:?} is not of {}", self.name());
         Lease::new(node.clone())
     }
 
-    /// The node of that name, be it a retired one.
-    fn known(&self, name: &str) -> Option<&Arc<Node>> {
-        self.node(name).or_else(|| {
-            let mut retired = self.retired.iter().map(|retired| &retired.node);
-            retired.find(|node| **node.name() == *name)
-        })
+    /// The node of `settings` in the upstream that follows this one: what is known of it is carried
+    /// over, if it is the same process, and be it a retired one. Another process under its name starts
+    /// slowly, and an order to drain the name holds for it too.
+    fn successor(&self, settings: &NodeSettings, now: Instant) -> Arc<Node> {
+        let mut of_name = self.all_nodes().filter(|node| *node.name() == settings.name);
+        if let Some(node) = of_name.clone().find(|node| node.is_process_of(settings)) {
+            return Node::carried(settings, node);
+        }
+        let former = of_name.next();
+        let node = former.map_or_else(|| Node::new(settings), |former| former.succeeded(settings));
+        node.standing().rises(now);
+        let mut causes = former.into_iter().flat_map(|former| former.drain_causes());
+        if causes.any(|cause| cause == DrainCause::Ordered) {
+            node.set_drain(DrainCause::Ordered, true, now);
+        }
+        Arc::new(node)
     }
 
-    /// The retired nodes of the upstream that follows this one.
-    fn retire(&self, next: &Settings, now: Instant) -> Box<[Retired]> {
-        let until = |node: &Node| node.draining_since().map(|since| since + next.drain.timeout);
+    /// The retired nodes of the upstream that follows this one and has these `nodes`.
+    fn retire(&self, nodes: &[Arc<Node>], timeout: Duration, now: Instant) -> Box<[Retired]> {
+        let until = |node: &Node| node.draining_since().map(|since| since + timeout);
         let fresh = self.nodes.iter().map(|node| {
-            let until = until(node).unwrap_or(now + next.drain.timeout);
+            let until = until(node).unwrap_or(now + timeout);
             Retired { node: node.clone(), until }
         });
         let earlier = self.retired.iter().map(|retired| {
@@ -262,7 +284,7 @@ impl Upstream {
         });
         // One that still has tunnels is yet to be emptied.
         let is_known = |retired: &Retired| {
-            !next.nodes.iter().any(|node| node.name == *retired.node.name())
+            !nodes.iter().any(|node| node.identity() == retired.node.identity())
                 && (now < retired.until || retired.node.roster().present() > 0)
         };
         fresh.chain(earlier).filter(is_known).take(RETIRED_MAX).collect()

@@ -30,6 +30,7 @@ pub struct Node {
     drain: bool,
     /// Several processes answer at its address. Kept with the name, whatever the address is.
     is_several: Arc<AtomicBool>,
+    host: Arc<Host>,
     seen: Arc<Seen>,
 }
 
@@ -44,48 +45,67 @@ struct Seen {
     bucket: Bucket,
     /// How far it is in the round of `round-robin`.
     stride: AtomicU64,
-    host: Host,
-    counts: NodeCounts,
+    counts: Arc<NodeCounts>,
     roster: Arc<Roster>,
     clearing: Progress,
     pulse: Pulse,
 }
 
-impl Node {
-    /// A node of which nothing is known yet.
-    pub fn new(settings: &NodeSettings) -> Self {
+impl Seen {
+    /// A process of which nothing is known yet; what it does is added to `counts`.
+    fn new(counts: Arc<NodeCounts>) -> Self {
         let base = Instant::now();
-        let host = Host::new(&settings.address);
-        let seen = Seen {
+        Self {
             load: Load::new(base),
             reach: Reach::new(base),
             standing: Standing::new(base),
             health: Record::default(),
             bucket: Bucket::new(base),
             stride: AtomicU64::new(0),
-            host,
-            counts: NodeCounts::default(),
+            counts,
             roster: Roster::new(base),
             clearing: Progress::new(base),
             pulse: Pulse::new(base),
-        };
-        Self::of(settings, Arc::default(), Arc::new(seen))
+        }
+    }
+}
+
+impl Node {
+    /// A node of which nothing is known yet.
+    pub fn new(settings: &NodeSettings) -> Self {
+        Self::of(settings, Arc::default(), Arc::new(Seen::new(Arc::default())))
     }
 
-    /// The node of `settings`, which may be the `carried` one of the same name.
-    ///
-    /// At the same address it is the same process, and all that is known of it stays, whatever its
-    /// weight and drain are now. At another address it is another process, of which nothing is known; what
-    /// still runs on the old one is counted there.
+    /// The node of `settings`, which is the `carried` process: all that is known of it stays, whatever
+    /// its weight and drain are now.
     pub(super) fn carried(settings: &NodeSettings, carried: &Arc<Self>) -> Arc<Self> {
-        if carried.address != settings.address {
-            let fresh = Self::new(settings);
-            Arc::new(Self { is_several: carried.is_several.clone(), ..fresh })
-        } else if (carried.weight, carried.drain) != (settings.weight, settings.drain) {
-            Arc::new(Self::of(settings, carried.is_several.clone(), carried.seen.clone()))
-        } else {
-            carried.clone()
+        let is_same = carried.address == settings.address
+            && (carried.weight, carried.drain) == (settings.weight, settings.drain);
+        if is_same {
+            return carried.clone();
         }
+        let node = Self::of(settings, carried.is_several.clone(), carried.seen.clone());
+        let host = match carried.address == settings.address {
+            true => carried.host.clone(),
+            false => Arc::new(Host::following(&settings.address, &carried.host)),
+        };
+        Arc::new(Self { host, ..node })
+    }
+
+    /// The node of `settings`, another process of this one's name. What is counted is counted by name.
+    pub(super) fn succeeded(&self, settings: &NodeSettings) -> Self {
+        let seen = Arc::new(Seen::new(self.seen.counts.clone()));
+        Self::of(settings, self.is_several.clone(), seen)
+    }
+
+    /// Whether `settings`, which have this node's name, are of the process that it stands for: they
+    /// have its address, or one of both has the address that DNS told for the name, and the other has
+    /// the name alone.
+    pub(super) fn is_process_of(&self, settings: &NodeSettings) -> bool {
+        let is_by_name = |address: &NodeAddress| *self.name == *address.to_string();
+        self.address == settings.address
+            || (self.address.port == settings.address.port
+                && is_by_name(&self.address) != is_by_name(&settings.address))
     }
 
     fn of(settings: &NodeSettings, is_several: Arc<AtomicBool>, seen: Arc<Seen>) -> Self {
@@ -95,6 +115,7 @@ impl Node {
             weight: settings.weight,
             drain: settings.drain,
             is_several,
+            host: Arc::new(Host::new(&settings.address)),
             seen,
         }
     }
@@ -250,7 +271,7 @@ impl Node {
 
     /// Its socket addresses.
     pub(super) fn host(&self) -> &Host {
-        &self.seen.host
+        &self.host
     }
 
     /// Tells processes apart: alike for two nodes exactly if the one was carried over to the

@@ -56,6 +56,17 @@ impl Host {
         }
     }
 
+    /// The host at `address` of the process that was at the `former` host: if its name does not
+    /// resolve, it is where it was.
+    pub(super) fn following(address: &NodeAddress, former: &Self) -> Self {
+        let host = Self::new(address);
+        if let (Self::Name(lookup), Self::Literal(addresses)) = (&host, former) {
+            let until = Instant::now() + CACHED;
+            lookup.answer.store(Some(Arc::new(Answer { addresses: addresses.clone(), until })));
+        }
+        host
+    }
+
     /// All addresses, at least one, in the resolver's order. The caller sets the deadline; if the
     /// future is dropped, the next caller asks again.
     ///

@@ -150,6 +150,59 @@ fn a_node_that_moved_is_another_process() {
     assert_eq!(node.exchanges(), 0);
     assert!(!node.is_avoided(now));
     assert_ne!(node.identity(), old.nodes()[0].identity());
+    assert_eq!(new.state(node, now).label(), "starting");
+}
+
+#[test]
+fn the_process_that_a_name_leaves_is_known_on_as_retired() {
+    let old = upstream(&[("a", 1), ("b", 1)]);
+    let former = old.nodes()[0].clone();
+    let now = Instant::now();
+    former.set_drain(DrainCause::Ordered, true, now);
+    let mut moved = settings(&[("a", 1), ("b", 1)]);
+    moved.nodes[0].address.port = 3001;
+    let new = Upstream::new(&moved, Some(&old));
+    new.enact(now);
+    let [retired] = new.retired() else { panic!("{:?}", new.retired()) };
+    assert!(Arc::ptr_eq(&retired.node, &former));
+    assert!(former.drain_causes().any(|cause| cause == DrainCause::Left));
+    let causes: Vec<DrainCause> = new.node("a").unwrap().drain_causes().collect();
+    assert_eq!(causes, [DrainCause::Ordered], "an order is for the name");
+
+    let back = Upstream::new(&settings(&[("a", 1), ("b", 1)]), Some(&new));
+    assert_eq!(back.node("a").unwrap().identity(), former.identity());
+    let [retired] = back.retired() else { panic!("{:?}", back.retired()) };
+    assert_eq!(retired.node.identity(), new.node("a").unwrap().identity());
+}
+
+#[test]
+fn the_address_that_dns_tells_for_a_name_comes_and_goes() {
+    let at = |host: &str| {
+        let mut settings = settings(&[("n1.test:3000", 1)]);
+        settings.nodes[0].address.host = host.into();
+        settings
+    };
+    let told = Upstream::new(&at("10.0.0.9"), None);
+    let untold = Upstream::new(&at("n1.test"), Some(&told));
+    let again = Upstream::new(&at("10.0.0.9"), Some(&untold));
+    for next in [&untold, &again] {
+        assert_eq!(next.nodes()[0].identity(), told.nodes()[0].identity());
+        assert!(next.retired().is_empty());
+    }
+    let other = Upstream::new(&at("10.0.0.8"), Some(&again));
+    assert_ne!(other.nodes()[0].identity(), told.nodes()[0].identity());
+}
+
+#[test]
+fn of_an_upstream_that_leaves_its_nodes_are_left_to_be_emptied() {
+    let old = upstream(&[("a", 1), ("b", 1)]);
+    let leaving = Upstream::leaving(&old).unwrap();
+    leaving.enact(Instant::now());
+    assert!(leaving.nodes().is_empty() && old.nodes().iter().all(|node| node.is_draining()));
+    assert_eq!(leaving.retired().len(), 2);
+    let back = Upstream::new(&settings(&[("a", 1), ("b", 1)]), Some(&leaving));
+    back.enact(Instant::now());
+    assert!(old.nodes().iter().all(|node| !node.is_draining()));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::admin::ask_at;
 use crate::support::http::read_head;
 use crate::support::websocket::{accept, open, switching, text};
-use crate::support::{Client, FakeNode, ProxyProcess, Site, config, get, request};
+use crate::support::{Client, Exposition, FakeNode, ProxyProcess, Site, config, get, request};
 
 const HANDSHAKE: &str = "/socket.io/?EIO=4&transport=polling";
 const TUNNEL: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -333,4 +333,30 @@ async fn rebalancing_moves_tunnels_to_a_new_node_until_it_is_within() {
     };
     timeout(Duration::from_secs(15), spread).await.expect("the nodes have their shares in time");
     assert_eq!(moved.load(Ordering::SeqCst), 10, "and nobody was moved twice");
+}
+
+#[tokio::test]
+async fn tunnels_of_a_process_whose_name_or_upstream_is_gone_are_counted_and_closed() {
+    let (a, b) = (FakeNode::engineio("a").await, FakeNode::engineio("b").await);
+    let upstream = "drain: { timeout: 2s }";
+    let named = |node: &FakeNode| format!("{{ name: n1, address: '{}' }}", node.address);
+    let moved = yaml(&[named(&b)], upstream);
+    for next in [moved.clone(), moved.replace("chat", "talk")] {
+        let site = Site::start(&yaml(&[named(&a)], upstream));
+        let clients = tunnels(site.address(), 3).await;
+        site.reload(&next).await.unwrap();
+        let (_, status) = ask_at(site.admin.unwrap(), "GET", "/status", &[]).await;
+        assert_eq!(status["tunnels"], 3, "{status}");
+        let (_, nodes) = ask_at(site.admin.unwrap(), "GET", "/nodes", &[]).await;
+        let upstreams = nodes["upstreams"].as_array().unwrap();
+        let chat = upstreams.iter().find(|upstream| upstream["name"] == "chat").unwrap();
+        let retired = &chat["retired"][0];
+        assert_eq!((&retired["name"], &retired["tunnels"]), (&json!("n1"), &json!(3)), "{nodes}");
+        let metrics = Exposition::scrape(site.admin.unwrap()).await;
+        let series = "sockeye_node_tunnels_open{upstream=\"chat\",node=\"n1\"}";
+        assert_eq!(metrics.value(series), 3.0);
+        for mut client in clients {
+            until_closed(&mut client, "node drained").await;
+        }
+    }
 }
