@@ -4,6 +4,7 @@
 //! These tell whether a change made a part slower. What a proxy costs as a whole is the
 //! comparison's to say: docs/performance.md.
 
+mod answers;
 mod heads;
 mod insight;
 mod routes;
