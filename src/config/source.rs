@@ -137,8 +137,8 @@ static HANGING: AtomicUsize = AtomicUsize::new(0);
 /// Each costs a thread until the system lets go of it.
 const HANGING_MAX: usize = 8;
 
-/// How long reading may take: a disk takes milliseconds, a mount that lives some seconds.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long reading may take: a disk takes milliseconds, a mount that lives a second or two.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For an answer that comes just in time.
 const LAST_MOMENT: Duration = Duration::from_millis(250);
