@@ -5,7 +5,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use sockeye::drain::{Drain, Tasks};
 use sockeye::internal::scan_client_frames;
-use sockeye::tunnel::{self, Compression, Kind, Limits, Roster, Setup};
+use sockeye::tunnel::{self, Extensions, Kind, Limits, Roster, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
@@ -33,7 +33,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,
         upgrading: None,
-        compression: Compression::Off,
+        extensions: Extensions::None,
         drain: watch,
         occupant: Roster::new(now).enter(now),
         counts: std::sync::Arc::default(),

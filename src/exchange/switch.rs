@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, SEC_WEBSOCKET_EXTENSIONS};
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -27,7 +27,7 @@ use crate::client::{Place, RawSocket, Takeover};
 use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, SessionBounds};
 use crate::route::Route;
-use crate::tunnel::{self, Compression, IdleTimeout, Kind, ReadOpen, Setup, Side};
+use crate::tunnel::{self, Extensions, IdleTimeout, Kind, ReadOpen, Setup, Side};
 use crate::upstream::Lease;
 
 /// How the client's socket comes to the tunnel.
@@ -66,7 +66,8 @@ pub(super) fn switch(
     switched: Switched,
     entry: TunnelEntry,
 ) -> Response {
-    let compression = compression(switched.response.headers());
+    let extensions = headers::list(switched.response.headers(), &SEC_WEBSOCKET_EXTENSIONS);
+    let extensions = Extensions::agreed(extensions);
     let (mut head, node) = switched.response.into_parts();
     let insight = &exchange.route.insight;
     let setup = Setup {
@@ -78,7 +79,7 @@ pub(super) fn switch(
         drain: exchange.shared.drain.clone(),
         occupant: switched.lease.node().roster().enter(Instant::now()),
         counts: exchange.route.counts.tunnels.clone(),
-        compression,
+        extensions,
     };
     let lease = switched.lease.into_tunnel();
     let tasks = exchange.shared.tasks.clone();
@@ -96,17 +97,6 @@ pub(super) fn switch(
     headers::remove_hop_by_hop(&mut head.headers);
     put_upgrade(&mut head.headers);
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
-}
-
-/// Whether permessage-deflate was agreed on (RFC 7692), so that frames may say that they are
-/// compressed.
-fn compression(fields: &HeaderMap) -> Compression {
-    let mut extensions = headers::list(fields, &SEC_WEBSOCKET_EXTENSIONS);
-    if extensions.any(|extension| extension.starts_with("permessage-deflate")) {
-        Compression::Negotiated
-    } else {
-        Compression::Off
-    }
 }
 
 fn kind(exchange: &Exchange<'_>) -> Kind {

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::Instant;
     use crate::tunnel::FrameError;
-    use crate::tunnel::frame::{Compression, Position, Scanner, Sender, Until};
+    use crate::tunnel::frame::{Extensions, Position, Scanner, Sender, Until};
 
     #[test]
     fn an_end_that_a_side_made_gets_no_close_of_ours() {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn check(sender: Sender, frame: &[u8], code: u16) {
-        let mut scanner = Scanner::new(sender, Compression::Off, None);
+        let mut scanner = Scanner::new(sender, Extensions::None, None);
         assert_eq!(scanner.scan(frame, Until::Close, Instant::now()).passed, frame.len());
         assert_eq!(scanner.position(), Position::Closed(Some(code)), "{frame:02x?}");
     }

@@ -237,6 +237,18 @@ impl Gate {
         self.scanner.take_seen()
     }
 
+    /// How many Pings came since the last call.
+    #[inline]
+    pub(super) fn take_pings(&mut self) -> u16 {
+        self.scanner.take_pings()
+    }
+
+    /// The next `pings` Pongs are answers, and cost the sender nothing.
+    #[cold]
+    pub(super) fn ask_for_pongs(&mut self, pings: u16) {
+        self.scanner.ask_for_pongs(pings);
+    }
+
     /// From now on, Pongs with this payload do not pass.
     pub(super) fn drop_pongs(&mut self, payload: PingPayload) {
         self.scanner.drop_pongs(payload);
@@ -341,12 +353,13 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::frame::{Bounds, Compression, Sender};
+    use crate::tunnel::frame::{Bounds, Extensions, Sender};
 
     fn gate(sender: Sender, strictness: Strictness) -> Gate {
         let now = Instant::now();
-        let bounds = (sender == Sender::Client).then(|| Box::new(Bounds::new(4, Some(3), now)));
-        Gate::new(Scanner::new(sender, Compression::Off, bounds), strictness, None)
+        let bounds =
+            (sender == Sender::Client).then(|| Box::new(Bounds::new(4, Some(3), Some(200), now)));
+        Gate::new(Scanner::new(sender, Extensions::None, bounds), strictness, None)
     }
 
     /// How many bytes of `chunk` pass, when all is asked for?

@@ -52,9 +52,14 @@ where
     /// A tunnel that begins at `now`.
     pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
         let limits = setup.limits;
-        let bounds = Bounds::new(limits.message_bytes_max(), limits.messages_per_second, now);
+        let bounds = Bounds::new(
+            limits.message_bytes_max(),
+            limits.messages_per_second,
+            limits.control_frames_per_second,
+            now,
+        );
         let flow = |gate, read_ahead| Flow::new(gate, read_ahead, limits.buffer_bytes, now);
-        let scanner = |sender, bounds| Scanner::new(sender, setup.compression, bounds);
+        let scanner = |sender, bounds| Scanner::new(sender, setup.extensions, bounds);
         let from_client = scanner(Sender::Client, Some(Box::new(bounds)));
         let from_node = scanner(Sender::Node, None);
         let mut deadlines = Deadlines::new(now);
@@ -137,6 +142,10 @@ where
         let Flows { from_client, from_node, .. } = &mut self.flows;
         let up = from_client.poll(&mut self.client, &mut self.node, wake_up);
         let down = from_node.poll(&mut self.node, &mut self.client, wake_up);
+        let pings = from_node.gate.take_pings();
+        if pings > 0 {
+            from_client.gate.ask_for_pongs(pings);
+        }
         (up, down)
     }
 

@@ -22,6 +22,9 @@ pub struct Limits {
     /// How many messages a client may send each second on average, with as many at once; at least
     /// 1. `None`: any number.
     pub messages_per_second: Option<u32>,
+    /// How many Pings, Closes, empty fragments and Pongs that answer nothing a client may send each
+    /// second on average, with as many at once; at least 1. `None`: any number.
+    pub control_frames_per_second: Option<u32>,
     /// A client that takes no byte for this long while some wait for it is cut off.
     pub stalled_client: Duration,
     /// No tunnel gets older; each ends at a random moment of the last tenth. `None`: any age.
@@ -124,6 +127,8 @@ impl Default for Limits {
             keepalive: Keepalive::Auto,
             message_max: MessageMax::Auto,
             messages_per_second: None,
+            // Libraries ping every few seconds, some games with each of 128 frames a second.
+            control_frames_per_second: Some(200),
             stalled_client: Duration::from_secs(20),
             max_age: None,
             buffer_bytes: 64 * 1024,

@@ -41,7 +41,7 @@ mod waiting;
 mod wake_up;
 
 pub use end::{Counts, End, Report, Side, Who};
-pub use frame::{Compression, FrameError};
+pub use frame::{Extensions, FrameError};
 pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax};
 pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
@@ -78,8 +78,8 @@ pub struct Setup {
     /// Where to tell how far the upgrade of a session gets that comes from polling; `None` for all
     /// others, and if nobody wants to know.
     pub upgrading: Option<Arc<Upgrading>>,
-    /// Whether the 101 agreed on permessage-deflate.
-    pub compression: Compression,
+    /// What the 101 agreed on.
+    pub extensions: Extensions,
     /// When this begins, the tunnel ends at a random moment before the drain does.
     pub drain: DrainWatch,
     /// Its place among the tunnels of its node, whose [`Roster`] may tell it to end.

@@ -113,6 +113,7 @@ impl Policies {
                 Due::Wait(until) => deadlines.hasten(Timer::Keepalive, until),
                 Due::Ping(until) => {
                     from.drop_pongs(keepalive.payload());
+                    from.gate.ask_for_pongs(1);
                     to.ping_with(side, keepalive.payload());
                     deadlines.hasten(Timer::Keepalive, until);
                 }

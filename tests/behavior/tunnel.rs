@@ -39,11 +39,17 @@ impl HeldNode {
 
     /// Takes the next tunnel.
     pub(crate) async fn accept(&self) -> Client {
+        self.accept_with("").await
+    }
+
+    /// Takes the next tunnel with these lines in the 101.
+    pub(crate) async fn accept_with(&self, fields: &str) -> Client {
         let (stream, _) = self.0.accept().await.unwrap();
         let mut node = Client { stream, buffer: Vec::new() };
         let head = crate::support::http::read_head(&mut node.stream, &mut node.buffer).await;
         let accept = accept(head.unwrap().field("sec-websocket-key").unwrap());
-        node.send(switching(&accept)).await;
+        let head = switching(&accept);
+        node.send(format!("{}\r\n{fields}\r\n", head.trim_end())).await;
         node
     }
 }
@@ -68,6 +74,23 @@ async fn a_close_passes_both_ways_with_its_code_and_reason() {
     assert_eq!(client.frame().await, Some((8, b"\x0f\xa1bye".to_vec())));
     drop(node);
     soon(client.until_end()).await;
+}
+
+#[tokio::test]
+async fn a_code_that_must_not_be_sent_is_refused_of_a_client_and_passes_of_a_node() {
+    let (held, address) = HeldNode::start().await;
+    let proxy = Proxy::start(&config(&[address], "", ""));
+    for code in [0, 999, 1005, 1006, 1015, 5000] {
+        let (mut client, mut node) = held.tunnel(proxy.address).await;
+        client.send(close(code)).await;
+        assert_eq!(node.frame().await.unwrap().1[..2], 1001_u16.to_be_bytes());
+        node.send(frame(8, &1001_u16.to_be_bytes(), None)).await;
+        assert_eq!(client.frame().await.unwrap().1[..2], 1002_u16.to_be_bytes());
+
+        let (mut client, mut node) = held.tunnel(proxy.address).await;
+        node.send(frame(8, &code.to_be_bytes(), None)).await;
+        assert_eq!(client.frame().await, Some((8, code.to_be_bytes().to_vec())));
+    }
 }
 
 #[tokio::test]

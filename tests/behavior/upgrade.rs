@@ -1,7 +1,8 @@
 //! The WebSocket handshake.
 
-use crate::support::websocket::{self, KEY, UPGRADE, accept, ask, open, switching, text};
-use crate::support::{Client, FakeNode, Proxy, Reply, ok, request, response};
+use crate::support::websocket::{KEY, UPGRADE, accept, ask, frame, open, switching, text};
+use crate::support::{Client, FakeNode, Proxy, Reply, config, ok, request, response};
+use crate::tunnel::HeldNode;
 
 #[tokio::test]
 async fn frames_go_both_ways() {
@@ -71,8 +72,31 @@ async fn frames_behind_a_query_that_is_encoded_are_carried_over() {
 }
 
 #[tokio::test]
+async fn reserved_bits_of_an_agreed_extension_pass_and_those_of_none_do_not() {
+    let (held, address) = HeldNode::start().await;
+    let proxy = Proxy::start(&config(&[address], "", ""));
+    for (agreed, first, passes) in [
+        ("Sec-WebSocket-Extensions: x-webkit-deflate-frame\r\n", 0xc2, true),
+        ("Sec-WebSocket-Extensions: x-checksum; bits=16\r\n", 0xa2, true),
+        ("Sec-WebSocket-Extensions: permessage-deflate, x-own\r\n", 0xf2, true),
+        ("Sec-WebSocket-Extensions: permessage-deflate\r\n", 0xc2, true),
+        ("Sec-WebSocket-Extensions: permessage-deflate\r\n", 0xa2, false),
+        ("", 0xc2, false),
+    ] {
+        let client = tokio::spawn(async move { open(proxy.address, "/ws").await });
+        let mut node = held.accept_with(agreed).await;
+        let mut client = client.await.unwrap();
+        let mut sent = frame(2, b"client", Some([1, 2, 3, 4]));
+        sent[0] = first;
+        client.send(&sent).await;
+        let (opcode, _) = node.frame().await.unwrap();
+        assert_eq!(opcode, if passes { 2 } else { 8 }, "{agreed:?} {first:x}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_behind_the_request_and_behind_the_101_are_carried_over() {
-    let first = websocket::frame(1, b"first from the node", None);
+    let first = frame(1, b"first from the node", None);
     let node = FakeNode::start(move |_| Reply::Echo { behind: first.clone() }).await;
     let proxy = Proxy::default_before(&[&node]);
     let mut client = Client::connect(proxy.address).await;

@@ -40,7 +40,13 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("messages_per_second"),
             text(&written.messages_per_second),
             default.messages_per_second,
-            |text| units::off_or(text, messages_per_second),
+            |text| units::off_or(text, rate),
+        ),
+        control_frames_per_second: report.read(
+            &path.key("control_frames_per_second"),
+            text(&written.control_frames_per_second),
+            default.control_frames_per_second,
+            |text| units::off_or(text, rate),
         ),
         stalled_client: report.read(
             &path.key("stalled_client"),
@@ -118,10 +124,10 @@ fn message_max(text: &str) -> Result<MessageMax, Fault> {
     }
 }
 
-fn messages_per_second(text: &str) -> Result<u32, Fault> {
-    let number = units::whole(text).filter(|number| MESSAGES_PER_SECOND.contains(number));
+fn rate(text: &str) -> Result<u32, Fault> {
+    let number = units::whole(text).filter(|number| RATE.contains(number));
     number.ok_or_else(|| {
-        let (least, most) = (MESSAGES_PER_SECOND.start(), MESSAGES_PER_SECOND.end());
+        let (least, most) = (RATE.start(), RATE.end());
         Fault::new("is not a rate").help(format!("write a whole number from {least} to {most}"))
     })
 }
@@ -138,7 +144,7 @@ fn text(written: &Option<Written>) -> Option<&str> {
 const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const MESSAGE_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;
-const MESSAGES_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
+const RATE: RangeInclusive<u32> = 1..=1_000_000;
 const STALLED_CLIENT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(720);
 const BUFFER_BYTES: RangeInclusive<u64> = 4 << 10..=16 << 20;

@@ -123,6 +123,11 @@ fn tunnel(limits: &tunnel::Limits) -> Tunnel {
         messages_per_second: Some(
             limits.messages_per_second.map_or_else(off, |rate| Written::new(rate.to_string())),
         ),
+        control_frames_per_second: Some(
+            limits
+                .control_frames_per_second
+                .map_or_else(off, |rate| Written::new(rate.to_string())),
+        ),
         stalled_client: Some(duration(limits.stalled_client)),
         max_age: Some(limits.max_age.map_or_else(off, duration)),
         buffer: Some(size(limits.buffer_bytes as u64)),

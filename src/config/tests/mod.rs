@@ -142,7 +142,7 @@ fn limits(written: &str) -> tunnel::Limits {
 fn every_key_of_a_tunnel_reaches_its_setting() {
     let written = "{ idle_timeout: 7s, idle_messages: 8s, buffer: 8KiB, message_max: 11B, \
                    keepalive: { every: 9s, lost_after: 10s }, messages_per_second: 12, \
-                   stalled_client: 13s, max_age: 14s }";
+                   control_frames_per_second: 15, stalled_client: 13s, max_age: 14s }";
     let expected = tunnel::Limits {
         idle_timeout: IdleTimeout::After(Duration::from_secs(7)),
         idle_messages: Some(Duration::from_secs(8)),
@@ -152,6 +152,7 @@ fn every_key_of_a_tunnel_reaches_its_setting() {
         }),
         message_max: MessageMax::Bytes(11),
         messages_per_second: Some(12),
+        control_frames_per_second: Some(15),
         stalled_client: Duration::from_secs(13),
         max_age: Some(Duration::from_secs(14)),
         buffer_bytes: 8 * 1024,

@@ -15,7 +15,9 @@ pub(in crate::tunnel) struct Bounds {
     message_bytes: u64,
     /// Boxed, for few have it.
     messages: Option<Box<Credit>>,
-    control_frames: Credit,
+    control_frames: Option<Credit>,
+    /// Pongs that answer Pings, and so cost nothing.
+    pongs_asked: u32,
 }
 
 /// A bound that a frame would break.
@@ -27,31 +29,37 @@ pub(in crate::tunnel) enum Breach {
     TooFast,
 }
 
-/// A token bucket that looks at the clock only when it is empty: with `burst` tokens at first and
-/// `burst` at most after a refill, whoever keeps to a bucket that is filled all the time keeps to
-/// this one, and nobody spends more than twice `burst` at once.
+/// A token bucket that looks at the clock only when it is empty: with a second's tokens at first and
+/// as many at most after a refill, whoever keeps to a bucket that is filled all the time keeps to
+/// this one, and nobody spends more than those of two seconds at once.
 #[derive(Clone, Debug)]
 struct Credit {
     left: u32,
-    burst: u32,
     per_second: u32,
     refilled_at: Instant,
 }
 
 impl Bounds {
-    /// Bounds that begin at `now`: bytes of a message as on the wire, and messages each second,
-    /// with as many at once.
+    /// Bounds that begin at `now`: bytes of a message as on the wire, messages and control frames
+    /// each second, with as many at once.
     pub(in crate::tunnel) fn new(
         message_bytes_max: u64,
         messages_per_second: Option<u32>,
+        control_frames_per_second: Option<u32>,
         now: Instant,
     ) -> Self {
         Self {
             message_bytes_max,
             message_bytes: 0,
-            messages: messages_per_second.map(|rate| Box::new(Credit::new(rate, rate, now))),
-            control_frames: Credit::new(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_BURST, now),
+            messages: messages_per_second.map(|rate| Box::new(Credit::new(rate, now))),
+            control_frames: control_frames_per_second.map(|rate| Credit::new(rate, now)),
+            pongs_asked: 0,
         }
+    }
+
+    /// The next `pings` Pongs are answers.
+    pub(in crate::tunnel) fn ask_for_pongs(&mut self, pings: u16) {
+        self.pongs_asked = self.pongs_asked.saturating_add(pings.into());
     }
 
     /// Charges for a frame.
@@ -71,18 +79,31 @@ impl Bounds {
                 self.message_bytes = self.message_bytes.saturating_add(head.payload_bytes);
                 // A frame that brings nothing costs as much as a Ping, and is no message.
                 if head.payload_bytes == 0 && !head.fin {
-                    self.control_frames.spend(now)?;
+                    self.spend_control_frame(now)?;
                 }
             }
-            Opcode::Close | Opcode::Ping | Opcode::Pong => return self.control_frames.spend(now),
+            Opcode::Pong if self.pongs_asked > 0 => {
+                self.pongs_asked -= 1;
+                return Ok(());
+            }
+            Opcode::Close | Opcode::Ping | Opcode::Pong => return self.spend_control_frame(now),
+            // Whether it is control or data only the two sides know.
+            Opcode::Reserved => {
+                self.spend_control_frame(now)?;
+                self.message_bytes = head.payload_bytes;
+            }
         }
         if self.message_bytes > self.message_bytes_max { Err(Breach::TooBig) } else { Ok(()) }
+    }
+
+    fn spend_control_frame(&mut self, now: Instant) -> Result<(), Breach> {
+        self.control_frames.as_mut().map_or(Ok(()), |credit| credit.spend(now))
     }
 }
 
 impl Credit {
-    fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        Self { left: burst, burst, per_second, refilled_at: now }
+    fn new(per_second: u32, now: Instant) -> Self {
+        Self { left: per_second, per_second, refilled_at: now }
     }
 
     #[inline]
@@ -99,25 +120,18 @@ impl Credit {
         let passed = now.saturating_duration_since(self.refilled_at);
         let earned = passed.as_nanos() * u128::from(self.per_second) / NANOS_PER_SECOND;
         match u32::try_from(earned) {
-            Ok(earned) if earned < self.burst => {
+            Ok(earned) if earned < self.per_second => {
                 // Not `now`: the part of a token that is earned already is not lost.
                 self.refilled_at += Duration::from_secs(earned.into()) / self.per_second.max(1);
                 self.left = earned;
             }
             Ok(_) | Err(_) => {
                 self.refilled_at = now;
-                self.left = self.burst;
+                self.left = self.per_second;
             }
         }
     }
 }
-
-/// Pings, Pongs, Closes and empty fragments that a client may send each second. WebSocket
-/// libraries answer each Ping at once, and send their own every few seconds.
-const CONTROL_FRAMES_PER_SECOND: u32 = 50;
-
-/// And so many at once: some applications measure with a volley of Pings.
-const CONTROL_FRAMES_BURST: u32 = 200;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
@@ -128,7 +142,7 @@ mod tests {
     /// Which of frames at these milliseconds is the first that is too much, at `rate` a second?
     fn check(rate: u32, frames: impl IntoIterator<Item = u64>, expected: Option<usize>) {
         let begin = Instant::now();
-        let mut credit = Credit::new(rate, rate, begin);
+        let mut credit = Credit::new(rate, begin);
         let at = |millis| begin + Duration::from_millis(millis);
         let refused = frames.into_iter().position(|millis| credit.spend(at(millis)).is_err());
         assert_eq!(refused, expected, "{rate} each second");

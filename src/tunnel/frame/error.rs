@@ -26,6 +26,9 @@ pub enum FrameError {
     /// Section 5.5.1: a Close frame's payload is empty or begins with a code of two bytes.
     #[error("close frame of one byte")]
     ShortClose,
+    /// Section 7.4: 0 to 999, 1004, 1005, 1006, 1015, and 5000 and more may not be sent.
+    #[error("close code that must not be sent")]
+    CloseCode,
     /// Section 5.2: the shortest form must be used.
     #[error("length not in its shortest form")]
     LongLength,

@@ -30,19 +30,32 @@ pub(in crate::tunnel) enum Opcode {
     Close,
     Ping,
     Pong,
+    /// What RFC 6455 leaves to extensions: 3 to 7 and 11 to 15.
+    Reserved,
 }
 
 impl Head {
     /// Whether `bytes` begin with the head of a Close frame, which the first byte of it tells.
     pub(in crate::tunnel) fn is_close(bytes: &[u8]) -> bool {
-        bytes.first().and_then(|first| Opcode::of(first & 0x0f)) == Some(Opcode::Close)
+        bytes.first().map(|first| Opcode::of(first & 0x0f)) == Some(Opcode::Close)
     }
 
-    /// Reads the head that `bytes` begins with; `None` if it is not complete.
+    /// Reads the head that `bytes` begins with, of a frame that needs no extension; `None` if it is
+    /// not complete.
     #[inline]
     pub(in crate::tunnel) fn read(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
+        let [first, _, ..] = bytes else { return Ok(None) };
+        if Opcode::of(first & 0x0f) == Opcode::Reserved {
+            return Err(FrameError::ReservedOpcode);
+        }
+        Self::read_any(bytes)
+    }
+
+    /// Reads the head that `bytes` begins with, whatever its opcode; `None` if it is not complete.
+    #[inline]
+    pub(in crate::tunnel) fn read_any(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
-        let opcode = Opcode::of(first & 0x0f).ok_or(FrameError::ReservedOpcode)?;
+        let opcode = Opcode::of(first & 0x0f);
         let (payload_bytes, rest) = match second & 0x7f {
             126 => {
                 let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
@@ -73,15 +86,15 @@ impl Head {
 }
 
 impl Opcode {
-    fn of(bits: u8) -> Option<Self> {
+    fn of(bits: u8) -> Self {
         match bits {
-            0x0 => Some(Self::Continuation),
-            0x1 => Some(Self::Text),
-            0x2 => Some(Self::Binary),
-            0x8 => Some(Self::Close),
-            0x9 => Some(Self::Ping),
-            0xa => Some(Self::Pong),
-            _ => None,
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xa => Self::Pong,
+            _ => Self::Reserved,
         }
     }
 }

@@ -10,39 +10,44 @@
 
 mod bounds;
 mod error;
+mod extensions;
 mod head;
 mod outside;
+mod pong;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub(super) use bounds::{Bounds, Breach};
 pub use error::FrameError;
+pub use extensions::Extensions;
 pub(super) use head::{Head, Opcode};
 pub use outside::{Facts, client_facts, node_facts, scan_client_frames};
+pub(super) use pong::PingPayload;
 
 use super::Counts;
 use crate::Instant;
+use pong::own_pong;
+use rules::CloseCode;
 
 /// Follows the frames of one direction.
 #[derive(Clone, Debug)]
 pub(super) struct Scanner {
     sender: Sender,
-    compression: Compression,
+    extensions: Extensions,
     state: State,
     /// A data frame without FIN has passed and its message goes on.
     in_message: bool,
     seen: ControlSeen,
     counts: Counts,
     heartbeats: u32,
+    /// Pings since somebody asked, as far as they can be counted.
+    pings: u16,
     /// A node may send what it likes.
     bounds: Option<Box<Bounds>>,
     breach: Option<Breach>,
     own_ping: Option<PingPayload>,
 }
-
-/// What our Pings through one tunnel carry.
-pub(super) type PingPayload = [u8; 8];
 
 /// Which control frames came since somebody asked, but our own Pongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,15 +73,6 @@ pub(super) enum Sender {
     Client,
     /// No frame may be masked.
     Node,
-}
-
-/// Whether the 101 agreed on permessage-deflate (RFC 7692).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// No extension: RSV1 must be clear.
-    Off,
-    /// RSV1 may be set on the first frame of a message (RFC 7692, section 6).
-    Negotiated,
 }
 
 /// How far [`Scanner::scan`] goes.
@@ -127,6 +123,8 @@ enum Part {
     Last,
     /// A whole text message of one byte, masked with this one.
     Letter(u8),
+    /// A Close frame of which only the sides know what is in it.
+    Close,
 }
 
 /// What to do with the next bytes of a chunk.
@@ -139,19 +137,16 @@ enum Step {
 
 impl Scanner {
     /// At the beginning of a stream, right behind the 101.
-    pub(super) fn new(
-        sender: Sender,
-        compression: Compression,
-        bounds: Option<Box<Bounds>>,
-    ) -> Self {
+    pub(super) fn new(sender: Sender, extensions: Extensions, bounds: Option<Box<Bounds>>) -> Self {
         Self {
             sender,
-            compression,
+            extensions,
             state: State::Boundary,
             in_message: false,
             seen: ControlSeen::default(),
             counts: Counts::default(),
             heartbeats: 0,
+            pings: 0,
             bounds,
             breach: None,
             own_ping: None,
@@ -216,6 +211,19 @@ impl Scanner {
         std::mem::take(&mut self.seen)
     }
 
+    /// How many Pings came since the last call.
+    #[inline]
+    pub(super) fn take_pings(&mut self) -> u16 {
+        std::mem::take(&mut self.pings)
+    }
+
+    /// The next `pings` Pongs are answers, and cost the sender nothing.
+    pub(super) fn ask_for_pongs(&mut self, pings: u16) {
+        if let Some(bounds) = &mut self.bounds {
+            bounds.ask_for_pongs(pings);
+        }
+    }
+
     /// From now on, Pongs with this payload are dropped.
     pub(super) fn drop_pongs(&mut self, payload: PingPayload) {
         self.own_ping = Some(payload);
@@ -233,7 +241,7 @@ impl Scanner {
     /// Follows `chunk` to the end of a head or payload.
     fn scan_part(&mut self, chunk: &[u8], now: Instant) -> Step {
         match &mut self.state {
-            State::Boundary => match Head::read(chunk) {
+            State::Boundary => match self.read_head(chunk) {
                 Ok(Some(head)) => self.begin(&head, chunk, now),
                 Ok(None) => Step::Stop,
                 Err(error) => self.lose(error),
@@ -257,21 +265,41 @@ impl Scanner {
         }
     }
 
+    fn read_head(&self, chunk: &[u8]) -> Result<Option<Head>, FrameError> {
+        match self.extensions {
+            Extensions::None | Extensions::Deflate => Head::read(chunk),
+            Extensions::Other => Head::read_any(chunk),
+        }
+    }
+
     /// Steps behind `head`, which `chunk` begins with.
     fn begin(&mut self, head: &Head, chunk: &[u8], now: Instant) -> Step {
         if let Err(error) = self.check(head) {
             return self.lose(error);
         }
-        if head.opcode == Opcode::Pong
-            && let Some(step) = self.own_pong(head, chunk)
-        {
-            return step;
+        if head.opcode == Opcode::Close {
+            match self.check_close_code(head, chunk) {
+                Ok(CloseCode::Incomplete) => return Step::Stop,
+                Ok(CloseCode::Fits) => (),
+                Err(error) => return self.lose(error),
+            }
         }
+        let own_pong = match (head.opcode, self.own_ping) {
+            (Opcode::Pong, Some(own)) => match own_pong(own, head, chunk) {
+                Some(own_pong) => own_pong,
+                None => return Step::Stop,
+            },
+            _ => None,
+        };
         if let (Some(bounds), None) = (&mut self.bounds, self.breach)
             && let Err(breach) = bounds.admit(head, now)
         {
             self.breach = Some(breach);
             return Step::Stop;
+        }
+        if let Some(length) = own_pong {
+            self.end(Part::Control);
+            return Step::Drop(length);
         }
         let part = match head.opcode {
             Opcode::Close => {
@@ -280,6 +308,7 @@ impl Scanner {
             }
             Opcode::Ping | Opcode::Pong => {
                 self.seen.ping |= head.opcode == Opcode::Ping;
+                self.pings = self.pings.saturating_add((head.opcode == Opcode::Ping).into());
                 self.seen.pong |= head.opcode == Opcode::Pong;
                 Part::Control
             }
@@ -287,6 +316,7 @@ impl Scanner {
                 self.in_message = !head.fin;
                 part_of(head)
             }
+            Opcode::Reserved => Part::Fragment,
         };
         match head.payload_bytes {
             0 => self.end(part),
@@ -298,25 +328,13 @@ impl Scanner {
     fn begin_close(&mut self, head: &Head) {
         let [first, second, ..] = head.mask.unwrap_or_default();
         let left = head.payload_bytes.min(CONTROL_PAYLOAD_MAX) as u8;
-        self.state = State::Close { left, mask: [first, second], code: [None; 2] };
-        if left == 0 {
-            self.close(None);
+        match (left, head.rsv1 || head.rsv2_or_rsv3) {
+            (0, _) => self.close(None),
+            (_, true) => self.state = State::Payload { left: left.into(), part: Part::Close },
+            (_, false) => {
+                self.state = State::Close { left, mask: [first, second], code: [None; 2] };
+            }
         }
-    }
-
-    /// Drops a Pong that is the answer to a Ping of ours, or waits for the whole of one that may
-    /// be; none if it is foreign.
-    fn own_pong(&mut self, head: &Head, chunk: &[u8]) -> Option<Step> {
-        let own = self.own_ping.filter(|own| own.len() as u64 == head.payload_bytes)?;
-        let length = head.head_bytes + own.len();
-        let Some(payload) = chunk.get(head.head_bytes..length) else { return Some(Step::Stop) };
-        let mask = head.mask.unwrap_or_default();
-        let unmasked = payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key);
-        if !unmasked.eq(own) {
-            return None;
-        }
-        self.end(Part::Control);
-        Some(Step::Drop(length))
     }
 
     fn scan_close(&mut self, chunk: &[u8]) -> Step {
@@ -338,9 +356,12 @@ impl Scanner {
 
     fn end(&mut self, part: Part) {
         self.state = State::Boundary;
+        if part == Part::Close {
+            self.state = State::Closed(None);
+        }
         self.counts.frames = self.counts.frames.wrapping_add(1);
         match part {
-            Part::Control => {
+            Part::Control | Part::Close => {
                 self.counts.control_frames = self.counts.control_frames.wrapping_add(1);
             }
             Part::Fragment => (),
@@ -361,7 +382,8 @@ impl Scanner {
 }
 
 fn part_of(head: &Head) -> Part {
-    let is_letter = head.payload_bytes == 1 && head.opcode == Opcode::Text && !head.rsv1;
+    let is_letter =
+        head.payload_bytes == 1 && head.opcode == Opcode::Text && !head.rsv1 && !head.rsv2_or_rsv3;
     match (head.fin, is_letter) {
         (true, true) => Part::Letter(head.mask.map_or(0, |[first, ..]| first)),
         (true, false) => Part::Last,

@@ -3,7 +3,7 @@
 //!
 //! Pure. Runs for every byte.
 
-use super::{Bounds, Breach, Compression, ControlSeen, Position, Scanner, Sender, Until, rest_of};
+use super::{Bounds, Breach, ControlSeen, Extensions, Position, Scanner, Sender, Until, rest_of};
 use crate::Instant;
 use crate::tunnel::Counts;
 
@@ -30,8 +30,8 @@ pub fn client_facts<'a>(
     own_ping: [u8; 8],
     now: Instant,
 ) -> Facts {
-    let bounds = Bounds::new(message_bytes_max, None, now);
-    let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(Box::new(bounds)));
+    let bounds = Bounds::new(message_bytes_max, None, Some(200), now);
+    let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(Box::new(bounds)));
     scanner.drop_pongs(own_ping);
     facts(scanner, chunks, now)
 }
@@ -39,13 +39,13 @@ pub fn client_facts<'a>(
 /// What is known of a node's stream that comes in `chunks` at `now`; permessage-deflate was agreed
 /// upon.
 pub fn node_facts<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Facts {
-    facts(Scanner::new(Sender::Node, Compression::Negotiated, None), chunks, now)
+    facts(Scanner::new(Sender::Node, Extensions::Deflate, None), chunks, now)
 }
 
 /// Follows what a client sends, in `chunks` as they come at `now`, and counts it.
 pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Counts {
-    let bounds = Bounds::new(u64::MAX, None, now);
-    let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(Box::new(bounds)));
+    let bounds = Bounds::new(u64::MAX, None, Some(200), now);
+    let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(Box::new(bounds)));
     let mut held = Vec::new();
     for chunk in chunks {
         let joined = if held.is_empty() { Vec::new() } else { [&held, chunk].concat() };

@@ -1,9 +1,18 @@
 //! What a frame may not be in its direction, at its place in the stream (RFC 6455, section 5).
+//! Where extensions that we do not know were agreed on, what they may change is no matter of ours.
 //!
 //! Pure. Runs for every byte.
 
 use super::head::{Head, Opcode};
-use super::{CONTROL_PAYLOAD_MAX, Compression, FrameError, Scanner, Sender};
+use super::{CONTROL_PAYLOAD_MAX, Extensions, FrameError, Scanner, Sender};
+
+/// What is known of a Close frame's code.
+pub(super) enum CloseCode {
+    /// It has yet to come.
+    Incomplete,
+    /// It may be sent, or is none.
+    Fits,
+}
 
 impl Scanner {
     /// Whether `head` may be here.
@@ -18,9 +27,13 @@ impl Scanner {
             (Sender::Node, true) => return Err(FrameError::Masked),
             (Sender::Client, true) | (Sender::Node, false) => (),
         }
+        let is_known = match self.extensions {
+            Extensions::None | Extensions::Deflate => true,
+            Extensions::Other => false,
+        };
         let starts_message = matches!(head.opcode, Opcode::Text | Opcode::Binary);
-        let deflated = self.compression == Compression::Negotiated && starts_message;
-        if head.rsv2_or_rsv3 || (head.rsv1 && !deflated) {
+        let deflated = self.extensions == Extensions::Deflate && starts_message;
+        if is_known && (head.rsv2_or_rsv3 || (head.rsv1 && !deflated)) {
             return Err(FrameError::ReservedBit);
         }
         match head.opcode {
@@ -33,14 +46,44 @@ impl Scanner {
                 Err(FrameError::LongControl)
             }
             Opcode::Close if head.payload_bytes == 1 => Err(FrameError::ShortClose),
-            Opcode::Continuation if !self.in_message => Err(FrameError::StrayContinuation),
-            Opcode::Text | Opcode::Binary if self.in_message => Err(FrameError::Interleaved),
+            Opcode::Continuation if is_known && !self.in_message => {
+                Err(FrameError::StrayContinuation)
+            }
+            Opcode::Text | Opcode::Binary if is_known && self.in_message => {
+                Err(FrameError::Interleaved)
+            }
             Opcode::Close
             | Opcode::Ping
             | Opcode::Pong
             | Opcode::Continuation
             | Opcode::Text
-            | Opcode::Binary => Ok(()),
+            | Opcode::Binary
+            | Opcode::Reserved => Ok(()),
+        }
+    }
+
+    /// Whether a client's Close frame, which `chunk` begins with, has a code that may be sent. What
+    /// a node sends passes.
+    ///
+    /// # Errors
+    /// It may not.
+    pub(super) fn check_close_code(
+        &self,
+        head: &Head,
+        chunk: &[u8],
+    ) -> Result<CloseCode, FrameError> {
+        let (Sender::Client, Some([first, second, ..])) = (self.sender, head.mask) else {
+            return Ok(CloseCode::Fits);
+        };
+        if head.payload_bytes == 0 || self.extensions == Extensions::Other {
+            return Ok(CloseCode::Fits);
+        }
+        match chunk.get(head.head_bytes..) {
+            Some([high, low, ..]) => match u16::from_be_bytes([high ^ first, low ^ second]) {
+                ..=999 | 1004..=1006 | 1015 | 5000.. => Err(FrameError::CloseCode),
+                1000..=1003 | 1007..=1014 | 1016..=4999 => Ok(CloseCode::Fits),
+            },
+            Some(_) | None => Ok(CloseCode::Incomplete),
         }
     }
 }

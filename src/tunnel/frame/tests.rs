@@ -16,13 +16,13 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(sender: Sender, compression: Compression) -> Self {
-        let scanner = Scanner::new(sender, compression, None);
+    fn new(sender: Sender, extensions: Extensions) -> Self {
+        let scanner = Scanner::new(sender, extensions, None);
         Self { scanner, held: Vec::new(), passed: Vec::new() }
     }
 
-    fn over(sender: Sender, compression: Compression, stream: &[u8]) -> Self {
-        let mut follower = Self::new(sender, compression);
+    fn over(sender: Sender, extensions: Extensions, stream: &[u8]) -> Self {
+        let mut follower = Self::new(sender, extensions);
         follower.push(stream);
         follower
     }
@@ -53,28 +53,28 @@ impl Follower {
 }
 
 /// What is seen of `stream`, whole, byte by byte, and split at every byte?
-fn check(sender: Sender, compression: Compression, stream: &[u8], expected: Outcome) {
-    let whole = Follower::over(sender, compression, stream);
+fn check(sender: Sender, extensions: Extensions, stream: &[u8], expected: Outcome) {
+    let whole = Follower::over(sender, extensions, stream);
     assert_eq!(whole.seen(), expected, "{stream:02x?}");
-    assert_eq!(model(sender, compression, stream), expected, "model of {stream:02x?}");
+    assert_eq!(model(sender, extensions, stream), expected, "model of {stream:02x?}");
 
     for i in 0..=stream.len() {
         let (first, second) = stream.split_at(i);
-        let mut follower = Follower::over(sender, compression, first);
+        let mut follower = Follower::over(sender, extensions, first);
         follower.push(second);
         assert_eq!(follower.seen(), expected, "{stream:02x?} split at {i}");
     }
-    let mut follower = Follower::new(sender, compression);
+    let mut follower = Follower::new(sender, extensions);
     stream.iter().for_each(|byte| follower.push(&[*byte]));
     assert_eq!(follower.seen(), expected, "{stream:02x?} byte by byte");
 }
 
 /// The same answer by other means: frame after frame, each from the whole rest of the stream.
-fn model(sender: Sender, compression: Compression, stream: &[u8]) -> Outcome {
+fn model(sender: Sender, extensions: Extensions, stream: &[u8]) -> Outcome {
     let (mut rest, mut frames, mut messages, mut controls) = (stream, 0, 0, 0);
     let mut in_message = false;
     loop {
-        let checked = model_check(sender, compression, in_message, rest);
+        let checked = model_check(sender, extensions, in_message, rest);
         let (first, payload, behind) = match checked.and_then(|()| model_frame(rest)) {
             Ok(frame) => frame,
             Err(position) => return (position, frames, messages, controls),
@@ -124,7 +124,7 @@ fn model_length(stream: &[u8]) -> Result<(u64, &[u8]), Position> {
 /// Whether the frame that `stream` begins with may be there.
 fn model_check(
     sender: Sender,
-    compression: Compression,
+    extensions: Extensions,
     in_message: bool,
     stream: &[u8],
 ) -> Result<(), Position> {
@@ -140,9 +140,9 @@ fn model_check(
         return Err(Position::Frame);
     }
     let (control, starts) = (opcode >= 8, opcode == 1 || opcode == 2);
-    let reserved = match compression {
-        Compression::Negotiated if starts => 0x30,
-        Compression::Negotiated | Compression::Off => 0x70,
+    let reserved = match extensions {
+        Extensions::Deflate if starts => 0x30,
+        Extensions::Deflate | Extensions::None | Extensions::Other => 0x70,
     };
     let rules = [
         (sender == Sender::Client && !masked, FrameError::Unmasked),
@@ -154,9 +154,16 @@ fn model_check(
         (opcode == 0 && !in_message, FrameError::StrayContinuation),
         (starts && in_message, FrameError::Interleaved),
     ];
-    match rules.iter().find(|(is_broken, _)| *is_broken) {
-        Some((_, error)) => Err(Position::Lost(*error)),
-        None => Ok(()),
+    if let Some((_, error)) = rules.iter().find(|(is_broken, _)| *is_broken) {
+        return Err(Position::Lost(*error));
+    }
+    if opcode != 8 || length == 0 || sender == Sender::Node {
+        return Ok(());
+    }
+    let [a, b, _, _, high, low, ..] = *rest else { return Err(Position::Frame) };
+    match u16::from_be_bytes([high ^ a, low ^ b]) {
+        0..1000 | 1004 | 1005 | 1006 | 1015 | 5000.. => Err(Position::Lost(FrameError::CloseCode)),
+        _ => Ok(()),
     }
 }
 
@@ -182,7 +189,7 @@ fn frames_are_found_however_the_stream_is_split() {
         let check = |frames: &[(u8, usize)], expected| {
             let frames =
                 frames.iter().map(|(first, length)| frame(sender, *first, &vec![7; *length]));
-            check(sender, Compression::Off, &frames.collect::<Vec<_>>().concat(), expected);
+            check(sender, Extensions::None, &frames.collect::<Vec<_>>().concat(), expected);
         };
         let boundary = Position::Boundary;
         check(&[], (boundary, 0, 0, 0));
@@ -202,20 +209,20 @@ fn frames_are_found_however_the_stream_is_split() {
 fn lengths_are_read_at_the_edges_of_their_forms() {
     for length in [125, 126, 127, 65_535, 65_536, 65_537] {
         let mut stream = frame(Sender::Node, 0x82, &vec![0; length]);
-        let whole = Follower::over(Sender::Node, Compression::Off, &stream);
+        let whole = Follower::over(Sender::Node, Extensions::None, &stream);
         assert_eq!(whole.seen(), (Position::Boundary, 1, 1, 0), "{length}");
         stream.pop();
-        let cut = Follower::over(Sender::Node, Compression::Off, &stream);
+        let cut = Follower::over(Sender::Node, Extensions::None, &stream);
         assert_eq!(cut.seen(), (Position::Frame, 0, 0, 0), "{length}");
     }
     let longest = [0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
-    check(Sender::Node, Compression::Off, &longest, (Position::Frame, 0, 0, 0));
+    check(Sender::Node, Extensions::None, &longest, (Position::Frame, 0, 0, 0));
 }
 
 #[test]
 fn each_way_to_break_the_protocol_has_its_name() {
     let lost = |sender, stream: &[u8], error| {
-        check(sender, Compression::Off, stream, (Position::Lost(error), 0, 0, 0));
+        check(sender, Extensions::None, stream, (Position::Lost(error), 0, 0, 0));
     };
     let client = |first, payload: &[u8]| frame(Sender::Client, first, payload);
     lost(Sender::Client, &[0x81, 1, b'a'], FrameError::Unmasked);
@@ -231,6 +238,17 @@ fn each_way_to_break_the_protocol_has_its_name() {
         lost(Sender::Client, &client(opcode, b"ab"), FrameError::FragmentedControl);
     }
     lost(Sender::Client, &client(0x88, b"a"), FrameError::ShortClose);
+    for code in [0_u16, 999, 1004, 1005, 1006, 1015, 5000, u16::MAX] {
+        let close = [&code.to_be_bytes()[..], b"why"].concat();
+        lost(Sender::Client, &client(0x88, &close), FrameError::CloseCode);
+        let passes = (Position::Closed(Some(code)), 1, 0, 1);
+        check(Sender::Node, Extensions::None, &frame(Sender::Node, 0x88, &close), passes);
+    }
+    for code in [1000_u16, 1003, 1007, 1014, 1016, 2999, 3000, 4999] {
+        let passes = (Position::Closed(Some(code)), 1, 0, 1);
+        let close = client(0x88, &code.to_be_bytes());
+        check(Sender::Client, Extensions::None, &close, passes);
+    }
     lost(Sender::Node, &[0x82, 126, 0, 125], FrameError::LongLength);
     lost(Sender::Node, &[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff], FrameError::LongLength);
     lost(Sender::Node, &[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], FrameError::HugeLength);
@@ -239,19 +257,14 @@ fn each_way_to_break_the_protocol_has_its_name() {
 
     let twice = [client(0x01, b"a"), client(0x81, b"b")].concat();
     let expected = (Position::Lost(FrameError::Interleaved), 1, 0, 0);
-    check(Sender::Client, Compression::Off, &twice, expected);
+    check(Sender::Client, Extensions::None, &twice, expected);
 }
 
 #[test]
 fn compression_permits_rsv1_on_the_first_frame_of_a_message_only() {
     let check = |frames: &[(u8, &[u8])], expected| {
         let frames = frames.iter().map(|(first, payload)| frame(Sender::Node, *first, payload));
-        check(
-            Sender::Node,
-            Compression::Negotiated,
-            &frames.collect::<Vec<_>>().concat(),
-            expected,
-        );
+        check(Sender::Node, Extensions::Deflate, &frames.collect::<Vec<_>>().concat(), expected);
     };
     let lost = Position::Lost(FrameError::ReservedBit);
     check(&[(0xc1, b"a"), (0x42, b"b"), (0x80, b"c")], (Position::Boundary, 3, 2, 0));
@@ -261,11 +274,41 @@ fn compression_permits_rsv1_on_the_first_frame_of_a_message_only() {
 }
 
 #[test]
+fn frames_of_unknown_extensions_are_followed_by_their_lengths() {
+    for sender in [Sender::Client, Sender::Node] {
+        let frames = [
+            (0xc1, 5),
+            (0xf1, 0),
+            (0x80, 3),
+            (0x01, 3),
+            (0x42, 3),
+            (0x33, 200),
+            (0xcb, 70_000),
+            (0xf9, 2),
+        ];
+        let frames = frames.map(|(first, length)| frame(sender, first, &vec![7; length])).concat();
+        let mut follower = Follower::over(sender, Extensions::Other, &frames);
+        assert_eq!(follower.passed, frames);
+        assert_eq!(follower.scanner.position(), Position::Boundary);
+        assert_eq!(follower.scanner.counts().frames, 8);
+        follower.push(&frame(sender, 0xb8, b"\x03\xed"));
+        assert_eq!(follower.scanner.position(), Position::Closed(None), "nobody knows the code");
+    }
+    let lost = |sender, stream: &[u8], error| {
+        let follower = Follower::over(sender, Extensions::Other, stream);
+        assert_eq!(follower.scanner.position(), Position::Lost(error));
+    };
+    lost(Sender::Client, &frame(Sender::Node, 0xc1, b"a"), FrameError::Unmasked);
+    lost(Sender::Node, &frame(Sender::Node, 0xc9, &[0; 126]), FrameError::LongControl);
+    lost(Sender::Node, &[0xc2, 126, 0, 125], FrameError::LongLength);
+}
+
+#[test]
 fn a_scan_to_the_boundary_ends_with_the_frame_it_stands_in() {
     let stream =
         [frame(Sender::Node, 0x81, b"first"), frame(Sender::Node, 0x81, b"second")].concat();
     for i in 2..7 {
-        let mut follower = Follower::over(Sender::Node, Compression::Off, &stream[..i]);
+        let mut follower = Follower::over(Sender::Node, Extensions::None, &stream[..i]);
         let followed = follower.scanner.scan(&stream[i..], Until::Boundary, Instant::now());
         assert_eq!(followed, Followed { passed: 7 - i, dropped: 0 }, "begun at {i}");
         assert_eq!(follower.scanner.position(), Position::Boundary);
@@ -277,7 +320,7 @@ fn a_scan_to_the_boundary_ends_with_the_frame_it_stands_in() {
 fn nothing_is_followed_behind_a_close() {
     let close = frame(Sender::Node, 0x88, &1000_u16.to_be_bytes());
     let stream = [&close[..], b"more"].concat();
-    let mut follower = Follower::over(Sender::Node, Compression::Off, &stream);
+    let mut follower = Follower::over(Sender::Node, Extensions::None, &stream);
     follower.push(b"and more");
     assert_eq!(follower.passed, close);
     assert_eq!(follower.scanner.counts().bytes, 4);
@@ -285,7 +328,7 @@ fn nothing_is_followed_behind_a_close() {
 
 #[test]
 fn a_lost_stream_still_counts_its_bytes() {
-    let mut follower = Follower::over(Sender::Node, Compression::Off, b"HTTP/1.1");
+    let mut follower = Follower::over(Sender::Node, Extensions::None, b"HTTP/1.1");
     follower.push(b" 400");
     assert_eq!(follower.scanner.counts().bytes, 12);
 }
@@ -308,7 +351,7 @@ fn a_pong_of_ours_is_dropped_and_all_others_pass_however_they_are_split() {
         };
         let (stream, expected) = (around(&own), around(&[]));
         for i in 0..=stream.len() {
-            let mut follower = Follower::new(sender, Compression::Off);
+            let mut follower = Follower::new(sender, Extensions::None);
             follower.scanner.drop_pongs(OURS);
             follower.push(&stream[..i]);
             follower.push(&stream[i..]);
@@ -317,7 +360,7 @@ fn a_pong_of_ours_is_dropped_and_all_others_pass_however_they_are_split() {
             assert_eq!(follower.scanner.take_seen(), ControlSeen { ping: true, pong: true });
             assert_eq!(follower.scanner.take_seen(), ControlSeen::default());
         }
-        let untouched = Follower::over(sender, Compression::Off, &stream);
+        let untouched = Follower::over(sender, Extensions::None, &stream);
         assert_eq!(untouched.passed, stream, "none was asked for");
     }
 }
@@ -328,7 +371,7 @@ fn heartbeats_of_engineio_are_told_from_messages_however_they_are_split() {
         for sender in [Sender::Client, Sender::Node] {
             let stream = frame(sender, first, payload);
             for i in 0..=stream.len() {
-                let mut follower = Follower::over(sender, Compression::Negotiated, &stream[..i]);
+                let mut follower = Follower::over(sender, Extensions::Deflate, &stream[..i]);
                 follower.push(&stream[i..]);
                 assert_eq!(follower.scanner.heartbeats(), expected, "{first:x} {payload:?}");
             }
@@ -353,8 +396,8 @@ fn a_bound_stops_before_the_frame_that_breaks_it_and_what_follows_can_be_followe
             .collect::<Vec<_>>();
         let (stream, now) = (frames.concat(), Instant::now());
         for i in 0..=stream.len() {
-            let bounds = Box::new(Bounds::new(9, Some(3), now));
-            let mut scanner = Scanner::new(Sender::Client, Compression::Off, Some(bounds));
+            let bounds = Box::new(Bounds::new(9, Some(3), Some(200), now));
+            let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(bounds));
             let first = scanner.scan(&stream[..i], Until::Close, now).passed;
             let second = match scanner.breach() {
                 Some(_) => 0,
@@ -396,15 +439,15 @@ proptest! {
     #[test]
     fn the_scanner_agrees_with_the_model(stream in streams(), cuts in vec(0_usize..400, 0..10)) {
         for sender in [Sender::Client, Sender::Node] {
-            for compression in [Compression::Off, Compression::Negotiated] {
-                let mut follower = Follower::new(sender, compression);
+            for extensions in [Extensions::None, Extensions::Deflate] {
+                let mut follower = Follower::new(sender, extensions);
                 let mut cuts: Vec<_> = cuts.iter().map(|cut| (*cut).min(stream.len())).collect();
                 cuts.extend([0, stream.len()]);
                 cuts.sort_unstable();
                 for chunk in cuts.windows(2) {
                     follower.push(&stream[chunk[0]..chunk[1]]);
                 }
-                prop_assert_eq!(follower.seen(), model(sender, compression, &stream));
+                prop_assert_eq!(follower.seen(), model(sender, extensions, &stream));
             }
         }
     }

@@ -53,6 +53,8 @@ async fn a_client_that_breaks_the_protocol_is_told_so_and_the_node_gets_none_of_
     check(&masked(0x80, b"bad"), FrameError::StrayContinuation).await;
     check(&masked(0x09, b"bad"), FrameError::FragmentedControl).await;
     check(&masked(0x88, b"b"), FrameError::ShortClose).await;
+    check(&masked(0x88, b"\x03\xed"), FrameError::CloseCode).await;
+    check(&masked(0x88, b"\x13\x88 and why"), FrameError::CloseCode).await;
     check(b"\x89\xfe\0\x7e\0\0\0\0", FrameError::LongControl).await;
     check(b"\x81\xfe\0\x01\0\0\0\0b", FrameError::LongLength).await;
     check(b"\x81\xff\xff\0\0\0\0\0\0\0\0\0\0\0b", FrameError::HugeLength).await;
@@ -123,6 +125,62 @@ async fn a_client_that_sends_too_many_control_frames_is_told_so() {
     let (report, _) = rig.report().await;
     assert_eq!((report.end, report.close_code), (End::TooFast, Some(1008)));
     assert_eq!((report.end.label(), report.end.who()), ("too_fast", Who::Client));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_that_answer_pings_cost_nothing_and_others_do() {
+    let mut rig = Rig::start();
+    let (ping, pong) = (unmasked(0x89, b"?"), masked(0x8a, b"?"));
+    for _ in 0..1000 {
+        rig.node.write_all(&ping).await.unwrap();
+        expect(&mut rig.client, &ping).await;
+        rig.client.write_all(&pong).await.unwrap();
+        expect(&mut rig.node, &pong).await;
+    }
+    for _ in 0..200 {
+        rig.client.write_all(&pong).await.unwrap();
+        expect(&mut rig.node, &pong).await;
+    }
+    rig.client.write_all(&pong).await.unwrap();
+    assert_eq!(rig.report().await.0.end, End::TooFast);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_ping_with_each_frame_of_a_game_and_more_if_configured() {
+    for (limit, rate) in [(Some(200), 128), (Some(5), 5), (None, 2000)] {
+        let mut rig = Rig::start_with(|setup| setup.limits.control_frames_per_second = limit);
+        let ping = masked(0x89, b"");
+        for _ in 0..rate * 20 {
+            rig.client.write_all(&ping).await.unwrap();
+            expect(&mut rig.node, &ping).await;
+            tokio::time::sleep(SECOND / rate).await;
+        }
+        assert_eq!(rig.tunnel.len(), 1, "{limit:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_of_a_node_that_must_not_be_sent_passes_all_the_same() {
+    let mut rig = Rig::start();
+    let close = unmasked(0x88, b"\x03\xed");
+    rig.node.write_all(&close).await.unwrap();
+    expect(&mut rig.client, &close).await;
+    rig.client.shutdown().await.unwrap();
+    assert_eq!(rig.report().await.0.end, End::NodeClosed(Some(1005)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_unknown_extension_may_change_passes_both_ways() {
+    let mut rig = Rig::start_with(|setup| setup.extensions = Extensions::Other);
+    for first in [0xc1, 0x80, 0x13, 0xab] {
+        let (up, down) = (masked(first, b"up"), unmasked(first, b"down"));
+        rig.client.write_all(&up).await.unwrap();
+        expect(&mut rig.node, &up).await;
+        rig.node.write_all(&down).await.unwrap();
+        expect(&mut rig.client, &down).await;
+    }
+    rig.client.write_all(&unmasked(0x81, b"bad")).await.unwrap();
+    assert_eq!(rig.report().await.0.end, End::BadFrame(FrameError::Unmasked));
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,7 +58,7 @@ fn setup(drain: DrainWatch) -> Setup {
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,
         upgrading: None,
-        compression: Compression::Off,
+        extensions: Extensions::None,
         drain,
         occupant: Roster::new(Instant::now()).enter(Instant::now()),
         counts: Arc::default(),

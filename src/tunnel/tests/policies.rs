@@ -144,7 +144,7 @@ async fn only_messages_that_count_put_the_timeout_of_messages_off() {
     ] {
         let mut rig = Rig::start_with(|setup| {
             setup.limits.idle_messages = Some(60 * SECOND);
-            setup.compression = Compression::Negotiated;
+            setup.extensions = Extensions::Deflate;
             if kind {
                 setup.kind = Kind::EngineIo { silence_max: Some(50 * SECOND), open: None };
             }
