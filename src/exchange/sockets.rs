@@ -12,7 +12,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::client::{PROBES, SocketOptions};
-use crate::tunnel::{Keepalive, KeepaliveTimes, Limits, Side};
+use crate::tunnel::{Keepalive, KeepaliveTimes, Limits, Side, StalledClient};
 
 /// Sets the options of the socket to `side`, but for those that `are_set` already.
 pub(super) fn tune(
@@ -50,7 +50,14 @@ fn keepalive_times(limits: &Limits) -> KeepaliveTimes {
 /// How long bytes may go unacknowledged, or a window stay closed (RFC 5482; Linux counts both).
 fn unanswered_max(side: Side, limits: &Limits) -> Duration {
     let patience = match side {
-        Side::Client => limits.stalled_client.max(keepalive_times(limits).lost_after),
+        // A slow client's window may stay closed for long between two reads.
+        Side::Client => {
+            let patience = Limits::PLAIN_STALLED_CLIENT.max(keepalive_times(limits).lost_after);
+            match limits.stalled_client {
+                StalledClient::Auto => patience,
+                StalledClient::After(stalled_client) => patience.max(stalled_client),
+            }
+        }
         Side::Node => Limits::STALLED_NODE,
     };
     patience.saturating_add(MARGIN)
@@ -71,14 +78,14 @@ mod tests {
         let times = KeepaliveTimes { every: 7 * second, lost_after: 40 * second };
         let limits = Limits {
             keepalive: Keepalive::On(times),
-            stalled_client: 30 * second,
+            stalled_client: StalledClient::After(150 * second),
             buffer_bytes: 5000,
             ..Limits::default()
         };
         for (side, limits, expected) in [
-            (Side::Client, limits, (7, 10, 50)),
+            (Side::Client, limits, (7, 10, 160)),
             (Side::Node, limits, (7, 10, 70)),
-            (Side::Client, Limits::default(), (25, 5, 30)),
+            (Side::Client, Limits::default(), (25, 5, 130)),
         ] {
             tune(&stream, side, &limits, None);
             let socket = SockRef::from(&stream);

@@ -13,7 +13,8 @@
 use super::control::Farewell;
 use super::end::Manner;
 use super::gate::Gap;
-use super::relay::{Flow, Source};
+use super::relay::Flow;
+use super::wake_up::Source;
 use super::{End, Side};
 
 /// Both directions of a tunnel.
@@ -53,6 +54,12 @@ impl Flows {
         if let Some(code) = down.gate.close_seen() {
             return Some(End::NodeClosed(code));
         }
+        if up.source() == Source::Silent || down.is_sink_silent() {
+            return Some(End::KeepaliveLost(Side::Client));
+        }
+        if down.source() == Source::Silent || up.is_sink_silent() {
+            return Some(End::KeepaliveLost(Side::Node));
+        }
         if up.source() == Source::Failed || down.is_broken() {
             return Some(End::ClientReset);
         }
@@ -62,7 +69,10 @@ impl Flows {
         match (up.source(), down.source()) {
             (Source::Ended, _) => Some(End::ClientLeft),
             (_, Source::Ended) => Some(End::NodeLeft),
-            (Source::Flowing | Source::Failed, Source::Flowing | Source::Failed) => None,
+            (
+                Source::Flowing | Source::Failed | Source::Silent,
+                Source::Flowing | Source::Failed | Source::Silent,
+            ) => None,
         }
     }
 
@@ -217,7 +227,7 @@ impl Flows {
 
 /// A connection on which reading failed takes no bytes either.
 fn break_if_failed(from: &Flow, to: &mut Flow) {
-    if from.source() == Source::Failed && !to.is_over() {
+    if matches!(from.source(), Source::Failed | Source::Silent) && !to.is_over() {
         to.break_off();
     }
 }

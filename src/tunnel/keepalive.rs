@@ -15,6 +15,7 @@ use crate::Instant;
 #[derive(Debug)]
 pub(super) struct Keepalive {
     times: KeepaliveTimes,
+    demand: Demand,
     payload: PingPayload,
     client: Watched,
     node: Watched,
@@ -30,6 +31,15 @@ struct Watched {
     foreign_ping_at: Option<Instant>,
 }
 
+/// What a client must do about a Ping of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    /// Send something.
+    Answer,
+    /// Nothing: its host acknowledges the Ping, or the kernel fails the connection.
+    Acknowledge,
+}
+
 /// What is to be done about a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -43,12 +53,17 @@ pub(super) enum Due {
 
 impl Keepalive {
     /// Both sides were heard at `now`; our Pings carry `payload`.
-    pub(super) fn new(times: KeepaliveTimes, payload: PingPayload, now: Instant) -> Self {
+    pub(super) fn new(
+        times: KeepaliveTimes,
+        demand: Demand,
+        payload: PingPayload,
+        now: Instant,
+    ) -> Self {
         let times = KeepaliveTimes {
             every: times.every.min(LONGEST),
             lost_after: times.lost_after.min(LONGEST),
         };
-        Self { times, payload, client: Watched::new(now), node: Watched::new(now) }
+        Self { times, demand, payload, client: Watched::new(now), node: Watched::new(now) }
     }
 
     /// What our Pings carry.
@@ -87,11 +102,18 @@ impl Keepalive {
 
     /// What is to be done about `side`.
     pub(super) fn due(&mut self, side: Side, now: Instant) -> Due {
-        let KeepaliveTimes { every, lost_after } = self.times;
+        let (KeepaliveTimes { every, lost_after }, demand) = (self.times, self.demand);
         let watched = self.watched(side);
         if let Some(pinged_at) = watched.pinged_at {
             let lost_at = pinged_at + lost_after;
-            return if now >= lost_at { Due::Lost } else { Due::Wait(lost_at) };
+            if now < lost_at {
+                return Due::Wait(lost_at);
+            }
+            if side == Side::Node || demand == Demand::Answer {
+                return Due::Lost;
+            }
+            watched.pinged_at = Some(now);
+            return Due::Ping(now + lost_after);
         }
         let quiet_until = watched.heard_at + every;
         // Who has not answered by then answers ours as likely as the foreign one.
@@ -142,7 +164,7 @@ mod tests {
         let begin = Instant::now();
         let times =
             KeepaliveTimes { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) };
-        let mut keepalive = Keepalive::new(times, [0; 8], begin);
+        let mut keepalive = Keepalive::new(times, Demand::Answer, [0; 8], begin);
         let (mut pinged, mut lost_at) = (Vec::new(), None);
         for second in 0..200 {
             let now = begin + Duration::from_secs(second);
@@ -199,10 +221,25 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_need_not_answer_is_pinged_on_and_a_node_is_lost() {
+        let begin = Instant::now();
+        let times =
+            KeepaliveTimes { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) };
+        let mut keepalive = Keepalive::new(times, Demand::Acknowledge, [0; 8], begin);
+        for second in [25, 45, 65, 85] {
+            let now = begin + Duration::from_secs(second);
+            let again = Due::Ping(now + times.lost_after);
+            assert_eq!(keepalive.due(Side::Client, now), again, "at {second}");
+        }
+        keepalive.due(Side::Node, begin + Duration::from_secs(25));
+        assert_eq!(keepalive.due(Side::Node, begin + Duration::from_secs(45)), Due::Lost);
+    }
+
+    #[test]
     fn absurd_times_do_no_harm() {
         let times = KeepaliveTimes { every: Duration::MAX, lost_after: Duration::MAX };
         let now = Instant::now();
-        let mut keepalive = Keepalive::new(times, [0; 8], now);
+        let mut keepalive = Keepalive::new(times, Demand::Answer, [0; 8], now);
         assert_eq!(keepalive.due(Side::Node, now), Due::Wait(now + LONGEST));
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Kind;
+use super::keepalive::Demand;
 
 /// The bounds of one tunnel; a route's `tunnel:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub struct Limits {
     /// How many Pings, Closes, empty fragments and Pongs that answer nothing a client may send each
     /// second on average, with as many at once; at least 1. `None`: any number.
     pub control_frames_per_second: Option<u32>,
-    /// A client that takes no byte for this long while some wait for it is cut off.
-    pub stalled_client: Duration,
+    /// A client that takes next to nothing for this long while bytes wait for it is cut off.
+    pub stalled_client: StalledClient,
     /// No tunnel gets older; each ends at a random moment of the last tenth. `None`: any age.
     pub max_age: Option<Duration>,
     /// The bytes kept for each direction when the other side does not take them; then reading
@@ -49,7 +50,8 @@ pub enum IdleTimeout {
 /// Whether quiet sides get Pings of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keepalive {
-    /// At [`KeepaliveTimes::default`] where no Engine.IO does the same already.
+    /// At [`KeepaliveTimes::default`] where no Engine.IO does the same already. A client is lost
+    /// when its host does not acknowledge a Ping, which the kernel finds out.
     Auto,
     /// On all tunnels.
     On(KeepaliveTimes),
@@ -64,6 +66,16 @@ pub struct KeepaliveTimes {
     pub every: Duration,
     /// And if nothing comes for this long then, it is lost.
     pub lost_after: Duration,
+}
+
+/// How long a client may take next to nothing of what waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StalledClient {
+    /// [`Limits::ENGINEIO_STALLED_CLIENT`] for Engine.IO sessions, whose clients answer heartbeats,
+    /// [`Limits::PLAIN_STALLED_CLIENT`] for other tunnels, whose clients may pause.
+    Auto,
+    /// So long.
+    After(Duration),
 }
 
 /// How long a message of a client may be, all its frames together, as on the wire.
@@ -85,6 +97,29 @@ impl Limits {
     /// A node that takes nothing for this long is stuck, not busy. While it does not read, its
     /// client is not read either, and nobody would notice that the client has gone.
     pub const STALLED_NODE: Duration = Duration::from_secs(60);
+
+    /// `stalled_client: auto` of Engine.IO sessions.
+    pub const ENGINEIO_STALLED_CLIENT: Duration = Duration::from_secs(20);
+
+    /// `stalled_client: auto` of plain WebSockets.
+    pub const PLAIN_STALLED_CLIENT: Duration = Duration::from_secs(120);
+
+    /// What `stalled_client` means for a tunnel of this kind.
+    pub(super) fn stalled_client(&self, kind: &Kind) -> Duration {
+        match (self.stalled_client, kind) {
+            (StalledClient::After(patience), _) => patience,
+            (StalledClient::Auto, Kind::EngineIo { .. }) => Self::ENGINEIO_STALLED_CLIENT,
+            (StalledClient::Auto, Kind::Plain) => Self::PLAIN_STALLED_CLIENT,
+        }
+    }
+
+    /// What a client must do about a Ping: one that only writes reads none.
+    pub(super) fn demand(&self) -> Demand {
+        match self.keepalive {
+            Keepalive::On(_) => Demand::Answer,
+            Keepalive::Auto | Keepalive::Off => Demand::Acknowledge,
+        }
+    }
 
     /// What `idle_timeout` means for a tunnel of this kind, before its own open packet was seen.
     pub(super) fn idle_timeout(&self, kind: &Kind) -> Option<Duration> {
@@ -129,7 +164,7 @@ impl Default for Limits {
             messages_per_second: None,
             // Libraries ping every few seconds, some games with each of 128 frames a second.
             control_frames_per_second: Some(200),
-            stalled_client: Duration::from_secs(20),
+            stalled_client: StalledClient::Auto,
             max_age: None,
             buffer_bytes: 64 * 1024,
         }

@@ -42,7 +42,7 @@ mod wake_up;
 
 pub use end::{Counts, End, Report, Side, Who};
 pub use frame::{Extensions, FrameError};
-pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax};
+pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax, StalledClient};
 pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
 pub use roster::{Dismissal, Roster};

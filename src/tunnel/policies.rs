@@ -45,7 +45,8 @@ impl Policies {
     ) -> Self {
         let keepalive = limits.keepalive(kind).map(|times| {
             deadlines.set(Timer::Keepalive, now.checked_add(times.every));
-            Box::new(Keepalive::new(times, fastrand::u64(..).to_be_bytes(), now))
+            let payload = fastrand::u64(..).to_be_bytes();
+            Box::new(Keepalive::new(times, limits.demand(), payload, now))
         });
         let idle_messages = limits.idle_messages.map(|timeout| {
             deadlines.set(Timer::IdleMessages, now.checked_add(timeout));
@@ -57,7 +58,8 @@ impl Policies {
             let early = (max_age / 10).mul_f64(fastrand::f64());
             deadlines.set(Timer::MaxAge, now.checked_add(max_age.saturating_sub(early)));
         }
-        let stalled_client = u32::try_from(limits.stalled_client.as_millis()).unwrap_or(u32::MAX);
+        let stalled_client =
+            u32::try_from(limits.stalled_client(kind).as_millis()).unwrap_or(u32::MAX);
         Self { keepalive, idle_messages, stalled_client, has_waited: false }
     }
 

@@ -20,7 +20,7 @@ use super::frame::{Followed, PingPayload, Until};
 use super::gate::{Gap, Gate};
 use super::scratch::HELD_BYTES_MAX;
 use super::waiting::Waiting;
-use super::wake_up::{Step, WakeUp};
+use super::wake_up::{Sink, Source, Step, WakeUp};
 use super::{Side, control};
 use crate::Instant;
 
@@ -36,29 +36,6 @@ pub(super) struct Flow {
     source: Source,
     sink: Sink,
     is_flushed: bool,
-}
-
-/// What is heard of the side that sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// Bytes may come.
-    Flowing,
-    /// It sent FIN.
-    Ended,
-    /// Its connection failed.
-    Failed,
-}
-
-/// What the side that receives may still get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sink {
-    Open,
-    /// Gets FIN when it has taken what is kept.
-    Ending,
-    /// Got FIN.
-    Ended,
-    /// Its connection failed.
-    Failed,
 }
 
 impl Flow {
@@ -144,12 +121,18 @@ impl Flow {
     /// Whether the sink's connection failed.
     #[inline]
     pub(super) fn is_broken(&self) -> bool {
-        self.sink == Sink::Failed
+        matches!(self.sink, Sink::Failed | Sink::Silent)
+    }
+
+    /// Whether the sink's host acknowledges nothing.
+    #[inline]
+    pub(super) fn is_sink_silent(&self) -> bool {
+        self.sink == Sink::Silent
     }
 
     /// Whether the sink has heard or will hear no more from us.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.sink, Sink::Ended | Sink::Failed)
+        self.sink == Sink::Ended || self.is_broken()
     }
 
     /// Whether the sink gets no more than what is kept, and FIN.
@@ -244,7 +227,7 @@ impl Flow {
             }
             Err(error) => {
                 trace!(%error, "read failed");
-                self.source = Source::Failed;
+                self.source = if is_silence(&error) { Source::Silent } else { Source::Failed };
             }
         }
         Poll::Pending
@@ -350,7 +333,14 @@ impl Flow {
                 return Poll::Ready(taken);
             }
             Ok(_) => trace!("write took nothing"),
-            Err(error) => trace!(%error, "write failed"),
+            Err(error) => {
+                trace!(%error, "write failed");
+                self.break_off();
+                if is_silence(&error) {
+                    self.sink = Sink::Silent;
+                }
+                return Poll::Ready(bytes.len());
+            }
         }
         self.break_off();
         Poll::Ready(bytes.len())
@@ -359,7 +349,7 @@ impl Flow {
     /// Flushes what was written, and ends the sink when its time has come.
     #[inline]
     fn tend_sink<W: AsyncWrite + Unpin>(&mut self, sink: &mut W, cx: &mut Context<'_>) {
-        if !self.is_flushed && self.sink != Sink::Failed {
+        if !self.is_flushed && !self.is_broken() {
             match Pin::new(&mut *sink).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.is_flushed = true,
                 Poll::Ready(Err(_)) => self.break_off(),
@@ -374,6 +364,13 @@ impl Flow {
             }
         }
     }
+}
+
+/// Whether the kernel gave a connection up since its host acknowledges nothing (RFC 5482); at the
+/// end it tells of what routers said of the host.
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
 /// A part of `bytes`, without a copy; an empty one does not hold their memory.

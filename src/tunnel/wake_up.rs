@@ -1,4 +1,5 @@
-//! One wake-up of a tunnel: what it lends to both flows, and what they did.
+//! One wake-up of a tunnel: what it lends to both flows, what they did, and what is known of the
+//! sides then.
 //!
 //! Pure. Runs for every byte.
 
@@ -24,4 +25,31 @@ pub(super) struct Step {
     pub(super) waits: bool,
     /// The poll stopped to let others run: poll again soon, nothing else will wake the task.
     pub(super) more: bool,
+}
+
+/// What is heard of the side that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Bytes may come.
+    Flowing,
+    /// It sent FIN.
+    Ended,
+    /// Its connection failed.
+    Failed,
+    /// Its host acknowledges nothing.
+    Silent,
+}
+
+/// What the side that receives may still get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sink {
+    Open,
+    /// Gets FIN when it has taken what is kept.
+    Ending,
+    /// Got FIN.
+    Ended,
+    /// Its connection failed.
+    Failed,
+    /// Its host acknowledges nothing.
+    Silent,
 }

@@ -129,7 +129,8 @@ pub(super) struct Tunnel {
     /// How many control frames and empty fragments a client may send each second, 1 to 1000000, or
     /// `off`; Pongs that answer Pings do not count. Default: `200`.
     pub(super) control_frames_per_second: Option<Written>,
-    /// How long a client may take nothing of what waits for it, 1s to 1h. Default: `20s`.
+    /// How long a client may take next to nothing of what waits for it, 1s to 1h, or `auto`: 20s for
+    /// Engine.IO sessions, 2m for other WebSockets. Default: `auto`.
     pub(super) stalled_client: Option<Written>,
     /// How old a WebSocket may get, 10s to 720h, or `off`. Default: `off`.
     pub(super) max_age: Option<Written>,

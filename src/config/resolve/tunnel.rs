@@ -10,7 +10,7 @@ use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
-use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax};
+use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax, StalledClient};
 
 /// The bounds at `path`; the defaults where none are written.
 pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Report<'_>) -> Limits {
@@ -52,7 +52,7 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("stalled_client"),
             text(&written.stalled_client),
             default.stalled_client,
-            |text| units::duration(text, &STALLED_CLIENT),
+            stalled_client,
         ),
         max_age: report.read(
             &path.key("max_age"),
@@ -109,6 +109,15 @@ fn idle_timeout(text: &str) -> Result<IdleTimeout, Fault> {
                 .map(IdleTimeout::After)
                 .map_err(|fault| fault.or_write("auto or off"))
         }),
+    }
+}
+
+fn stalled_client(text: &str) -> Result<StalledClient, Fault> {
+    match text {
+        "auto" => Ok(StalledClient::Auto),
+        text => units::duration(text, &STALLED_CLIENT)
+            .map(StalledClient::After)
+            .map_err(|fault| fault.or_write("auto")),
     }
 }
 

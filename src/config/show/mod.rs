@@ -21,7 +21,7 @@ use super::resolve::{FORMATS, LEVELS};
 use super::units::{show_duration, show_size};
 use crate::route::PathPattern;
 use crate::route::Silence;
-use crate::tunnel::{IdleTimeout, MessageMax};
+use crate::tunnel::{IdleTimeout, MessageMax, StalledClient};
 use crate::{listener, logging, route, tunnel};
 
 impl Config {
@@ -128,7 +128,10 @@ fn tunnel(limits: &tunnel::Limits) -> Tunnel {
                 .control_frames_per_second
                 .map_or_else(off, |rate| Written::new(rate.to_string())),
         ),
-        stalled_client: Some(duration(limits.stalled_client)),
+        stalled_client: Some(match limits.stalled_client {
+            StalledClient::Auto => auto(),
+            StalledClient::After(patience) => duration(patience),
+        }),
         max_age: Some(limits.max_age.map_or_else(off, duration)),
         buffer: Some(size(limits.buffer_bytes as u64)),
     }

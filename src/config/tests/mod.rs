@@ -13,7 +13,7 @@ use super::*;
 use crate::affinity::Settings as Affinity;
 use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings, TagForm};
 use crate::route::{HostPattern, PathPattern};
-use crate::tunnel::{self, IdleTimeout, Keepalive, KeepaliveTimes, MessageMax};
+use crate::tunnel::{self, IdleTimeout, Keepalive, KeepaliveTimes, MessageMax, StalledClient};
 
 /// The upstream with this `affinity:`.
 fn affinity(written: &str) -> Affinity {
@@ -153,7 +153,7 @@ fn every_key_of_a_tunnel_reaches_its_setting() {
         message_max: MessageMax::Bytes(11),
         messages_per_second: Some(12),
         control_frames_per_second: Some(15),
-        stalled_client: Duration::from_secs(13),
+        stalled_client: StalledClient::After(Duration::from_secs(13)),
         max_age: Some(Duration::from_secs(14)),
         buffer_bytes: 8 * 1024,
     };

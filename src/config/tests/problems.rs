@@ -270,7 +270,7 @@ a.yaml:3:51: routes[0].tunnel.keepalive.every: `0s` is too short
 a.yaml:3:73: routes[0].tunnel.stalled_client: `off` is not a duration
  3 | - { upstream: chat, tunnel: { keepalive: { every: 0s }, stalled_client: off, max_age: 1000h } }
    |                                                                         ^^^
-   = help: write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s
+   = help: write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s, or auto
 a.yaml:3:87: routes[0].tunnel.max_age: `1000h` is too long
  3 | - { upstream: chat, tunnel: { keepalive: { every: 0s }, stalled_client: off, max_age: 1000h } }
    |                                                                                       ^^^^^

@@ -71,6 +71,17 @@ async fn a_side_that_stays_quiet_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_never_answers_is_not_lost_unless_that_is_asked_for() {
+    let mut rig = Rig::start_with(|setup| setup.limits = Limits::default());
+    for i in 0..10_u32 {
+        client_pinged(&mut rig).await;
+        assert_eq!(rig.begun_at.elapsed(), (25 + i * 20) * SECOND);
+        rig.node.write_all(&unmasked(0x8a, b"")).await.unwrap();
+        expect(&mut rig.client, &unmasked(0x8a, b"")).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn any_byte_is_life_and_a_foreign_pong_passes() {
     let mut rig = Rig::start_with(keepalive(25, 20));
     let (_, pong) = (client_pinged(&mut rig).await, node_pinged(&mut rig).await);
@@ -181,7 +192,10 @@ async fn no_tunnel_gets_older_than_allowed_and_not_all_end_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_cut_off_whatever_it_sends() {
-    let mut rig = Rig::start_with(|setup| setup.limits.buffer_bytes = 4096);
+    let mut rig = Rig::start_with(|setup| {
+        setup.limits.buffer_bytes = 4096;
+        setup.limits.stalled_client = StalledClient::After(20 * SECOND);
+    });
     let message = unmasked(0x82, &[7; 98]);
     let (mut sent, mut node_is_free) = (0, false);
     while rig.begun_at.elapsed() < 25 * SECOND {
@@ -206,11 +220,11 @@ async fn the_node_of_a_stalled_client_is_told_at_once_and_freed() {
     let flood = unmasked(0x82, &[7; 98]).repeat(100);
     tokio::time::timeout(SECOND, rig.node.write_all(&flood)).await.unwrap_err();
     expect_masked_close(&mut rig.node, b"\x03\xe9client stalled").await;
-    assert_eq!(rig.begun_at.elapsed(), 20 * SECOND);
+    assert_eq!(rig.begun_at.elapsed(), 120 * SECOND);
     expect_fin(&mut rig.node).await;
     rig.node.write_all(&flood).await.unwrap();
-    assert_eq!(rig.begun_at.elapsed(), 20 * SECOND, "what it still sends is taken");
-    assert_eq!(rig.report().await.1, 21 * SECOND);
+    assert_eq!(rig.begun_at.elapsed(), 120 * SECOND, "what it still sends is taken");
+    assert_eq!(rig.report().await.1, 121 * SECOND);
 }
 
 /// A client that takes so many bytes each 9 s: after how long is it cut off, if it is?
@@ -218,6 +232,7 @@ async fn cut_off(bytes: usize) -> Option<Duration> {
     let mut rig = Rig::start_with(|setup| {
         let idle_timeout = IdleTimeout::After(100 * SECOND);
         let stalled_client = 20 * SECOND;
+        let stalled_client = StalledClient::After(stalled_client);
         let buffer_bytes = 4096;
         setup.limits = Limits { idle_timeout, stalled_client, buffer_bytes, ..Limits::default() };
     });
