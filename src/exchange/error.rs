@@ -189,6 +189,7 @@ impl ExchangeError {
     /// All that follows from each error, in one table.
     pub fn facts(&self) -> Facts {
         use Blame::{Client, Node, Operator};
+        use Retry::{Never, Once, Unsent};
         match self {
             Self::BadHost => facts(400, Client, "bad_host"),
             Self::BadTarget(_) => facts(400, Client, "bad_target"),
@@ -206,16 +207,12 @@ impl ExchangeError {
             Self::Stopping => facts(503, Operator, "stopping"),
             Self::NodeDead { .. } => facts(502, Node, "node_dead"),
             Self::NodeDrained { .. } => facts(503, Operator, "node_drained"),
-            Self::Connect { .. } => facts(502, Node, "connect").of_node(Retry::Unsent),
-            Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off").of_node(Retry::Once),
-            Self::BadAnswer { .. } => facts(502, Node, "bad_answer").of_node(Retry::Once),
-            Self::NodeNotReading { .. } => {
-                facts(504, Node, "node_not_reading").of_node(Retry::Never)
-            }
-            Self::ResponseTimeout { .. } => {
-                facts(504, Node, "response_timeout").of_node(Retry::Never)
-            }
-            Self::BadSwitch { .. } => facts(502, Node, "bad_switch").of_node(Retry::Never),
+            Self::Connect { .. } => facts(502, Node, "connect").of_node(Unsent),
+            Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off").of_node(Once),
+            Self::BadAnswer { .. } => facts(502, Node, "bad_answer").of_node(Once),
+            Self::NodeNotReading { .. } => facts(504, Node, "node_not_reading").of_node(Never),
+            Self::ResponseTimeout { .. } => facts(504, Node, "response_timeout").of_node(Never),
+            Self::BadSwitch { .. } => facts(502, Node, "bad_switch").of_node(Never),
             Self::AnswerBrokeOff { .. } => facts(502, Node, "answer_broke_off"),
             Self::SearchIncomplete { .. } => facts(502, Node, "search_incomplete"),
         }

@@ -171,11 +171,14 @@ async fn bodies_flow_while_they_are_sent() {
     let proxy = Proxy::start(&config(&[listener.local_addr().unwrap()], "", ""));
     let mut client = Client::connect(proxy.address).await;
 
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\none").await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.send(format!("{head}3\r\none\r\n")).await;
     let (mut node, _) = listener.accept().await.unwrap();
-    read_until(&mut node, "one").await;
-    client.send("two").await;
-    read_until(&mut node, "two").await;
+    read_until(&mut node, "one\r\n").await;
+    client.send("3\r\ntwo\r\n").await;
+    read_until(&mut node, "two\r\n").await;
+    client.send("0\r\n\r\n").await;
+    read_until(&mut node, "0\r\n\r\n").await;
 
     node.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none").await.unwrap();
     read_until(&mut client.stream, "one").await;
