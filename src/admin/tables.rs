@@ -91,7 +91,8 @@ pub fn status(answer: &Value) -> String {
         ["up".to_owned(), duration(answer["uptime_seconds"].as_u64().unwrap_or_default())],
         ["ready".to_owned(), if ready["ready"] == true { "yes" } else { "no" }.to_owned()],
     ];
-    let told = items(&ready["reasons"]).chain(items(&ready["warnings"]));
+    let told =
+        items(&ready["reasons"]).chain(items(&ready["warnings"])).chain(items(&answer["notes"]));
     rows.extend(told.map(|sentence| ["!".to_owned(), text(sentence)]));
     let open = format!(
         "{} of {} take new sessions",

@@ -59,10 +59,22 @@ pub(super) fn status(site: &Site) -> Value {
             "all": nodes().count(),
             "open": snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum::<usize>(),
         },
+        "notes": notes(&snapshot),
         "memory_bytes": process.memory_bytes,
         "descriptors": { "open": process.descriptors, "max": process.descriptors_max },
         "last_reload": last,
     })
+}
+
+/// What is to be known of single nodes.
+fn notes(snapshot: &Snapshot) -> Vec<String> {
+    let of_upstream = |upstream: &Arc<Upstream>| {
+        let note = |node: &Arc<Node>| {
+            Some(format!("{} of {}: {}", node.name(), upstream.name(), upstream.note(node)?))
+        };
+        upstream.nodes().iter().filter_map(note).collect::<Vec<_>>()
+    };
+    snapshot.upstreams().flat_map(of_upstream).collect()
 }
 
 /// How many sessions that began in polling are stuck there, and mostly why.
@@ -132,6 +144,8 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value
         "weight": node.weight(),
         "state": state.label(),
         "reason": upstream.reason(node, state, now),
+        "note": upstream.note(node),
+        "several_processes": node.is_several_processes(),
         "reachable": is_reachable(node),
         "failed_seconds_ago": failed,
         "draining": upstream.draining(node, now).map(|draining| show_drain(&draining, now)),

@@ -19,6 +19,7 @@ use crate::route::Route;
 use crate::snapshot::Current;
 use crate::upstream::Node;
 use crate::upstream::pool::{HeadLimits, Patience, Pool, SessionKey, Sharing};
+use crate::upstream::settings::Connections;
 
 pub(super) type Request = http::Request<RequestBody>;
 pub(super) type Response = http::Response<super::ResponseBody>;
@@ -101,6 +102,7 @@ impl Exchange<'_> {
             } else {
                 settings.pool_idle_timeout
             },
+            reuses_after_body: settings.connections == Connections::Shared,
             body_bytes_max: self.body_bytes_max(),
             head_limits: HeadLimits::default(),
         }

@@ -207,13 +207,17 @@ impl Upstream {
         self.settings.connections == Connections::Auto && !node.is_several_processes()
     }
 
+    /// What is to be known of how `node` is connected to, in one sentence.
+    pub fn note(&self, node: &Node) -> Option<&'static str> {
+        (node.is_several_processes() && self.settings.connections == Connections::Auto)
+            .then_some(SEVERAL_PROCESSES)
+    }
+
     /// A session was refused by `node` on one connection and known on another.
     pub fn found_several(&self, node: &Node) {
         if node.set_several_processes() {
             tracing::warn!(
-                upstream = %self.name(), node = %node.name(),
-                "several processes answer at this node's address (PM2, node:cluster): from now on \
-                 each session has connections of its own; write connections: per_session"
+                upstream = %self.name(), node = %node.name(), "{SEVERAL_PROCESSES}"
             );
         }
     }
@@ -319,3 +323,7 @@ impl Upstream {
 
 /// Who changes more nodes within `drain.timeout` loses the sessions of the first ones.
 const RETIRED_MAX: usize = 1000;
+
+/// What the log, `/nodes` and `sockeye status` say of a node that several processes are.
+const SEVERAL_PROCESSES: &str = "several processes answer at this address (PM2, node:cluster), so each \
+    session has connections of its own: write connections: per_session";

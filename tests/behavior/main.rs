@@ -30,6 +30,7 @@ mod policies;
 mod refusals;
 mod reload;
 mod routing;
+mod several_processes;
 mod session_bounds;
 mod soak;
 mod socketio;

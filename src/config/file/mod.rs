@@ -89,6 +89,9 @@ pub(super) struct Route {
     /// answer has a length, 10m where it has none, and no bound for `text/event-stream`. Default:
     /// `auto`.
     pub(super) response_body_timeout: Option<Written>,
+    /// What `request_body_timeout` and `response_body_timeout` are where they are not written, 1s to
+    /// 1h: their old name. Default: none.
+    pub(super) body_timeout: Option<Written>,
     /// The longest request body, 1B to 1024GiB, or `auto`: what the session's handshake says, all else
     /// 64MiB. Default: `auto`.
     pub(super) body_max: Option<Written>,

@@ -92,6 +92,12 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
     let default = Limits::default();
     let response_timeout = route.response_timeout.as_ref().map(Written::as_str);
     let body_max = route.body_max.as_ref().map(Written::as_str);
+    let both = report.read(
+        &path.key("body_timeout"),
+        route.body_timeout.as_ref().map(Written::as_str),
+        None,
+        |text| units::duration(text, &BODY_TIMEOUT).map(Some),
+    );
     Limits {
         response_timeout: report.read(
             &path.key("response_timeout"),
@@ -102,13 +108,13 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
         request_body_timeout: report.read(
             &path.key("request_body_timeout"),
             route.request_body_timeout.as_ref().map(Written::as_str),
-            default.request_body_timeout,
+            both.unwrap_or(default.request_body_timeout),
             |text| units::duration(text, &BODY_TIMEOUT),
         ),
         response_body_timeout: report.read(
             &path.key("response_body_timeout"),
             route.response_body_timeout.as_ref().map(Written::as_str),
-            default.response_body_timeout,
+            both.map_or(default.response_body_timeout, Silence::After),
             silence,
         ),
         body_bytes_max: report.read(

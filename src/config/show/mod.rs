@@ -93,6 +93,7 @@ fn route(settings: &route::Settings) -> Route {
             Silence::Off => Written::new("off"),
             Silence::After(bound) => duration(bound),
         }),
+        body_timeout: None,
         body_max: Some(limits.body_bytes_max.map_or_else(auto, size)),
         tunnel: Some(tunnel(&settings.tunnel)),
     }

@@ -65,7 +65,7 @@ routes:
     path: { exact: /health }
     upstream: chat
     response_timeout: 4s
-    request_body_timeout: 5s
+    body_timeout: 5s
     response_body_timeout: 6s
     body_max: 6KiB
     tunnel: { buffer: 8KiB }
@@ -90,7 +90,7 @@ log: { format: json, level: debug }
     assert_eq!(&*route.upstream, "chat");
     assert_eq!(route.limits.response_timeout, Some(Duration::from_secs(4)));
     let seconds = Duration::from_secs;
-    assert_eq!(route.limits.request_body_timeout, seconds(5));
+    assert_eq!(route.limits.request_body_timeout, seconds(5), "by its old name");
     assert_eq!(route.limits.response_body_timeout, route::Silence::After(seconds(6)));
     assert_eq!(route.limits.body_bytes_max, Some(6 * 1024));
     assert_eq!(route.tunnel.buffer_bytes, 8 * 1024);

@@ -176,6 +176,7 @@ impl<'a> Visit<'a> {
             upload: self.settings.health.timeout,
             response: self.settings.health.timeout,
             idle: self.settings.health.timeout,
+            reuses_after_body: true,
             body_bytes_max: u64::MAX,
             head_limits: HeadLimits::default(),
         }

@@ -33,6 +33,9 @@ pub struct Connection {
     pub(super) session: Option<SessionKey>,
     /// Whether it carried a request before: the node may have closed it at the same moment.
     pub(super) is_reused: bool,
+    /// Whether its first request had a body. A dispatcher before several processes may go on reading
+    /// such a connection beside the process that it gave it to (`@socket.io/sticky` 1.x).
+    pub(super) began_with_body: bool,
     /// How long it may be idle, unless the node says less.
     pub(super) idle_timeout: Duration,
     /// How long the node keeps it while it is idle, if the node said so (`Keep-Alive: timeout=`).
@@ -64,6 +67,7 @@ impl Connection {
             pool,
             session: None,
             is_reused: false,
+            began_with_body: false,
             idle_timeout: Duration::ZERO,
             keep_alive: None,
         })

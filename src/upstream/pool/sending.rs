@@ -57,6 +57,8 @@ pub struct Patience {
     pub response: Duration,
     /// How long the connection may be idle afterwards; zero closes it.
     pub idle: Duration,
+    /// Whether the connection may be used again if its first request had a body.
+    pub reuses_after_body: bool,
     /// The longest request body, in bytes.
     pub body_bytes_max: u64,
     /// The bounds of the answer's head.
@@ -158,7 +160,7 @@ struct Phase {
 
 impl<B: Body> Sending<B> {
     pub(super) fn new(
-        connection: Connection,
+        mut connection: Connection,
         head: &OutboundHead,
         body: B,
         patience: Patience,
@@ -168,6 +170,7 @@ impl<B: Body> Sending<B> {
         if head.expects_continue {
             upload = upload.await_continue();
         }
+        connection.began_with_body |= !connection.is_reused && head.framing != RequestFraming::None;
         let now = Instant::now();
         let phase = Phase { waits_for: upload.waits_for(), progress: (0, 0), since: now };
         let armed = now + patience.response.min(patience.upload);
@@ -326,9 +329,15 @@ where
             return Reply::Switched(response.map(|()| socket));
         }
         connection.idle_timeout = patience.idle;
+        // A refusal may come from another process than the session's.
+        if !head.status.is_success() {
+            connection.session = None;
+        }
         connection.keep_alive = head.persistence.timeout;
         let rest = Some(upload).filter(|_| write_error.is_none());
-        let may_be_reused = head.persistence.is_reusable && write_error.is_none();
+        let may_be_reused = head.persistence.is_reusable
+            && write_error.is_none()
+            && (patience.reuses_after_body || !connection.began_with_body);
         let answer = Answer::new(connection, head.framing, may_be_reused, rest);
         Reply::Answered(response.map(|()| answer))
     }

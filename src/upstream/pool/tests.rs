@@ -65,6 +65,7 @@ fn patience() -> Patience {
         upload: Duration::from_secs(30),
         response: Duration::from_secs(60),
         idle: IDLE,
+        reuses_after_body: false,
         body_bytes_max: 1_000_000,
         head_limits: HeadLimits::default(),
     }
@@ -433,6 +434,20 @@ async fn an_upgraded_connection_belongs_to_whoever_asked() {
     let mut second = String::new();
     timeout(ENOUGH, socket.read_to_string(&mut second)).await.unwrap().unwrap();
     assert_eq!(second, "second");
+}
+
+#[tokio::test]
+async fn a_connection_that_began_with_a_body_is_used_again_only_where_that_is_safe() {
+    for reuses_after_body in [false, true] {
+        let bench = Bench::new().await;
+        let (connection, mut socket) = bench.open().await;
+        let head = head(&Method::POST, RequestFraming::Length(2));
+        let patience = Patience { reuses_after_body, ..patience() };
+        let sending = connection.send(&head, Full::from("hi").boxed(), patience);
+        let (sent, ()) = tokio::join!(sending, answer_with(&mut socket, WHOLE));
+        read_to_end(sent).await;
+        assert_eq!(bench.idle_count(), usize::from(reuses_after_body));
+    }
 }
 
 #[tokio::test]
