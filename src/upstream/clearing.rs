@@ -57,6 +57,7 @@ impl Upstream {
         let mut is_busy = false;
         for node in self.all_nodes() {
             is_busy |= self.follow(node, now);
+            node.host().retry();
         }
         self.close_due(now);
         self.rebalance(now);

@@ -4,13 +4,16 @@
 //!
 //! Runs for every request.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::node::Node;
 use crate::Instant;
@@ -44,7 +47,7 @@ pub enum ConnectError {
     },
 }
 
-/// Connects to `node`: to the first of its addresses that accepts. The one `timeout` is for
+/// Connects to `node`: to the first of its addresses that accepts, which comes first the next time. The one `timeout` is for
 /// resolving and connecting together. If the future is dropped, nothing is held against the node.
 ///
 /// # Errors
@@ -68,31 +71,76 @@ async fn connect_within(node: &Node, timeout: Duration) -> Result<TcpStream, Con
     let deadline = Instant::now() + timeout;
     let timed_out = || ConnectError::TimedOut { node: node.name().clone(), timeout };
 
+    let unresolved = |source| ConnectError::Resolve { node: node.name().clone(), source };
     let addresses = timeout_at(deadline, node.host().addresses())
         .await
-        .map_err(|_elapsed| timed_out())?
-        .map_err(|source| ConnectError::Resolve { node: node.name().clone(), source })?;
-    connect_in_turn(&addresses, deadline).await.map_err(|source| match source.kind() {
+        .map_err(|_elapsed| unresolved(io::ErrorKind::TimedOut.into()))?
+        .map_err(unresolved)?;
+    let connected = match *addresses {
+        [only] => timeout_at(deadline, connect_to(only))
+            .await
+            .unwrap_or_else(|elapsed| Err(elapsed.into())),
+        _ => connect_to_first(&addresses, deadline).await.map(|(address, stream)| {
+            node.host().connected(address);
+            stream
+        }),
+    };
+    connected.map_err(|source| match source.kind() {
         io::ErrorKind::TimedOut => timed_out(),
         _ => ConnectError::Io { node: node.name().clone(), source },
     })
 }
 
-/// Tries one address after the other, each for its part of the time that is left, so that one
+/// A connect to one of several addresses.
+type Attempt<'a> = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> + Send + 'a>>;
+
+/// Connects to the addresses in turn, to the next as soon as the one before has failed or has taken
+/// [`ATTEMPT_DELAY`], and takes the first that accepts (Happy Eyeballs, RFC 8305, section 5). So one
 /// that swallows packets does not keep us from the next.
-async fn connect_in_turn(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+async fn connect_to_first(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> io::Result<(SocketAddr, TcpStream)> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let parts = u32::try_from(left).unwrap_or(u32::MAX);
-        let part = deadline.saturating_duration_since(Instant::now()) / parts;
-        last = match timeout(part, connect_to(*address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => error,
-            Err(_elapsed) => io::ErrorKind::TimedOut.into(),
+    let (mut untried, mut attempts) = (addresses.iter().copied(), Vec::new());
+    loop {
+        if let Some(address) = untried.next() {
+            let attempt: Attempt<'_> =
+                Box::pin(async move { (address, connect_to(address).await) });
+            attempts.push(attempt);
+        }
+        if attempts.is_empty() {
+            return Err(last);
+        }
+        let until = match untried.len() {
+            0 => deadline,
+            _ => deadline.min(Instant::now() + ATTEMPT_DELAY),
         };
+        match timeout_at(until, first_of(&mut attempts)).await {
+            Ok((address, Ok(stream))) => return Ok((address, stream)),
+            Ok((_, Err(error))) => last = error,
+            Err(elapsed) if until >= deadline => return Err(elapsed.into()),
+            Err(_) => (),
+        }
     }
-    Err(last)
 }
+
+/// The first of `attempts` that ends, which is taken from them.
+async fn first_of(attempts: &mut Vec<Attempt<'_>>) -> (SocketAddr, io::Result<TcpStream>) {
+    poll_fn(|cx| {
+        for index in 0..attempts.len() {
+            if let Poll::Ready(ended) = attempts[index].as_mut().poll(cx) {
+                drop(attempts.swap_remove(index));
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// "Connection Attempt Delay" of RFC 8305, section 8.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
@@ -104,9 +152,11 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 impl ConnectError {
     /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
     /// nothing of any node, and must not make us avoid them all.
-    pub(super) fn tells_of_node(&self) -> bool {
+    pub fn tells_of_node(&self) -> bool {
         match self {
-            Self::Resolve { .. } | Self::TimedOut { .. } => true,
+            // The process may be well, whatever is known of its name.
+            Self::Resolve { .. } => false,
+            Self::TimedOut { .. } => true,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::ConnectionRefused
@@ -185,8 +235,20 @@ mod tests {
         let (_socket, refusing) = refusing();
         let (_listener, accepting) = listen().await;
         let deadline = Instant::now() + ENOUGH;
-        let stream = connect_in_turn(&[refusing, accepting], deadline).await.unwrap();
+        let stream = connect_to_first(&[refusing, accepting], deadline).await.unwrap().1;
         assert_eq!(stream.peer_addr().unwrap(), accepting);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_keeps_nobody_from_the_next() {
+        // TEST-NET-1 (RFC 5737): nothing answers there, or there is no way to it.
+        let silent: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let (_listener, accepting) = listen().await;
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(20);
+        let (address, _) = connect_to_first(&[silent, accepting], deadline).await.unwrap();
+        assert_eq!(address, accepting);
+        assert!(begun.elapsed() < Duration::from_secs(5));
     }
 
     #[test]

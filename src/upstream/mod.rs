@@ -301,7 +301,7 @@ impl Upstream {
 
     /// Whether nothing is held against `node`.
     fn is_well(&self, node: &Node, now: Instant) -> bool {
-        node.standing().is_clear(now) && !node.is_avoided(now)
+        node.standing().is_clear(now) && !node.is_avoided(now) && !node.host().is_unresolved()
     }
 
     fn has_room(&self, node: &Node) -> bool {

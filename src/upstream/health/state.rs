@@ -87,7 +87,7 @@ impl Upstream {
             State::Unhealthy
         } else if node.ejected_until(now).is_some() {
             State::Ejected
-        } else if node.failed_at().is_some() {
+        } else if node.failed_at().is_some() || node.host().is_unresolved() {
             State::Unreachable
         } else if !self.has_room(node) {
             State::Full
@@ -109,7 +109,12 @@ impl Upstream {
                 let max = self.settings.max_connections?;
                 Some(format!("it has {} connections of {max}", self.taken(node)))
             }
-            State::Unreachable => Some("its last connect failed".to_owned()),
+            State::Unreachable => match node.host().failure() {
+                Some(failure) if node.host().is_unresolved() => {
+                    Some(format!("its name does not resolve: {failure}"))
+                }
+                Some(_) | None => Some("its last connect failed".to_owned()),
+            },
             State::Dead => Some("its connects fail".to_owned()),
             State::Ejected => {
                 let left = node.ejected_until(now)?.saturating_duration_since(now);
