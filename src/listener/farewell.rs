@@ -68,7 +68,7 @@ fn answer(status: StatusCode, sentence: &str, request_id: &str) -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let length = sentence.len() + "\n".len();
     format!(
-        "HTTP/1.1 {status}\r\nDate: {date}\r\nConnection: close\r\nX-Request-Id: {request_id}\r\n\
+        "HTTP/1.1 {status}\r\nDate: {date}\r\nConnection: close\r\nX-Request-ID: {request_id}\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{sentence}\n"
     )
 }

@@ -14,6 +14,7 @@ pub mod head_guard;
 mod presence;
 mod progress;
 mod served;
+mod spelling;
 #[cfg(test)]
 mod tests;
 

@@ -17,6 +17,7 @@ use tower::BoxError;
 use tower::util::{Oneshot, ServiceExt};
 
 use super::progress::{Cut, OpenRequest, Progress};
+use super::spelling::put_spelling;
 use crate::client::{ClientInfo, Takeover};
 
 /// A service that clients' connections can be served with; any tower service of this form is one.
@@ -122,6 +123,9 @@ where
         // asked for it, even behind a `close`, unless the answer is of HTTP/1.0 too.
         let closes = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
         *response.version_mut() = if closes { *this.version } else { Version::HTTP_11 };
+        let (mut head, body) = response.into_parts();
+        put_spelling(&head.headers, &mut head.extensions);
+        let response = Response::from_parts(head, body);
         Poll::Ready(Ok(response.map(|body| Answer { body, open, cut, failure: None })))
     }
 }

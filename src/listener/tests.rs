@@ -273,7 +273,7 @@ async fn what_hyper_refuses_is_told_as_well_as_what_the_guard_does() {
             assert_eq!(answer[..begin].starts_with("HTTP/1.1 200"), !before.is_empty(), "{answer}");
             let refusal = &answer[begin..];
             assert_eq!(count(refusal, "HTTP/1.1"), 1, "{answer}");
-            assert!(refusal.contains("\r\nX-Request-Id: "), "{answer}");
+            assert!(refusal.contains("\r\nX-Request-ID: "), "{answer}");
             assert!(refusal.contains("\r\nConnection: close\r\n"), "{answer}");
             assert!(refusal.split("\r\n\r\n").nth(1).unwrap().len() > 10, "{answer}");
             server.end().await;

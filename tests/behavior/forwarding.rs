@@ -115,6 +115,40 @@ async fn what_a_query_should_not_hold_reaches_the_node_encoded() {
 }
 
 #[tokio::test]
+async fn names_of_fields_go_out_as_they_are_usually_written() {
+    let answer = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\netag: \"1\"\r\nx-app: 1\r\n\
+                  www-authenticate: Basic\r\nwww-authenticate: Bearer\r\n\r\n";
+    let node = FakeNode::start(move |request| match request.head.is_upgrade() {
+        true => Reply::Echo { behind: Vec::new() },
+        false => Reply::Bytes(answer.into()),
+    })
+    .await;
+    let proxy = Proxy::default_before(&[&node]);
+    let handshake = [
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    for (fields, names) in [
+        (&[][..], &["Content-Length", "ETag", "X-App", "WWW-Authenticate", "Date"][..]),
+        (&handshake, &["Connection", "Upgrade", "Sec-WebSocket-Accept"]),
+    ] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("GET", "/", fields, "")).await;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        for name in names {
+            assert!(head.contains(&format!("\r\n{name}: ")), "{name}: {head}");
+        }
+        assert!(!head.contains("Www-"), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_asked_of_the_server_is_answered_by_it() {
     let node = FakeNode::start(|_| ok("")).await;
     let proxy = Proxy::default_before(&[&node]);

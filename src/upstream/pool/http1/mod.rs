@@ -38,3 +38,4 @@ pub use framing::BodyFraming;
 pub use persistence::Persistence;
 pub use request::{CHUNK_END, LAST_CHUNK, RequestFraming, write_chunk_head, write_head};
 pub use response::{Head, HeadLimits, HeadParser, Parsed};
+pub(crate) use spelling::{SPECIAL_NAMES, special_name};

@@ -9,7 +9,7 @@ use http::HeaderName;
 /// Appends `name` as its specification spells it, else with a capital after each hyphen.
 pub(super) fn write_name(out: &mut BytesMut, name: &HeaderName) {
     let name = name.as_str();
-    if let Some(special) = special(name) {
+    if let Some(special) = special_name(name) {
         out.extend_from_slice(special.as_bytes());
         return;
     }
@@ -24,38 +24,49 @@ pub(super) fn write_name(out: &mut BytesMut, name: &HeaderName) {
     }
 }
 
-/// Names that have other capitals than the first letter and those after hyphens.
-fn special(name: &str) -> Option<&'static str> {
+/// The usual spelling of `name`, which is in lower case, if that has other capitals than the first
+/// letter and those after hyphens.
+pub(crate) fn special_name(name: &str) -> Option<&'static str> {
     // By length first, so that a name is compared with a few others at most.
-    let candidates: &[&str] = match name.len() {
-        2 => &["IM", "TE"],
-        3 => &["DNT", "DPR", "ECT", "NEL", "RTT", "TCN", "DAV"],
-        4 => &["A-IM", "ALPN", "DPoP", "ETag"],
-        7 => &["Sec-GPC"],
-        8 => &["CDN-Loop"],
-        9 => &["Accept-CH", "Expect-CT", "Sec-CH-UA", "SourceMap", "X-Real-IP"],
-        10 => &["SOAPAction", "DPoP-Nonce", "Sec-CH-DPR"],
-        11 => &["Content-MD5", "Critical-CH", "Content-DPR"],
-        12 => &["MIME-Version", "X-Request-ID", "Sec-CH-Width"],
-        13 => &["Last-Event-ID"],
-        14 => &["HTTP2-Settings", "Sec-CH-UA-Arch"],
-        15 => &["Sec-CH-UA-Model", "Sec-CH-UA-WoW64", "X-UA-Compatible"],
-        16 => &["WWW-Authenticate", "Sec-CH-UA-Mobile", "X-XSS-Protection"],
-        17 => &["Sec-WebSocket-Key", "Sec-CH-UA-Bitness", "CDN-Cache-Control"],
-        18 => &["Sec-CH-UA-Platform"],
-        20 => &["Sec-WebSocket-Accept"],
-        21 => &["Sec-WebSocket-Version", "Sec-CH-Viewport-Width"],
-        22 => &[
-            "Sec-WebSocket-Protocol",
-            "Sec-CH-UA-Form-Factors",
-            "Sec-CH-UA-Full-Version",
-            "X-DNS-Prefetch-Control",
-        ],
-        24 => &["Sec-WebSocket-Extensions"],
-        26 => &["Sec-CH-UA-Platform-Version"],
-        27 => &["Sec-CH-UA-Full-Version-List", "Sec-CH-Prefers-Color-Scheme"],
-        29 => &["Sec-CH-Prefers-Reduced-Motion"],
-        _ => &[],
-    };
+    let candidates = SPECIAL_NAMES.get(name.len()).copied().unwrap_or_default();
     candidates.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(name))
 }
+
+/// All names of the kind, each at the place of its length.
+pub(crate) const SPECIAL_NAMES: [&[&str]; 30] = [
+    &[],
+    &[],
+    &["IM", "TE"],
+    &["DNT", "DPR", "ECT", "NEL", "RTT", "TCN", "DAV"],
+    &["A-IM", "ALPN", "DPoP", "ETag"],
+    &[],
+    &[],
+    &["Sec-GPC"],
+    &["CDN-Loop"],
+    &["Accept-CH", "Expect-CT", "Sec-CH-UA", "SourceMap", "X-Real-IP"],
+    &["SOAPAction", "DPoP-Nonce", "Sec-CH-DPR"],
+    &["Content-MD5", "Critical-CH", "Content-DPR"],
+    &["MIME-Version", "X-Request-ID", "Sec-CH-Width"],
+    &["Last-Event-ID"],
+    &["HTTP2-Settings", "Sec-CH-UA-Arch"],
+    &["Sec-CH-UA-Model", "Sec-CH-UA-WoW64", "X-UA-Compatible"],
+    &["WWW-Authenticate", "Sec-CH-UA-Mobile", "X-XSS-Protection"],
+    &["Sec-WebSocket-Key", "Sec-CH-UA-Bitness", "CDN-Cache-Control"],
+    &["Sec-CH-UA-Platform"],
+    &[],
+    &["Sec-WebSocket-Accept"],
+    &["Sec-WebSocket-Version", "Sec-CH-Viewport-Width"],
+    &[
+        "Sec-WebSocket-Protocol",
+        "Sec-CH-UA-Form-Factors",
+        "Sec-CH-UA-Full-Version",
+        "X-DNS-Prefetch-Control",
+    ],
+    &[],
+    &["Sec-WebSocket-Extensions"],
+    &[],
+    &["Sec-CH-UA-Platform-Version"],
+    &["Sec-CH-UA-Full-Version-List", "Sec-CH-Prefers-Color-Scheme"],
+    &[],
+    &["Sec-CH-Prefers-Reduced-Motion"],
+];

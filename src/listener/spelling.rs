@@ -1,0 +1,54 @@
+//! How the names of fields are written to clients: as people and specifications write them, for
+//! some old clients search for `Sec-WebSocket-Accept` as it stands there.
+//!
+//! hyper writes a capital after each hyphen, and takes other spellings from a map that only it can
+//! make, of a request that it has read. So it reads one, once. Without the map, should hyper change,
+//! a name is written `Sec-Websocket-Accept`, which means the same (RFC 9110, section 5.1).
+//!
+//! Runs for every request.
+
+use std::convert::Infallible;
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Request, Response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use crate::upstream::pool::http1::{SPECIAL_NAMES, special_name};
+
+/// Adds to the `extensions` of an answer how its `fields` are written. Costs nothing where they all
+/// have a capital after each hyphen only.
+pub(super) fn put_spelling(fields: &HeaderMap, extensions: &mut Extensions) {
+    if fields.keys().any(|name| special_name(name.as_str()).is_some()) {
+        static SPELLING: OnceLock<Extensions> = OnceLock::new();
+        extensions.extend(SPELLING.get_or_init(learn).clone());
+    }
+}
+
+/// Has hyper read a request that has all the names.
+fn learn() -> Extensions {
+    let names = SPECIAL_NAMES.iter().flat_map(|names| names.iter());
+    // An answer may have several of these, and each line takes the next spelling.
+    let names = names.chain(&["WWW-Authenticate"; 3]);
+    let fields: String = names.map(|name| format!("{name}: x\r\n")).collect();
+    let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+    let learned = Mutex::new(Extensions::new());
+    let service = service_fn(|request: Request<Incoming>| {
+        let mut learned = learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.clone_from(request.extensions());
+        ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+    });
+    let stream = TokioIo::new(tokio::io::join(request.as_bytes(), tokio::io::sink()));
+    let mut http = http1::Builder::new();
+    let connection = http.preserve_header_case(true).serve_connection(stream, service);
+    // All is there already, so that it need not be polled again.
+    let _over = pin!(connection).poll(&mut Context::from_waker(Waker::noop()));
+    learned.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
