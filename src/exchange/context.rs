@@ -18,7 +18,7 @@ use crate::insight::Sight;
 use crate::route::Route;
 use crate::snapshot::Current;
 use crate::upstream::Node;
-use crate::upstream::pool::{HeadLimits, Patience, Pool, SessionKey, Sharing};
+use crate::upstream::pool::{Patience, Pool, SessionKey, Sharing};
 use crate::upstream::settings::Connections;
 
 pub(super) type Request = http::Request<RequestBody>;
@@ -104,7 +104,7 @@ impl Exchange<'_> {
             },
             reuses_after_body: settings.connections == Connections::Shared,
             body_bytes_max: self.body_bytes_max(),
-            head_limits: HeadLimits::default(),
+            head_limits: settings.answer_head,
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::health::settings::{Check, Health, HttpCheck};
+use super::pool::HeadLimits;
 
 /// A named group of nodes, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub discover: Option<Discover>,
     /// How long a TCP connection to a node may take.
     pub connect_timeout: Duration,
+    /// How large the head of a node's answer may be.
+    pub answer_head: HeadLimits,
     /// Whether sessions share connections to a node.
     pub connections: Connections,
     /// How long a connection to a node may wait for its next request; a node's `Keep-Alive: timeout=`
@@ -61,6 +64,7 @@ impl Settings {
             nodes,
             discover: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
+            answer_head: HeadLimits::default(),
             connections: Connections::Auto,
             pool_idle_timeout: Self::POOL_IDLE_TIMEOUT,
             balance: Balance::LeastConnections,

@@ -34,6 +34,10 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) affinity: Option<TextOr<Affinity>>,
     /// How long a TCP connection to a node may take, 100ms to 1m. Default: `3s`.
     pub(in crate::config) connect_timeout: Option<Written>,
+    /// The longest head of a node's answer, 8KiB to 1MiB. Default: `64KiB`.
+    pub(in crate::config) answer_head_max: Option<Written>,
+    /// How many fields the head of a node's answer may have, 10 to 256. Default: `200`.
+    pub(in crate::config) answer_fields_max: Option<Written>,
     /// Whether sessions share connections to a node: `shared`, `per_session` for several processes
     /// behind one address, or `auto` to share until a node shows that it is several. Default: `auto`.
     #[schemars(extend("x-form" = "shared|per_session"))]

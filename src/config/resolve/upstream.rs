@@ -14,6 +14,7 @@ use crate::config::key_path::KeyPath;
 use crate::config::problem::Fault;
 use crate::config::report::Report;
 use crate::config::units;
+use crate::upstream::pool::HeadLimits;
 use crate::upstream::settings::{Connections, Discover};
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 
@@ -63,6 +64,7 @@ fn one(
         nodes: nodes(path, upstream, report),
         discover: discover(path, upstream, report),
         connect_timeout,
+        answer_head: answer_head(path, upstream, report),
         connections: report.read(
             &path.key("connections"),
             upstream.connections.as_ref().map(Written::as_str),
@@ -108,6 +110,24 @@ fn connections(text: &str) -> Result<Connections, Fault> {
             Err(Fault::new("is no way to use connections")
                 .help("write auto, shared or per_session"))
         }
+    }
+}
+
+fn answer_head(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> HeadLimits {
+    let default = HeadLimits::default();
+    HeadLimits {
+        bytes_max: report.read(
+            &path.key("answer_head_max"),
+            upstream.answer_head_max.as_ref().map(Written::as_str),
+            default.bytes_max,
+            |text| units::size_in_memory(text, &super::listener::HEAD_MAX),
+        ),
+        fields_max: report.read(
+            &path.key("answer_fields_max"),
+            upstream.answer_fields_max.as_ref().map(Written::as_str),
+            default.fields_max,
+            |text| units::number(text, &ANSWER_FIELDS_MAX).map(|number| number as usize),
+        ),
     }
 }
 
@@ -207,5 +227,6 @@ const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
 const POOL_IDLE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_hours(1);
+const ANSWER_FIELDS_MAX: RangeInclusive<u32> = 10..=256;
 const CONNECT_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(1);

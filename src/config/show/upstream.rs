@@ -10,6 +10,7 @@ use crate::config::file::{
     Rebalance, Rendezvous, RendezvousBy, Sid, TextOr, Upstream, Written,
 };
 use crate::config::resolve::{BALANCE_RULES, node_address};
+use crate::config::units::show_size;
 use crate::upstream::health::settings::{self as health, Check};
 use crate::upstream::settings::{self, Connections, Source};
 use crate::upstream::{NodeSettings, RendezvousKey};
@@ -24,6 +25,8 @@ pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
         discover: settings.discover.as_ref().map(discover),
         affinity: Some(affinity(&group.affinity)),
         connect_timeout: Some(duration(settings.connect_timeout)),
+        answer_head_max: Some(Written::new(show_size(settings.answer_head.bytes_max as u64))),
+        answer_fields_max: Some(Written::new(settings.answer_head.fields_max)),
         connections: Some(Written::new(match settings.connections {
             Connections::Auto => "auto",
             Connections::Shared => "shared",
