@@ -156,7 +156,7 @@ impl Candidates {
 
     /// One further node for a handshake that a node has seen and not answered. It does not wait for
     /// others: what makes one node end the connection may well do so with each of them.
-    async fn next_after_break_off(&mut self) -> Option<Lease> {
+    async fn next_after_break_off(&self) -> Option<Lease> {
         let Choice::Opening(held) = &self.choice else { return None };
         let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
         if self.seen_by.len() >= SEEN_BY_MAX || tried.len() >= TRIES_MAX {

@@ -119,7 +119,10 @@ impl Proxy {
         exchange.saw(exchange.sight());
 
         // The request as the node gets it.
-        let client_side = handshake.is_some().then(|| Box::new(ClientSide::new(request)));
+        let upgrade = handshake.map(|handshake| {
+            let client_side = ClientSide::new(request);
+            Box::new(Upgrade { handshake, client_side })
+        });
         prepare(request, &exchange, &host, &recall);
         let bytes_max = exchange.body_bytes_max();
         let gathered_max = match recall {
@@ -134,10 +137,9 @@ impl Proxy {
         // Ask, remember, pass on or switch. A handshake is in a box, as all that few exchanges need: a
         // poll is pending for long, and would hold the room of each.
         let known = Known::new(&recall);
-        match (handshake, client_side) {
-            (Some(handshake), Some(client_side)) => {
-                let upgrade = exchange.upgrade(handshake, *client_side, outbound, recall, entry);
-                match Box::pin(upgrade).await {
+        match upgrade {
+            Some(upgrade) => {
+                match Box::pin(exchange.upgrade(*upgrade, outbound, recall, entry)).await {
                     Ok((response, node)) => Ok(exchange.put_cookie(response, &known, &node)),
                     Err(error) => {
                         exchange.saw(Sight::Failed(error.facts().label));
@@ -145,7 +147,7 @@ impl Proxy {
                     }
                 }
             }
-            _ => {
+            None => {
                 let answer = exchange.answer(outbound, recall).await?;
                 let node = answer.lease.node().clone();
                 let response = exchange.pass(answer, entry);
@@ -155,6 +157,10 @@ impl Proxy {
     }
 
     /// What `request` wants, and where its session lives.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "a body is not Sync, so that a shared reference held across an await is not Send"
+    )]
     async fn understand<'a>(
         &'a self,
         snapshot: &Snapshot,
@@ -211,6 +217,12 @@ struct Understood<'a> {
     host: Option<Authority>,
 }
 
+/// A WebSocket handshake, and the connection that asks for it.
+struct Upgrade {
+    handshake: upgrade::Handshake,
+    client_side: ClientSide,
+}
+
 impl Exchange<'_> {
     /// Asks for an answer, and remembers the session that opens with it.
     async fn answer(
@@ -233,8 +245,7 @@ impl Exchange<'_> {
     /// Asks for a WebSocket, and begins the tunnel.
     async fn upgrade(
         &mut self,
-        handshake: upgrade::Handshake,
-        client_side: ClientSide,
+        Upgrade { handshake, client_side }: Upgrade,
         mut outbound: Outbound,
         recall: Recall,
         entry: &Entry,

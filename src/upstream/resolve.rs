@@ -164,7 +164,9 @@ impl Lookup {
         self.name.last().map(|addresses| self.name.in_order(addresses)).ok_or_else(|| {
             let failure = self.name.stage.borrow().failure.clone();
             io::Error::other(
-                failure.map_or("the look-up was given up".into(), |(why, _)| why).to_string(),
+                failure
+                    .map_or_else(|| "the look-up was given up".into(), |(why, _)| why)
+                    .to_string(),
             )
         })
     }

@@ -199,7 +199,10 @@ async fn an_engineio_check_takes_any_answer_of_engine_io_and_closes_its_session(
     until_checks(&proxy, &name, "passed", 3.0).await;
     for (number, reason) in [
         (3, "it answered 404, and not as Engine.IO does"),
-        (4, "it broke off: the connection ended before the answer was complete: unexpected end of file"),
+        (
+            4,
+            "it broke off: the connection ended before the answer was complete: unexpected end of file",
+        ),
         (5, "it did not answer within 300ms"),
     ] {
         mood.set(number);

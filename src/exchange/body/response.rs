@@ -25,6 +25,10 @@ use crate::upstream::pool::AnswerError;
 pub struct ResponseBody(Kind);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every answer is a node's: a box would cost each"
+)]
 enum Kind {
     Whole(Option<Bytes>),
     Node {

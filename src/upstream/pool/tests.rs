@@ -198,12 +198,10 @@ async fn the_pool_is_bounded() {
 
 /// Waits until the close of the connection that is idle has arrived.
 async fn until_closed(bench: &Bench) {
-    let mut shelves = bench.pool.shelves();
-    let shelf = shelves.of_node.get_mut(&bench.node.identity()).unwrap();
-    let idle = shelf.pop_back().unwrap();
-    drop(shelves);
+    let identity = bench.node.identity();
+    let idle = bench.pool.shelves().of_node.get_mut(&identity).unwrap().pop_back().unwrap();
     timeout(ENOUGH, idle.connection.stream.ready(Interest::READABLE)).await.unwrap().unwrap();
-    bench.pool.shelves().of_node.get_mut(&bench.node.identity()).unwrap().push_back(idle);
+    bench.pool.shelves().of_node.get_mut(&identity).unwrap().push_back(idle);
 }
 
 #[tokio::test]
