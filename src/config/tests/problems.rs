@@ -283,7 +283,7 @@ a.yaml:3:87: routes[0].tunnel.max_age: `1000h` is too long
 a.yaml:3:29: routes[0].tunnel: `off` is not a map
  3 | - { upstream: chat, tunnel: off }
    |                             ^^^
-   = help: write a map with any of these keys: idle_timeout, idle_messages, keepalive, message_max, messages_per_second, stalled_client, max_age, buffer
+   = help: write a map with any of these keys: idle_timeout, idle_messages, keepalive, message_max, messages_per_second, control_frames_per_second, stalled_client, max_age, buffer
 1 problem in a.yaml",
     ),
     (
