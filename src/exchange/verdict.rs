@@ -61,6 +61,12 @@ impl<'a> HandshakeVerdict<'a> {
     pub(super) fn failed(&mut self, error: &ExchangeError) {
         let (Some(exchange), Some((node, _))) = (self.exchange, self.asked.take()) else { return };
         let facts = error.facts();
+        // A name that does not resolve, or a lack of descriptors here, says nothing of the node.
+        if let ExchangeError::Connect { source, .. } = error
+            && !source.tells_of_node()
+        {
+            return;
+        }
         match facts.retry {
             _ if !facts.against_node => (),
             Retry::Once if !is_among(&self.broke_off, &node) => self.broke_off.push(node),
