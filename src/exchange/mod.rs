@@ -90,6 +90,7 @@ impl Proxy {
         let snapshot = self.0.current.load();
         let head = (request.method(), request.uri());
         let mut entry = Entry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
+        let had_body = !http_body::Body::is_end_stream(request.body());
         match self.exchange(&snapshot, &client, request, &mut entry).await {
             Ok(response) => response,
             Err(error) => {
@@ -97,7 +98,7 @@ impl Proxy {
                 // A request that could not be read is still there.
                 let is_engineio =
                     entry.is_engineio() || refusal::is_engineio(request.uri().query());
-                Asker { is_engineio, origin }.refuse(&error, entry.request_id())
+                Asker { is_engineio, had_body, origin }.refuse(&error, entry.request_id())
             }
         }
     }

@@ -21,6 +21,9 @@ use super::{ExchangeError, target};
 pub(super) struct Asker {
     /// Whether the request is Engine.IO's.
     pub(super) is_engineio: bool,
+    /// Whether it had a body: a part of it may still be on the way, and the connection ends with the
+    /// refusal.
+    pub(super) had_body: bool,
     /// Its `Origin`.
     pub(super) origin: Option<HeaderValue>,
 }
@@ -64,7 +67,7 @@ impl Asker {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_REQUEST_ID, request_id.clone());
-        if error.ends_connection() {
+        if error.ends_connection() || self.had_body {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(origin) = self.origin.as_ref().filter(|_| self.is_engineio) {
@@ -84,7 +87,8 @@ mod tests {
     fn refuse(query: &str, origin: Option<&'static str>, error: &ExchangeError) -> Response {
         let origin = origin.map(HeaderValue::from_static);
         let is_engineio = is_engineio(Some(query));
-        Asker { is_engineio, origin }.refuse(error, &HeaderValue::from_static("id"))
+        Asker { is_engineio, had_body: false, origin }
+            .refuse(error, &HeaderValue::from_static("id"))
     }
 
     fn body(response: Response) -> String {

@@ -101,6 +101,45 @@ async fn a_body_that_makes_no_progress_is_given_up() {
 }
 
 #[tokio::test]
+async fn the_nodes_silence_has_an_end_whatever_body_the_request_had() {
+    let node = FakeNode::start(|_| Reply::Silence).await;
+    let proxy = Proxy::before(&[&node], "", "response_timeout: 1s");
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let whole = "Content-Length: 5\r\n\r\nhello";
+    for (method, body) in [("GET", chunked), ("POST", chunked), ("POST", whole), ("GET", whole)] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n{body}")).await;
+        assert_eq!(client.response().await.status(), 504, "{method} {body}");
+        client.until_end().await;
+    }
+    assert!(node.requests().iter().all(|request| request.body == b"hello"));
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_read_a_request_has_a_deadline() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let yaml = config(&[listener.local_addr().unwrap()], "health: off", "request_body_timeout: 1s");
+    let proxy = Proxy::start(&yaml);
+    let mut client = Client::connect(proxy.address).await;
+    // More than the buffers of both kernels hold, so that the node's window closes.
+    let size = 32 << 20;
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n")).await;
+    let (_node, _) = listener.accept().await.unwrap();
+    let (mut reader, mut writer) = client.stream.split();
+    let upload = async {
+        let piece = vec![0; 64 * 1024];
+        while tokio::io::AsyncWriteExt::write_all(&mut writer, &piece).await.is_ok() {}
+    };
+    let mut answer = [0; 12];
+    let read = tokio::io::AsyncReadExt::read_exact(&mut reader, &mut answer);
+    tokio::select! {
+        read = read => { read.unwrap(); }
+        () = async { upload.await; std::future::pending().await } => (),
+    }
+    assert_eq!(&answer, b"HTTP/1.1 504");
+}
+
+#[tokio::test]
 async fn an_answer_that_makes_no_progress_is_cut() {
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
     let node = FakeNode::start(|_| Reply::Bytes(half.into())).await;
