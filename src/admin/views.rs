@@ -145,6 +145,12 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value
         "state": state.label(),
         "reason": upstream.reason(node, state, now),
         "note": upstream.note(node),
+        "last_check": node.last_check().map(|last| json!({
+            "asked": last.asked,
+            "seconds_ago": now.saturating_duration_since(last.at).as_secs_f64(),
+            "result": last.result,
+            "reason": last.reason,
+        })),
         "several_processes": node.is_several_processes(),
         "reachable": is_reachable(node),
         "failed_seconds_ago": failed,

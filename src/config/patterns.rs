@@ -147,7 +147,10 @@ pub(super) const NO_PREFIX: &str = "\\*$|/\\.{1,2}(/|$)";
 /// The path of a check by Engine.IO, without query.
 pub(super) const CHECK_PATH: &str = "/[!\"$-<>=@-~]*";
 
-/// The path of a check by HTTP.
+/// The `Host` of a check by HTTP.
+pub(super) const CHECK_HOST: &str = r"[A-Za-z0-9._:\[\]-]{1,255}";
+
+/// The path of a check by HTTP, with its query.
 pub(super) const CHECK_PATH_AND_QUERY: &str = "/[!\"$-~]*";
 
 /// One status, or the first and the last.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::bucket::Bucket;
 use super::clearing::Progress;
-use super::health::Record;
+use super::health::{LastCheck, Record};
 use super::load::Load;
 use super::pulse::Pulse;
 use super::reach::Reach;
@@ -214,6 +214,11 @@ impl Node {
     /// Its open tunnels, which can be told to end.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.seen.roster
+    }
+
+    /// What it was asked last by a health check; `None` before the first.
+    pub fn last_check(&self) -> Option<LastCheck> {
+        self.seen.health.last()
     }
 
     /// What balancing goes by.

@@ -154,6 +154,23 @@ async fn a_tcp_check_finds_out_that_a_node_goes_and_comes() {
 }
 
 #[tokio::test]
+async fn the_last_check_tells_what_was_asked_and_why_it_failed() {
+    let node = FakeNode::start(|request| match request.head.field("host") {
+        Some("chat.example.com") => Reply::Bytes(response("503 Busy", "")),
+        Some(_) | None => ok(""),
+    })
+    .await;
+    let check = "http: { path: /health, host: chat.example.com }";
+    let proxy = start(&[&node], &health(check));
+    until_state(&proxy, 0, "unhealthy").await;
+    let last = shown(proxy.admin.unwrap(), 0).await["last_check"].clone();
+    assert_eq!(last["asked"], "GET /health with Host: chat.example.com");
+    assert_eq!(last["result"], "failed");
+    assert_eq!(last["reason"], "it answered 503");
+    assert!(last["seconds_ago"].as_f64().is_some());
+}
+
+#[tokio::test]
 async fn an_http_check_wants_its_status_and_its_word_and_can_drain() {
     let mood = Mood::default();
     let node = with_health("a", &mood).await;

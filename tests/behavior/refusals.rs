@@ -117,7 +117,7 @@ async fn the_nodes_silence_has_an_end_whatever_body_the_request_had() {
 
 #[tokio::test]
 async fn a_node_that_does_not_read_a_request_has_a_deadline() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let yaml = config(&[listener.local_addr().unwrap()], "health: off", "request_body_timeout: 1s");
     let proxy = Proxy::start(&yaml);
     let mut client = Client::connect(proxy.address).await;

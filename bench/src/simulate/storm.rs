@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye::upstream::settings::Rate;
-use sockeye::upstream::{self, Held, Lease, NodeAddress, NodeSettings, Upstream, Wait, Wish};
+use sockeye::upstream::{
+    self, AdmissionToken, Held, Lease, NodeAddress, NodeSettings, Upstream, Wait, Wish,
+};
 use tokio::time::Instant;
 
 use super::backoff;
@@ -193,7 +195,7 @@ impl Storm {
         state.is_waiting = true;
         let attempt = (client, state.attempt);
         self.plan(backoff::PATIENCE, Event::GiveUp(attempt));
-        match self.upstream.begin(Wish::default(), &[], self.instant()) {
+        match self.upstream.begin(Wish::default(), &[], AdmissionToken::Due, self.instant()) {
             Ok(lease) => self.arrive(attempt, lease),
             Err(_) => match self.upstream.hold(self.instant()) {
                 Ok(held) => {
@@ -218,7 +220,12 @@ impl Storm {
                 continue;
             }
             assert!(held.has_turn(), "who came first comes first");
-            match self.upstream.begin_first(Wish::default(), &[], self.instant()) {
+            match self.upstream.begin_first(
+                Wish::default(),
+                &[],
+                AdmissionToken::Due,
+                self.instant(),
+            ) {
                 Ok(lease) => {
                     let attempt = *attempt;
                     self.held.pop_front();

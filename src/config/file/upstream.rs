@@ -149,6 +149,9 @@ pub(in crate::config) struct HttpCheck {
     /// The path. Default: none; it is needed.
     #[schemars(extend("pattern" = whole(patterns::CHECK_PATH_AND_QUERY)))]
     pub(in crate::config) path: Option<String>,
+    /// The `Host` of the request, a name or an address. Default: the node's address.
+    #[schemars(extend("pattern" = whole(patterns::CHECK_HOST)))]
+    pub(in crate::config) host: Option<String>,
     /// The statuses that are good: one, or the first and the last. Default: `200-299`.
     #[schemars(extend("x-form" = patterns::STATUSES, "x-number" = [100, 599]))]
     pub(in crate::config) status: Option<Written>,

@@ -85,6 +85,13 @@ fn http(path: &KeyPath, written: &file::HttpCheck, report: &mut Report<'_>) -> H
         path: report
             .require(&path.key("path"), at, "path: /health", |at| request_path(at, "/health"))
             .unwrap_or_default(),
+        host: report.read(&path.key("host"), written.host.as_deref(), None, |host| {
+            let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-[]".contains(&byte);
+            match host.bytes().all(is_host) && (1..=255).contains(&host.len()) {
+                true => Ok(Some(host.into())),
+                false => Err(Fault::new("is not a host").help("write a name: chat.example.com")),
+            }
+        }),
         status: report.read(
             &path.key("status"),
             text(&written.status),

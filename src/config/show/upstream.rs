@@ -123,6 +123,7 @@ fn http_check(check: &health::HttpCheck) -> HttpCheck {
     let (first, last) = (check.status.start(), check.status.end());
     HttpCheck {
         path: Some(check.path.to_string()),
+        host: check.host.as_deref().map(str::to_owned),
         status: Some(Written::new(format!("{first}-{last}"))),
         body: check.body.as_deref().map(str::to_owned),
         drain: check.drain.as_deref().map(str::to_owned),

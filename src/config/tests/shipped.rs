@@ -77,7 +77,7 @@ upstreams:
     rebalance: {}
   discovered-services:
     discover: { srv: _socketio._tcp.chat.example.com }
-    health: { http: { path: /health, body: ok, drain: leaving } }
+    health: { http: { path: /health, host: chat.example.com, body: ok, drain: leaving } }
     balance: { rendezvous: { by: { cookie: user } } }
 routes:
   - upstream: chat

@@ -72,6 +72,7 @@ mod tests {
     fn an_http_answer_must_have_its_status_and_its_word() {
         let check = |status_max: u16, body: Option<&str>, answer: (u16, &str), failure: &str| {
             let check = HttpCheck {
+                host: None,
                 path: "/health".into(),
                 status: 200..=status_max,
                 body: body.map(Into::into),

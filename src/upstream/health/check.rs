@@ -79,7 +79,10 @@ impl<'a> Visit<'a> {
 
     async fn ask_http(&self, check: &HttpCheck) -> Result<Outcome, Failure> {
         let connection = self.open().await?;
-        let request = self.request(Method::GET, &check.path, "");
+        let mut request = self.request(Method::GET, &check.path, "");
+        if let Some(host) = check.host.as_deref().and_then(|host| host.parse().ok()) {
+            request.headers_mut().insert(HOST, host);
+        }
         let asks_for_words = check.body.is_some() || check.drain.is_some();
         let bytes_max = if asks_for_words { BODY_BYTES_MAX } else { 0 };
         let (status, body) = self.exchange(connection, request, bytes_max).await?;

@@ -14,13 +14,14 @@ pub mod settings;
 mod state;
 mod verdict;
 
+use crate::Instant;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use rounds::Rounds;
 pub use state::State;
 
 pub(super) use ejection::Trials;
-use verdict::Verdict;
+use verdict::{Outcome, Verdict};
 
 /// What was found out of a node's health. What follows from it is in the node's
 /// [standing](super::standing).
@@ -28,11 +29,40 @@ use verdict::Verdict;
 pub(super) struct Record {
     /// Of the checks. Held for one look, by a check that has ended or an operator who asks.
     verdict: Mutex<Verdict>,
+    /// Held for one look, as above.
+    last: Mutex<Option<LastCheck>>,
     /// Of the clients' handshakes.
     pub(super) trials: Trials,
 }
 
+/// What a node was asked last, and what came of it.
+#[derive(Clone, Debug)]
+pub struct LastCheck {
+    /// What it was asked.
+    pub asked: String,
+    /// When the check ended.
+    pub at: Instant,
+    /// `passed`, `failed`, `drain` or `skipped`.
+    pub result: &'static str,
+    /// Why it failed.
+    pub reason: Option<Box<str>>,
+}
+
 impl Record {
+    /// The last check; `None` before the first.
+    pub(super) fn last(&self) -> Option<LastCheck> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_last(&self, asked: String, outcome: &Outcome, at: Instant) {
+        let reason = match outcome {
+            Outcome::Failed(reason) => Some(reason.clone()),
+            Outcome::Passed | Outcome::Drain | Outcome::Skipped => None,
+        };
+        let last = LastCheck { asked, at, result: outcome.label(), reason };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
     fn verdict(&self) -> MutexGuard<'_, Verdict> {
         // A panic would leave it in order: each step of its methods is whole.
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner)

@@ -105,6 +105,7 @@ impl Upstream {
     fn conclude(&self, node: &Node, outcome: &Outcome, now: Instant) {
         let health: &Health = &self.settings.health;
         node.counts().checks.count([outcome.label()]);
+        node.health().set_last(health.check.describe(), outcome, now);
         let (upstream, name) = (self.name(), node.name());
         let change = node.health().verdict().weigh(outcome, health);
         match change {

@@ -54,6 +54,8 @@ pub enum Check {
 pub struct HttpCheck {
     /// The path, and query.
     pub path: Box<str>,
+    /// The `Host` of the request; the node's address if `None`.
+    pub host: Option<Box<str>>,
     /// The statuses that are good.
     pub status: RangeInclusive<u16>,
     /// What the body must hold, in its first 64 KiB.
@@ -65,4 +67,19 @@ pub struct HttpCheck {
 impl HttpCheck {
     /// `status` where the operator says none.
     pub const STATUS: RangeInclusive<u16> = 200..=299;
+}
+
+impl Check {
+    /// What the node is asked, for people.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Off => "nothing".to_owned(),
+            Self::Tcp => "a TCP connection".to_owned(),
+            Self::Http(HttpCheck { path, host: None, .. }) => format!("GET {path}"),
+            Self::Http(HttpCheck { path, host: Some(host), .. }) => {
+                format!("GET {path} with Host: {host}")
+            }
+            Self::EngineIo(path) => format!("an Engine.IO handshake at {path}"),
+        }
+    }
 }
