@@ -8,12 +8,14 @@
 
 use std::fmt;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use http_body::Body;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::Pool;
@@ -120,14 +122,11 @@ impl Connection {
     /// Reads once; 0 is the end of the stream. A buffer is taken only when there is something to
     /// read: a poll that is held for 25 s owns none.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            self.received.reserve(READ_BYTES_MIN);
-            match self.stream.try_read_buf(&mut self.received) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                read => return Poll::Ready(read),
-            }
-        }
+        ready!(self.stream.poll_read_ready(cx))?;
+        self.received.reserve(READ_BYTES_MIN);
+        // Not `try_read_buf`: a read that does not fill the buffer shows tokio that nothing is left, and
+        // saves the call that would say so.
+        pin!(self.stream.read_buf(&mut self.received)).poll(cx)
     }
 
     /// Goes back to its pool. The buffer is given up: thousands of connections may be idle.
