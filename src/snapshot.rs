@@ -75,7 +75,7 @@ impl Snapshot {
         })
     }
 
-    /// The group of that name, be it one that left.
+    /// The group of that name, also if it has left.
     fn former(&self, name: &str) -> Option<&Group> {
         self.upstreams.get(name).or_else(|| self.left.get(name))
     }

@@ -130,22 +130,18 @@ impl Candidates {
     ///
     /// The session cannot begin, or not any more in its time; or its node is no more to be asked.
     pub(super) async fn next(&mut self) -> Result<Option<Lease>, ExchangeError> {
-        let tried = self.unreachable.len() + self.seen_by.len();
+        let tried = self.tried();
         match &mut self.choice {
             Choice::Any(..) | Choice::Bound(..) | Choice::InOrder(..)
-                if tried >= self.tries_max =>
+                if tried.len() >= self.tries_max =>
             {
                 Ok(None)
             }
             Choice::Any(route, preference) => {
-                let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
                 Ok(route.upstream.lease(preference.wish(), &tried, Instant::now()).ok())
             }
-            Choice::Bound(..) if tried > 0 => Ok(None),
-            Choice::InOrder(route, walk) => {
-                let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
-                walk.next(route, &tried)
-            }
+            Choice::Bound(..) if !tried.is_empty() => Ok(None),
+            Choice::InOrder(route, walk) => walk.next(route, &tried),
             Choice::Bound(route, node, purpose) => bound_lease(route, node, *purpose).map(Some),
             Choice::Opening(held) if self.seen_by.is_empty() => {
                 held.next(&mut self.unreachable).await
@@ -154,11 +150,16 @@ impl Candidates {
         }
     }
 
+    /// The nodes that are not asked again. Without a failure it is empty and allocates nothing.
+    fn tried(&self) -> Vec<Arc<Node>> {
+        [&self.unreachable[..], &self.seen_by[..]].concat()
+    }
+
     /// One further node for a handshake that a node has seen and not answered. It does not wait for
     /// others: what makes one node end the connection may well do so with each of them.
     async fn next_after_break_off(&self) -> Option<Lease> {
         let Choice::Opening(held) = &self.choice else { return None };
-        let tried = [&self.unreachable[..], &self.seen_by[..]].concat();
+        let tried = self.tried();
         if self.seen_by.len() >= SEEN_BY_MAX || tried.len() >= TRIES_MAX {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Who the client is, as a node is told.
+//! Tells a node which client a request comes from.
 //!
 //! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP` and `Forwarded` (RFC 7239) are ours.
 //! What came in these fields, or in any other by which proxies speak of clients, is believed from a

@@ -258,7 +258,7 @@ impl Upstream {
     }
 
     /// The node of `settings` in the upstream that follows this one: what is known of it is carried
-    /// over, if it is the same process, and be it a retired one. Another process under its name starts
+    /// over, if it is the same process, also a retired one. Another process under its name starts
     /// slowly, and an order to drain the name holds for it too.
     fn successor(&self, settings: &NodeSettings, now: Instant) -> Arc<Node> {
         let mut of_name = self.all_nodes().filter(|node| *node.name() == settings.name);

@@ -152,7 +152,7 @@ fn fully_qualified(mut name: Name) -> Name {
     name
 }
 
-/// Who is asked, and how.
+/// The resolver, and how it is asked.
 #[derive(Debug)]
 pub(super) struct Servers {
     /// The one that the operator names, instead of the system's.

@@ -150,7 +150,7 @@ struct UnderWay<B> {
     has_begun: bool,
 }
 
-/// Who is waited for, with what had moved then.
+/// Which party is waited for, and how much had moved when the wait began.
 #[derive(Clone, Copy, Debug)]
 struct Phase {
     waits_for: WaitsFor,

@@ -189,7 +189,7 @@ async fn answer_with(mut stream: DuplexStream, bytes: &[u8]) {
     while !request.ends_with(b"\r\n\r\n") {
         request.push(stream.read_u8().await.unwrap());
     }
-    // Whoever has read enough closes first.
+    // The side that has read enough closes first.
     _ = stream.write_all(bytes).await;
     _ = stream.shutdown().await;
 }
