@@ -65,12 +65,13 @@ impl Snapshot {
         let former = carried.iter().flat_map(|snapshot| snapshot.routes.iter());
         let former: Former<'_> =
             former.map(|route| ((&route.host, &route.path), &**route)).collect();
-        let routes =
-            routes.iter().map(|settings| Arc::new(build_route(settings, &groups, &former)));
+        let left = carried.map(|snapshot| snapshot.leaving(&groups)).unwrap_or_default();
+        let group = |name: &str| groups.get(name).or_else(|| left.get(name));
+        let routes = routes.iter().map(|settings| Arc::new(build_route(settings, group, &former)));
         Ok(Self {
             routes: RouteTable::new(routes.collect()),
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
-            left: carried.map(|snapshot| snapshot.leaving(&groups)).unwrap_or_default(),
+            left,
             upstreams: groups,
         })
     }
@@ -157,18 +158,19 @@ fn build_group(
 /// Routes by host and path.
 type Former<'a> = HashMap<(&'a HostPattern, &'a PathPattern), &'a Route>;
 
-fn build_route(
+fn build_route<'a>(
     settings: &route::Settings,
-    groups: &BTreeMap<Arc<str>, Group>,
+    group: impl Fn(&str) -> Option<&'a Group>,
     former: &Former<'_>,
 ) -> Route {
     let former = former.get(&(&settings.host, &settings.path));
-    let group = groups.get(&settings.upstream).expect("the configuration knows every upstream");
-    Route {
+    let Group { upstream, affinity } =
+        group(&settings.upstream).expect("the configuration knows every upstream");
+    let route = Route {
         host: settings.host.clone(),
         path: settings.path.clone(),
-        upstream: group.upstream.clone(),
-        affinity: group.affinity.clone(),
+        upstream: upstream.clone(),
+        affinity: affinity.clone(),
         limits: settings.limits,
         tunnel: settings.tunnel,
         counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
@@ -176,8 +178,64 @@ fn build_route(
             Some(route) => route.insight.clone(),
             None => Arc::new(Insight::new(settings.insight)),
         },
+        earlier: Box::default(),
+    };
+    let earlier = former.map(|former| earlier(&route, former, group)).unwrap_or_default();
+    Route { earlier, ..route }
+}
+
+/// `route` with each upstream and affinity by which sessions of `former` may be known and those that
+/// `route` opens are not, as far as there still are nodes.
+fn earlier<'a>(
+    route: &Route,
+    former: &Route,
+    group: impl Fn(&str) -> Option<&'a Group>,
+) -> Box<[Arc<Route>]> {
+    let rule = |route: &Route| {
+        Some((route.upstream.name().clone(), route.affinity.settings().for_reading()?))
+    };
+    let mut known: Vec<_> = rule(route).into_iter().collect();
+    let mut earlier = Vec::new();
+    for former in [former].into_iter().chain(former.earlier.iter().map(|earlier| &**earlier)) {
+        let Some((name, affinity)) = rule(former).filter(|rule| !known.contains(rule)) else {
+            continue;
+        };
+        let Some(Group { upstream, affinity: current }) = group(&name) else { continue };
+        let is_current = current.settings().for_reading().as_ref() == Some(&affinity);
+        let affinity_of = match is_current {
+            true => Some(current.clone()),
+            // Nodes that only this rule cannot tell apart are no reason to refuse them.
+            false => Affinity::new(&affinity, upstream, Some(&former.affinity)).ok().map(Arc::new),
+        };
+        known.push((name, affinity));
+        earlier.extend(affinity_of.map(|affinity| {
+            let route = with_rule(route, upstream.clone(), affinity);
+            Arc::new(route)
+        }));
+        if earlier.len() >= EARLIER_MAX {
+            break;
+        }
+    }
+    earlier.into()
+}
+
+/// `route` with another upstream and affinity.
+fn with_rule(route: &Route, upstream: Arc<Upstream>, affinity: Arc<Affinity>) -> Route {
+    Route {
+        host: route.host.clone(),
+        path: route.path.clone(),
+        upstream,
+        affinity,
+        limits: route.limits,
+        tunnel: route.tunnel,
+        counts: route.counts.clone(),
+        insight: route.insight.clone(),
+        earlier: Box::default(),
     }
 }
+
+/// Each costs its sessions a look; who changes the rule more often loses the oldest sessions.
+const EARLIER_MAX: usize = 8;
 
 /// The snapshot that is in force: the one place where control plane and data plane meet.
 #[derive(Debug)]

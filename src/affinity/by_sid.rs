@@ -37,9 +37,15 @@ enum Eio3 {
 
 /// What outlives a reload.
 #[derive(Debug)]
-struct Memory {
+pub(super) struct Memory {
     sessions: Table<Home>,
     healing: Healing,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { sessions: Table::new(SESSIONS), healing: Healing::default() }
+    }
 }
 
 /// What is remembered of a session that has no tag.
@@ -53,17 +59,16 @@ impl BySid {
     pub(super) fn new(
         settings: &SidSettings,
         members: &Arc<[Member]>,
-        carried: Option<&Self>,
+        memory: Arc<Memory>,
     ) -> Result<Self, TagClash> {
         let names = members.iter().map(|member| member.node.name());
         let indexes = names.clone().enumerate().map(|(index, name)| (name.clone(), index));
-        let memory = || Memory { sessions: Table::new(SESSIONS), healing: Healing::default() };
         Ok(Self {
             indexes: indexes.collect(),
             tags: Tags::new(&settings.keys, names.map(|name| &**name))?,
             form: settings.tag,
             eio3: if settings.tag_eio3 { Eio3::Tag } else { Eio3::Table },
-            memory: carried.map_or_else(|| Arc::new(memory()), |carried| carried.memory.clone()),
+            memory,
             members: members.clone(),
         })
     }
@@ -114,6 +119,11 @@ impl BySid {
 
     fn put(&self, sid: &Sid, node: &Arc<Node>, bounds: Option<SessionBounds>, now: Instant) {
         self.memory.sessions.put(sid, Home { node_name: node.name().clone(), bounds }, now);
+    }
+
+    /// What outlives a reload.
+    pub(super) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     pub(super) fn healing(&self) -> &Healing {

@@ -28,7 +28,7 @@ use crate::engineio::{Call, OpenPacket, SessionBounds, Sid, Transport, query};
 use crate::metrics::AffinityOutcome;
 use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Node, Upstream};
-use by_sid::BySid;
+use by_sid::{BySid, Memory};
 use cookie::Cookies;
 pub use healing::Search;
 pub use settings::Settings;
@@ -38,8 +38,12 @@ pub use tag::TagClash;
 /// The rule that brings an upstream's sessions back to their nodes.
 #[derive(Debug)]
 pub struct Affinity {
+    settings: Settings,
     members: Arc<[Member]>,
     strategy: Strategy,
+    /// What was learned of sessions by a rule that looks at sids: it is kept by others too, for the
+    /// next reload may bring such a rule back.
+    memory: Option<Arc<Memory>>,
 }
 
 /// A node that sessions may live on.
@@ -150,23 +154,33 @@ impl Affinity {
         carried: Option<&Self>,
     ) -> Result<Self, TagClash> {
         let names = members.iter().map(|member| &**member.node.name());
+        let memory = || carried.and_then(|carried| carried.memory.clone()).unwrap_or_default();
         let strategy = match settings {
-            Settings::Sid(settings) => {
-                let carried = carried.and_then(Self::by_sid);
-                Strategy::Sid(BySid::new(settings, &members, carried)?)
-            }
+            Settings::Sid(settings) => Strategy::Sid(BySid::new(settings, &members, memory())?),
             Settings::Cookie(settings) => Strategy::Cookie(Cookies::new(settings, names)?),
             Settings::Rendezvous(key) => {
                 let current = members.iter().filter(|member| member.until.is_none());
                 let weights = current.map(|member| member.node.weight());
                 let rendezvous = Rendezvous::new(names.zip(weights));
-                let carried = carried.and_then(Self::by_sid);
-                let by_sid = BySid::new(&SidSettings::default(), &members, carried)?;
+                let by_sid = BySid::new(&SidSettings::default(), &members, memory())?;
                 Strategy::Rendezvous(key.clone(), rendezvous, by_sid)
             }
             Settings::None => Strategy::None,
         };
-        Ok(Self { members, strategy })
+        let memory = match &strategy {
+            Strategy::Sid(by_sid) | Strategy::Rendezvous(_, _, by_sid) => {
+                Some(by_sid.memory().clone())
+            }
+            Strategy::Cookie(_) | Strategy::None => {
+                carried.and_then(|carried| carried.memory.clone())
+            }
+        };
+        Ok(Self { settings: settings.clone(), members, strategy, memory })
+    }
+
+    /// What the operator says of it.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Says where a request belongs. To be called once for each request of the upstream, for it
@@ -189,6 +203,24 @@ impl Affinity {
             }
             Strategy::None => Recall::Anywhere,
         }
+    }
+
+    /// The node of a session that was opened by this rule, which is not in force for new ones any
+    /// more; `None` if nothing proves that it was.
+    pub fn recall_earlier(&self, asked: &Asked<'_>, now: Instant) -> Option<Recall> {
+        let sid = asked.call.and_then(|call| call.sid.as_ref())?;
+        let recall = match &self.strategy {
+            Strategy::Sid(by_sid) | Strategy::Rendezvous(_, _, by_sid) => by_sid.recall(sid, now),
+            Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked, now),
+            Strategy::None => Recall::Anywhere,
+        };
+        matches!(recall, Recall::Bound { .. }).then_some(recall)
+    }
+
+    /// Whether `recall` goes by what is known of the session itself. A cookie is the client's, who may
+    /// have several sessions.
+    pub fn is_sure_of(&self, recall: &Recall) -> bool {
+        matches!(recall, Recall::Bound { .. }) && self.by_sid().is_some()
     }
 
     /// What metrics count `recall` as; `None` for a session that has to be asked for, of which only

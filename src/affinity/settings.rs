@@ -32,6 +32,21 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What is needed of this rule to know the sessions again that were opened by it; `None` if it
+    /// knows none.
+    pub fn for_reading(&self) -> Option<Self> {
+        match self {
+            Self::Sid(sid) => {
+                Some(Self::Sid(SidSettings { keys: sid.keys.clone(), ..SidSettings::default() }))
+            }
+            Self::Rendezvous(_) => Some(Self::default()),
+            Self::Cookie(_) => Some(self.clone()),
+            Self::None => None,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self::Sid(SidSettings::default())

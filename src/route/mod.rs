@@ -44,6 +44,9 @@ pub struct Route {
     pub counts: Arc<RouteCounts>,
     /// What becomes of its sessions that begin in polling; carried over alike.
     pub insight: Arc<Insight>,
+    /// This route with the upstreams and affinities that it had before reloads changed them, the last
+    /// one first. By these its older sessions are known, and nothing new begins there.
+    pub earlier: Box<[Arc<Self>]>,
 }
 
 impl Route {
@@ -167,6 +170,7 @@ mod tests {
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),
             insight: Arc::new(Insight::new(crate::insight::Settings::default())),
+            earlier: Box::default(),
         })
     }
 

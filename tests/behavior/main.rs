@@ -16,6 +16,7 @@ mod cli;
 mod connections;
 mod discovery;
 mod drain;
+mod earlier_rules;
 mod embedding;
 mod forwarding;
 mod healing;
