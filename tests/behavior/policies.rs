@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, interval, sleep, timeout};
 
+use crate::soak::figures::print_descriptor_limit;
 use crate::support::http::request;
 use crate::support::socketio::{NodeServer, StayingClients, held, run_client};
 use crate::support::websocket::{UPGRADE, close, frame, open, text};
@@ -171,6 +172,7 @@ async fn a_client_that_reads_slowly_is_not_cut_off() {
 #[tokio::test]
 #[ignore = "takes two minutes: cargo xtask soak slow-reader"]
 async fn a_client_that_reads_slowly_for_two_minutes_is_not_cut_off() {
+    print_descriptor_limit(std::process::id());
     check_slow("", 120, 128 << 10).await;
 }
 

@@ -11,7 +11,8 @@ pub(crate) enum Soak {
     Reload,
     /// A client that reads 20 kB a second of a megabyte for two minutes: it is not cut off
     SlowReader,
-    /// Four thousand WebSockets drop and return at once, ten times: nothing is left behind
+    /// Four thousand WebSockets drop and return at once, ten times: nothing is left behind. SOAK_STORMS=2
+    /// makes it shorter
     Storm,
     /// One of three Socket.IO nodes is killed: its clients return at the pace of the admission
     Crash,

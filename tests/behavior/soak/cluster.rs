@@ -1,11 +1,13 @@
 //! Real Socket.IO nodes behind a proxy that is a process of its own.
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio::time::{interval, timeout};
 
+use super::figures::print_descriptor_limit;
 use crate::support::socketio::NodeServer;
 use crate::support::{Client, Exposition, ProxyProcess, get, request};
 
@@ -48,6 +50,8 @@ impl Cluster {
         let admin = line.rsplit_once("address=").expect("the line has the address").1;
         let admin = admin.trim_matches('"').parse().unwrap();
         let log = proxy.pass_log();
+        until_ready(admin).await;
+        print_descriptor_limit(proxy.pid());
         Self { nodes, proxy, admin, log }
     }
 
@@ -91,6 +95,23 @@ impl Cluster {
     }
 }
 
+/// Waits until the proxy is ready: before, its workers may not have their descriptors yet.
+pub async fn until_ready(admin: SocketAddr) {
+    let ready = request("GET", "/ready", &[], "").replace("Host: test", "Host: localhost");
+    let wait = async {
+        let mut look = interval(Duration::from_millis(100));
+        loop {
+            look.tick().await;
+            let mut client = Client::connect(admin).await;
+            client.send(&ready).await;
+            if client.response().await.status() == 200 {
+                return;
+            }
+        }
+    };
+    timeout(READY_WITHIN, wait).await.expect("the proxy is ready in time");
+}
+
 /// Now, in milliseconds since 1970, as the nodes and clients tell it.
 pub fn now_millis() -> u64 {
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -114,6 +135,9 @@ pub async fn order(admin: SocketAddr, name: &str, order: &str) -> Value {
     assert_eq!(answer.status(), 200, "{}", answer.text());
     serde_json::from_slice(&answer.body).unwrap()
 }
+
+/// A proxy waits 10 s at most for the first answers of its nodes.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the nodes are called, in their order.
 pub const NAMES: [&str; 3] = ["n1", "n2", "n3"];

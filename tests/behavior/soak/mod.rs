@@ -4,7 +4,7 @@
 
 mod bystander;
 mod cluster;
-mod figures;
+pub mod figures;
 
 mod crash;
 mod mixed;

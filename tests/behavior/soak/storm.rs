@@ -8,12 +8,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::bystander::Prepared;
-use super::figures::{descriptors, settled_kib, until_descriptors};
+use super::figures::{
+    descriptors, has_grown, print_descriptor_limit, settled_kib, until_descriptors,
+};
 use crate::support::websocket::{UPGRADE, text};
 use crate::support::{Client, FakeNode, ProxyProcess, request};
 
 const CLIENTS: usize = 4_000;
-const STORMS: usize = 10;
 
 /// Four thousand WebSockets break off and return at once, ten times: nothing is left behind, and a
 /// bystander is served all the while.
@@ -28,11 +29,13 @@ async fn storms_leave_nothing_behind() {
     let log = proxy.pass_log();
     let (pid, address) = (proxy.pid(), proxy.address);
     let before = descriptors(pid);
+    print_descriptor_limit(pid);
     let bystander = prepared.begin(address);
 
+    let storms = storms();
     let (mut clients, _) = enter(address).await;
     let (mut returns, mut memory_kib, mut open) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..STORMS {
+    for _ in 0..storms {
         break_off(clients);
         let came_back;
         (clients, came_back) = enter(address).await;
@@ -49,17 +52,23 @@ async fn storms_leave_nothing_behind() {
     drop(proxy);
     let complaints = log.await.unwrap();
 
-    println!("{STORMS} storms of {CLIENTS} clients; all were back after {returns:.1?}");
+    println!("{storms} storms of {CLIENTS} clients; all were back after {returns:.1?}");
     println!("bystander: {} answers, the longest wait was {:?}", waits.answers, waits.longest);
     println!("resident memory some time after each storm, in KiB: {memory_kib:?}");
     println!("descriptors without clients: {before}, then {after}; more with them: {open:?}");
     println!("warnings: {complaints:#?}");
     assert!(open.iter().all(|open| *open <= 2 * CLIENTS + BYSTANDER), "{open:?}");
     assert!(after <= before, "{after} descriptors");
-    let most = memory_kib[0] + memory_kib[0] / 20 + CHANCE_KIB;
-    assert!(memory_kib.iter().all(|kib| *kib <= most), "{memory_kib:?}");
+    assert!(!has_grown(&memory_kib), "{memory_kib:?}");
     assert!(waits.longest < Duration::from_secs(1), "{waits:?}");
     assert_eq!(complaints.len(), 0);
+}
+
+/// How often they return: ten times, or as the environment says.
+fn storms() -> usize {
+    let storms = std::env::var(STORMS).map_or(10, |storms| storms.parse().expect(STORMS));
+    assert!(storms >= 2, "{STORMS} is 2 at least: memory is judged by halves");
+    storms
 }
 
 /// All clients at once, each through its first echo, and how long that took.
@@ -105,8 +114,8 @@ fn configuration(nodes: &[SocketAddr; 2], bystander: SocketAddr) -> String {
     )
 }
 
-/// What an allocator keeps or not by chance.
-const CHANCE_KIB: usize = 1024;
+/// How often the clients return, for who works on it.
+const STORMS: &str = "SOAK_STORMS";
 
 /// How many addresses the clients have together.
 const ADDRESSES: usize = 16;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::figures::{CHANCE_KIB, median};
+
 /// How long the run takes, and how it is cut.
 #[derive(Clone, Copy)]
 pub struct Plan {
@@ -66,18 +68,10 @@ pub fn judged(periods: &[usize]) -> &[usize] {
     &periods[WARM_UP + 1..]
 }
 
-fn median(mut values: Vec<usize>) -> Option<usize> {
-    values.sort_unstable();
-    values.get(values.len() / 2).copied()
-}
-
 const PERIODS: usize = 10;
 const WINDOWS: usize = 6;
 const LOOKS: usize = 10;
 const WARM_UP: usize = 2;
-
-/// What an allocator keeps or not by chance.
-const CHANCE_KIB: usize = 1024;
 
 /// How long the load lasts, in seconds: for who works on it.
 const SECONDS: &str = "SOAK_SECONDS";
