@@ -20,6 +20,9 @@ pub(crate) enum Soak {
     Overload,
     /// Three Socket.IO nodes are drained and replaced under 1,000 clients: nothing that recovery covers is lost
     Rolling,
+    /// Clients and nodes leave by FIN and RST at every phase of every exchange: nothing is left behind.
+    /// SOAK_SECONDS=30 makes it shorter
+    Aborts,
     /// Everything at once for ten minutes: memory stays flat. SOAK_SECONDS=60 makes it shorter
     Mixed,
 }
@@ -34,6 +37,7 @@ pub(crate) fn soak(soak: Soak) -> Result<(), Failure> {
         Soak::Crash => "soak::crash::",
         Soak::Overload => "soak::overload::",
         Soak::Rolling => "soak::rolling::",
+        Soak::Aborts => "soak::aborts::",
         Soak::Mixed => "soak::mixed::",
     };
     let mut test = cargo();

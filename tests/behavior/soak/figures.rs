@@ -33,6 +33,16 @@ pub async fn settled_kib(pid: u32) -> usize {
     least
 }
 
+/// The least of some looks at the descriptors: a health check may be under way.
+pub async fn quiet_descriptors(pid: u32) -> usize {
+    let (mut look, mut least) = (interval(Duration::from_millis(100)), usize::MAX);
+    for _ in 0..20 {
+        look.tick().await;
+        least = least.min(descriptors(pid));
+    }
+    least
+}
+
 /// Prints the limit on open descriptors that the process runs under: it bounds what a load can reach.
 pub fn print_descriptor_limit(pid: u32) {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();

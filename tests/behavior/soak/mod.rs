@@ -6,6 +6,7 @@ mod bystander;
 mod cluster;
 pub mod figures;
 
+mod aborts;
 mod crash;
 mod mixed;
 mod overload;

@@ -19,7 +19,9 @@ use self::memory::{Looks, Plan};
 use self::stage::Stage;
 use self::verdict::{Figures, still_open};
 use super::cluster::{Cluster, named};
-use super::figures::{descriptors, resident_kib, settled_kib, until_descriptors};
+use super::figures::{
+    descriptors, quiet_descriptors, resident_kib, settled_kib, until_descriptors,
+};
 use crate::support::crowd::Crowd;
 use crate::support::node::Request;
 use crate::support::{Exposition, FakeNode, Reply, ok, response};
@@ -137,16 +139,6 @@ async fn quiet_metrics(cluster: &Cluster) -> Exposition {
         }
     }
     cluster.metrics().await
-}
-
-/// The least of some looks: a health check may be under way.
-async fn quiet_descriptors(pid: u32) -> usize {
-    let (mut look, mut least) = (interval(Duration::from_millis(100)), usize::MAX);
-    for _ in 0..20 {
-        look.tick().await;
-        least = least.min(descriptors(pid));
-    }
-    least
 }
 
 /// What does not change from variant to variant.
