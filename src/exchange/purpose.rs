@@ -55,6 +55,12 @@ impl Purpose {
         self.opens_session()
     }
 
+    /// Whether a successful answer proves that the session of the request lives on the node: any node
+    /// answers a preflight.
+    pub(super) fn finds_session(self) -> bool {
+        matches!(self, Self::Poll | Self::Post | Self::UpgradeSession)
+    }
+
     /// Whether it asks for a WebSocket.
     pub(super) fn is_upgrade(self) -> bool {
         matches!(self, Self::OpenWebSocket | Self::UpgradeSession | Self::PlainUpgrade)

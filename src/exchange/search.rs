@@ -5,6 +5,10 @@
 //! Misses are remembered and the share of such requests is bounded, or strangers could make us ask
 //! every node for each of theirs.
 //!
+//! The next node is asked only if the one before cannot have taken a message: it refused the session,
+//! nothing was sent to it, or the request is a poll or an upgrade, which have no effect on a node
+//! without the session.
+//!
 //! Runs for every request.
 
 use std::sync::Arc;
@@ -14,8 +18,10 @@ use super::ExchangeError;
 use super::attempt::{self, Answered};
 use super::candidates::Candidates;
 use super::context::Exchange;
+use super::error::Retry;
 use super::outbound::Outbound;
 use super::outcome::{Answer, Outcome};
+use super::purpose::Purpose;
 use super::refused::is_refused;
 use crate::Instant;
 use crate::affinity::Search;
@@ -53,7 +59,10 @@ pub(super) async fn find(
 
 /// Whom to ask. Where the answer will tell nothing new, this is all there is to count.
 fn search(exchange: &Exchange<'_>, sid: &Sid) -> Search {
-    let search = exchange.route.affinity.search(sid, Instant::now());
+    let search = match exchange.purpose.finds_session() {
+        true => exchange.route.affinity.search(sid, Instant::now()),
+        false => Search::One,
+    };
     match search {
         Search::Nobody | Search::One => {
             exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
@@ -87,7 +96,7 @@ impl SessionSearch<'_> {
             Ok(answered) => answered,
             // There is no further node.
             Err(ExchangeError::NoNode) => return self.ends(candidates).map(Some),
-            Err(error) if error.facts().against_node => {
+            Err(error) if self.goes_on_after(&error) => {
                 self.missing = Some(error);
                 return Ok(None);
             }
@@ -108,18 +117,30 @@ impl SessionSearch<'_> {
                 Ok(Some(self.found(&node, Outcome::Answered(answer))))
             }
             // It may be the session's node, which cannot say so now.
-            Ok(false) if answer.status().is_server_error() => {
+            Ok(false) if answer.status().is_server_error() && !self.brings_packets() => {
                 self.missing =
                     Some(ExchangeError::SearchIncomplete { node: Some(node.name().clone()) });
                 Ok(None)
             }
             // What is neither tells nothing of the session, and is the client's to read.
             Ok(false) => Ok(Some(Outcome::Answered(answer))),
-            Err(error) => {
+            Err(error) if !self.brings_packets() => {
                 self.missing = Some(error);
                 Ok(None)
             }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Whether another node may be asked after this one could not answer.
+    fn goes_on_after(&self, error: &ExchangeError) -> bool {
+        let facts = error.facts();
+        facts.against_node && (facts.retry == Retry::Unsent || !self.brings_packets())
+    }
+
+    /// Whether the request has an effect on the session that must not be had twice.
+    fn brings_packets(&self) -> bool {
+        self.exchange.purpose == Purpose::Post
     }
 
     fn found(&self, node: &Arc<Node>, outcome: Outcome) -> Outcome {

@@ -1,6 +1,6 @@
 //! Sessions that no tag and no table knows.
 
-use crate::support::{Client, FakeNode, Proxy, get, request, websocket};
+use crate::support::{Client, FakeNode, Proxy, Reply, get, ok, request, response, websocket};
 
 async fn nodes_and_proxy() -> ([FakeNode; 3], Proxy) {
     let nodes = [
@@ -10,6 +10,18 @@ async fn nodes_and_proxy() -> ([FakeNode; 3], Proxy) {
     ];
     let proxy = Proxy::default_before(&nodes.each_ref());
     (nodes, proxy)
+}
+
+/// A node that knows its own sessions only, and answers every question about what it can do.
+async fn with_preflight(name: &'static str) -> FakeNode {
+    FakeNode::start(move |request| match request.head.method.as_str() {
+        "GET" if request.query("sid").is_some_and(|sid| sid.starts_with(name)) => {
+            ok(&format!("4{name}"))
+        }
+        "GET" => Reply::Bytes(response("400 Bad Request", r#"{"code":1}"#)),
+        _ => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+    })
+    .await
 }
 
 fn asked(nodes: &[FakeNode]) -> usize {
@@ -37,6 +49,45 @@ async fn a_message_arrives_once_and_whole_at_the_node_that_has_the_session() {
     let taken: Vec<_> =
         nodes[2].requests().into_iter().filter(|request| request.body == body.as_bytes()).collect();
     assert_eq!(taken.len(), 1);
+}
+
+#[tokio::test]
+async fn a_preflight_goes_to_one_node_and_teaches_nothing() {
+    for name in ["a", "b", "c"] {
+        let nodes =
+            [with_preflight("a").await, with_preflight("b").await, with_preflight("c").await];
+        let proxy = Proxy::default_before(&nodes.each_ref());
+        let target = &format!("/socket.io/?EIO=3&transport=polling&sid={name}-from-elsewhere");
+        let mut client = Client::connect(proxy.address).await;
+        for method in ["OPTIONS", "HEAD"] {
+            let before = asked(&nodes);
+            client.send(request(method, target, &[], "")).await;
+            assert_eq!(client.response().await.status(), 204);
+            assert_eq!(asked(&nodes), before + 1, "{method}");
+        }
+        assert_eq!(get(proxy.address, target).await.text(), format!("4{name}"));
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_a_node_may_have_taken_goes_to_no_other() {
+    let failures: [(fn() -> Reply, u16); 3] = [
+        (|| Reply::Hangup, 502),
+        (|| Reply::Bytes(b"no HTTP\r\n\r\n".to_vec()), 502),
+        (|| Reply::Bytes(response("503 Service Unavailable", "")), 503),
+    ];
+    for (fail, expected) in failures {
+        let nodes =
+            [FakeNode::start(move |_| fail()).await, FakeNode::start(move |_| fail()).await];
+        let proxy = Proxy::default_before(&nodes.each_ref());
+        let target = "/socket.io/?EIO=4&transport=polling&sid=from-elsewhere";
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("POST", target, &[], "4hello")).await;
+        assert_eq!(client.response().await.status(), expected);
+        assert_eq!(asked(&nodes), 1);
+        assert!(get(proxy.address, target).await.status() >= 500);
+        assert_eq!(asked(&nodes), 3, "a poll is asked of each");
+    }
 }
 
 #[tokio::test]
