@@ -81,16 +81,14 @@ impl Seats {
         if taken.len() < self.0.max {
             return Ok(());
         }
-        let first = taken
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, seat)| (seat.is_asking, seat.has_asked, seat.since));
-        let Some((index, seat)) = first else { return Ok(()) };
-        let due = seat.since + if seat.is_asking { ASKING_MIN } else { IDLE_MIN };
-        if now < due {
-            return Err(due);
+        // One that is new holds nobody up while others are idle.
+        let due = taken.iter().enumerate().filter(|(_, seat)| seat.due() <= now);
+        let first = due.min_by_key(|(_, seat)| (seat.is_asking, seat.has_asked, seat.since));
+        match (first, taken.iter().map(Taken::due).min()) {
+            (Some((index, _)), _) => _ = taken.swap_remove(index),
+            (None, Some(due)) => return Err(due),
+            (None, None) => (),
         }
-        taken.swap_remove(index);
         Ok(())
     }
 
@@ -106,6 +104,13 @@ impl Seats {
     fn taken(&self) -> MutexGuard<'_, Vec<Taken>> {
         // Nothing that is done under the lock panics.
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// When it may have to give way.
+    fn due(&self) -> Instant {
+        self.since + if self.is_asking { ASKING_MIN } else { IDLE_MIN }
     }
 }
 
@@ -187,6 +192,32 @@ mod tests {
         check([true, false, false]).await;
         // All are within requests: the oldest one gives way after a while.
         check([false, false, false]).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_does_not_hold_up_the_next_while_others_are_idle() {
+        let seats = Seats::new(32);
+        let mut held = Vec::new();
+        let mut take = async || {
+            let seat = seats.take().await;
+            seat.requests().begin(Instant::now());
+            seat.requests().end(Instant::now());
+            held.push(seat);
+        };
+        for _ in 0..32 {
+            take().await;
+        }
+        let begun = Instant::now();
+        for _ in 0..320 {
+            take().await;
+        }
+        assert_eq!(begun.elapsed(), 10 * IDLE_MIN, "each seat changes hands every {IDLE_MIN:?}");
+
+        tokio::time::advance(IDLE_MIN).await;
+        let begun = Instant::now();
+        let _silent = seats.take().await;
+        take().await;
+        assert_eq!(begun.elapsed(), Duration::ZERO, "the silent one has its moment");
     }
 
     #[tokio::test(start_paused = true)]
