@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScanError, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::key_path::{KeyPath, Step};
 use super::positions::Mark;
@@ -76,8 +76,11 @@ impl Builder {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => self.begin_document(place),
-            Event::Scalar(text, _, anchor, tag) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.as_deref(), place)?;
+                if style == ScalarStyle::Plain {
+                    self.refuse_unclear_number(&text, place);
+                }
                 self.scalar(&text, anchor, place)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -181,6 +184,28 @@ impl Builder {
         Err(self.flaw(place, fault.help("take it out; text that begins with `!` needs quotes")))
     }
 
+    /// Refuses numbers that YAML reads as something else than what is written: as no value that fits
+    /// anywhere, or, where they are keys, as another name.
+    fn refuse_unclear_number(&mut self, text: &str, place: Place) {
+        if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.TF".contains(c)) {
+            return;
+        }
+        let is_key = matches!(self.open.last(), Some(Open { next: Next::Key, .. }));
+        let read = match serde_yaml::from_str(text) {
+            Ok(serde_yaml::Value::Number(number)) => number.to_string(),
+            Ok(serde_yaml::Value::Bool(truth)) => truth.to_string(),
+            Ok(_) => return,
+            Err(_) => {
+                let fault = Fault::new("is too large for a number");
+                return self.flaws.push(self.flaw(place, fault.help(QUOTES_HELP)));
+            }
+        };
+        if is_key && read != text {
+            let fault = Fault::new(format!("has a key, {text}, that is read as {read}"));
+            self.flaws.push(self.flaw(place, fault.help(format!("write \"{text}\""))));
+        }
+    }
+
     fn refuse_as_key(&self, place: Place) -> Result<(), Flaw> {
         if let Some(Open { next: Next::Key, .. }) = self.open.last() {
             let fault = Fault::new("has a key that is not a word");
@@ -207,8 +232,9 @@ impl Builder {
         let fault = match (error.info(), syntax_help(source, error.info())) {
             // The parser reads ahead, and meets its own limit before ours.
             ("recursion limit exceeded", _) => too_deep(),
-            (info, None) => Fault::new(format!("is not valid YAML: {info}")),
-            (info, Some(help)) => Fault::new(format!("is not valid YAML: {info}")).help(help),
+            (info, help) => {
+                Fault::new(format!("is not valid YAML: {info}")).help(help.unwrap_or(SYNTAX_HELP))
+            }
         };
         Flaw { path: KeyPath::root(), ..self.flaw(place, fault) }
     }
@@ -234,7 +260,7 @@ fn too_deep() -> Fault {
 }
 
 /// What the author most likely meant, where YAML's own message does not tell.
-fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
+pub(super) fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
     let value = line.trim_start().trim_start_matches("- ");
     let value = value.split_once(": ").map_or(value, |(_, value)| value).trim_start();
     if info.contains("expected ',' or") {
@@ -264,6 +290,12 @@ fn place_of(span: Span) -> Place {
         end_column: span.end.col() + 1,
     }
 }
+
+/// Where nothing better is known.
+pub(super) const SYNTAX_HELP: &str =
+    "look here and on the lines before for a quote or bracket that is open, or a wrong indent";
+
+const QUOTES_HELP: &str = "write a smaller number, or in quotes if it is text";
 
 /// The deepest key of ours is seven levels down.
 const DEPTH_MAX: usize = 16;

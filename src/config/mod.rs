@@ -171,7 +171,11 @@ fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
         }
         Err(error) => {
             let place = error.location().map(|at| Place::of_character(at.line(), at.column()));
-            report.refuse_place(place, Fault::new(format!("is not valid YAML: {error}")));
+            let line = place.and_then(|place| text.lines().nth(place.line.saturating_sub(1)));
+            let what = error.to_string();
+            let help = events::syntax_help(line.unwrap_or_default(), &what);
+            let fault = Fault::new(format!("is not valid YAML: {what}"));
+            report.refuse_place(place, fault.help(help.unwrap_or(events::SYNTAX_HELP)));
             None
         }
     };

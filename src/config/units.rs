@@ -13,24 +13,34 @@ use super::problem::Fault;
 
 /// The duration that `text` writes, if it lies in `range`.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Fault> {
+    let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+    let range_help = format!("write {least} to {most}");
+    if let Some(number) = bare_number(text) {
+        let fits = |text: &str| parse_duration(text).is_ok_and(|found| range.contains(&found));
+        return Err(no_unit(number, &DURATION_UNIT_NAMES, fits, range_help));
+    }
     let duration = parse_duration(text)?;
     if range.contains(&duration) {
         return Ok(duration);
     }
-    let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
     let side = if duration < *range.start() { "short" } else { "long" };
-    Err(Fault::new(format!("is too {side}")).help(format!("write {least} to {most}")))
+    Err(Fault::new(format!("is too {side}")).help(range_help))
 }
 
 /// The number of bytes that `text` writes, if it lies in `range`.
 pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
+    let (least, most) = (show_size(*range.start()), show_size(*range.end()));
+    let range_help = format!("write {least} to {most}");
+    if let Some(number) = bare_number(text) {
+        let fits = |text: &str| parse_size(text).is_ok_and(|found| range.contains(&found));
+        return Err(no_unit(number, &SIZE_UNIT_NAMES, fits, range_help));
+    }
     let bytes = parse_size(text)?;
     if range.contains(&bytes) {
         return Ok(bytes);
     }
-    let (least, most) = (show_size(*range.start()), show_size(*range.end()));
     let side = if bytes < *range.start() { "small" } else { "large" };
-    Err(Fault::new(format!("is too {side}")).help(format!("write {least} to {most}")))
+    Err(Fault::new(format!("is too {side}")).help(range_help))
 }
 
 /// As [`size`], for what is held in memory.
@@ -52,8 +62,12 @@ pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fa
     let digits = text.strip_suffix('%');
     let number = digits.and_then(whole);
     number.filter(|number| range.contains(number)).ok_or_else(|| {
-        let (least, most) = (range.start(), range.end());
-        Fault::new("is not a percentage in range").help(format!("write {least}% to {most}%"))
+        let fits = |text: &str| percent(text, range).is_ok();
+        let range_help = format!("write {}% to {}%", range.start(), range.end());
+        match bare_number(text) {
+            Some(number) => no_unit(number, &[("%", "percent")], fits, range_help),
+            None => Fault::new("is not a percentage in range").help(range_help),
+        }
     })
 }
 
@@ -101,7 +115,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
             .ok()
             .zip(unit_millis.filter(|millis| *millis < last_unit_millis))
             .and_then(|(number, millis)| number.checked_mul(millis)?.checked_add(total_millis));
-        let Some(sum) = sum else { return Err(not_a_duration(text)) };
+        let Some(sum) = sum else { return Err(not_a_duration()) };
         if next.is_empty() {
             return Ok(Duration::from_millis(sum));
         }
@@ -118,27 +132,34 @@ pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
         .ok()
         .zip(unit_bytes)
         .and_then(|(number, bytes)| number.checked_mul(bytes))
-        .ok_or_else(|| not_a_size(text))
+        .ok_or_else(not_a_size)
 }
 
 fn split_number(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-fn not_a_duration(text: &str) -> Fault {
-    match bare_number(text) {
-        Some(number) => Fault::new("has no unit").help(format!("write {number}s for seconds")),
-        None => Fault::new("is not a duration")
-            .help("write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s"),
-    }
+fn not_a_duration() -> Fault {
+    Fault::new("is not a duration")
+        .help("write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s")
 }
 
-fn not_a_size(text: &str) -> Fault {
-    match bare_number(text) {
-        Some(number) => Fault::new("has no unit").help(format!("write {number}B for bytes")),
-        None => Fault::new("is not a size")
-            .help("write a whole number and its unit: 512B, 64KiB, 1MiB, 1GiB or 1MB"),
-    }
+fn not_a_size() -> Fault {
+    Fault::new("is not a size")
+        .help("write a whole number and its unit: 512B, 64KiB, 1MiB, 1GiB or 1MB")
+}
+
+/// A bare number: with the first of `units` with which it `fits`, or in a range.
+fn no_unit(
+    number: &str,
+    units: &[(&str, &str)],
+    fits: impl Fn(&str) -> bool,
+    range_help: String,
+) -> Fault {
+    let with_unit = |(unit, name): &(&str, &str)| (format!("{number}{unit}"), name.to_string());
+    let fitting = units.iter().map(with_unit).find(|(text, _)| fits(text));
+    let help = fitting.map_or(range_help, |(text, name)| format!("write {text} for {name}"));
+    Fault::new("has no unit").help(help)
 }
 
 fn bare_number(text: &str) -> Option<&str> {
@@ -167,6 +188,12 @@ fn show(amount: u64, units: &[(&str, u64)], unit_of_0: &str) -> String {
 }
 
 const OFF_HELP: &str = "write off, and in quotes where another tool writes the file: \"off\"";
+
+/// What a bare number may mean, the likeliest first.
+const DURATION_UNIT_NAMES: [(&str, &str); 4] =
+    [("s", "seconds"), ("ms", "milliseconds"), ("m", "minutes"), ("h", "hours")];
+const SIZE_UNIT_NAMES: [(&str, &str); 3] =
+    [("B", "bytes"), ("KiB", "units of 1024 bytes"), ("MiB", "units of 1024 KiB")];
 
 /// Units in milliseconds, the largest first.
 pub(super) const DURATION_UNITS: [(&str, u64); 4] =
@@ -257,6 +284,29 @@ mod tests {
         check("90s1ms", Some("write 100ms to 90s"));
         let fault = size("3KiB", &(4096..=16 << 20)).unwrap_err();
         assert_eq!(fault.help_text(), Some("write 4KiB to 16MiB"));
+    }
+
+    #[test]
+    fn a_bare_number_is_told_with_a_unit_with_which_it_is_in_range() {
+        let help = |fault: Fault| fault.help_text().unwrap_or_default().to_owned();
+        let check = |text: &str, expected: &str| {
+            let range = Duration::from_millis(100)..=Duration::from_mins(1);
+            assert_eq!(help(duration(text, &range).unwrap_err()), expected, "{text}");
+        };
+        check("10", "write 10s for seconds");
+        check("3000", "write 3000ms for milliseconds");
+        check("0", "write 100ms to 1m");
+        check("600000", "write 100ms to 1m");
+        let long = Duration::from_hours(1)..=Duration::from_hours(24);
+        assert_eq!(help(duration("90", &long).unwrap_err()), "write 90m for minutes");
+        let check = |text: &str, expected: &str| {
+            assert_eq!(help(size(text, &(4096..=16 << 20)).unwrap_err()), expected, "{text}");
+        };
+        check("65536", "write 65536B for bytes");
+        check("64", "write 64KiB for units of 1024 bytes");
+        check("0", "write 4KiB to 16MiB");
+        assert_eq!(help(percent("10", &(1..=100)).unwrap_err()), "write 10% for percent");
+        assert_eq!(help(percent("0", &(1..=100)).unwrap_err()), "write 1% to 100%");
     }
 
     #[test]

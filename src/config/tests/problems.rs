@@ -39,6 +39,29 @@ fn what_is_no_configuration_is_told() {
 }
 
 #[test]
+fn a_number_that_yaml_reads_otherwise_is_told() {
+    let check = |text: &str, what: &str, help: &str| {
+        let problems = parse("a.yaml", text).expect_err(text);
+        let told: Vec<_> = problems.iter().map(|p| (&*p.what, p.help.as_deref())).collect();
+        assert_eq!(told, [(what, Some(help))], "{text}");
+    };
+    let large = "write a smaller number, or in quotes if it is text";
+    for number in ["18446744073709551616", "-99999999999999999999", "0xffffffffffffffffffff"] {
+        let text = format!("max_connections: {number}");
+        check(&text, "is too large for a number", large);
+    }
+    let hex = "upstreams: { 0x10: { nodes: [a:1] }, '16': { nodes: [b:1] } }\nroutes: []";
+    check(hex, "has a key, 0x10, that is read as 16", "write \"0x10\"");
+    let fraction = "upstreams: { 1.50: { nodes: [a:1] }, 1.5: { nodes: [b:1] } }\nroutes: []";
+    check(fraction, "has a key, 1.50, that is read as 1.5", "write \"1.50\"");
+    check("True: 1", "has a key, True, that is read as true", "write \"True\"");
+    for fine in ["1", "16", "1.5", "'0x10'", "true", "2nd", "Test"] {
+        let text = format!("upstreams: {{ {fine}: {{ nodes: [a:1] }} }}\nroutes: [{{ upstream: ");
+        parse("a.yaml", &format!("{text}'{}' }}]", fine.trim_matches('\''))).expect(fine);
+    }
+}
+
+#[test]
 fn addresses_that_cannot_be_had_together_are_told() {
     let check = |text: &str, expected: &[(&str, &str, &str)]| {
         let rest = "upstreams: { a: { nodes: [b:1] } }\nroutes: [{ upstream: a }]";
@@ -743,6 +766,15 @@ a.yaml:2:2: is not valid YAML: tabs disallowed within this context (block indent
 1 problem in a.yaml",
     ),
     (
+        "\tupstreams: {}\n",
+        "
+a.yaml:1:1: is not valid YAML: found character that cannot start any token, while scanning for the next token
+ 1 |  upstreams: {}
+   | ^
+   = help: indent with spaces: YAML takes no tabs
+1 problem in a.yaml",
+    ),
+    (
         "a: 1\na: 2\nb: 1\nb: 2",
         "
 a.yaml:2:1: a: is written twice, first on line 1
@@ -825,6 +857,7 @@ a.yaml:3:1: holds a second YAML document
         "routes: [",
         "
 a.yaml:2:1: is not valid YAML: while parsing a node, did not find expected node content
+   = help: look here and on the lines before for a quote or bracket that is open, or a wrong indent
 1 problem in a.yaml",
     ),
     (
@@ -835,6 +868,7 @@ upstreams:
     affinity: { sid: { keys: [hush-hush-hush-hush, \"hush } } }",
         "
 a.yaml:4:52: is not valid YAML: while scanning a quoted scalar, found unexpected end of stream
+   = help: look here and on the lines before for a quote or bracket that is open, or a wrong indent
 1 problem in a.yaml",
     ),
 ];

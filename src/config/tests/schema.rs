@@ -66,11 +66,18 @@ fn the_schema_has_the_keys_of_the_types() {
 }
 
 /// A key and what the schema says of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DescribedKey {
     /// As [`keys`] writes it.
     pub(super) path: String,
     pub(super) description: String,
+}
+
+impl DescribedKey {
+    /// The description without the default.
+    pub(super) fn sentence(&self) -> &str {
+        self.description.split(" Default: ").next().unwrap_or_default()
+    }
 }
 
 /// All keys of the schema.
