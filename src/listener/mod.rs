@@ -122,13 +122,14 @@ impl Listener {
     /// Accepts until `stop` begins, or until nobody takes what is `accepted`, and closes the
     /// address. While no place is free nobody is accepted, and those who connect wait in the
     /// system's queue; each further listener with the same `places` may take one too many. Those
-    /// who connected before `stop` are still accepted if there are places. A failure to accept
-    /// never ends it. If the future is dropped, the address is closed and those who wait for it
+    /// who connected before `stop` are still accepted if there are places. No failure to accept
+    /// ends it while the socket listens. If the future is dropped, the address is closed and those who wait for it
     /// are reset.
     ///
     /// # Errors
     ///
-    /// What the runtime says when it cannot watch the socket: then nothing was accepted.
+    /// What the runtime says when it cannot watch the socket: then nothing was accepted. What the system
+    /// says when the socket no longer listens.
     pub async fn accept(
         self,
         accepted: mpsc::Sender<Accepted>,
@@ -167,6 +168,7 @@ impl Listener {
                 Err(error) if is_of_one_connection(&error) => {
                     debug!(%address, %error, "a client was gone before it was accepted");
                 }
+                Err(error) if is_of_the_socket(&error) => return Err(error),
                 Err(error) => {
                     failing.tell(|| error!(%address, %error, "cannot accept clients, trying on"));
                     tokio::select! {
@@ -292,6 +294,12 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
     )
+}
+
+/// Whether the socket no longer listens, which trying again cannot change: another process that has it has
+/// shut it down (accept(2): `EINVAL`).
+fn is_of_the_socket(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
 }
 
 /// How many clients may wait to be accepted; the system's `somaxconn` may bound it lower. Enough

@@ -35,7 +35,7 @@ pub async fn ask_at(
 }
 
 /// Waits until `/ready` of the admin listener at `address` answers 200, and gives its body.
-async fn until_ready(address: SocketAddr) -> Value {
+pub async fn until_ready(address: SocketAddr) -> Value {
     let ready = async {
         loop {
             let (status, ready) = ask_at(address, "GET", "/ready", &[]).await;

@@ -1,13 +1,16 @@
 //! Under systemd: what it is told, and the sockets that it passes.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use serde_json::json;
+use socket2::SockRef;
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::admin::{ask_at, until_ready};
 use crate::support::{FakeNode, ProxyProcess, config, get, ok};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockeye");
@@ -71,6 +74,29 @@ async fn a_passed_socket_is_taken_and_one_that_nobody_wants_is_a_warning() {
     let mut proxy = ProxyProcess::spawn_by(activated(&passed), &yaml("127.0.0.1:0"));
     let warning = proxy.until_log("no listener wants").await;
     assert!(warning.contains("WARN") && warning.contains(&address.to_string()), "{warning}");
+}
+
+#[tokio::test]
+async fn a_listener_whose_socket_no_longer_listens_makes_the_proxy_unready() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let passed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = passed.local_addr().unwrap();
+    let bind = format!("'{address}' }}, {{ bind: '127.0.0.1:0'");
+    let yaml = config(&[node.address], "", "").replace("'127.0.0.1:0'", &bind);
+    let yaml = yaml + "admin: { bind: '127.0.0.1:0' }\n";
+    let mut proxy = ProxyProcess::start_by(activated(&passed), &yaml).await;
+    let line = proxy.until_log("admin listener").await;
+    let admin = line.rsplit_once("address=").unwrap().1.trim_matches('"').parse().unwrap();
+    until_ready(admin).await;
+
+    // Another process that has the socket can do that to it.
+    SockRef::from(&passed).shutdown(Shutdown::Both).unwrap();
+    let line = proxy.until_log("cannot accept").await;
+    assert!(line.contains("ERROR") && line.contains(&address.to_string()), "{line}");
+
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    assert_eq!(status, 503, "{ready}");
+    assert_eq!(ready["reasons"], json!([format!("the listener on {address} accepts no more")]));
 }
 
 /// The program as systemd starts it, with one socket.

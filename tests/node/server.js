@@ -41,6 +41,7 @@ async function main() {
   });
   const httpServer = http.createServer((request, response) => answer(request, response, figures));
   httpServer.keepAliveTimeout = options.keepAlive;
+  httpServer.on('connection', () => counts.tcp_connections++);
   const echo = serveEcho(httpServer, options);
   const io = await startSocketIo(httpServer, options, counts);
   if (options.speak !== undefined) speak(io, options.speak);

@@ -6,6 +6,8 @@
 class Counts {
   constructor() {
     this.connections = 0;
+    /** How many TCP connections were accepted. */
+    this.tcp_connections = 0;
     this.disconnects = 0;
     this.upgrades = 0;
     /** When each Engine.IO session began, in milliseconds since 1970. */
