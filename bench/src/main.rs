@@ -2,7 +2,7 @@
 //!
 //! `compare` is the conductor: it starts nodes, then for each run a proxy and a load, all of them
 //! processes of their own, and reports. `load`, `node` and `relay` are what it starts; each can be
-//! run by hand. The method is told in docs/performance.md.
+//! run by hand. `sessions` measures two settings of Sockeye. The method is told in docs/performance.md.
 //!
 //! Ends with 0 when done, 1 when it failed, 2 on a wrong command line.
 
@@ -22,6 +22,7 @@ mod node;
 mod relay;
 mod report;
 mod scenario;
+mod sessions;
 mod simulate;
 mod wire;
 
@@ -46,6 +47,8 @@ enum Command {
     Node(node::Options),
     /// Move bytes from clients to nodes and do nothing else: the yardstick
     Relay(relay::Options),
+    /// Count what connections of their own cost thousands of polling sessions
+    Sessions(sessions::Options),
     /// Simulate a storm of reconnects with admission off and on
     Simulate(simulate::Options),
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
             Command::Load(options) => load::load(&options),
             Command::Node(options) => node::node(&options),
             Command::Relay(options) => relay::relay(options),
+            Command::Sessions(options) => sessions::sessions(&options),
             Command::Simulate(options) => simulate::simulate(&options),
         });
     match done {

@@ -26,6 +26,7 @@ use tokio::runtime::Builder;
 use crate::Outcome;
 use crate::scenario::Scenario;
 pub(crate) use measurement::{Latency, Measurement, Memory};
+pub(crate) use polling::Client as PollingClient;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {

@@ -46,7 +46,7 @@ async fn post_and_poll(options: Arc<Options>, index: usize, tally: Arc<Tally>) -
 
 /// A polling client on its connection.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     buffer: BytesMut,
     /// What follows the path's query: the session, once there is one.
@@ -57,7 +57,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Opens a session as client number `index`.
-    pub(super) async fn open(options: &Options, index: usize) -> io::Result<Self> {
+    pub(crate) async fn open(options: &Options, index: usize) -> io::Result<Self> {
         let stream = connect(options, index).await?;
         let mut client =
             Self { stream, buffer: BytesMut::new(), session: String::new(), cookie: String::new() };
@@ -69,12 +69,20 @@ impl Client {
         Ok(client)
     }
 
+    /// A second connection of client number `index` and its session.
+    pub(crate) async fn beside(&self, options: &Options, index: usize) -> io::Result<Self> {
+        let (session, cookie) = (self.session.clone(), self.cookie.clone());
+        let stream = connect(options, index).await?;
+        Ok(Self { stream, buffer: BytesMut::new(), session, cookie })
+    }
+
     /// Polls. A node without a message answers after so long.
     pub(super) async fn poll(&mut self, patience: Duration) -> io::Result<()> {
         self.send("GET", &format!("&wait={}", patience.as_millis()), b"").await
     }
 
-    async fn request(&mut self, method: &str, body: &[u8]) -> io::Result<BytesMut> {
+    /// Sends a packet, or polls, and gives the body of the answer.
+    pub(crate) async fn request(&mut self, method: &str, body: &[u8]) -> io::Result<BytesMut> {
         self.send(method, "", body).await?;
         self.receive().await
     }
