@@ -176,6 +176,7 @@ mod tests {
     use super::*;
 
     const ENOUGH: Duration = Duration::from_secs(5);
+    const EXACT: Duration = Duration::from_millis(10);
 
     async fn listen() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -249,6 +250,47 @@ mod tests {
         let (address, _) = connect_to_first(&[silent, accepting], deadline).await.unwrap();
         assert_eq!(address, accepting);
         assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    /// A listener that leaves connects unanswered: its queue is full.
+    async fn silent() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+        let (socket, address) = refusing();
+        let listener = socket.listen(1).unwrap();
+        let mut queued = Vec::new();
+        let pause = Duration::from_millis(50);
+        while let Ok(connected) = tokio::time::timeout(pause, TcpStream::connect(address)).await {
+            queued.push(connected.unwrap());
+            assert!(queued.len() < 64, "the queue has no end");
+        }
+        (listener, queued, address)
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_250_ms_after_the_one_before() {
+        let (_one, _queued, silent_one) = silent().await;
+        let (_other, _also_queued, silent_other) = silent().await;
+        let (_listener, accepting) = listen().await;
+        tokio::time::pause();
+        let check = async |addresses: &[SocketAddr], expected: Duration| {
+            let begun = Instant::now();
+            let (address, _) = connect_to_first(addresses, begun + ENOUGH).await.unwrap();
+            assert_eq!(address, accepting);
+            // The runtime's timers are exact to a millisecond for each wait.
+            let passed = begun.elapsed();
+            assert!((expected..expected + EXACT).contains(&passed), "{addresses:?}: {passed:?}");
+        };
+        check(&[accepting, silent_one], Duration::ZERO).await;
+        check(&[silent_one, accepting], ATTEMPT_DELAY).await;
+        check(&[silent_one, silent_other, accepting], 2 * ATTEMPT_DELAY).await;
+
+        let (_socket, refusing) = refusing();
+        check(&[refusing, accepting], Duration::ZERO).await;
+        check(&[silent_one, refusing, accepting], ATTEMPT_DELAY).await;
+
+        let begun = Instant::now();
+        let late = connect_to_first(&[silent_one, silent_other], begun + ENOUGH).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        assert!((ENOUGH..ENOUGH + EXACT).contains(&begun.elapsed()));
     }
 
     #[test]

@@ -235,6 +235,56 @@ async fn services_are_found_behind_an_alias() {
 }
 
 #[tokio::test]
+async fn a_service_whose_address_comes_and_goes_in_the_answer_is_one_process() {
+    let a = FakeNode::engineio("a").await;
+    let target = [(0, 1, "n1.test.", a.address.port())];
+    let told = [("n1.test.", a.address.ip())];
+    let with_address = services("_chat._tcp.test.", &target, &told, 1);
+    let without = services("_chat._tcp.test.", &target, &[], 1);
+    let dns = FakeDns::start(with_address.clone()).await;
+    // Each request connects, and so needs the address.
+    let upstream = ", pool_idle_timeout: off, drain: { timeout: 1s }";
+    let proxy = Proxy::start(&yaml(&dns, "srv: _chat._tcp.test, every: 1s", upstream));
+    let admin = proxy.admin.unwrap();
+    let sid = handshake(proxy.address).await;
+    let mut tunnel = open(proxy.address, "/ws").await;
+    let by_name = format!("n1.test:{}", a.address.port());
+
+    for (says, address) in [
+        (without.clone(), by_name.clone()),
+        (with_address, a.address.to_string()),
+        (without, by_name),
+    ] {
+        dns.say(says);
+        until_address(admin, &address).await;
+        assert_eq!(poll(proxy.address, &sid).await, (200, "4a".to_owned()), "{address}");
+        assert!(handshake(proxy.address).await.starts_with('a'), "{address}");
+        tunnel.send(text("still here")).await;
+        assert_eq!(tunnel.frame().await, Some((1, b"still here".to_vec())), "{address}");
+    }
+    let nodes = ask(admin, "/nodes").await;
+    let upstream = &nodes["upstreams"][0];
+    assert_eq!(upstream["retired"].as_array().map(Vec::len), Some(0), "{upstream}");
+    assert_eq!(upstream["nodes"][0]["tunnels"], 1, "{upstream}");
+    let page = Exposition::scrape(admin).await;
+    assert_eq!(page.sum("sockeye_node_handshakes_total"), 4.0, "all are counted for one node");
+}
+
+/// Waits until the upstream's only node has this address.
+async fn until_address(admin: SocketAddr, address: &str) {
+    let found = async {
+        loop {
+            let nodes = ask(admin, "/nodes").await;
+            if nodes["upstreams"][0]["nodes"][0]["address"] == address {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), found).await.expect("the address in time");
+}
+
+#[tokio::test]
 async fn handshakes_wait_for_the_first_answer_and_nobody_is_thrown_out_before() {
     let [a] = on_one_port(["a"]).await;
     let earlier = Proxy::default_before(&[&a]);

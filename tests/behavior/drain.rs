@@ -336,6 +336,29 @@ async fn rebalancing_moves_tunnels_to_a_new_node_until_it_is_within() {
 }
 
 #[tokio::test]
+async fn nothing_is_moved_to_a_node_before_a_connect_to_it_has_succeeded() {
+    const TUNNELS: usize = 20;
+    let (a, b) = (FakeNode::engineio("a").await, FakeNode::engineio("b").await);
+    // Nobody connects to a new node but clients.
+    let upstream = "slow_start: off, health: off, rebalance: { within: 10%, closes_per_second: 10 }, \
+                    balance: least-connections";
+    let site = Site::start(&yaml(&[plain(&a)], upstream));
+    let admin = site.admin.unwrap();
+    let mut clients = tunnels(site.address(), TUNNELS).await;
+    site.reload(&yaml(&[plain(&a), plain(&b)], upstream)).await.unwrap();
+
+    // It looks once a second.
+    assert!(timeout(Duration::from_secs(4), clients[0].frame()).await.is_err());
+    let page = Exposition::scrape(admin).await;
+    assert_eq!((page.sum("sockeye_tunnel_ends_total"), b.connections()), (0.0, 0));
+
+    assert!(open_session(&site).await.starts_with('b'), "it has least to do");
+    for client in &mut clients[..5] {
+        until_closed(client, "rebalanced").await;
+    }
+}
+
+#[tokio::test]
 async fn tunnels_of_a_process_whose_name_or_upstream_is_gone_are_counted_and_closed() {
     let (a, b) = (FakeNode::engineio("a").await, FakeNode::engineio("b").await);
     let upstream = "drain: { timeout: 2s }";

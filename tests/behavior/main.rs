@@ -26,6 +26,7 @@ mod instruments;
 mod leaving;
 mod log;
 mod metrics;
+mod names;
 mod packaging;
 mod policies;
 mod refusals;
