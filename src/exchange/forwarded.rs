@@ -31,8 +31,12 @@ pub(super) fn client_address(headers: &HeaderMap, client: &ClientInfo) -> IpAddr
     }
     let mut known = nearest;
     for value in headers.get_all(&X_FORWARDED_FOR).into_iter().rev() {
-        for member in value.to_str().unwrap_or_default().rsplit(',') {
-            let Some(address) = forwarded_address(member.trim()) else { return known };
+        // Only a member as such: the client's own, which comes first, may be anything.
+        for member in value.as_bytes().rsplit(|byte| *byte == b',') {
+            let text = std::str::from_utf8(member).ok();
+            let Some(address) = text.and_then(|text| forwarded_address(text.trim())) else {
+                return known;
+            };
             known = address;
             if !is_in(&client.trusted_proxies, address) {
                 return known;
@@ -353,6 +357,15 @@ mod tests {
         check("10.0.0.0/8", &["X-Forwarded-For: [2001:db8::1]:4711"], "2001:db8::1");
         check("10.0.0.0/8", &["X-Forwarded-For: 2001:db8::1"], "2001:db8::1");
         check("10.0.0.0/8", &["X-Forwarded-For: 10.0.0.3, 10.0.0.2"], "10.0.0.3");
+    }
+
+    #[test]
+    fn a_client_cannot_hide_behind_bytes_that_are_no_text() {
+        let mut fields = HeaderMap::new();
+        let value = HeaderValue::from_bytes(b"\xff, 1.1.1.1, 10.0.0.2").unwrap();
+        fields.append(X_FORWARDED_FOR, value);
+        let found = client_address(&fields, &client("10.0.0.0/8"));
+        assert_eq!(found, "1.1.1.1".parse::<IpAddr>().unwrap());
     }
 
     #[test]
