@@ -35,7 +35,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::Version;
-use http::header::ORIGIN;
+use http::header::{EXPECT, ORIGIN};
 use http::uri::Authority;
 
 use self::access_log::Entry;
@@ -331,8 +331,12 @@ fn prepare(
         }
     };
     *request.uri_mut() = target::for_node(request.uri(), untagged);
-    *request.version_mut() = Version::HTTP_11;
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let fields = request.headers_mut();
+    if version == Version::HTTP_10 {
+        // Such a client knows no 100, and waits for none (RFC 9110, section 10.1.1).
+        fields.remove(EXPECT);
+    }
     headers::remove_hop_by_hop(fields);
     headers::put_host(fields, host);
     forwarded::put_forwarded(fields, exchange.client, host);

@@ -18,6 +18,7 @@ mod discovery;
 mod drain;
 mod earlier_rules;
 mod embedding;
+mod expectation;
 mod forwarding;
 mod healing;
 mod health;
