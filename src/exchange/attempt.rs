@@ -123,7 +123,7 @@ async fn ask_node(
     lease: &Lease,
 ) -> Result<(Reply<RequestBody>, bool), Failure> {
     let node = lease.node();
-    let sharing = exchange.sharing(node);
+    let sharing = exchange.sharing(node, outbound.may_be_restored());
     loop {
         let Some(connection) = exchange.shared.pool.take(node, sharing) else { break };
         let is_shared = !connection.is_of(exchange.session_key);

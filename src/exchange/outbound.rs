@@ -66,13 +66,16 @@ impl Outbound {
         self.is_safe && !self.had_body
     }
 
+    /// Whether the body can be made whole again.
+    pub(super) fn may_be_restored(&self) -> bool {
+        self.gathered.is_some() || !self.had_body
+    }
+
     /// Makes the body whole again; false if that cannot be.
     pub(super) fn restore(&mut self) -> bool {
-        match &self.gathered {
-            Some(gathered) => self.body = RequestBody::whole(gathered.bytes.clone()),
-            None if self.had_body => return false,
-            None => (),
+        if let Some(gathered) = &self.gathered {
+            self.body = RequestBody::whole(gathered.bytes.clone());
         }
-        true
+        self.may_be_restored()
     }
 }

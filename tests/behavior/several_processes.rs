@@ -109,6 +109,20 @@ async fn no_session_is_lost_and_the_node_is_known_as_several_processes() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_too_long_to_be_sent_twice_meets_its_own_process() {
+    let cluster = Cluster::start().await;
+    let proxy = Proxy::start(&config(&[cluster.address], "", ""));
+    let (some, others) = tokio::join!(sessions(&proxy, 20), sessions(&proxy, 20));
+    let message = "4".repeat(100_000);
+    for sid in [some, others].concat() {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("POST", &format!("{OPEN}&sid={sid}"), &[], &message)).await;
+        assert_eq!(client.response().await.text(), "ok", "{sid}");
+    }
+    assert_eq!(cluster.refusals.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn sessions_of_one_process_share_connections() {
     let node = crate::support::FakeNode::engineio("n").await;
     let proxy = Proxy::start(&config(&[node.address], "", ""));
