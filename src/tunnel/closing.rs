@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::deadlines::{Deadlines, Timer};
-use super::end::Manner;
+use super::end::CloseStyle;
 use super::ending::{Awaited, Flows};
 use super::{End, Side};
 use crate::Instant;
@@ -27,14 +27,14 @@ impl Closing {
     ) -> Self {
         deadlines.clear();
         deadlines.set(Timer::Cut, Some(now + CLOSING_MAX));
-        match end.manner() {
-            Manner::Theirs => (),
-            Manner::Ours => deadlines.set(Timer::Boundary, Some(now + PROGRESS_TIMEOUT)),
-            Manner::Offence => {
+        match end.facts().style {
+            CloseStyle::PassedOn => (),
+            CloseStyle::Orderly => deadlines.set(Timer::Boundary, Some(now + PROGRESS_TIMEOUT)),
+            CloseStyle::Offence => {
                 flows.from_node.gate.await_close();
                 deadlines.set(Timer::Boundary, Some(now + LAST_WORDS_TIMEOUT));
             }
-            Manner::AtOnce => {
+            CloseStyle::AtOnce => {
                 flows.settle(end);
                 flows.cut(end);
             }

@@ -10,8 +10,7 @@
 //!
 //! Runs for every byte.
 
-use super::control::Farewell;
-use super::end::Manner;
+use super::end::{CloseStyle, EndFacts};
 use super::gate::Gap;
 use super::relay::Flow;
 use super::wake_up::Source;
@@ -99,24 +98,18 @@ impl Flows {
     /// What `end` waits for.
     pub(super) fn awaited(&self, end: End) -> Awaited {
         let (up, down) = (&self.from_client, &self.from_node);
-        let (is_client_lost, is_node_lost, is_rest) = match end {
-            End::ClientLeft | End::ClientReset => (false, false, up.is_over()),
-            End::NodeLeft | End::NodeReset => (false, false, down.is_over()),
-            End::KeepaliveLost(Side::Client) | End::StalledClient => (true, false, true),
-            End::KeepaliveLost(Side::Node) | End::StalledNode => (false, true, true),
-            End::ClientClosed(_)
-            | End::NodeClosed(_)
-            | End::Idle
-            | End::IdleMessages
-            | End::MaxAge
-            | End::TooBig
-            | End::TooFast
-            | End::BadFrame(_)
-            | End::Drained
-            | End::NodeDrained
-            | End::Rebalanced => (false, false, false),
-        };
-        if (up.is_waiting() && !is_node_lost) || (down.is_waiting() && !is_client_lost) {
+        let EndFacts { style, gone, .. } = end.facts();
+        let is_lost = |side| style == CloseStyle::AtOnce && gone == Some(side);
+        let is_rest = gone.is_some_and(|side| {
+            let from_gone = match side {
+                Side::Client => up,
+                Side::Node => down,
+            };
+            is_lost(side) || from_gone.is_over()
+        });
+        if (up.is_waiting() && !is_lost(Side::Node))
+            || (down.is_waiting() && !is_lost(Side::Client))
+        {
             Awaited::Taking
         } else if is_rest {
             Awaited::Rest
@@ -129,25 +122,11 @@ impl Flows {
     pub(super) fn settle(&mut self, end: End) -> bool {
         let client_is_done = self.from_client.will_not_answer();
         let node_is_done = self.from_node.will_not_answer();
-        match end {
-            End::StalledClient => self.from_node.break_off(),
-            End::StalledNode => self.from_client.break_off(),
-            End::ClientClosed(_)
-            | End::NodeClosed(_)
-            | End::ClientLeft
-            | End::NodeLeft
-            | End::ClientReset
-            | End::NodeReset
-            | End::Idle
-            | End::IdleMessages
-            | End::MaxAge
-            | End::KeepaliveLost(_)
-            | End::TooBig
-            | End::TooFast
-            | End::BadFrame(_)
-            | End::Drained
-            | End::NodeDrained
-            | End::Rebalanced => (),
+        let facts = end.facts();
+        if let (CloseStyle::AtOnce, Some(side)) = (facts.style, facts.gone)
+            && facts.close_to(side).is_none()
+        {
+            self.flow(side).break_off();
         }
         break_if_failed(&self.from_client, &mut self.from_node);
         break_if_failed(&self.from_node, &mut self.from_client);
@@ -179,7 +158,7 @@ impl Flows {
             return false;
         }
         let source_is_over = flow.source() != Source::Flowing;
-        let wants_close = !flow.gate.is_closed() && end.manner() != Manner::Theirs;
+        let wants_close = !flow.gate.is_closed() && end.facts().style != CloseStyle::PassedOn;
         let gap = wants_close.then(|| self.put_close(to, end));
 
         let flow = self.flow(to);
@@ -196,12 +175,8 @@ impl Flows {
 
     /// Puts our Close frame in if there is a place for it now.
     fn put_close(&mut self, to: Side, end: End) -> Gap {
-        let farewell = match to {
-            Side::Client => Farewell::to_client(end),
-            Side::Node => Farewell::to_node(end),
-        };
         let flow = self.flow(to);
-        let Some(farewell) = farewell.filter(|_| !flow.is_finishing()) else {
+        let Some(message) = end.facts().close_to(to).filter(|_| !flow.is_finishing()) else {
             return Gap::Nowhere;
         };
         let gap = flow.find_gap();
@@ -209,12 +184,12 @@ impl Flows {
             // The mask keeps a client's text from being read as HTTP by a cache on the way
             // (RFC 6455, section 10.3). This text is ours, so any key will do.
             flow.close_with(match to {
-                Side::Client => farewell.unmasked(),
-                Side::Node => farewell.masked(fastrand::u32(..).to_be_bytes()),
+                Side::Client => message.unmasked(),
+                Side::Node => message.masked(fastrand::u32(..).to_be_bytes()),
             });
             self.own_close_code = match to {
-                Side::Client => Some(farewell.code),
-                Side::Node => self.own_close_code.or(Some(farewell.code)),
+                Side::Client => Some(message.code),
+                Side::Node => self.own_close_code.or(Some(message.code)),
             };
         }
         gap

@@ -255,30 +255,11 @@ where
     }
 
     fn report(&self, end: End, now: Instant) -> Report {
-        let close_code = match end {
-            End::ClientClosed(code) | End::NodeClosed(code) => code,
-            End::ClientLeft
-            | End::NodeLeft
-            | End::ClientReset
-            | End::NodeReset
-            | End::Idle
-            | End::IdleMessages
-            | End::MaxAge
-            | End::KeepaliveLost(_)
-            | End::StalledClient
-            | End::StalledNode
-            | End::TooBig
-            | End::TooFast
-            | End::BadFrame(_)
-            | End::Drained
-            | End::NodeDrained
-            | End::Rebalanced => self.flows.own_close_code,
-        };
         Report {
             end,
             from_client: self.flows.from_client.gate.counts(),
             from_node: self.flows.from_node.gate.counts(),
-            close_code,
+            close_code: end.received_code().or(self.flows.own_close_code),
             duration: now.saturating_duration_since(self.deadlines.begun_at()),
         }
     }
