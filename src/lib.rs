@@ -45,5 +45,8 @@ pub mod internal {
     };
 }
 
+#[cfg(test)]
+mod tests;
+
 /// The clock of the whole crate; tests can pause it.
 pub(crate) use tokio::time::Instant;

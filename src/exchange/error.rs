@@ -276,3 +276,60 @@ impl Facts {
         Self { retry, against_node: true, ..self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::iter::successors;
+
+    use super::*;
+
+    impl ExchangeError {
+        /// One of each kind.
+        pub(crate) fn all() -> impl Iterator<Item = Self> {
+            successors(Some(Self::BadHost), Self::next)
+        }
+
+        fn next(&self) -> Option<Self> {
+            let (node, after): (Arc<str>, _) = ("n1".into(), Duration::from_secs(1));
+            let source = || io::Error::from(io::ErrorKind::ConnectionReset);
+            Some(match self {
+                Self::BadHost => Self::BadTarget("not a path"),
+                Self::BadTarget(_) => Self::ForwardProxying,
+                Self::ForwardProxying => Self::BadCall(CallError::BadSid),
+                Self::BadCall(_) => Self::BadUpgrade("no key"),
+                Self::BadUpgrade(_) => Self::NoRoute,
+                Self::NoRoute => Self::BodyStalled(after),
+                Self::BodyStalled(_) => Self::BodyTooLarge(1),
+                Self::BodyTooLarge(_) => Self::ClientGone,
+                Self::ClientGone => Self::SessionGone,
+                Self::SessionGone => Self::NoNode,
+                Self::NoNode => Self::NotAdmitted(after),
+                Self::NotAdmitted(_) => Self::QueueFull,
+                Self::QueueFull => Self::Stopping,
+                Self::Stopping => Self::NodeDead { node },
+                Self::NodeDead { .. } => Self::NodeDrained { node },
+                Self::NodeDrained { .. } => {
+                    let timed_out = ConnectError::TimedOut { node: node.clone(), timeout: after };
+                    Self::Connect { node, source: timed_out }
+                }
+                Self::Connect { .. } => Self::NodeBrokeOff { node, source: source() },
+                Self::NodeBrokeOff { .. } => Self::BadAnswer { node, source: HeadFault::Version },
+                Self::BadAnswer { .. } => Self::NodeNotReading { node, after },
+                Self::NodeNotReading { .. } => Self::SearchIncomplete { node: None },
+                Self::SearchIncomplete { .. } => Self::ResponseTimeout { node, after },
+                Self::ResponseTimeout { .. } => Self::BadSwitch { node, reason: "no accept" },
+                Self::BadSwitch { .. } => Self::AnswerBrokeOff { node, source: source() },
+                Self::AnswerBrokeOff { .. } => return None,
+            })
+        }
+    }
+
+    #[test]
+    fn an_error_that_has_a_node_names_it() {
+        for error in ExchangeError::all() {
+            let facts = error.facts();
+            assert!(error.node().is_some() || !facts.against_node, "{error:?}");
+            assert!(facts.retry == Retry::Never || facts.against_node, "{error:?}");
+        }
+    }
+}

@@ -4,7 +4,6 @@
 //! others hold it against a few lines that break it, so that no rule is one that cannot fail.
 
 mod documents;
-mod error_tables;
 mod log_fields;
 mod metric_tables;
 mod ranks;
