@@ -6,13 +6,11 @@
 //!
 //! Runs for every request.
 
-use std::time::Duration;
-
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::client::{PROBES, SocketOptions};
-use crate::tunnel::{Keepalive, KeepaliveTimes, Limits, Side, StalledClient};
+use crate::tunnel::{Limits, Side, Stream};
 
 /// Sets the options of the socket to `side`, but for those that `are_set` already.
 pub(super) fn tune(
@@ -26,11 +24,12 @@ pub(super) fn tune(
     if are_set != Some(options) {
         options.set_on(&socket);
     }
-    let _ = socket.set_tcp_user_timeout(Some(unanswered_max(side, limits)));
+    stream.set_unacknowledged_max(limits.unacknowledged_max(side));
 }
 
+/// The kernel asks a silent host when the tunnel asks a silent side, or would by default.
 fn options(limits: &Limits) -> SocketOptions {
-    let times = keepalive_times(limits);
+    let times = limits.keepalive_times();
     SocketOptions {
         keepalive_time: times.every,
         keepalive_interval: times.lost_after / PROBES,
@@ -38,37 +37,12 @@ fn options(limits: &Limits) -> SocketOptions {
     }
 }
 
-/// When the kernel asks a silent host, and when it gives up: as the tunnel asks a silent side, or
-/// would by default.
-fn keepalive_times(limits: &Limits) -> KeepaliveTimes {
-    match limits.keepalive {
-        Keepalive::On(times) => times,
-        Keepalive::Auto | Keepalive::Off => KeepaliveTimes::default(),
-    }
-}
-
-/// How long bytes may go unacknowledged, or a window stay closed (RFC 5482; Linux counts both).
-fn unanswered_max(side: Side, limits: &Limits) -> Duration {
-    let patience = match side {
-        // A slow client's window may stay closed for long between two reads.
-        Side::Client => {
-            let patience = Limits::PLAIN_STALLED_CLIENT.max(keepalive_times(limits).lost_after);
-            match limits.stalled_client {
-                StalledClient::Auto => patience,
-                StalledClient::After(stalled_client) => patience.max(stalled_client),
-            }
-        }
-        Side::Node => Limits::STALLED_NODE,
-    };
-    patience.saturating_add(MARGIN)
-}
-
-/// So much later than the tunnel's own timers.
-const MARGIN: Duration = Duration::from_secs(10);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::tunnel::{Keepalive, KeepaliveTimes, StalledClient};
 
     #[tokio::test]
     async fn both_sockets_follow_the_settings() {

@@ -10,7 +10,6 @@ use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
@@ -27,7 +26,7 @@ use crate::client::{Place, RawSocket, Takeover};
 use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, SessionBounds};
 use crate::route::Route;
-use crate::tunnel::{self, Extensions, IdleTimeout, Kind, ReadOpen, Setup, Side};
+use crate::tunnel::{self, Extensions, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream};
 use crate::upstream::Lease;
 
 /// How the client's socket comes to the tunnel.
@@ -152,7 +151,7 @@ impl Beginning {
     /// Starts the tunnel as a task of its own, which holds nothing that it does not need.
     fn begin_over<C>(self, client: C, place: Place)
     where
-        C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        C: Stream + Send + 'static,
     {
         let Self { node, setup, lease, entry, tasks } = self;
         sockets::tune(&node, Side::Node, &setup.limits, None);
@@ -161,6 +160,9 @@ impl Beginning {
         tasks.spawn(tenure.of(tunnel::run(client, node, setup)));
     }
 }
+
+/// A socket that another server does not give away; TLS, perhaps.
+impl Stream for TokioIo<Upgraded> {}
 
 /// The client's raw socket, if it came from a server that we know.
 fn raw_socket(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {

@@ -9,8 +9,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use super::alarm::Alarms;
 use super::closing::{ANSWER_TIMEOUT, Closing};
 use super::deadlines::{Deadlines, Due, Timer};
@@ -24,7 +22,7 @@ use super::relay::Flow;
 use super::scratch::with_scratch;
 use super::tally::Tally;
 use super::wake_up::{Step, WakeUp};
-use super::{End, IdleTimeout, Kind, Occupant, Report, Setup};
+use super::{End, IdleTimeout, Kind, Occupant, Report, Setup, Stream};
 use crate::Instant;
 
 /// A tunnel and its two streams.
@@ -46,8 +44,8 @@ pub(super) struct Tunnel<C, N> {
 
 impl<C, N> Tunnel<C, N>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    N: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    N: Stream,
 {
     /// A tunnel that begins at `now`.
     pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
@@ -110,6 +108,7 @@ where
             let mut wake_up = WakeUp { now, scratch, cx };
             loop {
                 let (up, down) = self.relay(&mut wake_up);
+                self.policies.tend_hosts((up, down), &self.flows, (&self.client, &self.node));
                 let arrived = up.arrived || down.arrived;
                 if self.note_policies((up, down), now) || arrived {
                     self.note_life(now);
@@ -184,11 +183,13 @@ where
     /// there is something to write.
     #[inline]
     fn settle(&mut self, now: Instant) -> bool {
-        if self.closing.is_none() {
+        let begins = self.closing.is_none();
+        if begins {
             let Some(end) = self.flows.cause() else { return false };
             self.begin_end(end, now);
         }
-        self.settle_end(now)
+        // An end that begins may have put Close frames in by itself.
+        self.settle_end(now) || begins
     }
 
     fn settle_end(&mut self, now: Instant) -> bool {

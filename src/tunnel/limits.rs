@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::Kind;
 use super::keepalive::Demand;
+use super::{Kind, Side};
 
 /// The bounds of one tunnel; a route's `tunnel:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub enum IdleTimeout {
 /// Whether quiet sides get Pings of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keepalive {
-    /// At [`KeepaliveTimes::default`] where no Engine.IO does the same already. A client is lost
+    /// At [`KeepaliveTimes::default`] where no Engine.IO does the same already. A side is lost
     /// when its host does not acknowledge a Ping, which the kernel finds out.
     Auto,
     /// On all tunnels.
@@ -113,7 +113,33 @@ impl Limits {
         }
     }
 
-    /// What a client must do about a Ping: one that only writes reads none.
+    /// When a quiet side gets a Ping and is lost; the default where it gets none, or need not answer.
+    pub fn keepalive_times(&self) -> KeepaliveTimes {
+        match self.keepalive {
+            Keepalive::On(times) => times,
+            Keepalive::Auto | Keepalive::Off => KeepaliveTimes::default(),
+        }
+    }
+
+    /// How long bytes to `side` may go unacknowledged, or its window stay closed, before the kernel
+    /// fails its connection (RFC 5482; Linux counts both): longer than the tunnel's own timers take,
+    /// so that an end has its right name.
+    pub fn unacknowledged_max(&self, side: Side) -> Duration {
+        let patience = match side {
+            // A slow client's window may stay closed for long between two reads.
+            Side::Client => {
+                let patience = Self::PLAIN_STALLED_CLIENT.max(self.keepalive_times().lost_after);
+                match self.stalled_client {
+                    StalledClient::Auto => patience,
+                    StalledClient::After(stalled_client) => patience.max(stalled_client),
+                }
+            }
+            Side::Node => Self::STALLED_NODE,
+        };
+        patience.saturating_add(MARGIN)
+    }
+
+    /// What a side must do about a Ping: one that only writes reads none.
     pub(super) fn demand(&self) -> Demand {
         match self.keepalive {
             Keepalive::On(_) => Demand::Answer,
@@ -176,3 +202,6 @@ impl Default for KeepaliveTimes {
         Self { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) }
     }
 }
+
+/// So much later than the tunnel's own timers the kernel fails a connection.
+const MARGIN: Duration = Duration::from_secs(10);

@@ -6,7 +6,8 @@
 //! - `relay`: one direction, read and written; `waiting`: what of it waits; `gate`: what of it may
 //!   pass; `frame`: where its frames begin and end
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
-//! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost
+//! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost;
+//!   `host`: when the kernel gives its host up; `stream`: what is asked of the kernel
 //! - `ending`: what is an end and what each side gets; `closing`: how long that may take;
 //!   `control`: the frames that we send
 //! - `tally`: what of it metrics know already; `roster`: who is there and who is told
@@ -24,6 +25,7 @@ mod end;
 mod ending;
 pub(crate) mod frame;
 mod gate;
+mod host;
 mod keepalive;
 mod life;
 mod limits;
@@ -34,6 +36,7 @@ mod probe;
 mod relay;
 mod roster;
 mod scratch;
+mod stream;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -46,6 +49,7 @@ pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax, Sta
 pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
 pub use roster::{Dismissal, Roster};
+pub use stream::Stream;
 
 use std::fmt;
 use std::future::Future;
@@ -56,7 +60,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::Instant;
 use crate::drain::DrainWatch;
@@ -127,8 +130,8 @@ impl fmt::Debug for ReadOpen {
 /// When called outside of a tokio runtime with its timer enabled.
 pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl Future<Output = Report>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    N: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    N: Stream,
 {
     let alarms = Alarms::new(&setup.drain, &setup.occupant);
     Life { tunnel: Some(Tunnel::new(client, node, setup, Instant::now())), alarms }
@@ -146,8 +149,8 @@ pin_project! {
 
 impl<C, N> Future for Life<C, N>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    N: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    N: Stream,
 {
     type Output = Report;
 

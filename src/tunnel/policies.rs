@@ -10,20 +10,30 @@ use std::time::Duration;
 use super::closing::progress_bytes;
 use super::deadlines::{Deadlines, Timer};
 use super::ending::Flows;
-use super::keepalive::{Due, Keepalive};
+use super::host::{Contact, Host};
+use super::keepalive::{Demand, Due, Keepalive};
+use super::relay::Flow;
 use super::wake_up::Step;
-use super::{Kind, Limits, Side};
+use super::{Kind, Limits, Side, Stream};
 use crate::Instant;
 
 /// The rules of one tunnel.
 #[derive(Debug)]
 pub(super) struct Policies {
-    keepalive: Option<Box<Keepalive>>,
+    keepalive: Option<Box<SignsOfLife>>,
     idle_messages: Option<Box<IdleMessages>>,
     /// Milliseconds; what is longer is cut to 49 days.
     stalled_client: u32,
     /// Bytes waited for a side when somebody last looked.
     has_waited: bool,
+}
+
+/// What a tunnel whose quiet sides get Pings knows of them.
+#[derive(Debug)]
+struct SignsOfLife {
+    keepalive: Keepalive,
+    /// Of the client and of the node, unless a side must answer itself.
+    hosts: Option<[Host; 2]>,
 }
 
 /// The timeout of messages.
@@ -46,7 +56,11 @@ impl Policies {
         let keepalive = limits.keepalive(kind).map(|times| {
             deadlines.set(Timer::Keepalive, now.checked_add(times.every));
             let payload = fastrand::u64(..).to_be_bytes();
-            Box::new(Keepalive::new(times, limits.demand(), payload, now))
+            let demand = limits.demand();
+            let hosts = || Side::ALL.map(|side| Host::new(side, limits));
+            let hosts = (demand == Demand::Acknowledge).then(hosts);
+            let keepalive = Keepalive::new(times, demand, payload, now);
+            Box::new(SignsOfLife { keepalive, hosts })
         });
         let idle_messages = limits.idle_messages.map(|timeout| {
             deadlines.set(Timer::IdleMessages, now.checked_add(timeout));
@@ -74,7 +88,7 @@ impl Policies {
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> bool {
-        if let Some(keepalive) = &mut self.keepalive {
+        if let Some(SignsOfLife { keepalive, .. }) = self.keepalive.as_deref_mut() {
             for (side, step, flow) in [
                 (Side::Client, up, &mut flows.from_client),
                 (Side::Node, down, &mut flows.from_node),
@@ -94,6 +108,29 @@ impl Policies {
         (up.waits || down.waits || self.has_waited) && self.note_waiting(flows, deadlines, now)
     }
 
+    /// Tells the kernel how long the hosts of both sides may acknowledge nothing, of what was done:
+    /// `up` from the client, `down` from the node.
+    #[inline]
+    pub(super) fn tend_hosts(
+        &mut self,
+        (up, down): (Step, Step),
+        flows: &Flows,
+        (client, node): (&impl Stream, &impl Stream),
+    ) {
+        let Some(hosts) = self.keepalive.as_deref_mut().and_then(|signs| signs.hosts.as_mut())
+        else {
+            return;
+        };
+        let contact = |from: Step, to: Step, flow: &Flow| Contact {
+            heard: from.arrived,
+            wrote: to.wrote,
+            waits: to.waits || flow.has_ping(),
+        };
+        let [of_client, of_node] = hosts;
+        of_client.note(contact(up, down, &flows.from_node), client);
+        of_node.note(contact(down, up, &flows.from_client), node);
+    }
+
     /// Pings the sides that were quiet for too long; says which is lost, if one is.
     pub(super) fn tend_keepalive(
         &mut self,
@@ -101,7 +138,7 @@ impl Policies {
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> Option<Side> {
-        let keepalive = self.keepalive.as_mut()?;
+        let SignsOfLife { keepalive, hosts } = self.keepalive.as_deref_mut()?;
         for side in Side::ALL {
             let (from, to) = flows.of(side);
             // Nor is anybody heard who is not read, since the other side reads slowly.
@@ -117,6 +154,9 @@ impl Policies {
                     from.drop_pongs(keepalive.payload());
                     from.gate.ask_for_pongs(1);
                     to.ping_with(side, keepalive.payload());
+                    if let Some(hosts) = hosts {
+                        hosts[side as usize].pinged();
+                    }
                     deadlines.hasten(Timer::Keepalive, until);
                 }
                 Due::Lost => return Some(side),

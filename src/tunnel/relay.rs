@@ -68,7 +68,7 @@ impl Flow {
         W: AsyncWrite + Unpin,
     {
         let WakeUp { now, scratch, cx } = wake_up;
-        let mut step = Step { arrived: false, waits: false, more: true };
+        let mut step = Step { arrived: false, wrote: false, waits: false, more: true };
         for _ in 0..ROUNDS_MAX {
             self.write_kept(sink, cx);
             let Poll::Ready(chunk) = self.poll_read(source, scratch, cx) else {
@@ -78,6 +78,7 @@ impl Flow {
             step.arrived = true;
             self.sift(chunk, *now, |flow, bytes| flow.pass(bytes, sink, cx));
         }
+        step.wrote = !self.is_flushed;
         self.tend_sink(sink, cx);
         step.waits = self.waiting.has_kept();
         step
@@ -172,6 +173,11 @@ impl Flow {
             && !self.waiting.has_kept()
             && !self.waiting.has_ping()
             && self.gate.gap() != Gap::Nowhere
+    }
+
+    /// Whether a Ping waits for the end of a frame.
+    pub(super) fn has_ping(&self) -> bool {
+        self.waiting.has_ping()
     }
 
     /// From now on, Pongs with this payload are answers to us.

@@ -21,6 +21,8 @@ pub(super) struct WakeUp<'a, 'b> {
 pub(super) struct Step {
     /// Bytes came from the source.
     pub(super) arrived: bool,
+    /// Bytes were written to the sink.
+    pub(super) wrote: bool,
     /// Bytes wait for the sink.
     pub(super) waits: bool,
     /// The poll stopped to let others run: poll again soon, nothing else will wake the task.

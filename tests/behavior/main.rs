@@ -14,6 +14,7 @@ mod browser;
 mod chat;
 mod cli;
 mod connections;
+mod dead_host;
 mod discovery;
 mod drain;
 mod earlier_rules;

@@ -22,6 +22,10 @@ impl HeldNode {
         (Self(listener), address)
     }
 
+    pub(crate) fn over(listener: TcpListener) -> Self {
+        Self(listener)
+    }
+
     /// Opens a tunnel and gives both its ends.
     pub(crate) async fn tunnel(&self, proxy: SocketAddr) -> (Client, Client) {
         self.tunnel_to(proxy, "/ws").await

@@ -11,6 +11,8 @@ pub(crate) enum Soak {
     Reload,
     /// A client that reads 20 kB a second of a megabyte for two minutes: it is not cut off
     SlowReader,
+    /// The host of a client and that of a node disappear: found within a minute. Needs root and iproute2
+    DeadHost,
     /// Four thousand WebSockets drop and return at once, ten times: nothing is left behind. SOAK_STORMS=2
     /// makes it shorter
     Storm,
@@ -33,6 +35,7 @@ pub(crate) fn soak(soak: Soak) -> Result<(), Failure> {
     let name = match soak {
         Soak::Reload => "soak::reload::",
         Soak::SlowReader => "policies::a_client_that_reads_slowly_for_two_minutes_is_not_cut_off",
+        Soak::DeadHost => "dead_host::",
         Soak::Storm => "soak::storm::",
         Soak::Crash => "soak::crash::",
         Soak::Overload => "soak::overload::",

@@ -1,5 +1,9 @@
 //! What ends a tunnel, and what each side gets then.
 
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -171,6 +175,50 @@ async fn a_side_that_takes_no_bytes_any_more_has_reset() {
     rig.client.write_all(&masked(0x81, b"hello?")).await.unwrap();
     expect_fin(&mut rig.client).await;
     assert_eq!(rig.report().await.0.end, End::NodeReset);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_whose_host_the_kernel_gave_up_is_lost_and_the_other_side_is_told_at_once() {
+    let (_drain, watch) = Drain::new();
+    let (mut node, node_side) = duplex(PIPE_BYTES);
+    let mut tunnel = JoinSet::new();
+    let begun_at = Instant::now();
+    tunnel.spawn(run(GivenUp, node_side, setup(watch)));
+    expect_masked_close(&mut node, b"\x03\xe9client lost").await;
+    expect_fin(&mut node).await;
+    assert_eq!(begun_at.elapsed(), Duration::ZERO);
+    drop(node);
+    let report = tunnel.join_next().await.unwrap().unwrap();
+    assert_eq!(report.end, End::KeepaliveLost(Side::Client));
+}
+
+/// A connection of which the kernel says that its host acknowledges nothing.
+struct GivenUp;
+
+impl Stream for GivenUp {}
+
+impl AsyncRead for GivenUp {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for GivenUp {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 #[tokio::test(start_paused = true)]

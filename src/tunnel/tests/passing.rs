@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use futures_util::poll;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use super::*;
@@ -125,6 +125,8 @@ async fn two_sides_that_never_wait_let_others_run() {
 
 /// Always has bytes, takes all bytes.
 struct Endless;
+
+impl Stream for Endless {}
 
 impl AsyncRead for Endless {
     fn poll_read(

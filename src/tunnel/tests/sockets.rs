@@ -52,6 +52,42 @@ async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
     assert!(bytes_of(&tunnel) <= 656, "{} bytes", bytes_of(&tunnel));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_alone_is_under_way_is_to_be_acknowledged_soon_and_other_bytes_are_not() {
+    let (mut client, client_side) = pair().await;
+    let (mut node, node_side) = pair().await;
+    let (client_side, of_client) = twin(client_side);
+    let (node_side, of_node) = twin(node_side);
+    let limits = Limits::default();
+    client_side.set_unacknowledged_max(limits.unacknowledged_max(Side::Client));
+    node_side.set_unacknowledged_max(limits.unacknowledged_max(Side::Node));
+    let seconds = || [&of_client, &of_node].map(seconds_unacknowledged);
+    let (_drain, watch) = Drain::new();
+    let mut tunnel = JoinSet::new();
+    tunnel.spawn(run(client_side, node_side, Setup { limits, ..setup(watch) }));
+    let message = unmasked(0x81, b"news");
+
+    for _ in 0..3 {
+        client.read_exact(&mut [0; 10]).await.unwrap();
+        node.read_exact(&mut [0; 14]).await.unwrap();
+        assert_eq!(seconds(), [17, 17]);
+        node.write_all(&message).await.unwrap();
+        expect(&mut client, &message).await;
+        assert_eq!(seconds(), [130, 70], "news is under way to the client; the node was heard");
+    }
+}
+
+/// `stream`, and another handle of its socket.
+fn twin(stream: TcpStream) -> (TcpStream, socket2::Socket) {
+    let stream = stream.into_std().unwrap();
+    let twin = stream.try_clone().unwrap();
+    (TcpStream::from_std(stream).unwrap(), twin.into())
+}
+
+fn seconds_unacknowledged(socket: &socket2::Socket) -> u64 {
+    socket.tcp_user_timeout().unwrap().unwrap().as_secs()
+}
+
 /// A client's socket, a node's socket, and the tunnel between them, through which a byte has gone.
 async fn start() -> (TcpStream, TcpStream, JoinSet<Report>) {
     let (mut client, client_side) = pair().await;

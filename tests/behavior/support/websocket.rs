@@ -1,6 +1,7 @@
 //! WebSocket by hand: handshakes and frames as bytes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use sha1::Digest as _;
@@ -85,8 +86,13 @@ pub fn close(code: u16) -> Vec<u8> {
 impl Client {
     /// The next frame: opcode and unmasked payload. `None` at the end.
     pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.frame_within(Duration::from_secs(20)).await
+    }
+
+    /// As [`Client::frame`], for what takes longer.
+    pub async fn frame_within(&mut self, patience: Duration) -> Option<(u8, Vec<u8>)> {
         let read = read_frame(&mut self.stream, &mut self.buffer);
-        tokio::time::timeout(std::time::Duration::from_secs(20), read).await.expect("a frame")
+        tokio::time::timeout(patience, read).await.expect("a frame")
     }
 }
 
