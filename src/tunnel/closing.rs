@@ -15,6 +15,8 @@ use crate::Instant;
 pub(super) struct Closing {
     pub(super) end: End,
     awaited: Option<Awaited>,
+    /// Bytes have waited for the client when the end began or since.
+    is_read_slowly: bool,
 }
 
 impl Closing {
@@ -42,7 +44,14 @@ impl Closing {
         for side in Side::ALL {
             flows.of(side).0.forget_moved();
         }
-        Self { end, awaited: None }
+        Self { end, awaited: None, is_read_slowly: false }
+    }
+
+    /// The client has yet to read so much that some of it waits here or in the kernel. It answers when it
+    /// has read the last, and what it sends until then must not meet a socket that is closed: the
+    /// reset would take from it what it has not read.
+    pub(super) fn note_slow_client(&mut self) {
+        self.is_read_slowly = true;
     }
 
     /// Puts the end off while bytes move, and sets how long it waits for what comes next.
@@ -56,10 +65,25 @@ impl Closing {
             return;
         }
         deadlines.set(Timer::Boundary, None);
-        let awaited = Some(flows.awaited(self.end));
-        if has_moved || self.awaited != awaited {
-            self.awaited = awaited;
-            deadlines.set(Timer::Idle, awaited.map(|awaited| now + patience(awaited)));
+        let awaited = self.awaited(flows);
+        if has_moved || self.awaited != Some(awaited) {
+            self.awaited = Some(awaited);
+            deadlines.set(Timer::Idle, Some(now + patience(awaited)));
+        }
+    }
+
+    fn awaited(&self, flows: &Flows) -> Awaited {
+        let (to_client, from_client) = (&flows.from_node, &flows.from_client);
+        let is_there = self.end.facts().gone != Some(Side::Client) && !to_client.is_broken();
+        match flows.awaited(self.end) {
+            Awaited::Answer | Awaited::Rest
+                if self.is_read_slowly && is_there && !from_client.has_said_its_last() =>
+            {
+                Awaited::SlowReader
+            }
+            awaited @ (Awaited::Taking | Awaited::Answer | Awaited::Rest | Awaited::SlowReader) => {
+                awaited
+            }
         }
     }
 
@@ -77,6 +101,7 @@ impl Closing {
 
 fn patience(awaited: Awaited) -> Duration {
     match awaited {
+        Awaited::SlowReader => CLOSING_MAX,
         Awaited::Taking => PROGRESS_TIMEOUT,
         Awaited::Answer => ANSWER_TIMEOUT,
         Awaited::Rest => GRACE,
@@ -90,7 +115,7 @@ pub(super) fn progress_bytes(patience: Duration) -> u16 {
     (f64::from(PROGRESS_BYTES) * share.min(1.0)).max(1.0) as u16
 }
 
-/// How long a side may take to answer a Close frame.
+/// How long a side may take to answer a Close frame that it could read at once.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an end may take however much moves: what a slow client has yet to take is at most what

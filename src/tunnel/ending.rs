@@ -34,6 +34,8 @@ pub(super) enum Awaited {
     Answer,
     /// The rest of what is said by a side of which the other is gone.
     Rest,
+    /// A client for which bytes have waited is to read them, and the Close frame or FIN behind them.
+    SlowReader,
 }
 
 impl Flows {

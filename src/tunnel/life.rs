@@ -145,6 +145,9 @@ where
         if pings > 0 {
             from_client.gate.ask_for_pongs(pings);
         }
+        if let (true, Some(closing)) = (down.waits, &mut self.closing) {
+            closing.note_slow_client();
+        }
         (up, down)
     }
 
@@ -200,7 +203,12 @@ where
     }
 
     fn begin_end(&mut self, end: End, now: Instant) {
-        self.closing = Some(Closing::begin(end, &mut self.flows, &mut self.deadlines, now));
+        let is_read_slowly = self.flows.from_node.is_waiting() || self.client.has_unsent();
+        let mut closing = Closing::begin(end, &mut self.flows, &mut self.deadlines, now);
+        if is_read_slowly {
+            closing.note_slow_client();
+        }
+        self.closing = Some(closing);
     }
 
     /// Does what the time, the drain and the roster ask for. Says whether there is something to write.

@@ -157,8 +157,9 @@ async fn what_a_node_says_before_it_leaves_arrives() {
     assert!(opcode == 2 && payload.len() == 300_000);
 }
 
-#[tokio::test]
-async fn a_client_that_reads_slowly_gets_all_that_its_node_said_before_it_closed() {
+/// A client that takes so many bytes each 100 ms, and has to take `said` and then the connection's
+/// end; `meanwhile` it sends this as often.
+async fn check_slow_end(said: &[u8], bytes: usize, meanwhile: &[u8]) {
     let (held, address) = HeldNode::start().await;
     let proxy = Proxy::start(&config(&[address], "", ""));
     let socket = TcpSocket::new_v4().unwrap();
@@ -168,20 +169,33 @@ async fn a_client_that_reads_slowly_gets_all_that_its_node_said_before_it_closed
     client.send(request("GET", "/ws", &UPGRADE, "")).await;
     let mut node = held.accept().await;
     assert_eq!(client.response().await.status(), 101);
-    let said = [frame(2, &vec![7; 150_000], None), frame(8, b"\x0f\xa0bye", None)].concat();
-    node.send(&said).await;
-    // So slow that what is kept takes longer than a side has for its answer to a Close frame.
+    node.send(said).await;
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
-    let mut part = vec![0; 1_100];
+    let mut part = vec![0; bytes];
     let mut received = Vec::new();
     while received.len() < said.len() {
         ticks.tick().await;
+        client.stream.write_all(meanwhile).await.unwrap();
         match client.stream.read(&mut part).await.unwrap() {
             0 => break,
             length => received.extend_from_slice(&part[..length]),
         }
     }
     assert!(received == said, "{} of {} bytes", received.len(), said.len());
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_that_its_node_said_before_it_closed() {
+    // What is kept takes longer than a side has for its answer to a Close frame.
+    let said = [frame(2, &vec![7; 150_000], None), frame(8, b"\x0f\xa0bye", None)].concat();
+    check_slow_end(&said, 1_100, b"").await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_and_still_sends_gets_all_that_its_node_said() {
+    // Less than the kernel takes at once, so that nothing of it is kept.
+    let said = [frame(2, &vec![7; 50_000], None), frame(8, b"\x0f\xa0bye", None)].concat();
+    check_slow_end(&said, 600, &text("still here")).await;
 }
 
 #[tokio::test]

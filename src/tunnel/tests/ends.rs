@@ -136,16 +136,22 @@ async fn inside_a_frame_there_is_fin_without_a_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_side_gets_what_is_kept_before_the_end() {
-    let mut rig = Rig::start();
+async fn a_slow_side_gets_what_is_kept_before_the_end_and_has_its_time_to_read_it() {
     let message = unmasked(0x82, &[7; 120]);
-    let sent = message.repeat(15);
-    rig.node.write_all(&sent).await.unwrap();
-    rig.node.shutdown().await.unwrap();
-    tokio::time::sleep(2 * SECOND).await;
-    expect(&mut rig.client, &sent).await;
-    expect_fin(&mut rig.client).await;
-    assert_eq!(rig.report().await.1, 3 * SECOND);
+    let last = [&message.repeat(15)[..], &unmasked(0x88, b"\x0f\xa0bye")].concat();
+    for (client_leaves, expected) in [(true, 30 * SECOND), (false, 60 * SECOND)] {
+        let mut rig = Rig::start_with(|setup| setup.node_read_ahead = Bytes::from(last.clone()));
+        tokio::time::sleep(2 * SECOND).await;
+        expect(&mut rig.client, &last).await;
+        tokio::time::sleep(28 * SECOND).await;
+        let heartbeat = masked(0x81, b"3");
+        rig.client.write_all(&heartbeat).await.expect("no reset takes the rest away");
+        if client_leaves {
+            rig.client.shutdown().await.unwrap();
+            rig.node.shutdown().await.unwrap();
+        }
+        assert_eq!(rig.report().await.1, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]
