@@ -81,10 +81,14 @@ impl Seats {
         if taken.len() < self.0.max {
             return Ok(());
         }
-        // One that is new holds nobody up while others are idle.
-        let due = taken.iter().enumerate().filter(|(_, seat)| seat.due() <= now);
+        // Who has asked stays while silence holds most of the seats; else one that is new would hold
+        // the next up while others are idle.
+        let silent = taken.iter().filter(|seat| !seat.has_asked).count();
+        let is_silence_only = 2 * silent > self.0.max;
+        let eligible = |seat: &&Taken| !(is_silence_only && seat.has_asked);
+        let due = taken.iter().enumerate().filter(|(_, seat)| eligible(seat) && seat.due() <= now);
         let first = due.min_by_key(|(_, seat)| (seat.is_asking, seat.has_asked, seat.since));
-        match (first, taken.iter().map(Taken::due).min()) {
+        match (first, taken.iter().filter(eligible).map(Taken::due).min()) {
             (Some((index, _)), _) => _ = taken.swap_remove(index),
             (None, Some(due)) => return Err(due),
             (None, None) => (),

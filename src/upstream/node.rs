@@ -221,6 +221,11 @@ impl Node {
         self.seen.health.last()
     }
 
+    /// Whether a check ever had an answer from it, be it one that is not as it must be.
+    pub fn has_answered_a_check(&self) -> bool {
+        self.seen.health.has_answered()
+    }
+
     /// What balancing goes by.
     pub(super) fn load(&self) -> &Load {
         &self.seen.load

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::support::{
-    Client, Exposition, FakeNode, Proxy, ProxyProcess, Site, config, get, ok, request, websocket,
+    Client, Exposition, FakeNode, Proxy, ProxyProcess, Reply, Site, config, get, ok, request,
+    websocket,
 };
 
 fn start(nodes: &[&FakeNode], upstream: &str) -> Proxy {
@@ -72,6 +73,18 @@ async fn a_proxy_is_not_ready_before_a_node_of_each_upstream_has_answered() {
     assert_eq!((status, &ready["reasons"]), (503, &reasons));
     let _listener = later.listen(16).unwrap();
     until_ready(admin).await;
+}
+
+#[tokio::test]
+async fn a_node_that_takes_connections_and_says_nothing_has_not_answered() {
+    let node = FakeNode::start(|_| Reply::Silence).await;
+    let health = "health: { http: { path: / }, every: 100ms, timeout: 50ms, fail: 1 }";
+    let proxy = start(&[&node], health);
+    let admin = proxy.admin.unwrap();
+    node.until_requests(3).await;
+    let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
+    let reasons = json!(["no node of upstream chat has answered yet"]);
+    assert_eq!((status, &ready["reasons"]), (503, &reasons));
 }
 
 #[tokio::test]

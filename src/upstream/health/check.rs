@@ -60,6 +60,9 @@ impl<'a> Visit<'a> {
             Check::Http(check) => self.ask_http(check).await,
             Check::EngineIo(path) => self.ask_engineio(path).await,
         };
+        if outcome.is_ok() {
+            self.node.health().note_answer();
+        }
         outcome.unwrap_or_else(|failure| self.outcome_of(&failure))
     }
 

@@ -15,6 +15,7 @@ mod state;
 mod verdict;
 
 use crate::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use rounds::Rounds;
@@ -31,6 +32,7 @@ pub(super) struct Record {
     verdict: Mutex<Verdict>,
     /// Held for one look, as above.
     last: Mutex<Option<LastCheck>>,
+    has_answered: AtomicBool,
     /// Of the clients' handshakes.
     pub(super) trials: Trials,
 }
@@ -52,6 +54,15 @@ impl Record {
     /// The last check; `None` before the first.
     pub(super) fn last(&self) -> Option<LastCheck> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a check ever had an answer.
+    pub(super) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    fn note_answer(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
     }
 
     fn set_last(&self, asked: String, outcome: &Outcome, at: Instant) {
