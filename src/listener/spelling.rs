@@ -26,18 +26,29 @@ use crate::upstream::pool::http1::{SPECIAL_NAMES, special_name};
 /// Adds to the `extensions` of an answer how its `fields` are written. Costs nothing where they all
 /// have a capital after each hyphen only.
 pub(super) fn put_spelling(fields: &HeaderMap, extensions: &mut Extensions) {
-    if fields.keys().any(|name| special_name(name.as_str()).is_some()) {
-        static SPELLING: OnceLock<Extensions> = OnceLock::new();
-        extensions.extend(SPELLING.get_or_init(learn).clone());
+    let mut special = fields.keys().filter_map(|name| special_name(name.as_str())).peekable();
+    if special.peek().is_none() {
+        return;
     }
+    // hyper's map is copied for each answer: that of a handshake is small.
+    static WEBSOCKET: OnceLock<Extensions> = OnceLock::new();
+    static ALL: OnceLock<Extensions> = OnceLock::new();
+    let spelling = if special.all(|name| WEBSOCKET_NAMES.contains(&name)) {
+        WEBSOCKET.get_or_init(|| learn(&WEBSOCKET_NAMES))
+    } else {
+        // An answer may have several of these, and each line takes the next spelling.
+        ALL.get_or_init(|| learn(&[&SPECIAL_NAMES.concat()[..], &["WWW-Authenticate"; 3]].concat()))
+    };
+    extensions.extend(spelling.clone());
 }
 
-/// Has hyper read a request that has all the names.
-fn learn() -> Extensions {
-    let names = SPECIAL_NAMES.iter().flat_map(|names| names.iter());
-    // An answer may have several of these, and each line takes the next spelling.
-    let names = names.chain(&["WWW-Authenticate"; 3]);
-    let fields: String = names.map(|name| format!("{name}: x\r\n")).collect();
+/// The names in answers to WebSocket handshakes (RFC 6455, section 4.2.2).
+const WEBSOCKET_NAMES: [&str; 3] =
+    ["Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"];
+
+/// Has hyper read a request that has fields of these names.
+fn learn(names: &[&str]) -> Extensions {
+    let fields: String = names.iter().map(|name| format!("{name}: x\r\n")).collect();
     let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
     let learned = Mutex::new(Extensions::new());
     let service = service_fn(|request: Request<Incoming>| {

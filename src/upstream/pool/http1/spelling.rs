@@ -27,9 +27,12 @@ pub(super) fn write_name(out: &mut BytesMut, name: &HeaderName) {
 /// The usual spelling of `name`, which is in lower case, if that has other capitals than the first
 /// letter and those after hyphens.
 pub(crate) fn special_name(name: &str) -> Option<&'static str> {
-    // By length first, so that a name is compared with a few others at most.
+    // By length and last letter first, so that hardly any name is compared with another one.
     let candidates = SPECIAL_NAMES.get(name.len()).copied().unwrap_or_default();
-    candidates.iter().copied().find(|candidate| candidate.eq_ignore_ascii_case(name))
+    let last = name.as_bytes().last();
+    let may_be =
+        |special: &&str| special.as_bytes().last().map(u8::to_ascii_lowercase) == last.copied();
+    candidates.iter().copied().filter(may_be).find(|special| special.eq_ignore_ascii_case(name))
 }
 
 /// All names of the kind, each at the place of its length.
