@@ -26,9 +26,9 @@ pub(crate) fn put_with_value(written: &mut String, query: &str, name: &str, valu
         if index > 0 {
             written.push('&');
         }
-        let pair = Pair::of(piece);
-        if pair.key.means(name) {
-            written.push_str(pair.key.raw);
+        let key = Pair::of(piece).key;
+        if key.means(name) {
+            written.push_str(key.0);
             written.push('=');
             encode(value, written);
         } else {
@@ -66,39 +66,34 @@ pub(crate) struct Pair<'a> {
 impl<'a> Pair<'a> {
     fn of(piece: &'a str) -> Self {
         let (key, value) = cut(piece, b'=').unwrap_or((piece, ""));
-        let is_plain = memchr::memchr2(b'%', b'+', piece.as_bytes()).is_none();
-        let encoded = |raw| Encoded { raw, is_plain };
-        Self { key: encoded(key), value: encoded(value) }
+        Self { key: Encoded(key), value: Encoded(value) }
     }
 }
 
 /// Text as it stands in a query. Equal when it means the same.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Encoded<'a> {
-    raw: &'a str,
-    /// Nothing in it is encoded: it means itself.
-    is_plain: bool,
-}
+pub(crate) struct Encoded<'a>(&'a str);
 
 impl<'a> Encoded<'a> {
     /// Whether it decodes to `text`.
     pub(crate) fn means(self, text: &str) -> bool {
-        if self.is_plain { self.raw == text } else { self.bytes().eq(text.bytes()) }
+        // Nearly always one of the first bytes differs.
+        self.bytes().eq(text.bytes())
     }
 
     /// Whether it is nothing at all.
     pub(crate) fn is_empty(self) -> bool {
-        self.raw.is_empty()
+        self.0.is_empty()
     }
 
     /// It decoded, if nothing in it is encoded.
     pub(crate) fn plain(self) -> Option<&'a str> {
-        self.is_plain.then_some(self.raw)
+        memchr::memchr2(b'%', b'+', self.0.as_bytes()).is_none().then_some(self.0)
     }
 
     /// What it decodes to; not always UTF-8.
     pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
-        let mut rest = self.raw.as_bytes();
+        let mut rest = self.0.as_bytes();
         std::iter::from_fn(move || {
             let (&first, behind) = rest.split_first()?;
             rest = behind;
@@ -142,7 +137,8 @@ fn encode(text: &str, written: &mut String) {
 }
 
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_.~!*()".contains(&byte)
+    matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+        || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'!' | b'*' | b'(' | b')')
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub(super) async fn ask_owner(
     let upstream = &exchange.route.upstream;
     if !upstream.may_be_several(&node)
         || !is_refused(exchange, &mut refusal).await?
-        || !outbound.restore()
+        || !outbound.is_whole()
     {
         return Ok(refusal);
     }
@@ -123,7 +123,7 @@ async fn ask_node(
     lease: &Lease,
 ) -> Result<(Reply<RequestBody>, bool), Failure> {
     let node = lease.node();
-    let sharing = exchange.sharing(node, outbound.may_be_restored());
+    let sharing = exchange.sharing(node, outbound.is_whole());
     loop {
         let Some(connection) = exchange.shared.pool.take(node, sharing) else { break };
         let is_shared = !connection.is_of(exchange.session_key);
@@ -154,7 +154,7 @@ async fn ask_node(
     }
 }
 
-async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Connection, Failure> {
+async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Box<Connection>, Failure> {
     let timeout = exchange.route.upstream.connect_timeout();
     // Boxed: few requests need a new connection, and each would have room for making one.
     let opened = Box::pin(exchange.shared.pool.open(node, timeout)).await;
@@ -167,7 +167,7 @@ async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Connection, F
 async fn send(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
-    mut connection: Connection,
+    mut connection: Box<Connection>,
 ) -> Result<Reply<RequestBody>, SendError<RequestBody>> {
     connection.set_session(exchange.session_key);
     let patience = exchange.patience();

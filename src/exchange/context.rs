@@ -77,12 +77,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// The idle connections of `node` that the request may use. One that `may_be_restored` can be sent
+    /// The idle connections of `node` that the request may use. One that `is_whole` can be sent
     /// again if it meets another process than its session's.
-    pub(super) fn sharing(&self, node: &Node, may_be_restored: bool) -> Sharing {
+    pub(super) fn sharing(&self, node: &Node, is_whole: bool) -> Sharing {
         let upstream = &self.route.upstream;
         let is_shared = upstream.shares_connections(node)
-            && (may_be_restored || self.session_key.is_none() || !upstream.may_be_several(node));
+            && (is_whole || self.session_key.is_none() || !upstream.may_be_several(node));
         // Nobody knows what a server that half understood an upgrade makes of the bytes before it.
         if self.purpose.is_upgrade() {
             Sharing::Session(None)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 
 use super::ExchangeError;
@@ -22,11 +22,6 @@ use crate::affinity::Remembered;
 use crate::engineio::{OpenPacket, Scan, Sid};
 use crate::upstream::Node;
 use crate::upstream::pool::SessionKey;
-
-/// Makes sure that the answer to a handshake can be read.
-pub(super) fn ask_uncompressed(fields: &mut HeaderMap) {
-    fields.remove(ACCEPT_ENCODING);
-}
 
 /// Reads the open packet in the answer to a handshake by polling, learns from it, and tags its sid
 /// where the affinity wants it.

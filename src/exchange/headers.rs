@@ -31,21 +31,24 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Whether a field of this name belongs to one connection.
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// Takes out the fields that belong to one connection, and those that `Connection` names.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let mut gone: Vec<HeaderName> =
-        headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
-    if gone.contains(&CONNECTION) {
-        gone.extend(named_by_connection(headers));
-    }
+        headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    gone.extend(named_by_connection(headers));
     for name in gone {
         headers.remove(name);
     }
 }
 
-/// What we set ourselves is never dropped, whatever `Connection` says, and neither is `Host`: the
+/// Fields that `Connection` names. What we set ourselves is never dropped, whatever `Connection` says, and neither is `Host`: the
 /// node needs it (RFC 9110, section 7.6.1 forbids a client to name it).
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+pub(super) fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     list(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .filter(|name| *name != HOST && *name != X_REQUEST_ID && !forwarded::is_claim(name))
@@ -71,34 +74,14 @@ pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> boo
         || list(headers, name).any(|found| found.eq_ignore_ascii_case(member))
 }
 
-/// Keeps a `Host` that is `host`, and replaces every other one, as an absolute target demands
-/// (RFC 9112, section 3.2.2).
-pub(super) fn put_host(headers: &mut HeaderMap, host: &str) {
-    if headers.get(HOST).is_none_or(|value| value.as_bytes() != host.as_bytes()) {
-        put(headers, HOST, host.to_owned());
-    }
-}
-
-/// A value that cannot stand in a field is left out: the field then is missing, which nobody
-/// takes for a lie.
-pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
-    match HeaderValue::try_from(value) {
-        Ok(value) => headers.insert(name, value),
-        Err(_) => headers.remove(name),
-    };
-}
-
-/// The id of the request: what a trusted proxy gave it, else a new one. It is put into the
-/// headers and given back.
-pub(super) fn put_request_id(headers: &mut HeaderMap, client: &ClientInfo) -> HeaderValue {
-    let given = headers.get(X_REQUEST_ID).filter(|id| client.is_trusted() && is_id(id));
-    let given = given.and_then(in_own_memory);
-    let id = given.unwrap_or_else(|| {
+/// The id of the request: what a trusted proxy gave it, else a new one.
+pub(super) fn request_id(headers: &HeaderMap, client: &ClientInfo) -> HeaderValue {
+    let given = if client.is_trusted() { headers.get(X_REQUEST_ID) } else { None };
+    let given = given.filter(|id| is_id(id)).and_then(in_own_memory);
+    given.unwrap_or_else(|| {
         HeaderValue::from_bytes(&hexadecimal(fastrand::u128(..)))
             .expect("hexadecimal digits can stand in a field")
-    });
-    headers.insert(X_REQUEST_ID, id.clone());
-    id
+    })
 }
 
 /// All digits of `number`.
@@ -185,10 +168,9 @@ mod tests {
     #[test]
     fn a_request_id_is_kept_from_a_trusted_proxy_only() {
         let check = |trusted: &str, given: &str, kept: bool| {
-            let mut fields = headers(&[&format!("X-Request-Id: {given}")]);
-            let id = put_request_id(&mut fields, &client(trusted));
+            let fields = headers(&[&format!("X-Request-Id: {given}")]);
+            let id = request_id(&fields, &client(trusted));
             assert_eq!(id == given, kept, "{given}");
-            assert_eq!(fields[X_REQUEST_ID], id);
         };
         check("10.0.0.0/8", "abc-1", true);
         check("", "abc-1", false);

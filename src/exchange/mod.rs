@@ -15,6 +15,7 @@ mod gather;
 mod handshake;
 mod headers;
 mod hold;
+mod node_fields;
 mod outbound;
 mod outcome;
 mod pass;
@@ -34,8 +35,7 @@ mod verdict;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::Version;
-use http::header::{EXPECT, ORIGIN};
+use http::header::ORIGIN;
 use http::uri::Authority;
 
 use self::access_log::Entry;
@@ -86,7 +86,7 @@ impl Proxy {
         let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
         let address = forwarded::client_address(request.headers(), &client);
         let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
-        let id = headers::put_request_id(request.headers_mut(), &client);
+        let id = headers::request_id(request.headers(), &client);
         let snapshot = self.0.current.load();
         let head = (request.method(), request.uri());
         let mut entry = Entry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
@@ -124,16 +124,8 @@ impl Proxy {
             let client_side = ClientSide::new(request);
             Box::new(Upgrade { handshake, client_side })
         });
-        prepare(request, &exchange, &host, &recall);
-        let bytes_max = exchange.body_bytes_max();
-        let gathered_max = match recall {
-            Recall::Unknown { .. } => gather::SEARCH_BYTES_MAX,
-            Recall::Bound { .. }
-            | Recall::Anywhere
-            | Recall::Preferred(_)
-            | Recall::Gone { .. } => gather::BYTES_MAX,
-        };
-        let outbound = Outbound::new(&exchange, request, bytes_max, gathered_max).await?;
+        let host = host.as_ref().map_or("", Authority::as_str);
+        let outbound = Outbound::new(&exchange, request, host, &recall, entry.request_id()).await?;
 
         // Ask, remember, pass on or switch. A handshake is in a box, as all that few exchanges need: a
         // poll is pending for long, and would hold the room of each.
@@ -313,38 +305,6 @@ fn session_key(recall: &Recall, call: Option<&Call>) -> Option<SessionKey> {
             Some(SessionKey::new(call?.sid.as_ref()?.as_str()))
         }
         Recall::Gone { .. } => None,
-    }
-}
-
-/// Turns a client's request into ours to a node.
-fn prepare(
-    request: &mut Request,
-    exchange: &Exchange<'_>,
-    host: &Option<Authority>,
-    recall: &Recall,
-) {
-    let host = host.as_ref().map_or("", Authority::as_str);
-    let untagged = match recall {
-        Recall::Bound { sid, .. } => sid.as_ref(),
-        Recall::Anywhere | Recall::Preferred(_) | Recall::Gone { .. } | Recall::Unknown { .. } => {
-            None
-        }
-    };
-    *request.uri_mut() = target::for_node(request.uri(), untagged);
-    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
-    let fields = request.headers_mut();
-    if version == Version::HTTP_10 {
-        // Such a client knows no 100, and waits for none (RFC 9110, section 10.1.1).
-        fields.remove(EXPECT);
-    }
-    headers::remove_hop_by_hop(fields);
-    headers::put_host(fields, host);
-    forwarded::put_forwarded(fields, exchange.client, host);
-    if exchange.purpose.is_upgrade() {
-        upgrade::put_upgrade(fields);
-    }
-    if exchange.purpose == Purpose::OpenPolling {
-        handshake::ask_uncompressed(fields);
     }
 }
 

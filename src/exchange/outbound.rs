@@ -6,27 +6,31 @@
 
 use std::mem;
 
-use http::Method;
+use http::header::{EXPECT, HeaderValue};
+use http::{Method, Version};
 
 use super::ExchangeError;
 use super::body::RequestBody;
 use super::context::{Exchange, Request};
 use super::gather::{self, Gathered};
-use crate::upstream::pool::OutboundHead;
+use super::node_fields::NodeFields;
+use super::target;
+use crate::affinity::Recall;
+use crate::upstream::pool::{OutboundHead, RequestFraming};
 
 /// A request to a node.
 #[derive(Debug)]
 pub(super) struct Outbound {
     pub(super) head: OutboundHead,
+    /// The body, unless it is in memory and goes out with the head.
     pub(super) body: RequestBody,
-    /// The body, if it is in memory.
     gathered: Option<Gathered>,
     had_body: bool,
     is_safe: bool,
 }
 
 impl Outbound {
-    /// Makes `request` ready to be sent, and leaves nothing of it.
+    /// Makes `request` ready to be sent, and leaves nothing of it. A tag of ours is taken out of its sid.
     ///
     /// # Errors
     ///
@@ -34,15 +38,26 @@ impl Outbound {
     pub(super) async fn new(
         exchange: &Exchange<'_>,
         request: &mut Request,
-        bytes_max: u64,
-        gathered_max: usize,
+        host: &str,
+        recall: &Recall,
+        request_id: &HeaderValue,
     ) -> Result<Self, ExchangeError> {
+        let (untagged, gathered_max) = match recall {
+            Recall::Bound { sid, .. } => (sid.as_ref(), gather::BYTES_MAX),
+            Recall::Unknown { .. } => (None, gather::SEARCH_BYTES_MAX),
+            Recall::Anywhere | Recall::Preferred(_) | Recall::Gone { .. } => {
+                (None, gather::BYTES_MAX)
+            }
+        };
+        let bytes_max = exchange.body_bytes_max();
         let (head, mut body) = mem::take(request).into_parts();
         if http_body::Body::size_hint(&body).lower() > bytes_max {
             return Err(ExchangeError::BodyTooLarge(bytes_max));
         }
         // A client that expects a 100 sends nothing before, and the node may refuse it.
-        let gathered = match head.headers.contains_key(http::header::EXPECT) {
+        // A client of HTTP/1.0 knows no 100, and waits for none (RFC 9110, section 10.1.1).
+        let expect = head.headers.get(EXPECT).filter(|_| head.version != Version::HTTP_10);
+        let gathered = match expect.is_some() {
             true => None,
             false => {
                 let patience = exchange.route.limits.request_body_timeout;
@@ -50,13 +65,21 @@ impl Outbound {
                 gather::gather(&mut body, budget, gathered_max, patience).await?
             }
         };
-        if let Some(gathered) = &gathered {
-            body = RequestBody::whole(gathered.bytes.clone());
-        }
-        let framing = body.framing();
-        let had_body = !http_body::Body::is_end_stream(&body);
+        let framing = match &gathered {
+            Some(gathered) => RequestFraming::Length(gathered.bytes.len() as u64),
+            None => body.framing(),
+        };
+        let had_body = gathered.is_some() || !http_body::Body::is_end_stream(&body);
         let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let head = OutboundHead::new(&head.method, &head.uri, &head.headers, framing);
+        let target = target::for_node(&head.uri, untagged);
+        let fields = NodeFields::new(exchange, &head, host, request_id);
+        let mut head = OutboundHead::new(&head.method, &target, || fields.iter(), framing);
+        if expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            head = head.expecting_continue();
+        }
+        if let Some(gathered) = &gathered {
+            (head, body) = (head.with_body(gathered.bytes.clone()), RequestBody::EMPTY);
+        }
         Ok(Self { head, body, gathered, had_body, is_safe })
     }
 
@@ -66,16 +89,8 @@ impl Outbound {
         self.is_safe && !self.had_body
     }
 
-    /// Whether the body can be made whole again.
-    pub(super) fn may_be_restored(&self) -> bool {
+    /// Whether it is whole although it was sent.
+    pub(super) fn is_whole(&self) -> bool {
         self.gathered.is_some() || !self.had_body
-    }
-
-    /// Makes the body whole again; false if that cannot be.
-    pub(super) fn restore(&mut self) -> bool {
-        if let Some(gathered) = &self.gathered {
-            self.body = RequestBody::whole(gathered.bytes.clone());
-        }
-        self.may_be_restored()
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn find(
         if let Some(found) = search.judge(asked, began, &mut candidates).await? {
             return Ok(found);
         }
-        if !outbound.restore() {
+        if !outbound.is_whole() {
             return search.ends_after_one();
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Pure. Runs for every request.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 use http::Method;
@@ -83,7 +84,7 @@ fn check_form(method: &Method, uri: &Uri) -> Result<(), ExchangeError> {
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let name_end = match authority.strip_prefix('[') {
         Some(literal) => literal.find(']')? + "[]".len(),
-        None => authority.find(':').unwrap_or(authority.len()),
+        None => memchr::memchr(b':', authority.as_bytes()).unwrap_or(authority.len()),
     };
     let (name, port) = authority.split_at_checked(name_end)?;
     if name.is_empty() || name.contains('@') {
@@ -114,17 +115,16 @@ fn is_same(scheme: Option<&str>, one: &Authority, other: &Authority) -> bool {
 }
 
 /// The target for a node: path and query, with the node's own `sid` where the client's was tagged.
-pub(super) fn for_node(uri: &Uri, sid: Option<&Sid>) -> Uri {
+pub(super) fn for_node<'a>(uri: &'a Uri, sid: Option<&Sid>) -> Cow<'a, str> {
     let untagged = sid.and_then(|sid| {
         let query = uri.query()?;
         let mut written = String::with_capacity(uri.path().len() + 1 + query.len());
         written.push_str(uri.path());
         written.push('?');
         put_with_sid(&mut written, query, sid);
-        PathAndQuery::try_from(written).ok()
+        Some(Cow::Owned(written))
     });
-    let target = untagged.or_else(|| uri.path_and_query().cloned());
-    target.map(Uri::from).unwrap_or_default()
+    untagged.unwrap_or_else(|| uri.path_and_query().map_or("/", PathAndQuery::as_str).into())
 }
 
 #[cfg(test)]
@@ -234,8 +234,9 @@ mod tests {
     fn a_node_gets_path_and_query_and_its_own_sid() {
         let check = |target: &str, sid: Option<&str>, expected: &str| {
             let sid = sid.and_then(Sid::new);
-            let found = for_node(&target.parse().unwrap(), sid.as_ref());
-            assert_eq!(found.to_string(), expected);
+            let uri = target.parse().unwrap();
+            let found = for_node(&uri, sid.as_ref());
+            assert_eq!(found, expected);
         };
         check("http://a.b/x?y=1", None, "/x?y=1");
         check("/x?EIO=4&sid=abc.tag&t=1", Some("abc"), "/x?EIO=4&sid=abc&t=1");

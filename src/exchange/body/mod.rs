@@ -24,11 +24,3 @@ pub type BodyError = Box<dyn Error + Send + Sync>;
 pub(super) type NodeBody = pool::Answer<RequestBody>;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
-
-fn whole(bytes: &mut Option<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
-    bytes.take().map(|bytes| Ok(Frame::data(bytes)))
-}
-
-fn length(bytes: Option<&Bytes>) -> u64 {
-    bytes.map_or(0, Bytes::len) as u64
-}

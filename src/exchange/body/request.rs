@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
-use super::{BodyError, Polled, length, whole};
+use super::{BodyError, Polled};
 use crate::upstream::pool::RequestFraming;
 
 /// What a client sends to a node; `None` if that is nothing.
@@ -22,8 +22,6 @@ pub struct RequestBody(Option<Box<Kind>>);
 
 #[derive(Debug)]
 enum Kind {
-    /// A body that was read before.
-    Whole(Option<Bytes>),
     /// A body from hyper's own server.
     Streamed(Incoming),
     /// A body from an embedder's server.
@@ -65,11 +63,6 @@ impl RequestBody {
         let body = UnsyncBoxBody::new(body.map_err(Into::into));
         Self::new(Kind::Foreign(body))
     }
-
-    /// A body that is known whole.
-    pub(in crate::exchange) fn whole(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::EMPTY } else { Self::new(Kind::Whole(Some(bytes))) }
-    }
 }
 
 impl Body for RequestBody {
@@ -79,7 +72,6 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let Some(kind) = self.0.as_deref_mut() else { return Poll::Ready(None) };
         match kind {
-            Kind::Whole(bytes) => Poll::Ready(whole(bytes)),
             Kind::Streamed(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
             Kind::Foreign(body) => Pin::new(body).poll_frame(cx),
         }
@@ -88,7 +80,6 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self.0.as_deref() {
             None => true,
-            Some(Kind::Whole(bytes)) => bytes.is_none(),
             Some(Kind::Streamed(body)) => body.is_end_stream(),
             Some(Kind::Foreign(body)) => body.is_end_stream(),
         }
@@ -97,7 +88,6 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self.0.as_deref() {
             None => SizeHint::with_exact(0),
-            Some(Kind::Whole(bytes)) => SizeHint::with_exact(length(bytes.as_ref())),
             Some(Kind::Streamed(body)) => body.size_hint(),
             Some(Kind::Foreign(body)) => body.size_hint(),
         }

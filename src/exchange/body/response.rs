@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
-use http_body::{Body, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tracing::warn;
 
-use super::{BodyError, NodeBody, Polled, length, whole};
+use super::{BodyError, NodeBody, Polled};
 use crate::exchange::access_log::Entry;
 use crate::route::Route;
 use crate::upstream::Lease;
@@ -154,4 +154,12 @@ impl Body for ResponseBody {
             }
         }
     }
+}
+
+fn whole(bytes: &mut Option<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
+    bytes.take().map(|bytes| Ok(Frame::data(bytes)))
+}
+
+fn length(bytes: Option<&Bytes>) -> u64 {
+    bytes.map_or(0, Bytes::len) as u64
 }

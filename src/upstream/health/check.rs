@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
@@ -120,7 +121,7 @@ impl<'a> Visit<'a> {
 
     /// A new connection. Not within a deadline of others: a connect that is dropped would tell the
     /// node's reach nothing.
-    async fn open(&self) -> Result<Connection, Failure> {
+    async fn open(&self) -> Result<Box<Connection>, Failure> {
         let opened = self.connections.open(self.node, self.connect_timeout()).await;
         opened.map_err(Failure::Connect)
     }
@@ -149,7 +150,7 @@ impl<'a> Visit<'a> {
     /// The answer's status and at most `bytes_max` of its body.
     async fn exchange(
         &self,
-        connection: Connection,
+        connection: Box<Connection>,
         request: Request<Full<Bytes>>,
         bytes_max: usize,
     ) -> Result<(StatusCode, Bytes), Failure> {
@@ -159,7 +160,9 @@ impl<'a> Visit<'a> {
                 Some(0) | None => RequestFraming::None,
                 Some(bytes) => RequestFraming::Length(bytes),
             };
-            let head = OutboundHead::new(&head.method, &head.uri, &head.headers, framing);
+            let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            let fields = || head.headers.iter().map(|(name, value)| (name, value.as_bytes()));
+            let head = OutboundHead::new(&head.method, target, fields, framing);
             let sent = connection.send(&head, body, self.patience()).await;
             match sent.map_err(|error| Failure::Exchange(error.fault))? {
                 Reply::Switched(response) => Ok((response.status(), Bytes::new())),

@@ -20,7 +20,7 @@ use super::upload::{Upload, UploadFault};
 pub struct Answer<B> {
     decoder: BodyDecoder,
     /// Until it failed.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     /// The end was read.
     is_whole: bool,
     may_be_reused: bool,
@@ -49,7 +49,7 @@ where
 {
     /// The body that follows on `connection`, while `upload` goes on.
     pub(super) fn new(
-        connection: Connection,
+        connection: Box<Connection>,
         framing: BodyFraming,
         may_be_reused: bool,
         upload: Option<Upload<B>>,

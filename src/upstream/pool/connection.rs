@@ -24,6 +24,8 @@ use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::node::Node;
 
 /// A connection that is ready for a request. Dropped, it is closed.
+///
+/// In a box wherever it goes: between its pool and an answer it is moved a dozen times for each request.
 pub struct Connection {
     pub(super) node: Arc<Node>,
     pub(super) stream: TcpStream,
@@ -61,8 +63,8 @@ impl Connection {
         node: &Arc<Node>,
         timeout: Duration,
         pool: Weak<Pool>,
-    ) -> Result<Self, ConnectError> {
-        Ok(Self {
+    ) -> Result<Box<Self>, ConnectError> {
+        Ok(Box::new(Self {
             stream: connect(node, timeout).await?,
             node: node.clone(),
             received: BytesMut::new(),
@@ -72,7 +74,7 @@ impl Connection {
             began_with_body: false,
             idle_timeout: Duration::ZERO,
             keep_alive: None,
-        })
+        }))
     }
 
     /// Sends a request and waits for the head of its answer, within the times of `patience`. If the
@@ -82,7 +84,12 @@ impl Connection {
     ///
     /// See [`SendError`](super::SendError), which gives the body back if no byte of the request
     /// has left.
-    pub fn send<B: Body>(self, head: &OutboundHead, body: B, patience: Patience) -> Sending<B> {
+    pub fn send<B: Body>(
+        self: Box<Self>,
+        head: &OutboundHead,
+        body: B,
+        patience: Patience,
+    ) -> Sending<B> {
         Sending::new(self, head, body, patience)
     }
 
@@ -130,7 +137,7 @@ impl Connection {
     }
 
     /// Goes back to its pool. The buffer is given up: thousands of connections may be idle.
-    pub(super) fn put_back(mut self) {
+    pub(super) fn put_back(mut self: Box<Self>) {
         debug_assert!(self.received.is_empty(), "an answer that was read to its end");
         if let Some(pool) = self.pool.upgrade() {
             self.received = BytesMut::new();

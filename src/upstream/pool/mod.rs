@@ -74,7 +74,7 @@ struct Shelves {
 /// A connection that waits for its next request. It keeps its node alive, so that no other gets the
 /// node's identity.
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     until: Instant,
 }
 
@@ -86,7 +86,7 @@ impl Pool {
     }
 
     /// The connection to `node` that became idle last, if one is likely to be open still.
-    pub fn take(&self, node: &Node, sharing: Sharing) -> Option<Connection> {
+    pub fn take(&self, node: &Node, sharing: Sharing) -> Option<Box<Connection>> {
         self.shelves().take(node.identity(), sharing, Instant::now())
     }
 
@@ -99,7 +99,7 @@ impl Pool {
         self: &Arc<Self>,
         node: &Arc<Node>,
         timeout: Duration,
-    ) -> Result<Connection, ConnectError> {
+    ) -> Result<Box<Connection>, ConnectError> {
         if self.sweeping.is_empty() {
             self.sweeping.spawn(sweep(Arc::downgrade(self)));
         }
@@ -107,7 +107,7 @@ impl Pool {
     }
 
     /// Takes back a connection whose answer was read to its end.
-    fn put(&self, connection: Connection) {
+    fn put(&self, connection: Box<Connection>) {
         self.shelves().put(connection, Instant::now());
     }
 
@@ -118,7 +118,7 @@ impl Pool {
 }
 
 impl Shelves {
-    fn take(&mut self, node: usize, sharing: Sharing, now: Instant) -> Option<Connection> {
+    fn take(&mut self, node: usize, sharing: Sharing, now: Instant) -> Option<Box<Connection>> {
         let shelf = self.of_node.get_mut(&node)?;
         while let Some(at) = shelf.iter().rposition(|idle| sharing.fits(&idle.connection)) {
             let idle = shelf.remove(at)?;
@@ -129,7 +129,7 @@ impl Shelves {
         None
     }
 
-    fn put(&mut self, connection: Connection, now: Instant) {
+    fn put(&mut self, connection: Box<Connection>, now: Instant) {
         let idle_max = connection.idle_max();
         if idle_max.is_zero() {
             return;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::{HeaderName, Method, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
@@ -31,6 +31,8 @@ use crate::Instant;
 #[derive(Clone, Debug)]
 pub struct OutboundHead {
     bytes: Bytes,
+    /// The request's body, if it is in memory.
+    body: Bytes,
     method: Method,
     framing: RequestFraming,
     expects_continue: bool,
@@ -38,13 +40,30 @@ pub struct OutboundHead {
 
 impl OutboundHead {
     /// A request for `target` in origin form. Its framing fields are made from `framing` alone.
-    pub fn new(method: &Method, target: &Uri, fields: &HeaderMap, framing: RequestFraming) -> Self {
+    pub fn new<'a, I>(
+        method: &Method,
+        target: &str,
+        fields: impl Fn() -> I,
+        framing: RequestFraming,
+    ) -> Self
+    where
+        I: Iterator<Item = (&'a HeaderName, &'a [u8])>,
+    {
         let mut bytes = BytesMut::new();
         write_head(&mut bytes, method, target, fields, framing);
-        let expects_continue = fields
-            .get(http::header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        Self { bytes: bytes.freeze(), method: method.clone(), framing, expects_continue }
+        let (bytes, body) = (bytes.freeze(), Bytes::new());
+        Self { bytes, body, method: method.clone(), framing, expects_continue: false }
+    }
+
+    /// The same with `Expect: 100-continue` among the fields: the body waits for the node.
+    pub fn expecting_continue(self) -> Self {
+        Self { expects_continue: true, ..self }
+    }
+
+    /// The same with the whole body, which is as long as the framing says. Both leave by one call: a
+    /// node that reads a segment at a time gets all of a small request, and is woken once.
+    pub fn with_body(self, body: Bytes) -> Self {
+        Self { body, ..self }
     }
 }
 
@@ -142,7 +161,7 @@ pin_project! {
 /// What one request holds while it is answered.
 #[derive(Debug)]
 struct UnderWay<B> {
-    connection: Connection,
+    connection: Box<Connection>,
     upload: Upload<B>,
     /// Writing failed: the node may have answered before it closed.
     write_error: Option<io::Error>,
@@ -160,13 +179,14 @@ struct Phase {
 
 impl<B: Body> Sending<B> {
     pub(super) fn new(
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         head: &OutboundHead,
         body: B,
         patience: Patience,
     ) -> Self {
-        let mut upload =
-            Upload::new(head.bytes.clone(), head.framing, body, patience.body_bytes_max);
+        let framing = if head.body.is_empty() { head.framing } else { RequestFraming::None };
+        let first = [head.bytes.clone(), head.body.clone()];
+        let mut upload = Upload::new(first, framing, body, patience.body_bytes_max);
         if head.expects_continue {
             upload = upload.await_continue();
         }

@@ -1,11 +1,12 @@
 //! Connections to a node that is a bare socket, so that the test sees what the node would.
 
 use std::convert::Infallible;
+use std::iter::once;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
-use http::header::{HOST, HeaderMap, HeaderValue};
-use http::{Method, Response, Uri};
+use http::header::HOST;
+use http::{Method, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -37,7 +38,7 @@ impl Bench {
     }
 
     /// A connection and the node's end of it.
-    async fn open(&self) -> (Connection, TcpStream) {
+    async fn open(&self) -> (Box<Connection>, TcpStream) {
         let (connection, accepted) =
             tokio::join!(self.pool.open(&self.node, ENOUGH), self.listener.accept());
         (connection.unwrap(), accepted.unwrap().0)
@@ -51,7 +52,7 @@ impl Bench {
         socket
     }
 
-    fn take(&self) -> Option<Connection> {
+    fn take(&self) -> Option<Box<Connection>> {
         self.pool.take(&self.node, Sharing::Any)
     }
 
@@ -72,17 +73,16 @@ fn patience() -> Patience {
 }
 
 fn head(method: &Method, framing: RequestFraming) -> OutboundHead {
-    let fields = HeaderMap::from_iter([(HOST, HeaderValue::from_static("chat"))]);
-    OutboundHead::new(method, &Uri::from_static("/socket.io/"), &fields, framing)
+    OutboundHead::new(method, "/socket.io/", || once((&HOST, &b"chat"[..])), framing)
 }
 
-fn get(connection: Connection) -> Sending<RequestBody> {
+fn get(connection: Box<Connection>) -> Sending<RequestBody> {
     let head = head(&Method::GET, RequestFraming::None);
     connection.send(&head, Full::default().boxed(), patience())
 }
 
 /// Posts a body of so many bytes that never comes.
-fn post_nothing(connection: Connection, framing: RequestFraming) -> Sending<RequestBody> {
+fn post_nothing(connection: Box<Connection>, framing: RequestFraming) -> Sending<RequestBody> {
     let endless = BodyExt::boxed(StreamBody::new(stream::pending()));
     connection.send(&head(&Method::POST, framing), endless, patience())
 }
@@ -332,9 +332,7 @@ async fn each_party_has_its_own_deadline() {
 async fn the_body_waits_for_the_100_that_the_client_expects() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
-    let fields = HeaderMap::from_iter([(http::header::EXPECT, "100-continue".parse().unwrap())]);
-    let target = Uri::from_static("/");
-    let head = OutboundHead::new(&Method::POST, &target, &fields, RequestFraming::Length(4));
+    let head = head(&Method::POST, RequestFraming::Length(4)).expecting_continue();
     let sending = connection.send(&head, Full::from("body").boxed(), patience());
     let node = async {
         read_head(&mut socket).await;

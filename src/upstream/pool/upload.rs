@@ -132,9 +132,11 @@ where
 }
 
 impl<B: Body> Upload<B> {
-    /// A request of this head, whose body may have `bytes_max` bytes.
-    pub(super) fn new(head: Bytes, framing: RequestFraming, body: B, bytes_max: u64) -> Self {
-        let outgoing = Outgoing([head, Bytes::new(), Bytes::new()]);
+    /// A request that begins with the bytes `first`. What follows is `body`, of at most `bytes_max`
+    /// bytes, in this `framing`.
+    pub(super) fn new(first: [Bytes; 2], framing: RequestFraming, body: B, bytes_max: u64) -> Self {
+        let [head, begin] = first;
+        let outgoing = Outgoing([head, begin, Bytes::new()]);
         // A body of no bytes still has to be framed where its length is not known.
         let is_body_done = body.is_end_stream() && framing != RequestFraming::Chunked;
         Self {

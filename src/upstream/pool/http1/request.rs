@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::num::NonZeroUsize;
 
 use bytes::BytesMut;
-use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, Uri};
+use http::Method;
+use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING};
 
 use super::spelling::write_name;
 
@@ -24,29 +24,27 @@ pub enum RequestFraming {
 
 /// Appends the head of a request to `out`, its empty line included.
 ///
-/// Path and query of `target` are written (origin form). `Host` comes first (RFC 9110, section 7.2).
-/// A Content-Length or Transfer-Encoding in `headers` is ignored: `framing` alone decides. POST, PUT
-/// and PATCH without a body get a Content-Length of 0 (RFC 9110, section 8.6).
-pub fn write_head(
+/// `target` is in origin form, and no byte of what `fields` gives, each time the same, ends a line. A Content-Length or
+/// Transfer-Encoding among them is ignored: `framing` alone decides. POST, PUT and PATCH without a body
+/// get a Content-Length of 0 (RFC 9110, section 8.6).
+pub fn write_head<'a, I>(
     out: &mut BytesMut,
     method: &Method,
-    target: &Uri,
-    headers: &HeaderMap,
+    target: &str,
+    fields: impl Fn() -> I,
     framing: RequestFraming,
-) {
-    let target = target.path_and_query().map_or("/", |target| target.as_str());
-    let fields: usize = headers.iter().map(|(name, value)| line_bytes(name, value)).sum();
-    out.reserve(method.as_str().len() + target.len() + fields + LINES_BYTES_MAX);
+) where
+    I: Iterator<Item = (&'a HeaderName, &'a [u8])>,
+{
+    let bytes: usize = fields().map(|(name, value)| line_bytes(name, value)).sum();
+    out.reserve(method.as_str().len() + target.len() + bytes + LINES_BYTES_MAX);
 
     out.extend_from_slice(method.as_str().as_bytes());
     // An absolute target may have a query without a path.
     out.extend_from_slice(if target.starts_with(['/', '*']) { b" " } else { b" /" });
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    if let Some(host) = headers.get(HOST) {
-        write_field(out, &HOST, host);
-    }
-    for (name, value) in headers {
+    for (name, value) in fields() {
         if !is_written_by_us(name) {
             write_field(out, name, value);
         }
@@ -68,18 +66,18 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// Ends a body in chunks, without trailer fields.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-fn line_bytes(name: &HeaderName, value: &HeaderValue) -> usize {
+fn line_bytes(name: &HeaderName, value: &[u8]) -> usize {
     name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
 }
 
 fn is_written_by_us(name: &HeaderName) -> bool {
-    *name == HOST || *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING
+    *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING
 }
 
-fn write_field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+fn write_field(out: &mut BytesMut, name: &HeaderName, value: &[u8]) {
     write_name(out, name);
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 

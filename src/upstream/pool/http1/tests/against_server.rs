@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, request};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -38,7 +38,8 @@ proptest! {
             _ => (RequestFraming::Chunked, body),
         };
         let mut bytes = BytesMut::new();
-        write_head(&mut bytes, method, &target, &headers, framing);
+        let fields = || headers.iter().map(|(name, value)| (name, value.as_bytes()));
+        write_head(&mut bytes, method, &target, fields, framing);
         match framing {
             RequestFraming::None => (),
             RequestFraming::Length(_) => bytes.extend_from_slice(&body),
@@ -49,7 +50,7 @@ proptest! {
         prop_assert_eq!(read.len(), 1, "{}", bytes.escape_ascii());
         let (head, read_body) = read.into_iter().next().unwrap();
         prop_assert_eq!(&head.method, method);
-        prop_assert_eq!(head.uri.to_string(), target.path_and_query().unwrap().to_string());
+        prop_assert_eq!(head.uri.to_string(), target);
         prop_assert_eq!(read_body, body);
 
         headers.remove(CONTENT_LENGTH);
@@ -97,9 +98,9 @@ fn read_by_hyper(bytes: &[u8]) -> Vec<(request::Parts, Vec<u8>)> {
     requests.into_inner().unwrap()
 }
 
-fn target() -> impl Strategy<Value = Uri> {
+fn target() -> impl Strategy<Value = String> {
     let target = "/[a-zA-Z0-9._~%/+-]{0,20}(\\?[a-zA-Z0-9._~%/?=&+-]{0,20}){0,1}";
-    prop_oneof![9 => target, 1 => Just("*".to_owned())].prop_map(|target| target.parse().unwrap())
+    prop_oneof![9 => target, 1 => Just("*".to_owned())]
 }
 
 fn headers() -> impl Strategy<Value = HeaderMap> {

@@ -3,11 +3,15 @@
 use std::num::NonZeroUsize;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::upstream::pool::http1::spelling::write_name;
 use crate::upstream::pool::http1::{CHUNK_END, LAST_CHUNK, RequestFraming};
 use crate::upstream::pool::http1::{write_chunk_head, write_head};
+
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+    headers.iter().map(|(name, value)| (name, value.as_bytes()))
+}
 
 fn written(
     method: Method,
@@ -21,14 +25,14 @@ fn written(
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
     let mut out = BytesMut::new();
-    write_head(&mut out, &method, &target.parse::<Uri>().unwrap(), &headers, framing);
+    write_head(&mut out, &method, target, || lines(&headers), framing);
     String::from_utf8(out.to_vec()).unwrap()
 }
 
 #[test]
-fn a_head_is_written_with_its_host_first() {
+fn a_head_is_written_in_its_order() {
     let fields =
-        [("accept", "*/*"), ("cookie", "a=b"), ("host", "chat.test"), ("x-a", "b"), ("x-a", "")];
+        [("host", "chat.test"), ("accept", "*/*"), ("cookie", "a=b"), ("x-a", "b"), ("x-a", "")];
     assert_eq!(
         written(Method::GET, "/socket.io/?EIO=4", &fields, RequestFraming::None),
         "GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: chat.test\r\nAccept: */*\r\nCookie: a=b\r\n\
@@ -58,14 +62,9 @@ fn the_framing_is_ours() {
 
 #[test]
 fn a_target_is_written_in_origin_form() {
-    for (target, expected) in [
-        ("/", "/"),
-        ("*", "*"),
-        ("http://a.test", "/"),
-        ("http://a.test?b", "/?b"),
-        ("http://a.test/b?c=d", "/b?c=d"),
-        ("/a//b/%20?c?d", "/a//b/%20?c?d"),
-    ] {
+    for (target, expected) in
+        [("/", "/"), ("*", "*"), ("?b", "/?b"), ("/a//b/%20?c?d", "/a//b/%20?c?d")]
+    {
         let line = format!("GET {expected} HTTP/1.1\r\n\r\n");
         assert_eq!(written(Method::GET, target, &[], RequestFraming::None), line);
     }
@@ -75,7 +74,7 @@ fn a_target_is_written_in_origin_form() {
 fn a_head_is_written_behind_what_is_there() {
     let mut out = BytesMut::from("before");
     let headers = HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static("a"))]);
-    write_head(&mut out, &Method::GET, &Uri::from_static("/"), &headers, RequestFraming::None);
+    write_head(&mut out, &Method::GET, "/", || lines(&headers), RequestFraming::None);
     assert_eq!(out, "beforeGET / HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 

@@ -1,0 +1,269 @@
+//! The fields of a request as its node gets them: those of the client that are for the node, then ours.
+//!
+//! The client's fields are read where they are: nothing is taken out of their map or put into it.
+//!
+//! Pure. Runs for every request.
+
+use std::iter::once;
+
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE,
+};
+use http::{Version, request};
+
+use super::context::Exchange;
+use super::forwarded::{Forwarded, is_claim, may_pass};
+use super::headers::{X_REQUEST_ID, is_hop_by_hop, named_by_connection};
+use super::purpose::Purpose;
+
+/// The fields of one request.
+#[derive(Debug)]
+pub(super) struct NodeFields<'a> {
+    headers: &'a HeaderMap,
+    /// Names that the client's `Connection` has.
+    of_connection: Vec<HeaderName>,
+    version: Version,
+    purpose: Purpose,
+    is_trusted: bool,
+    host: &'a str,
+    request_id: &'a HeaderValue,
+    forwarded: Forwarded<'a>,
+}
+
+impl<'a> NodeFields<'a> {
+    /// For a request for `host` with this `head`, which gets this id.
+    pub(super) fn new(
+        exchange: &Exchange<'_>,
+        head: &'a request::Parts,
+        host: &'a str,
+        request_id: &'a HeaderValue,
+    ) -> Self {
+        let headers = &head.headers;
+        Self {
+            headers,
+            of_connection: named_by_connection(headers).collect(),
+            version: head.version,
+            purpose: exchange.purpose,
+            is_trusted: exchange.client.is_trusted(),
+            host,
+            request_id,
+            forwarded: Forwarded::new(headers, exchange.client, exchange.address, host),
+        }
+    }
+
+    /// All of them, `Host` first (RFC 9110, section 7.2). Framing fields of the client are still there.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
+        static HOST_NAME: HeaderName = HOST;
+        static REQUEST_ID_NAME: HeaderName = X_REQUEST_ID;
+        static UPGRADE_FIELDS: [(HeaderName, &[u8]); 2] =
+            [(CONNECTION, b"Upgrade"), (UPGRADE, b"websocket")];
+
+        let of_client = self.headers.iter().filter(|(name, _)| self.is_for_node(name));
+        let of_client = of_client.map(|(name, value)| (name, value.as_bytes()));
+        let upgrade: &[_] = if self.purpose.is_upgrade() { &UPGRADE_FIELDS } else { &[] };
+        once((&HOST_NAME, self.host.as_bytes()))
+            .chain(of_client)
+            .chain(upgrade.iter().map(|(name, value)| (name, *value)))
+            .chain(once((&REQUEST_ID_NAME, self.request_id.as_bytes())))
+            .chain(self.forwarded.fields())
+    }
+
+    /// Whether a field of the client goes on to the node.
+    fn is_for_node(&self, name: &HeaderName) -> bool {
+        let is_ours = *name == HOST || *name == X_REQUEST_ID;
+        // The answer to a handshake has to be read, and HTTP/1.0 has no expectations.
+        let is_unwanted = self.purpose == Purpose::OpenPolling && *name == ACCEPT_ENCODING
+            || self.version == Version::HTTP_10 && *name == EXPECT;
+        !is_ours
+            && !is_unwanted
+            && !is_hop_by_hop(name)
+            && !self.of_connection.contains(name)
+            && (!is_claim(name) || self.is_trusted && may_pass(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::ClientInfo;
+    use crate::exchange::forwarded::client_address;
+
+    static REQUEST_ID: HeaderValue = HeaderValue::from_static("id-1");
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            let (name, value) = line.split_once(": ").unwrap();
+            let name = HeaderName::from_bytes(name.to_lowercase().as_bytes()).unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    /// What a node gets of a request of 10.0.0.9 with these fields.
+    fn sent_for(purpose: Purpose, headers: &HeaderMap, trusted: &str, host: &str) -> HeaderMap {
+        let mut client = ClientInfo::plain("10.0.0.9:5000".parse().unwrap());
+        client.trusted_proxies =
+            trusted.split_whitespace().map(|network| network.parse().unwrap()).collect();
+        let real = client_address(headers, &client);
+        let fields = NodeFields {
+            headers,
+            of_connection: named_by_connection(headers).collect(),
+            version: Version::HTTP_11,
+            purpose,
+            is_trusted: client.is_trusted(),
+            host,
+            request_id: &REQUEST_ID,
+            forwarded: Forwarded::new(headers, &client, real, host),
+        };
+        let mut sent = HeaderMap::new();
+        for (name, value) in fields.iter() {
+            sent.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        assert_eq!(sent.keys().next(), Some(&HOST), "it comes first");
+        sent
+    }
+
+    fn sent(lines: &[&str], trusted: &str, host: &str) -> HeaderMap {
+        sent_for(Purpose::Plain, &headers(lines), trusted, host)
+    }
+
+    #[test]
+    fn fields_of_the_connection_stay_behind_and_ours_are_added() {
+        let mut fields = headers(&[
+            "Connection: close, X-Secret, x-request-id, X-Forwarded-For",
+            "X-Request-Id: forged",
+            "X-Secret: 1",
+            "Keep-Alive: timeout=5",
+            "Upgrade: h2c",
+            "TE: trailers",
+            "Host: other",
+            "Accept-Encoding: gzip",
+            "Cookie: c",
+        ]);
+        fields.append(CONNECTION, HeaderValue::from_bytes(b"\xff, x-other, \xe9").unwrap());
+        fields.append("x-other", HeaderValue::from_static("1"));
+        let check = |purpose, expected: &[&str]| {
+            let sent = sent_for(purpose, &fields, "", "a.b");
+            let forwarded = |name: &&HeaderName| is_claim(name);
+            let mut names: Vec<_> =
+                sent.keys().filter(|name| !forwarded(name)).map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, expected, "{purpose:?}");
+            assert_eq!(
+                (&sent["host"], &sent["x-request-id"]),
+                (&"a.b".parse().unwrap(), &REQUEST_ID)
+            );
+        };
+        let plain = ["accept-encoding", "cookie", "host", "x-request-id"];
+        check(Purpose::Poll, &plain);
+        check(Purpose::OpenPolling, &plain[1..]);
+        let upgrade =
+            ["accept-encoding", "connection", "cookie", "host", "upgrade", "x-request-id"];
+        check(Purpose::UpgradeSession, &upgrade);
+    }
+
+    /// What strangers have been seen to send, or what some proxy or CDN sets.
+    const CLAIMS: [&str; 30] = [
+        "Forwarded",
+        "X-Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-Server",
+        "X_Forwarded_For",
+        "X-Forwarded_For",
+        "X-Real-IP",
+        "X_Real_IP",
+        "X-Client-IP",
+        "Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "CF_Connecting_IP",
+        "Fastly-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-Original-Forwarded-For",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X-ProxyUser-Ip",
+        "WL-Proxy-Client-IP",
+        "X-Remote-Addr",
+        "X-Azure-ClientIP",
+        "Fly-Client-IP",
+        "X-Originating-IP",
+        "CloudFront-Viewer-Address",
+        "X-Envoy-External-Address",
+        "Front-End-Https",
+    ];
+
+    #[test]
+    fn nothing_that_a_stranger_says_of_itself_reaches_a_node() {
+        let lines: Vec<_> = CLAIMS.iter().map(|name| format!("{name}: forged")).collect();
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let fields = sent(&lines, "", "a.b");
+        for (name, value) in &fields {
+            assert_ne!(value, "forged", "{name}");
+        }
+        assert_eq!(fields.len(), 8, "{fields:?}");
+    }
+
+    #[test]
+    fn the_port_is_the_one_that_the_client_wrote() {
+        let check = |trusted: &str, lines: &[&str], host: &str, expected: &str| {
+            let fields = sent(lines, trusted, host);
+            assert_eq!(fields["x-forwarded-port"], expected, "{host} {lines:?}");
+        };
+        check("", &[], "a.b", "80");
+        check("", &["X-Forwarded-Port: 1"], "a.b:8080", "8080");
+        check("", &[], "[::1]:81", "81");
+        check("", &[], "[::1]", "80");
+        check("10.0.0.0/8", &["X-Forwarded-Proto: https"], "a.b", "443");
+        check("10.0.0.0/8", &["X-Forwarded-Host: c.d:444"], "a.b:80", "444");
+        check("10.0.0.0/8", &["X-Forwarded-Port: 8443"], "a.b:80", "8443");
+    }
+
+    #[test]
+    fn strangers_are_not_believed() {
+        let fields = sent(
+            &[
+                "X-Forwarded-For: 1.1.1.1",
+                "X-Forwarded-Proto: https",
+                "X-Forwarded-Host: evil",
+                "Forwarded: for=1.1.1.1",
+            ],
+            "",
+            "chat.example.com",
+        );
+        assert_eq!(fields["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(fields["x-real-ip"], "10.0.0.9");
+        assert_eq!(fields["x-forwarded-proto"], "http");
+        assert_eq!(fields["x-forwarded-host"], "chat.example.com");
+        assert_eq!(fields["forwarded"], "for=10.0.0.9;host=\"chat.example.com\";proto=http");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_added() {
+        let fields = sent(
+            &[
+                "X-Forwarded-For: 1.1.1.1",
+                "X-Forwarded-For: 2.2.2.2",
+                "X-Forwarded-Proto: https",
+                "X-Forwarded-Host: outer",
+                "X-Forwarded-Prefix: /app",
+                "X_Forwarded_For: 6.6.6.6",
+                "X-Real-IP: 6.6.6.6",
+                "Forwarded: for=1.1.1.1",
+            ],
+            "10.0.0.0/8",
+            "inner",
+        );
+        assert_eq!(fields["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.0.0.9");
+        assert_eq!(fields["x-real-ip"], "2.2.2.2");
+        assert_eq!(fields["x-forwarded-prefix"], "/app");
+        assert!(!fields.contains_key("x_forwarded_for"));
+        assert_eq!(fields["x-forwarded-proto"], "https");
+        assert_eq!(fields["x-forwarded-host"], "outer");
+        assert_eq!(fields["forwarded"], "for=1.1.1.1, for=10.0.0.9;host=\"inner\";proto=http");
+    }
+}
