@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use super::access_log::TunnelEntry;
 use crate::client::Place;
 use crate::metrics::Open;
-use crate::tunnel::Report;
+use crate::tunnel::{Life, Report};
 use crate::upstream::Lease;
 
 /// What is held while a tunnel lives.
@@ -32,7 +32,7 @@ pub(super) struct Tenure {
 
 impl Tenure {
     /// `life` to its end, with all that is held meanwhile.
-    pub(super) fn of<F>(self, life: F) -> Held<F> {
+    pub(super) fn of<F: Life>(self, life: F) -> Held<F> {
         Held { life, tenure: Some(Box::new(self)) }
     }
 
@@ -44,16 +44,35 @@ impl Tenure {
 }
 
 pin_project! {
-    /// A tunnel's task. An async block that awaits what it captured would hold it twice.
+    /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel that
+    /// is cut, since the time of a stop is over, has its line and its count as any other.
     #[derive(Debug)]
-    pub(super) struct Held<F> {
+    pub(super) struct Held<F>
+    where
+        F: Life,
+    {
         #[pin]
         life: F,
         tenure: Option<Box<Tenure>>,
     }
+
+    impl<F> PinnedDrop for Held<F>
+    where
+        F: Life,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let held = this.project();
+            if let (Some(tenure), Some(report)) = (held.tenure.take(), held.life.cut()) {
+                tenure.end(&report);
+            }
+        }
+    }
 }
 
-impl<F: Future<Output = Report>> Future for Held<F> {
+impl<F> Future for Held<F>
+where
+    F: Life,
+{
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -135,6 +135,12 @@ where
         })
     }
 
+    /// The report of a tunnel that is cut at `now`.
+    pub(super) fn cut(mut self, now: Instant) -> Report {
+        self.tell_counts();
+        self.report(self.closing.map_or(End::Drained, |closing| closing.end), now)
+    }
+
     /// Moves bytes both ways: from the client, from the node.
     #[inline]
     fn relay(&mut self, wake_up: &mut WakeUp<'_, '_>) -> (Step, Step) {

@@ -124,30 +124,37 @@ impl fmt::Debug for ReadOpen {
 ///
 /// Both streams are closed when the future is ready. If it is dropped before, both are closed at
 /// once: what was read and not yet written (at most [`Limits::buffer_bytes`] for each direction)
-/// is lost, no side gets a Close frame, and there is no report.
+/// is lost, no side gets a Close frame, and there is no report unless [`Life::cut`] gave it.
 ///
 /// # Panics
 /// When called outside of a tokio runtime with its timer enabled.
-pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl Future<Output = Report>
+pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl Life
 where
     C: Stream,
     N: Stream,
 {
     let alarms = Alarms::new(&setup.drain, &setup.occupant);
-    Life { tunnel: Some(Tunnel::new(client, node, setup, Instant::now())), alarms }
+    Running { tunnel: Some(Tunnel::new(client, node, setup, Instant::now())), alarms }
+}
+
+/// The life of a tunnel, to the report of its end.
+pub trait Life: Future<Output = Report> {
+    /// Closes both streams at once, and gives the report of a tunnel that the process had no more time
+    /// for: [`End::Drained`], unless another end has begun. `None` if it is over already.
+    fn cut(self: Pin<&mut Self>) -> Option<Report>;
 }
 
 pin_project! {
     /// The future of [`run`]; without a tunnel when it is over. An async block would hold pointers
     /// into itself besides.
-    struct Life<C, N> {
+    struct Running<C, N> {
         tunnel: Option<Tunnel<C, N>>,
         #[pin]
         alarms: Alarms,
     }
 }
 
-impl<C, N> Future for Life<C, N>
+impl<C, N> Future for Running<C, N>
 where
     C: Stream,
     N: Stream,
@@ -160,5 +167,15 @@ where
         let report = ready!(tunnel.poll(this.alarms, cx));
         *this.tunnel = None;
         Poll::Ready(report)
+    }
+}
+
+impl<C, N> Life for Running<C, N>
+where
+    C: Stream,
+    N: Stream,
+{
+    fn cut(self: Pin<&mut Self>) -> Option<Report> {
+        self.project().tunnel.take().map(|tunnel| tunnel.cut(Instant::now()))
     }
 }

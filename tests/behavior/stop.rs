@@ -133,6 +133,20 @@ async fn what_does_not_end_in_time_is_cut_and_the_end_is_in_order() {
 }
 
 #[tokio::test]
+async fn a_tunnel_that_is_cut_has_its_line() {
+    let node = FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await;
+    let yaml = config(&[node.address], "", "");
+    let mut proxy = ProxyProcess::start(&format!("{yaml}stop: {{ timeout: 1s }}\n")).await;
+    proxy.until_log(" ready").await;
+    // It does not answer the Close frame, for which it has 5 s.
+    let _client = open(proxy.address, "/ws").await;
+    proxy.signal("TERM");
+    let line = proxy.until_log("tunnel ended").await;
+    assert!(line.contains("end=\"drained\"") && line.contains("by=\"operator\""), "{line}");
+    assert_eq!(proxy.child.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_at_once_and_says_so() {
     let node = FakeNode::start(|_| Reply::Silence).await;
     for during in ["stop: { delay: 5m }\n", "stop: { timeout: 1h }\n"] {

@@ -256,3 +256,24 @@ async fn both_streams_are_closed_when_the_future_is_ready_and_when_it_is_dropped
     expect_fin(&mut client).await;
     expect_fin(&mut node).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_is_cut_has_a_report() {
+    for (closes, end) in [(false, End::Drained), (true, End::ClientClosed(Some(1000)))] {
+        let (_drain, watch) = Drain::new();
+        let (mut client, client_side) = duplex(PIPE_BYTES);
+        let (mut node, node_side) = duplex(PIPE_BYTES);
+        let mut tunnel = Box::pin(run(client_side, node_side, setup(watch)));
+        let frame = if closes { masked(0x88, b"\x03\xe8") } else { masked(0x81, b"hello") };
+        client.write_all(&frame).await.unwrap();
+        assert!(futures_util::poll!(&mut tunnel).is_pending());
+        tokio::time::advance(SECOND).await;
+        let report = tunnel.as_mut().cut().unwrap();
+        assert_eq!((report.end, report.duration), (end, SECOND));
+        assert_eq!(report.from_client.bytes, frame.len() as u64);
+        assert!(tunnel.as_mut().cut().is_none());
+        expect_fin(&mut client).await;
+        expect(&mut node, &frame).await;
+        expect_fin(&mut node).await;
+    }
+}
