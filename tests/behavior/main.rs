@@ -13,6 +13,7 @@ mod balance;
 mod browser;
 mod chat;
 mod cli;
+mod comeback;
 mod connections;
 mod dead_host;
 mod discovery;

@@ -8,7 +8,6 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 
 use crate::support::http::request;
-use crate::support::socketio::{held, run_client};
 use crate::support::websocket::{UPGRADE, accept, close, frame, open, switching, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Reply, config, get};
 
@@ -136,13 +135,6 @@ async fn an_end_without_a_close_is_passed_on_within_a_second_and_nothing_is_made
     node.send(half).await;
     drop(node);
     assert_eq!(soon(client.until_end()).await, half);
-}
-
-#[tokio::test]
-async fn client_libraries_reconnect_after_each_end_that_is_not_their_fault() {
-    // The scenario plays the ends itself: that a tunnel gives them is shown above, and by unit tests.
-    let arguments = ["--url", "http://127.0.0.1:1", "--scenario", "comeback"];
-    held(run_client(&arguments).await);
 }
 
 #[tokio::test]

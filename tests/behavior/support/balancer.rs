@@ -42,6 +42,12 @@ impl Balancer {
         self.targets.lock().unwrap().retain(|target| *target != address);
     }
 
+    /// New connections go to `by` where they went to `address`.
+    pub fn replace(&self, address: SocketAddr, by: SocketAddr) {
+        let mut targets = self.targets.lock().unwrap();
+        targets.iter_mut().filter(|target| **target == address).for_each(|target| *target = by);
+    }
+
     /// As a client writes it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

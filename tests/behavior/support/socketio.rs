@@ -27,6 +27,11 @@ impl NodeServer {
         Self::ready(Script::python("server.py", arguments)).await
     }
 
+    /// A node for the client libraries of the scenario `comeback`, ready.
+    pub(crate) async fn start_protocols() -> Self {
+        Self::ready(Script::node("protocols.js", &[])).await
+    }
+
     async fn ready(mut script: Script) -> Self {
         let ready = script.event("ready", READY_WITHIN).await;
         let port = ready["port"].as_u64().and_then(|port| u16::try_from(port).ok());
@@ -133,6 +138,24 @@ impl StayingClients {
     pub(crate) async fn finish(mut self) -> Value {
         self.script.close_stdin();
         self.script.event("result", RESULT_WITHIN).await
+    }
+}
+
+/// A client of each of several libraries at each URL, connected, whose connections are ended then.
+pub(crate) struct ReturningClients(Script);
+
+impl ReturningClients {
+    /// All clients, connected for the first time; the last segment of a URL names the end.
+    pub(crate) async fn start(urls: &[String]) -> Self {
+        let urls = urls.join(",");
+        let mut script = Script::node("client.js", &["--scenario", "comeback", "--url", &urls]);
+        script.event("ready", READY_WITHIN).await;
+        Self(script)
+    }
+
+    /// For each end the `codes` that clients saw, and the libraries that came `back`.
+    pub(crate) async fn table(mut self) -> Value {
+        held(self.0.event("result", RESULT_WITHIN).await)["table"].take()
     }
 }
 

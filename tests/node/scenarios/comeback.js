@@ -1,135 +1,108 @@
 'use strict';
 /**
- * Which clients connect again after each end that a proxy may give them: a server that ends every
- * client's first connection with a Close frame of this code, or without one.
+ * Which client libraries connect again after an end: one client of each library at each URL, whose last
+ * segment names the end. `ready` comes when all are connected for the first time; the test or the proxy ends
+ * their connections then. Always holds: the `table` has for each end the codes that clients saw, and the
+ * libraries that came back.
  */
 
-const { createServer } = require('node:http');
-const { once } = require('node:events');
-const { WebSocket, WebSocketServer } = require('ws');
+const { WebSocket } = require('ws');
 const { createClient } = require('graphql-ws');
 const { default: ReconnectingWebSocket } = require('partysocket/ws');
 const { HubConnectionBuilder, HttpTransportType, LogLevel } = require('@microsoft/signalr');
 const { Socket: PhoenixSocket } = require('phoenix');
 const { io } = require('socket.io-client');
-const { within } = require('../lib/deadline');
+const { ANSWER_MS, within } = require('../lib/deadline');
+const { report } = require('../lib/report');
 
-module.exports = async function comeback(_, verdict) {
+module.exports = async function comeback(options, verdict) {
+  const clients = options.url.flatMap((url) => Object.keys(LIBRARIES).map((library) => follow(url, library)));
+  await within(ANSWER_MS, 'first connection for all', Promise.all(clients.map(({ opened }) => opened)));
+  report('ready', { ready: true, clients: clients.length });
+
   const table = {};
-  for (const [end, expected] of Object.entries(ENDS)) {
-    const names = Object.keys(CLIENTS);
-    const back = await Promise.all(names.map((name) => comesBack(CLIENTS[name], end)));
-    table[end] = names.filter((_name, index) => back[index]);
-    verdict.equal(table[end], expected, `who comes back after ${end}`);
+  for (const { end, library, codes, returned } of clients) {
+    const row = (table[end] ??= { codes: [], back: [] });
+    if (await returned) row.back.push(library);
+    row.codes = [...new Set([...row.codes, ...codes])];
   }
   verdict.facts.table = table;
 };
 
-/** Whether a client whose first connection ends like this connects again. */
-async function comesBack({ start, answer }, end) {
-  const server = createServer();
-  const sockets = new WebSocketServer({ server, handleProtocols: (offered) => [...offered][0] ?? false });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  let connections = 0;
-  const again = new Promise((resolve) => {
-    sockets.on('connection', (socket) => {
-      connections += 1;
-      const isFirst = connections === 1;
-      const answered = () => (isFirst ? setTimeout(() => finish(socket, end), OPEN_MS) : resolve(true));
-      socket.on('message', (message) => answer(socket, message.toString()) && answered());
-      if (answer(socket, null)) answered();
-    });
+/** Starts a client and tells of its first connection, of the code of the first end, and of its return. */
+function follow(url, library) {
+  const codes = [];
+  let opens = 0;
+  let tell;
+  const opened = new Promise((resolve) => {
+    tell = resolve;
   });
-  const stop = start(`127.0.0.1:${server.address().port}`);
-  const came = await within(PATIENCE_MS, 'return', again).catch(() => false);
-  stop();
-  server.close();
-  return came;
+  const returned = new Promise((resolve) => {
+    const onOpen = () => {
+      opens += 1;
+      tell();
+      if (opens === 2) resolve(true);
+    };
+    const onClose = (code) => {
+      if (opens !== 1) return;
+      codes.push(code);
+      setTimeout(() => resolve(false), PATIENCE_MS);
+    };
+    LIBRARIES[library](`${url}/${library}`, onOpen, onClose);
+  });
+  return { end: url.split('/').at(-1), library, codes, opened, returned };
 }
 
-function finish(socket, end) {
-  if (end === 'fin') socket._socket.end();
-  else socket.close(Number(end));
-}
-
-/** How each client is started and stopped, and when it is connected in its own protocol. */
-const CLIENTS = {
-  'graphql-ws': {
-    start(host) {
-      const client = createClient({
-        url: `ws://${host}/`,
-        webSocketImpl: WebSocket,
-        retryWait: () => Promise.resolve(),
-      });
-      const ignore = () => {};
-      client.subscribe({ query: 'subscription { a }' }, { next: ignore, error: ignore, complete: ignore });
-      return () => client.dispose();
-    },
-    answer(socket, message) {
-      if (!message?.includes('connection_init')) return false;
-      socket.send('{"type":"connection_ack"}');
-      return true;
-    },
+/** How a client of each library is started. */
+const LIBRARIES = {
+  'graphql-ws'(url, onOpen, onClose) {
+    const client = createClient({
+      url: webSocketUrl(url),
+      webSocketImpl: WebSocket,
+      retryWait: () => Promise.resolve(),
+      on: { connected: onOpen, closed: ({ code }) => onClose(code) },
+    });
+    const ignore = () => {};
+    client.subscribe({ query: 'subscription { a }' }, { next: ignore, error: ignore, complete: ignore });
   },
-  partysocket: {
-    start(host) {
-      const options = { WebSocket, minReconnectionDelay: 1, maxReconnectionDelay: 10, minUptime: 1 };
-      const socket = new ReconnectingWebSocket(`ws://${host}/`, [], options);
-      return () => socket.close();
-    },
-    answer: (_, message) => message === null,
+  partysocket(url, onOpen, onClose) {
+    const options = { WebSocket, minReconnectionDelay: 1, maxReconnectionDelay: 10, minUptime: 1 };
+    const socket = new ReconnectingWebSocket(webSocketUrl(url), [], options);
+    socket.addEventListener('open', onOpen);
+    socket.addEventListener('close', ({ code }) => onClose(code));
   },
-  SignalR: {
-    start(host) {
-      const connection = new HubConnectionBuilder()
-        .withUrl(`http://${host}/`, { skipNegotiation: true, transport: HttpTransportType.WebSockets, WebSocket })
-        .withAutomaticReconnect([0, 1, 1])
-        .configureLogging(LogLevel.None)
-        .build();
-      connection.start().catch(() => {});
-      return () => connection.stop().catch(() => {});
-    },
-    answer(socket, message) {
-      if (message === null) return false;
-      socket.send('{}\u001e');
-      return true;
-    },
-  },
-  Phoenix: {
-    start(host) {
-      const socket = new PhoenixSocket(`ws://${host}/socket`, { transport: WebSocket, reconnectAfterMs: () => 10 });
-      socket.connect();
-      return () => socket.disconnect();
-    },
-    answer: (_, message) => message === null,
-  },
-  'Socket.IO': {
-    start(host) {
-      const socket = io(`http://${host}`, { transports: ['websocket'], reconnectionDelay: 10, forceNew: true });
-      return () => socket.disconnect();
-    },
-    answer(socket, message) {
-      if (message === null) {
-        socket.send('0{"sid":"a","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}');
-        return false;
+  SignalR(url, onOpen, onClose) {
+    // It tells its application no code.
+    class Coded extends WebSocket {
+      constructor(...given) {
+        super(...given);
+        this.on('close', onClose);
       }
-      socket.send('40{"sid":"b"}');
-      return true;
-    },
+    }
+    const connection = new HubConnectionBuilder()
+      .withUrl(url, { skipNegotiation: true, transport: HttpTransportType.WebSockets, WebSocket: Coded })
+      .withAutomaticReconnect([0, 1, 1])
+      .configureLogging(LogLevel.None)
+      .build();
+    connection.onreconnected(onOpen);
+    connection.start().then(onOpen, () => {});
+  },
+  Phoenix(url, onOpen, onClose) {
+    const socket = new PhoenixSocket(webSocketUrl(url), { transport: WebSocket, reconnectAfterMs: () => 10 });
+    socket.onOpen(onOpen);
+    socket.onClose(({ code }) => onClose(code));
+    socket.connect();
+  },
+  'Socket.IO'(url, onOpen, onClose) {
+    const { origin, pathname } = new URL(url);
+    const options = { path: `${pathname}/`, transports: ['websocket'], reconnectionDelay: 10, forceNew: true };
+    const socket = io(origin, options);
+    socket.on('connect', onOpen);
+    socket.on('disconnect', (_, details) => onClose(details?.context?.code));
   },
 };
 
-const ALL = Object.keys(CLIENTS);
+const webSocketUrl = (url) => url.replace('http:', 'ws:');
 
-/** Each end that the manual lists, and those that come back. 1011 is here to show why no end has it. */
-const ENDS = {
-  fin: ALL,
-  1001: ALL,
-  1012: ALL,
-  1011: ALL.filter((name) => name !== 'graphql-ws'),
-};
-
-/** For so long the first connection is open, so that its client knows. */
-const OPEN_MS = 100;
+/** A library that has not come back so long after its end does not. */
 const PATIENCE_MS = 3_000;
