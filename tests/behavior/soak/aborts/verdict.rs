@@ -43,7 +43,7 @@ impl Figures {
     pub fn judge(&self) {
         let [start, end] = self.descriptors;
         let (opened, ended) = self.tunnels();
-        assert!(self.run.rounds >= 2, "memory is judged from the second round on");
+        assert!(self.run.rounds >= 2, "each case has its turn more than once");
         assert_eq!(opened, ended, "each tunnel ended once");
         assert_eq!(still_open(&self.metrics), Vec::<String>::new());
         assert!(end <= start, "{end} descriptors and not {start}");
