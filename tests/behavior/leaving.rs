@@ -196,6 +196,25 @@ async fn an_answer_that_breaks_off_is_told_at_once_with_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn an_answer_ends_when_its_request_turns_out_to_be_too_long() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
+    let node = SilentNode::start(head).await;
+    let address = node.listener.local_addr().unwrap();
+    let proxy = ProxyProcess::start(&config(&[address], "health: off", "body_max: 1KiB")).await;
+    let mut client = Client::connect(proxy.address).await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
+    let at_node = node.next().await;
+    client.stream.readable().await.unwrap();
+    client.send(format!("400\r\n{}\r\n", "x".repeat(1024))).await;
+    let begun = Instant::now();
+    let read = client.until_end().await;
+    assert!(read.ends_with(b"2\r\nok\r\n"), "{}", String::from_utf8_lossy(&read));
+    lost(at_node).await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    until_no_connection(&proxy).await;
+}
+
+#[tokio::test]
 async fn a_refusal_reaches_a_client_that_reads_nothing_before_it_has_sent_all() {
     let node = FakeNode::start(|_| Reply::Bytes(response("200 OK", ""))).await;
     let proxy = Proxy::before(&[&node], "", "body_max: 1KiB");

@@ -82,7 +82,7 @@ impl Passage {
     fn broke_off(&self, error: &AnswerError) {
         match error {
             // The client's own doing: it has left.
-            AnswerError::Request(_) => (),
+            AnswerError::Request(_) | AnswerError::RequestTooLarge(_) => (),
             AnswerError::Lost(source) => self.was_cut("answer_broke_off", &source.to_string()),
             AnswerError::Framing(fault) => self.was_cut("answer_broke_off", &fault.to_string()),
         }

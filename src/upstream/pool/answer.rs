@@ -26,6 +26,8 @@ pub struct Answer<B> {
     may_be_reused: bool,
     /// What is left of the request. Boxed, for few nodes answer early.
     upload: Option<Box<Upload<B>>>,
+    /// The rest of the request is longer than so many bytes and goes nowhere.
+    too_large: Option<u64>,
 }
 
 /// Why an answer's body ended before its end.
@@ -40,6 +42,9 @@ pub enum AnswerError {
     /// The rest of the client's request failed.
     #[error("the rest of the request failed")]
     Request(#[source] Box<dyn Error + Send + Sync>),
+    /// The request's body is longer than this many bytes.
+    #[error("the request's body is longer than {0} bytes")]
+    RequestTooLarge(u64),
 }
 
 impl<B> Answer<B>
@@ -57,7 +62,8 @@ where
         let upload = upload.filter(|upload| !upload.is_done()).map(Box::new);
         let decoder = BodyDecoder::new(framing);
         let is_whole = decoder.is_end();
-        Self { decoder, connection: Some(connection), is_whole, may_be_reused, upload }
+        let connection = Some(connection);
+        Self { decoder, connection, is_whole, may_be_reused, upload, too_large: None }
     }
 
     fn poll_data(
@@ -80,7 +86,12 @@ where
                 }
                 Decoded::NeedMore => (),
             }
-            if ready!(connection.poll_fill(cx)).map_err(AnswerError::Lost)? == 0 {
+            let filled = connection.poll_fill(cx);
+            // The node may wait for ever for the rest.
+            if let (Poll::Pending, Some(max)) = (&filled, self.too_large) {
+                return Poll::Ready(Err(AnswerError::RequestTooLarge(max)));
+            }
+            if ready!(filled).map_err(AnswerError::Lost)? == 0 {
                 self.decoder.at_eof()?;
                 (self.is_whole, self.may_be_reused) = (true, false);
             }
@@ -95,8 +106,9 @@ where
         match upload.poll(&connection.stream, cx) {
             Poll::Pending => return Ok(()),
             Poll::Ready(Ok(())) => (),
-            Poll::Ready(Err(UploadFault::Node(_) | UploadFault::TooLarge(_))) => {
-                self.may_be_reused = false;
+            Poll::Ready(Err(UploadFault::Node(_))) => self.may_be_reused = false,
+            Poll::Ready(Err(UploadFault::TooLarge(max))) => {
+                (self.may_be_reused, self.too_large) = (false, Some(max));
             }
             Poll::Ready(Err(UploadFault::Client(error))) => {
                 return Err(AnswerError::Request(error));
