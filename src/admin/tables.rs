@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+use crate::upstream::DrainCause;
+
 /// `/nodes`: one line for each node.
 pub fn nodes(answer: &Value) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
@@ -36,10 +38,16 @@ fn causes(draining: &Value) -> String {
     items(&draining["causes"]).map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// The node of that upstream and name in `/nodes`, be it one that has left.
-pub fn find_node<'a>(answer: &'a Value, upstream: &Value, name: &Value) -> Option<&'a Value> {
-    let upstream = items(&answer["upstreams"]).find(|found| found["name"] == *upstream)?;
-    items(&upstream["nodes"]).chain(items(&upstream["retired"])).find(|node| node["name"] == *name)
+/// The nodes of that upstream and name in `/nodes`, those behind that have left.
+pub fn find_nodes<'a>(answer: &'a Value, upstream: &Value, name: &Value) -> Vec<&'a Value> {
+    let found = items(&answer["upstreams"]).filter(|found| found["name"] == *upstream);
+    let nodes = found.flat_map(|found| items(&found["nodes"]).chain(items(&found["retired"])));
+    nodes.filter(|node| node["name"] == *name).collect()
+}
+
+/// Whether a node is not in the configuration any more, or no longer found.
+pub fn has_left(node: &Value) -> bool {
+    items(&node["draining"]["causes"]).any(|cause| cause == DrainCause::Left.label())
 }
 
 /// How far a node is that was ordered to drain, in one sentence.
@@ -234,8 +242,8 @@ chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
             let answer = json!({ "upstreams": [{ "name": "chat", "retired": [node] }] });
             let row = nodes(&answer);
             assert!(row.contains(" drained ") && row.contains(" left, ordered"), "{row}");
-            assert!(find_node(&answer, &json!("chat"), &json!("n1")).is_some());
-            assert!(find_node(&answer, &json!("chat"), &json!("n2")).is_none());
+            assert_eq!(find_nodes(&answer, &json!("chat"), &json!("n1")).len(), 1);
+            assert!(find_nodes(&answer, &json!("chat"), &json!("n2")).is_empty());
         };
         let drain = |closing: f64, given_up: f64, is_empty: bool| {
             json!({

@@ -70,14 +70,25 @@ fn order(named: &Named, what: &str) -> Result<Value, Box<dyn std::error::Error>>
 /// is new.
 fn wait(named: &Named, upstream: &Value, name: &Value) -> Outcome {
     let is_terminal = io::stdout().is_terminal();
-    let mut shown = Value::Null;
+    let (mut shown, mut has_left) = (Value::Null, false);
     loop {
         let answer = ask::succeed(&named.asked, Method::GET, "/nodes")?;
-        let Some(node) = tables::find_node(&answer, upstream, name) else {
-            return Err("it is not known any more".into());
+        let nodes = tables::find_nodes(&answer, upstream, name);
+        let Some(first) = nodes.first() else {
+            return match has_left {
+                true => show("it has left, and has nothing to do any more\n"),
+                false => Err("it is not known any more".into()),
+            };
+        };
+        has_left = tables::has_left(first);
+        // Another process may have its name now, and it is empty when both are.
+        let busy = nodes.iter().find(|node| node["draining"]["empty"] != true);
+        let node = match first["draining"].is_null() {
+            true => first,
+            false => busy.unwrap_or(first),
         };
         let sentence = tables::draining(upstream, node);
-        let is_over = node["draining"].is_null() || node["draining"]["empty"] == true;
+        let is_over = node["draining"].is_null() || busy.is_none();
         let figures =
             Value::from([&node["tunnels"], &node["exchanges"]].map(Value::clone).to_vec());
         if is_terminal {

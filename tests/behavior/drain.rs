@@ -302,6 +302,41 @@ async fn the_commands_drain_a_node_and_show_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_drain_waits_for_the_process_though_its_name_has_left_or_moved() {
+    let (a, b) = (FakeNode::engineio("a").await, FakeNode::engineio("b").await);
+    let named =
+        |name: &str, node: &FakeNode| format!("{{ name: {name}, address: '{}' }}", node.address);
+    let file = |node: String| yaml(&[node], "drain: { timeout: 2s }");
+    // check(the only node of the file while the command waits, the command's last line)
+    let check = async |next: String, last: &str| {
+        let mut proxy = ProxyProcess::start(&file(named("n1", &a))).await;
+        let line = proxy.until_log("admin listener").await;
+        let admin = line.split("address=").nth(1).unwrap().trim().to_owned();
+        proxy.until_log(" ready").await;
+        let mut client = tunnels(proxy.address, 1).await.remove(0);
+        let mut drain = Command::new(env!("CARGO_BIN_EXE_sockeye"))
+            .args(["drain", "n1", "--admin", &admin])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(drain.stdout.take().unwrap()).lines();
+        let first = lines.next_line().await.unwrap().unwrap();
+        assert!(first.starts_with("chat/n1 drains (ordered): tunnels "), "{first}");
+        std::fs::write(&proxy.file, file(next)).unwrap();
+        until_closed(&mut client, "node drained").await;
+        drop(client);
+        let mut said = first;
+        while let Some(line) = lines.next_line().await.unwrap() {
+            said = line;
+        }
+        assert_eq!(said, last);
+        assert!(drain.wait().await.unwrap().success());
+    };
+    check(named("n1", &b), "chat/n1 is empty").await;
+    check(named("n2", &b), "it has left, and has nothing to do any more").await;
+}
+
+#[tokio::test]
 async fn rebalancing_moves_tunnels_to_a_new_node_until_it_is_within() {
     const TUNNELS: usize = 20;
     let (a, b) = (FakeNode::engineio("a").await, FakeNode::engineio("b").await);
