@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
 use super::stage::Stage;
@@ -43,18 +43,27 @@ pub async fn dawdle(stage: Arc<Stage>) {
     while turns.next().await.is_some() {
         let mut client = Client::connect(stage.proxy).await;
         let began = Instant::now();
+        let (mut from_proxy, mut to_proxy) = client.stream.split();
         let dawdle = async {
             let mut pace = tokio::time::interval(PACE);
             for byte in
                 b"GET /raw HTTP/1.1\r\nHost: test\r\nX: ".iter().chain(std::iter::repeat(&b'x'))
             {
                 pace.tick().await;
-                if client.stream.write_all(&[*byte]).await.is_err() {
+                if to_proxy.write_all(&[*byte]).await.is_err() {
                     return;
                 }
             }
         };
-        let ended = timeout(ENDED_WITHIN, dawdle).await.is_ok();
+        // The proxy says no more, and reads on for a while, so that its answer arrives.
+        let mut heard = Vec::new();
+        let either = async {
+            tokio::select! {
+                () = dawdle => (),
+                _ = from_proxy.read_to_end(&mut heard) => (),
+            }
+        };
+        let ended = timeout(ENDED_WITHIN, either).await.is_ok();
         stage.expect("slow heads", ended, || format!("on after {:?}", began.elapsed()));
     }
 }
