@@ -37,12 +37,12 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
-    /// How many clients may be connected at once, WebSockets among them, 1 to 10000000; `auto`: as
-    /// many as the bounds on open files and memory allow. Default: `auto`.
+    /// How many clients may be connected at once, WebSockets included, 1 to 10000000; `auto`: as
+    /// many as the limits on open files and memory allow. Default: `auto`.
     pub(super) max_connections: Option<Written>,
-    /// How the process stops. Default: the keys below at their defaults.
+    /// How the process shuts down. Default: the keys below at their defaults.
     pub(super) stop: Option<Stop>,
-    /// Where the process tells of itself and takes orders. Default: nowhere.
+    /// The listener for status, metrics and commands. Default: none.
     pub(super) admin: Option<Admin>,
     /// What is logged. Default: text at level `info`.
     pub(super) log: Option<Log>,
@@ -55,20 +55,20 @@ pub(super) struct Listener {
     /// The IP address and port; `:80` is short for `0.0.0.0:80`. Default: none; it is needed.
     #[schemars(extend("x-form" = patterns::bind()))]
     pub(super) bind: Option<Written>,
-    /// The networks whose `X-Forwarded-*` and `Forwarded` fields are believed. Default: `[]`.
+    /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted. Default: `[]`.
     #[schemars(extend("x-items" = { "pattern": whole(&patterns::network()) }))]
     pub(super) trusted_proxies: List<String>,
-    /// The longest head of a request, 8KiB to 1MiB. Default: `64KiB`.
+    /// The maximum size of a request head, 8KiB to 1MiB. Default: `64KiB`.
     pub(super) head_max: Option<Written>,
-    /// How many fields the head of a request may have, 10 to 1000. Default: `200`.
+    /// The maximum number of header fields in a request, 10 to 1000. Default: `200`.
     pub(super) head_fields_max: Option<Written>,
-    /// How long the head of a request may take from its first byte, 1s to 5m. Default: `10s`.
+    /// How long a client may take to send a request head, 1s to 5m. Default: `10s`.
     pub(super) header_timeout: Option<Written>,
-    /// How long a connection may wait for its next request, 1s to 1h. Default: `75s`.
+    /// How long a connection may be idle between two requests, 1s to 1h. Default: `75s`.
     pub(super) keep_alive_timeout: Option<Written>,
 }
 
-/// Which requests go to an upstream, and within what bounds.
+/// Which requests go to an upstream, and within what limits.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Route {
@@ -79,23 +79,23 @@ pub(super) struct Route {
     pub(super) path: Option<TextOr<RoutePath>>,
     /// The upstream's name. Default: none; it is needed.
     pub(super) upstream: Option<String>,
-    /// How long a node may take to begin its answer, 1s to 1h, or `auto`: polls as long as the
-    /// session's handshake allows, all else 2m. Default: `auto`.
+    /// How long a node may take to start its response, 1s to 1h, or `auto`: for polls as long as
+    /// the session's handshake allows, for other requests 2m. Default: `auto`.
     pub(super) response_timeout: Option<Written>,
-    /// How long a request may make no progress, by its client or by the node, 1s to 1h. Default:
-    /// `30s`.
+    /// How long the transfer of a request may make no progress, from the client or to the node, 1s
+    /// to 1h. Default: `30s`.
     pub(super) request_body_timeout: Option<Written>,
-    /// How long the body of an answer may be silent, 1s to 24h, `off`, or `auto`: 30s where the
-    /// answer has a length, 10m where it has none, and no bound for `text/event-stream`. Default:
+    /// How long a node may pause within a response body, 1s to 24h, `off`, or `auto`: 30s if the
+    /// response has a length, 10m if it has none, and no limit for `text/event-stream`. Default:
     /// `auto`.
     pub(super) response_body_timeout: Option<Written>,
-    /// What `request_body_timeout` and `response_body_timeout` are where they are not written, 1s to
-    /// 1h: their old name. Default: none.
+    /// The old key for `request_body_timeout` and `response_body_timeout`, used where they are not
+    /// set, 1s to 1h. Default: none.
     pub(super) body_timeout: Option<Written>,
-    /// The longest request body, 1B to 1024GiB, or `auto`: what the session's handshake says, all else
-    /// 64MiB. Default: `auto`.
+    /// The maximum size of a request body, 1B to 1024GiB, or `auto`: the `maxPayload` of the
+    /// session's handshake, for other requests 64MiB. Default: `auto`.
     pub(super) body_max: Option<Written>,
-    /// The bounds of its WebSockets. Default: the keys below at their defaults.
+    /// The limits of its WebSockets. Default: the keys below at their defaults.
     pub(super) tunnel: Option<Tunnel>,
 }
 
@@ -112,47 +112,49 @@ pub(super) struct RoutePath {
     pub(super) exact: Option<Chosen<String>>,
 }
 
-/// The bounds of a route's WebSockets.
+/// The limits of a route's WebSockets.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tunnel {
-    /// How long a WebSocket may be silent, 1s to 24h, or `off`, or `auto`: what the session's
-    /// handshake says, 5m if it is not known or no Engine.IO session. Default: `auto`.
+    /// How long a WebSocket may be idle, 1s to 24h, or `off`, or `auto`: taken from the session's
+    /// handshake, 5m if that is not known or there is no Engine.IO session. Default: `auto`.
     pub(super) idle_timeout: Option<Written>,
-    /// How long it may pass no message, 1s to 24h, or `off`; Pings, Pongs and the heartbeats of
-    /// Engine.IO are no messages. Default: `off`.
+    /// How long a WebSocket may carry no message, 1s to 24h, or `off`; Pings, Pongs and the
+    /// heartbeats of Engine.IO are not messages. Default: `off`.
     pub(super) idle_messages: Option<Written>,
-    /// Whether quiet sides get Pings of the proxy's own: `auto`, which is `off` for Engine.IO, `off`,
-    /// or a map with the keys below, for all. Default: `auto`.
+    /// Whether Sockeye sends Pings on quiet connections: `auto`, which is `off` for Engine.IO,
+    /// `off`, or a map with the keys below, which is for all WebSockets. Default: `auto`.
     pub(super) keepalive: Option<TextOr<Keepalive>>,
-    /// The longest message of a client, 1B to 1024GiB, or `off`, or `auto`: 100MiB. Default: `auto`.
+    /// The maximum size of a client's message, 1B to 1024GiB, or `off`, or `auto`: 100MiB. Default:
+    /// `auto`.
     pub(super) message_max: Option<Written>,
-    /// How many messages a client may send each second, 1 to 1000000, or `off`. Default: `off`.
+    /// How many messages a client may send per second, 1 to 1000000, or `off`. Default: `off`.
     pub(super) messages_per_second: Option<Written>,
-    /// How many control frames and empty fragments a client may send each second, 1 to 1000000, or
+    /// How many control frames and empty fragments a client may send per second, 1 to 1000000, or
     /// `off`; Pongs that answer Pings do not count. Default: `200`.
     pub(super) control_frames_per_second: Option<Written>,
-    /// How long a client may take next to nothing of what waits for it, 1s to 1h, or `auto`: 20s for
-    /// Engine.IO sessions, 2m for other WebSockets. Default: `auto`.
+    /// How long a client may read almost nothing of the data that waits for it, 1s to 1h, or
+    /// `auto`: 20s for Engine.IO sessions, 2m for other WebSockets. Default: `auto`.
     pub(super) stalled_client: Option<Written>,
-    /// How old a WebSocket may get, 10s to 720h, or `off`. Default: `off`.
+    /// The maximum age of a WebSocket, 10s to 720h, or `off`. Default: `off`.
     pub(super) max_age: Option<Written>,
-    /// How much is kept for a side that does not read, 4KiB to 16MiB. Default: `64KiB`.
+    /// How much data is buffered for a side that does not read, 4KiB to 16MiB. Default: `64KiB`.
     pub(super) buffer: Option<Written>,
 }
 
-/// How the process stops.
+/// How the process shuts down.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Stop {
-    /// How long new connections are still accepted when the stop has begun, 0s to 5m. Default:
+    /// How long new connections are still accepted after the shutdown has begun, 0s to 5m. Default:
     /// `0s`.
     pub(super) delay: Option<Written>,
-    /// How long WebSockets and pending answers have behind the delay, 1s to 1h. Default: `28s`.
+    /// How long WebSockets and pending responses may continue after the delay, 1s to 1h. Default:
+    /// `28s`.
     pub(super) timeout: Option<Written>,
 }
 
-/// Where the process tells of itself and takes orders, without asking who it is.
+/// The listener for status, metrics and commands; it has no authentication.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Admin {
@@ -161,13 +163,13 @@ pub(super) struct Admin {
     pub(super) bind: Option<Written>,
 }
 
-/// When quiet sides get Pings of the proxy's own.
+/// When Sockeye sends Pings on quiet connections.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Keepalive {
-    /// A side from which nothing came for this long gets a Ping, 1s to 1h. Default: `25s`.
+    /// How long a side may send nothing before it gets a Ping, 1s to 1h. Default: `25s`.
     pub(super) every: Option<Written>,
-    /// And is lost if nothing comes for this long then, 1s to 1h. Default: `20s`.
+    /// How long it may then still send nothing before it counts as lost, 1s to 1h. Default: `20s`.
     pub(super) lost_after: Option<Written>,
 }
 
@@ -175,10 +177,10 @@ pub(super) struct Keepalive {
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
-    /// How a line looks: `text` or `json`. Default: `text`.
+    /// The format of a line: `text` or `json`. Default: `text`.
     #[schemars(extend("enum" = ["text", "json", null]))]
     pub(super) format: Option<String>,
-    /// The least level that is written: `error`, `warn`, `info`, `debug` or `trace`. Default:
+    /// The lowest level that is logged: `error`, `warn`, `info`, `debug` or `trace`. Default:
     /// `info`.
     #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", null]))]
     pub(super) level: Option<String>,
