@@ -4,8 +4,8 @@
 //! cargo run --release --example embed -- 127.0.0.1:3000 127.0.0.1:3001
 //! ```
 //!
-//! The app answers what is its own (here `/health`) and leaves everything else to Sockeye, which
-//! brings it to the Socket.IO nodes that are named on the command line.
+//! The app answers its own paths (here `/health`) and passes all other requests to Sockeye, which
+//! forwards them to the Socket.IO nodes on the command line.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use clap::Parser;
 use sockeye::client::ClientInfo;
 use tokio::net::TcpListener;
 
-/// Serves an app of which Sockeye is a part.
+/// Serves an app that contains Sockeye.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The addresses of the Socket.IO nodes.
@@ -41,14 +41,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(middleware::from_fn(with_client));
 
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await?;
-    // Without the connect info, nobody knows the client's address: neither `with_client` nor,
-    // behind it, `X-Forwarded-For`.
+    // `with_client` needs the connect info: it has the client's address, for `X-Forwarded-For`.
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).await?;
     Ok(())
 }
 
-/// A configuration without listeners: they are the app's.
+/// A configuration without listeners: the app listens itself.
 fn configuration(nodes: &[SocketAddr]) -> String {
     let nodes: Vec<String> = nodes.iter().map(SocketAddr::to_string).collect();
     format!(
@@ -61,7 +60,7 @@ routes:
     )
 }
 
-/// Tells the proxy who asks, as Sockeye's own listener does for its clients.
+/// Gives the proxy the client's address, as Sockeye's own listener does for its clients.
 async fn with_client(
     ConnectInfo(address): ConnectInfo<SocketAddr>,
     mut request: Request,

@@ -1,7 +1,7 @@
 'use strict';
 /**
- * One node of the chat. Run several, each with its own name and port; Redis carries what is said from
- * one to all others. Nothing here knows of the proxy.
+ * One node of the chat. Run several, each with its own name and port; Redis carries messages between
+ * them. Nothing here depends on the proxy.
  */
 
 const http = require('node:http');
@@ -45,7 +45,7 @@ async function main() {
   process.once('SIGTERM', () => io.close(() => process.exit()));
 }
 
-/** Tells a client where it is, and passes on what it says, to the clients of all nodes. */
+/** Tells a client the name of its node, and passes its messages on to the clients of all nodes. */
 function welcome(io, socket) {
   const name = short(socket.handshake.auth.name, NAME_LENGTH_MAX) || 'somebody';
   socket.emit('welcome', { node: options.name });
@@ -55,7 +55,7 @@ function welcome(io, socket) {
   });
 }
 
-/** Clients send what they like: only text is taken, and not too much of it. */
+/** Clients can send anything: accept only text, up to a maximum length. */
 function short(value, lengthMax) {
   return typeof value === 'string' ? value.trim().slice(0, lengthMax) : '';
 }

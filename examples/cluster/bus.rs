@@ -1,8 +1,7 @@
-//! What the nodes tell each other, so that a message reaches the tabs of all of them.
+//! The notices that nodes send each other, so that a message reaches the tabs of all nodes.
 //!
-//! This is the least that can be called an adapter: a channel inside one process. Nodes that are
-//! processes of their own use Socket.IO's Redis adapter or one of its siblings; Sockeye has no
-//! part in it and sees nothing of it.
+//! This is a minimal adapter: a channel inside one process. Nodes in separate processes use
+//! Socket.IO's Redis adapter or a similar one; Sockeye is not involved.
 
 use serde::Serialize;
 use tokio::sync::broadcast;
@@ -29,11 +28,11 @@ pub(crate) enum Notice {
 /// A chat message, as the page gets it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Message {
-    /// Who said it.
+    /// The sender.
     pub(crate) from: Tab,
-    /// The node of who said it.
+    /// The node of the sender.
     pub(crate) node: &'static str,
-    /// What was said.
+    /// The text of the message.
     pub(crate) text: String,
 }
 
@@ -49,9 +48,9 @@ pub(crate) struct NodeTabs {
 /// A browser tab with a session, as all other tabs see it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Tab {
-    /// Its number on its node. Not the session id: who knows a session id can take the session.
+    /// Its number on its node. Not the session id: anyone who knows it can take over the session.
     pub(crate) number: u64,
-    /// What its user is called.
+    /// The name of its user.
     pub(crate) name: String,
     /// `polling` or `websocket`.
     pub(crate) transport: &'static str,

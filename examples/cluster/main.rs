@@ -5,9 +5,9 @@
 //! ```
 //!
 //! Open the page in a few tabs. Each tab shows the node that it landed on, how its session began
-//! with long polling, and the moment at which it was upgraded to a WebSocket. All of a session's
-//! requests must reach the one node that knows it, and nothing here but Sockeye sees to that:
-//! the nodes set no cookie, and all tabs come from one address.
+//! with long polling, and when it was upgraded to a WebSocket. All requests of a session must reach
+//! the node that opened it, and only Sockeye ensures that: the nodes set no cookie, and all tabs
+//! have the same address.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ mod page;
 /// Starts three Socket.IO nodes, Sockeye in front of them, and a chat page.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The port of the page, on localhost; 0 takes one that is free.
+    /// The port of the page, on localhost; 0 chooses a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
 }
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
-        // Nodes and proxy have no end of their own, so the first that ends has failed.
+        // Nodes and proxy run until they fail, so the first that ends has failed.
         Some(ended) = tasks.join_next() => ended??,
     }
     Ok(())
@@ -68,7 +68,7 @@ async fn start_nodes(tasks: &mut Tasks) -> Result<Vec<NodeAddress>, Box<dyn Erro
 
 /// What a user would write into `sockeye.yaml` for these nodes.
 fn configuration(node_addresses: &[NodeAddress], bind: SocketAddr) -> String {
-    // Both forms of a node. A session's tag is made of the name, or of the address without one.
+    // Both forms of a node. A session's tag is made from the name, or from the address without a name.
     let named = |node: &NodeAddress| {
         format!("      - {{ name: {}, address: {} }}\n", node.name, node.address)
     };
@@ -97,7 +97,7 @@ fn start_proxy(configuration: &str, tasks: &mut Tasks) -> Result<SocketAddr, Box
     let address = server.addresses().next().ok_or("the configuration has no listener")?;
     let (ended, end) = oneshot::channel();
     std::thread::spawn(move || {
-        // Nobody listens any more only if the example ends anyway.
+        // The receiver is gone only when the example ends anyway.
         let _ = ended.send(server.run(std::future::pending()));
     });
     tasks.spawn(async { end.await.map_err(std::io::Error::other)?.map_err(std::io::Error::other) });

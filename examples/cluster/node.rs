@@ -1,4 +1,4 @@
-//! A Socket.IO node: it serves the page, knows its own tabs, and passes on what the bus brings.
+//! A Socket.IO node: it serves the page, knows its own tabs, and passes on notices of the bus.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -47,7 +47,7 @@ struct Hello {
     name: String,
 }
 
-/// What a tab is told when it connects.
+/// What a tab receives when it connects.
 #[derive(Debug, Serialize)]
 struct Welcome {
     node: &'static str,
@@ -55,7 +55,7 @@ struct Welcome {
 }
 
 impl Node {
-    /// Takes in a new tab.
+    /// Adds a new tab.
     fn connect(self: Arc<Self>, socket: &SocketRef, TryData(hello): TryData<Hello>) {
         let number = self.tabs_seen.fetch_add(1, Ordering::Relaxed) + 1;
         let name = hello.map_or_else(|_| String::new(), |hello| hello.name);
@@ -64,7 +64,7 @@ impl Node {
         self.tabs()
             .insert(number, Tab { number, name: shortened(&name, NAME_CHARS_MAX), transport });
 
-        // The tab may have left by now, and then nobody is there to miss the welcome.
+        // The tab may already have left; then nobody needs the welcome.
         let _ = socket.emit("welcome", &Welcome { node: self.name, number });
         self.tell(Notice::RollCall);
     }
@@ -76,7 +76,7 @@ impl Node {
             node.change(number, |tab| tab.name = shortened(&name, NAME_CHARS_MAX));
         });
 
-        // The upgrade happens below Socket.IO, which does not tell of it: the tab does.
+        // The upgrade happens below Socket.IO, which does not report it: the tab does.
         let node = Arc::clone(self);
         socket.on("upgraded", async move |transport: TransportType| {
             node.change(number, |tab| tab.transport = name_of(transport));
@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    /// Changes the tab `number` and tells of it.
+    /// Changes the tab `number` and announces it.
     fn change(&self, number: u64, change: impl FnOnce(&mut Tab)) {
         if let Some(tab) = self.tabs().get_mut(&number) {
             change(tab);
@@ -117,11 +117,11 @@ impl Node {
 
     /// Tells all nodes, this one included.
     fn tell(&self, notice: Notice) {
-        // It fails only when no node listens any more, at the end of the program.
+        // It fails only when no node receives, at the end of the program.
         let _ = self.bus.send(notice);
     }
 
-    /// Passes on to the tabs of this node what the nodes tell each other.
+    /// Passes the notices of all nodes on to the tabs of this node.
     async fn pass_on(&self, mut notices: Receiver<Notice>, socket_io: &SocketIo) {
         loop {
             match notices.recv().await {
@@ -141,7 +141,7 @@ impl Node {
 
 /// Sends `event` to all tabs of this node.
 async fn emit(socket_io: &SocketIo, event: &str, content: &impl Serialize) {
-    // It fails for tabs that do not keep up: they miss what does not fit into their queue.
+    // It fails for tabs that do not keep up: they miss messages that do not fit into their queue.
     let _ = socket_io.emit(event, content).await;
 }
 

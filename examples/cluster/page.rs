@@ -1,4 +1,4 @@
-//! The page and the script that it needs, from inside the program.
+//! The page and its script, compiled into the program.
 
 use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
