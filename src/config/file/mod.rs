@@ -37,8 +37,8 @@ pub(super) struct File {
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream. Default: none; at least one is needed.
     pub(super) routes: List<Route>,
-    /// How many clients may be connected at once, WebSockets included, 1 to 10000000; `auto`: as
-    /// many as the limits on open files and memory allow. Default: `auto`.
+    /// How many clients may be connected at the same time, WebSockets included, 1 to 10000000;
+    /// `auto`: as many as the limits on open files and memory allow. Default: `auto`.
     pub(super) max_connections: Option<Written>,
     /// How the process shuts down. Default: the keys below at their defaults.
     pub(super) stop: Option<Stop>,

@@ -175,8 +175,8 @@ pub(in crate::config) struct Admission {
     /// How many new sessions may start per second on each node, 1 to 1000000, or `off`. Default:
     /// `off`.
     pub(in crate::config) node_handshakes_per_second: Option<Written>,
-    /// How many new sessions may start at once after a pause, 1 to 1000000, or `auto`: as many as
-    /// per second. Default: `auto`.
+    /// How many new sessions may start at the same time after a pause, 1 to 1000000, or `auto`: as
+    /// many as per second. Default: `auto`.
     pub(in crate::config) burst: Option<Written>,
     /// How long a handshake waits for a node or for its turn, 100ms to 15s, or `off`. Default:
     /// `10s`.
