@@ -4,6 +4,7 @@
 //! others hold it against a few lines that break it, so that no rule is one that cannot fail.
 
 mod documents;
+mod language;
 mod log_fields;
 mod metric_tables;
 mod ranks;

@@ -140,7 +140,7 @@ fn is_npm_lock(path: &str) -> bool {
     path.ends_with("package-lock.json")
 }
 
-fn has_word(line: &str, word: &str) -> bool {
+pub(super) fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let (before, rest) = line.split_at(at);
         let after = rest.strip_prefix(word).and_then(|rest| rest.chars().next());
