@@ -22,7 +22,9 @@ pub mod server;
 pub mod workers;
 pub mod reload;
 pub mod snapshot;
-pub mod drain;
+pub mod shutdown;
+pub mod tasks;
+pub mod readiness;
 pub mod descriptors;
 pub mod systemd;
 

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use sockeye::drain::{Drain, Tasks};
 use sockeye::internal::scan_client_frames;
+use sockeye::shutdown::Shutdown;
+use sockeye::tasks::Tasks;
 use sockeye::tunnel::{self, Extensions, Kind, Limits, Roster, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
@@ -25,7 +26,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (mut client, client_of_tunnel) = tokio::io::duplex(PIPE_BYTES);
     let (node_of_tunnel, mut node) = tokio::io::duplex(PIPE_BYTES);
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let now = tokio::time::Instant::now();
     let setup = Setup {
         limits: Limits::default(),

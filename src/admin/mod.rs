@@ -24,13 +24,15 @@ use std::time::Duration;
 use hyper::Request;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tracing::{debug, warn};
 
 use crate::Instant;
 use crate::client::Places;
-use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{self, Accepted, BindError, Listener, serve};
+use crate::shutdown::ShutdownWatch;
+use crate::tasks::Tasks;
 pub use readiness::FirstAnswers;
 use seats::{Seat, Seats};
 pub use site::Site;
@@ -71,7 +73,7 @@ impl Admin {
     pub async fn serve(self, site: Site) {
         let address = self.local_address();
         let site = Arc::new(site);
-        let (never, running) = Drain::new();
+        let running = ShutdownWatch::never();
         let (sender, mut accepted) = mpsc::channel(1);
         let tasks = Tasks::default();
         let serving = async {
@@ -82,16 +84,15 @@ impl Admin {
             }
         };
         // The seats are the bound.
-        let accepting = self.0.accept(sender, Places::new(usize::MAX), running.clone());
+        let accepting = self.0.accept(sender, Places::new(usize::MAX), CancellationToken::new());
         let (result, ()) = tokio::join!(accepting, serving);
         if let Err(error) = result {
             warn!(%address, %error, "the admin listener cannot accept");
         }
-        drop(never);
     }
 }
 
-async fn serve_one(accepted: Accepted, site: Arc<Site>, running: DrainWatch, mut seat: Seat) {
+async fn serve_one(accepted: Accepted, site: Arc<Site>, running: ShutdownWatch, mut seat: Seat) {
     let bind = accepted.settings.bind;
     let requests = seat.requests();
     let service = service_fn(move |request: Request<Incoming>| {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::site::Site;
 use crate::Instant;
-use crate::drain::Stage;
+use crate::readiness::Stage;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
 use crate::upstream::health::settings::Check;

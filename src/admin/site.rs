@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::readiness::FirstAnswers;
 use crate::config::InForce;
-use crate::drain::Readiness;
+use crate::readiness::Readiness;
 use crate::reload::Reloader;
 use crate::snapshot::Current;
 use crate::workers::Control;

@@ -33,8 +33,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::affinity::{self, TagClash};
-use crate::drain::{self, Drain};
 use crate::exchange::Proxy;
+use crate::shutdown::{self, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
 use crate::{listener, logging, route, upstream};
 pub use in_force::{AfterRestart, InForce};
@@ -60,7 +60,7 @@ pub struct Config {
     /// allow.
     pub max_connections: Option<usize>,
     /// The `stop:` section.
-    pub stop: drain::Settings,
+    pub stop: shutdown::Settings,
     /// Where the admin listener listens; `None` is nowhere.
     pub admin: Option<SocketAddr>,
     /// The `log:` section.
@@ -100,8 +100,7 @@ impl Config {
     /// As [`Config::snapshot`].
     pub fn proxy(&self) -> Result<Proxy, TagClash> {
         let current = Arc::new(Current::new(self.snapshot(None)?));
-        let (_, never) = Drain::new();
-        Ok(Proxy::new(current, never))
+        Ok(Proxy::new(current, ShutdownWatch::never()))
     }
 }
 

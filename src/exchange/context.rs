@@ -12,11 +12,12 @@ use super::budget::Budget;
 use super::purpose::Purpose;
 use crate::Instant;
 use crate::client::ClientInfo;
-use crate::drain::{DrainWatch, Tasks};
 use crate::engineio::{Call, SessionBounds, Sid, Transport};
 use crate::insight::Sight;
 use crate::route::Route;
+use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
+use crate::tasks::Tasks;
 use crate::upstream::Node;
 use crate::upstream::pool::{Patience, Pool, SessionKey, Sharing};
 use crate::upstream::settings::Connections;
@@ -33,7 +34,7 @@ pub(super) struct Shared {
     /// How many bytes of request bodies may be in memory at once.
     pub(super) budget: Arc<Budget>,
     pub(super) tasks: Tasks,
-    pub(super) drain: DrainWatch,
+    pub(super) shutdown: ShutdownWatch,
 }
 
 /// A request whose route and session are known.

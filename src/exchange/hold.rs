@@ -15,8 +15,8 @@ use super::ExchangeError;
 use super::candidates::NodePreference;
 use super::context::Shared;
 use crate::Instant;
-use crate::drain::DrainWatch;
 use crate::route::Route;
+use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::upstream::{AdmissionToken, Lease, Node, Probe, Wait};
 
@@ -27,7 +27,7 @@ pub(super) struct HeldHandshake {
     preference: NodePreference,
     arrived: Instant,
     current: Arc<Current>,
-    drain: DrainWatch,
+    shutdown: ShutdownWatch,
     /// One handshake takes one of the rates' tokens, however many nodes fail it.
     token: AdmissionToken,
     /// Whether it has had to wait already: it is counted once, however many nodes fail it.
@@ -44,10 +44,10 @@ impl HeldHandshake {
         shared: &Shared,
         arrived: Instant,
     ) -> Self {
-        let (current, drain) = (shared.current.clone(), shared.drain.clone());
+        let (current, shutdown) = (shared.current.clone(), shared.shutdown.clone());
         let token = AdmissionToken::Due;
         let has_waited = false;
-        Self { route, preference, arrived, current, drain, token, has_waited, probe: None }
+        Self { route, preference, arrived, current, shutdown, token, has_waited, probe: None }
     }
 
     /// The route that is in force now.
@@ -98,10 +98,10 @@ impl HeldHandshake {
         let comes_back = self.has_waited || !tried.is_empty();
         let _held = if self.has_waited { counts.held.resume() } else { counts.held.begin() };
         self.has_waited = true;
-        let mut drain = self.drain.clone();
+        let mut shutdown = self.shutdown.clone();
         let waited = tokio::select! {
             waited = timeout_at(self.arrived + hold, self.wait(tried, comes_back)) => waited,
-            _ = drain.begun() => return Err(ExchangeError::Stopping),
+            _ = shutdown.begun() => return Err(ExchangeError::Stopping),
         };
         let lease = waited.map_err(|_| ExchangeError::NotAdmitted(hold))??;
         self.token = AdmissionToken::Taken;

@@ -50,10 +50,11 @@ use self::switch::ClientSide;
 use crate::Instant;
 use crate::affinity::{Asked, Recall};
 use crate::client::ClientInfo;
-use crate::drain::{DrainWatch, Tasks};
 use crate::engineio::Call;
 use crate::insight::Sight;
+use crate::shutdown::ShutdownWatch;
 use crate::snapshot::{Current, Snapshot};
+use crate::tasks::Tasks;
 use crate::upstream::pool::{Pool, SessionKey};
 
 pub use body::{BodyError, RequestBody, ResponseBody};
@@ -67,18 +68,18 @@ pub struct Proxy(Arc<Shared>);
 
 impl Proxy {
     /// A proxy that follows `current`. Its tunnels end when `drain` begins.
-    pub fn new(current: Arc<Current>, drain: DrainWatch) -> Self {
-        Self::with(current, Tasks::default(), drain)
+    pub fn new(current: Arc<Current>, shutdown: ShutdownWatch) -> Self {
+        Self::with(current, Tasks::default(), shutdown)
     }
 
     /// The same proxy with its own connections and tasks, so that a worker shares no lock.
     pub fn for_worker(&self, tasks: Tasks) -> Self {
-        Self::with(self.0.current.clone(), tasks, self.0.drain.clone())
+        Self::with(self.0.current.clone(), tasks, self.0.shutdown.clone())
     }
 
-    fn with(current: Arc<Current>, tasks: Tasks, drain: DrainWatch) -> Self {
+    fn with(current: Arc<Current>, tasks: Tasks, shutdown: ShutdownWatch) -> Self {
         let (pool, budget) = (Pool::new(), Arc::default());
-        Self(Arc::new(Shared { current, pool, budget, tasks, drain }))
+        Self(Arc::new(Shared { current, pool, budget, tasks, shutdown }))
     }
 
     /// Answers `request`, whatever happens.

@@ -23,9 +23,9 @@ use super::upgrade::put_upgrade;
 use super::{headers, sockets};
 use crate::Instant;
 use crate::client::{Place, RawSocket, Takeover};
-use crate::drain::Tasks;
 use crate::engineio::{OpenPacket, SessionBounds};
 use crate::route::Route;
+use crate::tasks::Tasks;
 use crate::tunnel::{self, Extensions, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream};
 use crate::upstream::Lease;
 
@@ -75,7 +75,7 @@ pub(super) fn switch(
         node_read_ahead: node.read_ahead,
         kind: kind(exchange),
         upgrading: exchange.session().and_then(|sid| insight.switched(sid, Instant::now())),
-        drain: exchange.shared.drain.clone(),
+        drain: exchange.shared.shutdown.clone(),
         occupant: switched.lease.node().roster().enter(Instant::now()),
         counts: exchange.route.counts.tunnels.clone(),
         extensions,

@@ -30,7 +30,7 @@ use super::served::{ClientService, Served};
 use super::{Accepted, Settings};
 use crate::Instant;
 use crate::client::{ClientInfo, RawSocket, Scheme, SocketOptions};
-use crate::drain::{Alarm, Bell, DrainWatch};
+use crate::shutdown::{Notifier, Registration, ShutdownWatch};
 
 /// Why a connection is no longer the listener's.
 #[derive(Debug)]
@@ -93,12 +93,12 @@ impl ConnectionEnd {
 pub fn serve<S: ClientService>(
     accepted: Accepted,
     service: S,
-    drain: &DrainWatch,
+    drain: &ShutdownWatch,
 ) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
     let Accepted { stream, address, settings, place } = accepted;
     let progress = Arc::new(Progress::default());
     let bell: Weak<Progress> = Arc::downgrade(&progress);
-    let alarm = drain.alarm(bell as Weak<dyn Bell>);
+    let alarm = drain.register(bell as Weak<dyn Notifier>);
     let clock = Clock::new(Deadlines::of(&settings));
     let (connection, last) = match TcpStream::from_std(stream) {
         Ok(stream) => {
@@ -122,7 +122,7 @@ pin_project! {
     struct Serving<S: ClientService> {
         connection: Option<Connection<S>>,
         progress: Arc<Progress>,
-        alarm: Alarm,
+        alarm: Registration,
         is_draining: bool,
         #[pin]
         clock: Clock,
@@ -157,7 +157,7 @@ impl<S: ClientService> Serving<S> {
         let mut this = self.project();
         let Some(connection) = this.connection else { return Poll::Pending };
         this.progress.serve_in(cx.waker());
-        if !*this.is_draining && this.alarm.until().is_some() {
+        if !*this.is_draining && this.alarm.deadline().is_some() {
             *this.is_draining = true;
             this.progress.drain();
             this.clock.as_mut().drain(Instant::now());

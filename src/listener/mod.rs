@@ -29,6 +29,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 pub use connection::{ConnectionEnd, serve};
@@ -37,7 +38,6 @@ pub use settings::Settings;
 
 use crate::Instant;
 use crate::client::{Place, Places, SocketOptions};
-use crate::drain::DrainWatch;
 
 /// An address that we accept on.
 #[derive(Debug)]
@@ -119,10 +119,10 @@ impl Listener {
         self.address
     }
 
-    /// Accepts until `stop` begins, or until nobody takes what is `accepted`, and closes the
+    /// Accepts until `stop` is cancelled, or until nobody takes what is `accepted`, and closes the
     /// address. While no place is free nobody is accepted, and those who connect wait in the
     /// system's queue; each further listener with the same `places` may take one too many. Those
-    /// who connected before `stop` are still accepted if there are places. No failure to accept
+    /// who connected before that are still accepted if there are places. No failure to accept
     /// ends it while the socket listens. If the future is dropped, the address is closed and those who wait for it
     /// are reset.
     ///
@@ -134,7 +134,7 @@ impl Listener {
         self,
         accepted: mpsc::Sender<Accepted>,
         places: Places,
-        mut stop: DrainWatch,
+        stop: CancellationToken,
     ) -> io::Result<()> {
         let Self { socket, address, settings } = self;
         let socket = watch(socket)?;
@@ -148,13 +148,13 @@ impl Listener {
                 });
                 tokio::select! {
                     biased;
-                    _ = stop.begun() => break,
+                    () = stop.cancelled() => break,
                     () = places.freed() => (),
                 }
             }
             let next = tokio::select! {
                 biased;
-                _ = stop.begun() => break,
+                () = stop.cancelled() => break,
                 next = socket.async_io(Interest::READABLE, accept_waiting) => next,
             };
             let next = next
@@ -172,7 +172,7 @@ impl Listener {
                 Err(error) => {
                     failing.tell(|| error!(%address, %error, "cannot accept clients, trying on"));
                     tokio::select! {
-                        _ = stop.begun() => break,
+                        () = stop.cancelled() => break,
                         () = tokio::time::sleep(BACK_OFF) => (),
                     }
                 }

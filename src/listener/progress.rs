@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use super::head_guard::{HeadGuard, Stage};
 use crate::client::{Heir, Takeover};
-use crate::drain::{Bell, Sleeper};
+use crate::shutdown::{Notifier, TaskWaker};
 
 /// What is shared. A request is open from the last byte of its head to the last byte of its
 /// answer.
@@ -40,7 +40,7 @@ pub(super) struct Progress {
     cut: AtomicU8,
     steps: AtomicU32,
     /// What serves the connection, which the drain wakes.
-    task: Sleeper,
+    task: TaskWaker,
     /// That of the request that asks for an upgrade: there is none after it.
     takeover: OnceLock<Takeover>,
 }
@@ -92,7 +92,7 @@ impl Progress {
 
     /// `task` serves the connection. Whoever calls this looks afterwards whether the drain has begun.
     pub(super) fn serve_in(&self, task: &Waker) {
-        self.task.set(task);
+        self.task.set_waker(task);
     }
 
     /// The connection has a request that asks for an upgrade.
@@ -197,8 +197,8 @@ impl Progress {
     }
 }
 
-impl Bell for Progress {
-    fn ring(&self) {
+impl Notifier for Progress {
+    fn wake(&self) {
         self.task.wake();
     }
 }

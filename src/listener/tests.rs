@@ -14,17 +14,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::service_fn;
 
 use super::head_guard::Fault;
 use super::*;
 use crate::client::{ClientInfo, Places, RawSocket, Takeover};
-use crate::drain::{Drain, Tasks};
+use crate::shutdown::Shutdown;
+use crate::tasks::Tasks;
 
 /// What the service under test saw and was told, and how the connections ended.
 struct Server {
     address: SocketAddr,
-    drain: Drain,
+    drain: Shutdown,
     requests: Arc<AtomicUsize>,
     /// Lets one answer of `/slow` go.
     release: Arc<Notify>,
@@ -33,7 +35,7 @@ struct Server {
     tunnels: mpsc::Receiver<RawSocket>,
     ends: mpsc::Receiver<ConnectionEnd>,
     places: Arc<AtomicUsize>,
-    _stop: Drain,
+    _stop: DropGuard,
 }
 
 /// What the service needs of a [`Server`].
@@ -56,8 +58,9 @@ impl Server {
         let listener = Listener::bind(&settings).unwrap();
         let address = listener.local_address();
         let (accepted, mut to_serve) = mpsc::channel(8);
-        let (stop, stopped) = Drain::new();
-        let (drain, watch) = Drain::new();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let (drain, watch) = Shutdown::new();
         let (tunnel, tunnels) = mpsc::channel(8);
         let (end, ends) = mpsc::channel(64);
         let tasks = Tasks::default();
@@ -82,7 +85,17 @@ impl Server {
                 tasks.spawn(async move { end.send(serving.await).await.unwrap() });
             }
         });
-        Self { address, drain, requests, release, arrived, tunnels, ends, places, _stop: stop }
+        Self {
+            address,
+            drain,
+            requests,
+            release,
+            arrived,
+            tunnels,
+            ends,
+            places,
+            _stop: stop.drop_guard(),
+        }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -491,8 +504,9 @@ async fn with_waiting(count: usize) -> (Listener, Vec<TcpStream>) {
 async fn clients_that_connected_before_the_stop_are_accepted() {
     let (listener, clients) = with_waiting(200).await;
     let address = listener.local_address();
-    let (stop, stopped) = Drain::new();
-    stop.begin(Duration::ZERO);
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    stop.cancel();
     let (sender, mut accepted) = mpsc::channel(clients.len());
     listener.accept(sender, Places::new(usize::MAX), stopped).await.unwrap();
     assert_eq!(accepted.len(), clients.len());
@@ -506,7 +520,7 @@ async fn clients_that_connected_before_the_stop_are_accepted() {
 #[tokio::test]
 async fn of_those_who_wait_together_as_many_are_accepted_as_there_are_places() {
     let (listener, clients) = with_waiting(100).await;
-    let (_stop, stopped) = Drain::new();
+    let stopped = CancellationToken::new();
     let (sender, mut accepted) = mpsc::channel(clients.len());
     let tasks = Tasks::default();
     tasks.spawn(async move { listener.accept(sender, Places::new(70), stopped).await.unwrap() });

@@ -23,12 +23,14 @@ use crate::admin::{Admin, FirstAnswers, Site};
 use crate::affinity::TagClash;
 use crate::client::Places;
 use crate::config::{Config, InForce, Outline};
-use crate::drain::{Drain, Readiness, Tasks};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
+use crate::readiness::Readiness;
 use crate::reload::{Reloader, Reloads};
+use crate::shutdown::Shutdown;
 use crate::snapshot::Current;
+use crate::tasks::Tasks;
 use crate::upstream::discovery::Lookups;
 use crate::upstream::health::Rounds;
 use crate::workers::{self, Control};
@@ -136,7 +138,7 @@ impl Server {
         self.readiness.clone()
     }
 
-    /// Serves until `until` comes, then ends in order, as [`drain::Settings`](crate::drain::Settings) says: no new
+    /// Serves until `until` comes, then ends in order, as [`shutdown::Settings`](crate::shutdown::Settings) says: no new
     /// connections, answers under way are finished, and tunnels are closed one after the other.
     /// Blocks this thread, which must not be one of another runtime.
     ///
@@ -159,16 +161,16 @@ impl Server {
     ) -> Result<Stopped, StartError> {
         let Self { config, listeners, admin, current, readiness, reloads, workers } = self;
         let (reloader, reloads) = reloads.unzip();
-        let (drain, watch) = Drain::new();
-        let drain = Arc::new(drain);
+        let (shutdown, watch) = Shutdown::new();
+        let shutdown = Arc::new(shutdown);
         let proxy = Proxy::new(current.clone(), watch.clone());
         let places = Places::new(max_connections(&config.load().config));
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };
         let was_cut = Arc::new(AtomicBool::new(false));
-        let cutting = cut_by(cut, drain.clone(), was_cut.clone());
-        let seen_drain = watch.clone();
+        let cutting = cut_by(cut, shutdown.clone(), was_cut.clone());
+        let seen_shutdown = watch.clone();
         let control = async move |control: Control| {
             // Beside the clients' work, and not waited for: it ends with the runtime.
             let aside = Tasks::default();
@@ -191,7 +193,7 @@ impl Server {
             let (lookups, found) = Lookups::new();
             let mut running = Running::open(config, listeners, (current, lookups), control);
             let found = running.serve(until, &readiness, (reloads, found)).await;
-            running.close(found, seen_drain, &drain).await;
+            running.close(found, seen_shutdown, &shutdown).await;
         };
         workers::run(workers, places, service, watch, control)?;
         info!("stopped");
@@ -224,11 +226,11 @@ async fn check_nodes(current: Arc<Current>) {
     }
 }
 
-async fn cut_by(cut: impl Future<Output = ()>, drain: Arc<Drain>, was_cut: Arc<AtomicBool>) {
+async fn cut_by(cut: impl Future<Output = ()>, shutdown: Arc<Shutdown>, was_cut: Arc<AtomicBool>) {
     cut.await;
     warn!("ending at once");
     was_cut.store(true, Relaxed);
-    drain.cut();
+    shutdown.cut();
 }
 
 fn max_connections(config: &Config) -> usize {

@@ -17,9 +17,10 @@ use tracing::{error, info, warn};
 
 use super::max_connections;
 use crate::config::{Config, InForce};
-use crate::drain::{self, Drain, DrainWatch, Readiness, Stage};
 use crate::listener::{self, Listener};
+use crate::readiness::{Readiness, Stage};
 use crate::reload::{ReloadError, Reloads};
+use crate::shutdown::{self, Shutdown, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
 use crate::upstream::discovery::{Found, Lookups, NodeChanges};
 use crate::workers::{Accepting, Control};
@@ -161,27 +162,27 @@ impl Running {
     }
 
     /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says, and still
-    /// follows what is `found` of nodes; then closes the addresses and begins the `drain`. A drain
+    /// follows what is `found` of nodes; then closes the addresses and begins the `shutdown`. A shutdown
     /// that was cut meanwhile ends it at once.
     pub(super) async fn close(
         self,
         mut found: mpsc::Receiver<Found>,
-        mut seen_drain: DrainWatch,
-        drain: &Drain,
+        mut seen_shutdown: ShutdownWatch,
+        shutdown: &Shutdown,
     ) {
-        let drain::Settings { delay, timeout } = self.config.load().config.stop;
+        let shutdown::Settings { delay, timeout } = self.config.load().config.stop;
         let connections: usize = self.control.connections().sum();
         let (delay_seconds, timeout_seconds) = (delay.as_secs_f64(), timeout.as_secs_f64());
         info!(connections, delay_seconds, timeout_seconds, "stopping");
         tokio::select! {
             () = sleep(delay) => (),
-            _ = seen_drain.begun() => return,
+            _ = seen_shutdown.begun() => return,
             never = follow_dns(&mut found, |found| self.change_nodes(found)) => match never {},
         }
         for door in self.doors {
             door.accepting.stop().await;
         }
-        drain.begin(timeout);
+        shutdown.begin(timeout);
     }
 }
 

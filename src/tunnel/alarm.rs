@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use super::Occupant;
 use crate::Instant;
-use crate::drain::{Alarm, DrainWatch};
+use crate::shutdown::{Registration, ShutdownWatch};
 
 pin_project! {
     /// A tunnel's timer and its bell on the drain.
@@ -21,7 +21,7 @@ pin_project! {
     pub(super) struct Alarms {
         // What the bell wakes.
         task: Option<Waker>,
-        drain: Alarm,
+        drain: Registration,
         // The drain was heeded.
         is_drained: bool,
         // The sleep's end is waited for.
@@ -36,10 +36,10 @@ impl Alarms {
     ///
     /// # Panics
     /// Outside of a tokio runtime with its timer enabled.
-    pub(super) fn new(drain: &DrainWatch, occupant: &Occupant) -> Self {
+    pub(super) fn new(drain: &ShutdownWatch, occupant: &Occupant) -> Self {
         Self {
             task: None,
-            drain: drain.alarm(occupant.drain_bell()),
+            drain: drain.register(occupant.notifier()),
             is_drained: false,
             is_armed: false,
             sleep: tokio::time::sleep_until(Instant::now()),
@@ -72,7 +72,7 @@ impl Alarms {
 
     /// When the drain will end, once, if it has begun.
     pub(super) fn take_drain(self: Pin<&mut Self>) -> Option<Instant> {
-        let until = self.drain.until().filter(|_| !self.is_drained);
+        let until = self.drain.deadline().filter(|_| !self.is_drained);
         *self.project().is_drained |= until.is_some();
         until
     }

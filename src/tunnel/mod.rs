@@ -62,8 +62,8 @@ use bytes::Bytes;
 use pin_project_lite::pin_project;
 
 use crate::Instant;
-use crate::drain::DrainWatch;
 use crate::metrics::TunnelCounts;
+use crate::shutdown::ShutdownWatch;
 use alarm::Alarms;
 use life::Tunnel;
 
@@ -84,7 +84,7 @@ pub struct Setup {
     /// What the 101 agreed on.
     pub extensions: Extensions,
     /// When this begins, the tunnel ends at a random moment before the drain does.
-    pub drain: DrainWatch,
+    pub drain: ShutdownWatch,
     /// Its place among the tunnels of its node, whose [`Roster`] may tell it to end.
     pub occupant: Occupant,
     /// Where its bytes and messages are counted: whenever its timer fires, and at its end.

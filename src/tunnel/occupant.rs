@@ -11,7 +11,7 @@ use std::task::{Wake, Waker};
 
 use super::roster::{Dismissal, Roster};
 use crate::Instant;
-use crate::drain::{Bell, Sleeper};
+use crate::shutdown::{Notifier, TaskWaker};
 
 /// A tunnel's place on a roster, until this is dropped.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Place {
     dismissal: AtomicU8,
     has_rung: AtomicBool,
     /// What runs the tunnel, once it runs.
-    task: Sleeper,
+    task: TaskWaker,
 }
 
 impl Occupant {
@@ -66,7 +66,7 @@ impl Occupant {
     /// The bell wakes `task` from now on. Whoever calls this looks afterwards for what may have
     /// rung before.
     pub(super) fn hang_bell(&self, task: &Waker) {
-        self.place.task.set(task);
+        self.place.task.set_waker(task);
     }
 
     /// What rings the bell.
@@ -75,7 +75,7 @@ impl Occupant {
     }
 
     /// The bell, for a drain to ring.
-    pub(super) fn drain_bell(&self) -> Weak<dyn Bell> {
+    pub(super) fn notifier(&self) -> Weak<dyn Notifier> {
         let place: Weak<Place> = Arc::downgrade(&self.place);
         place
     }
@@ -102,7 +102,7 @@ impl Place {
             index: AtomicU32::new(0),
             dismissal: AtomicU8::new(0),
             has_rung: AtomicBool::new(false),
-            task: Sleeper::default(),
+            task: TaskWaker::default(),
         };
         place.set_index(index);
         place
@@ -131,7 +131,7 @@ impl Place {
     }
 
     /// Wakes the tunnel.
-    pub(super) fn ring(&self) {
+    pub(super) fn notify(&self) {
         self.has_rung.store(true, Ordering::Release);
         self.task.wake();
     }
@@ -139,17 +139,17 @@ impl Place {
 
 impl Wake for Place {
     fn wake(self: Arc<Self>) {
-        self.ring();
+        self.notify();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ring();
+        self.notify();
     }
 }
 
-impl Bell for Place {
-    fn ring(&self) {
-        Self::ring(self);
+impl Notifier for Place {
+    fn wake(&self) {
+        self.notify();
     }
 }
 

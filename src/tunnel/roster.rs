@@ -85,7 +85,7 @@ impl Roster {
         let latest = quiet_since.map_or(u64::MAX, |since| self.millis(since));
         let chosen = self.list().dismiss(dismissal, count, latest);
         for place in &chosen {
-            place.ring();
+            place.notify();
         }
         chosen.len()
     }

@@ -18,7 +18,7 @@ use tokio::time::timeout_at;
 
 use super::settings::NodeAddress;
 use crate::Instant;
-use crate::drain::Tasks;
+use crate::tasks::Tasks;
 
 /// Where a node's host part leads.
 #[derive(Debug)]

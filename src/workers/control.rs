@@ -5,16 +5,16 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::desk::{Dealing, Desk, QUEUE_MAX};
 use crate::client::Places;
-use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{Accepted, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
+use crate::tasks::Tasks;
 
 /// A handle to the running workers. For use on the first worker only, where `control` runs.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Control {
 /// A listener that accepts. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Accepting {
-    stop: Drain,
+    stop: CancellationToken,
     ended: oneshot::Receiver<()>,
     settings: LiveSettings,
     _acceptor: Arc<Acceptor>,
@@ -48,7 +48,7 @@ impl Control {
     pub(super) fn new(
         desks: &[Desk],
         (tasks, places): (Tasks, Places),
-        over: DrainWatch,
+        over: CancellationToken,
         counts: Arc<Connections>,
     ) -> (Self, Dealing) {
         let (sender, accepted) = mpsc::channel(QUEUE_MAX);
@@ -60,7 +60,8 @@ impl Control {
 
     /// Accepts on `listener` from now on, until the answer is stopped or dropped.
     pub fn accept(&self, listener: Listener) -> Accepting {
-        let (stop, stopped) = Drain::new();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let (alive, ended) = oneshot::channel();
         let settings = listener.settings().clone();
         let (accepted, places) = (self.accepted.clone(), self.places.clone());
@@ -73,7 +74,7 @@ impl Control {
             if let Err(error) = result {
                 error!(%address, %error, "cannot accept");
             }
-            if let Some(acceptor) = noted.upgrade().filter(|_| !stopped.is_draining()) {
+            if let Some(acceptor) = noted.upgrade().filter(|_| !stopped.is_cancelled()) {
                 acceptor.is_lost.store(true, Ordering::Relaxed);
             }
             // It is of no interest any more if nobody waits for it.
@@ -130,7 +131,7 @@ impl Accepting {
     /// Stops to accept. When this returns the address is free; connections that were accepted
     /// live on.
     pub async fn stop(mut self) {
-        self.stop.begin(Duration::ZERO);
+        self.stop.cancel();
         // An error means that the loop was dropped, and its socket with it.
         let _ = (&mut self.ended).await;
     }
@@ -138,6 +139,6 @@ impl Accepting {
 
 impl Drop for Accepting {
     fn drop(&mut self) {
-        self.stop.begin(Duration::ZERO);
+        self.stop.cancel();
     }
 }

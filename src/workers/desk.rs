@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::drain::DrainWatch;
 use crate::listener::Accepted;
 
 /// Where connections are laid down for one worker.
@@ -26,8 +26,8 @@ pub(super) type Work = mpsc::Receiver<Accepted>;
 pub(super) struct Dealing {
     /// What the listeners accepted.
     pub(super) accepted: mpsc::Receiver<Accepted>,
-    /// Begins when nothing more is to be taken.
-    pub(super) over: DrainWatch,
+    /// Cancelled when nothing more is to be taken.
+    pub(super) over: CancellationToken,
 }
 
 impl Desk {
@@ -46,12 +46,12 @@ impl Desk {
 /// Lays each connection on the desk of the worker with the fewest. If all desks are full it
 /// waits, the listeners wait for it, and clients wait in the system's queue.
 pub(super) async fn deal(desks: Vec<Desk>, dealing: Dealing) {
-    let Dealing { mut accepted, mut over } = dealing;
+    let Dealing { mut accepted, over } = dealing;
     let mut is_over = false;
     loop {
         let next = tokio::select! {
             next = accepted.recv() => next,
-            _ = over.begun(), if !is_over => {
+            () = over.cancelled(), if !is_over => {
                 is_over = true;
                 // What was accepted already is still dealt.
                 accepted.close();

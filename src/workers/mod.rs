@@ -21,6 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 pub use control::{Accepting, Control};
@@ -28,9 +29,10 @@ use desk::{Desk, Work, deal};
 
 use crate::Instant;
 use crate::client::Places;
-use crate::drain::{Drain, DrainWatch, Tasks};
 use crate::listener::{ClientService, ConnectionEnd, serve};
 use crate::metrics::{Connections, Open};
+use crate::shutdown::{Shutdown, ShutdownWatch};
+use crate::tasks::Tasks;
 
 /// One worker for each core that this process may use; limits of containers count.
 pub fn per_core() -> NonZeroUsize {
@@ -44,8 +46,8 @@ pub fn per_core() -> NonZeroUsize {
 /// connections by clones of it; the [`Tasks`] are the worker's own, whose end it waits for.
 /// `control` runs when all workers are ready.
 ///
-/// The end: if `drain` has begun when `control` returns, connections and all other tasks of the
-/// workers have time until the drain's end; else they are cut at once. Then the threads are
+/// The end: if `shutdown` has begun when `control` returns, connections and all other tasks of the
+/// workers have time until the shutdown's end; else they are cut at once. Then the threads are
 /// joined; one that is stuck in a task is left behind a second later.
 ///
 /// # Errors
@@ -59,7 +61,7 @@ pub fn run<M, S, C, R>(
     count: NonZeroUsize,
     places: Places,
     make_service: M,
-    drain: DrainWatch,
+    shutdown: ShutdownWatch,
     control: C,
 ) -> Result<R, StartError>
 where
@@ -80,7 +82,7 @@ where
             number,
             make_service.clone(),
             (work, counts.clone()),
-            drain.clone(),
+            shutdown.clone(),
         )?);
     }
 
@@ -88,17 +90,17 @@ where
     let answer = runtime.block_on(async {
         let tasks = Tasks::default();
         let service = make_service(tasks.clone());
-        let (over, seen_over) = Drain::new();
+        let over = CancellationToken::new();
         let (handle, dealing) =
-            Control::new(&desks, (tasks.clone(), places), seen_over, counts.clone());
+            Control::new(&desks, (tasks.clone(), places), over.clone(), counts.clone());
         tasks.spawn(deal(desks, dealing));
         // Clones of the handle may outlive `control` in tasks; the dealing does not.
         let controlled = async {
             let answer = control(handle).await;
-            over.begin(Duration::ZERO);
+            over.cancel();
             answer
         };
-        tokio::join!(controlled, work_off((work, counts), service, tasks, drain)).0
+        tokio::join!(controlled, serve_queue((work, counts), service, tasks, shutdown)).0
     });
     // Without a wait for what blocks: a look-up or a read that hangs must not hold the end up.
     runtime.shutdown_background();
@@ -128,19 +130,19 @@ pub enum StartError {
 }
 
 /// Serves what is laid on the desk, and ends as [`run`] says when the desk is gone.
-async fn work_off<S: ClientService>(
+async fn serve_queue<S: ClientService>(
     (mut work, counts): (Work, Arc<Connections>),
     service: S,
     tasks: Tasks,
-    mut drain: DrainWatch,
+    mut shutdown: ShutdownWatch,
 ) {
-    // The connections of this worker watch a drain of its own: they look at it whenever they are
+    // The connections of this worker watch a shutdown of its own: they look at it whenever they are
     // woken, and the lock in it is then one that no other core wants.
-    let (own_drain, watch) = Drain::new();
+    let (own_shutdown, watch) = Shutdown::new();
     loop {
         tokio::select! {
-            end = drain.begun(), if !watch.is_draining() => {
-                own_drain.begin(end.saturating_duration_since(Instant::now()));
+            end = shutdown.begun(), if !watch.has_begun() => {
+                own_shutdown.begin(end.saturating_duration_since(Instant::now()));
             }
             next = work.recv() => {
                 let Some(accepted) = next else { break };
@@ -154,13 +156,13 @@ async fn work_off<S: ClientService>(
         }
     }
     drop(service);
-    if drain.is_draining() {
-        let end = drain.begun().await;
-        own_drain.begin(end.saturating_duration_since(Instant::now()));
+    if shutdown.has_begun() {
+        let end = shutdown.begun().await;
+        own_shutdown.begin(end.saturating_duration_since(Instant::now()));
         tokio::select! {
             () = tasks.ended() => (),
-            () = drain.over() => {
-                warn!(tasks = tasks.len(), "cutting what did not end within the drain");
+            () = shutdown.over() => {
+                warn!(tasks = tasks.len(), "cutting what did not end within the shutdown");
             }
         }
     }
@@ -194,7 +196,7 @@ impl Thread {
         number: usize,
         make_service: Arc<M>,
         work: (Work, Arc<Connections>),
-        drain: DrainWatch,
+        shutdown: ShutdownWatch,
     ) -> Result<Self, StartError>
     where
         M: Fn(Tasks) -> S + Send + Sync + 'static,
@@ -216,7 +218,7 @@ impl Thread {
                 let tasks = Tasks::default();
                 let service = make_service(tasks.clone());
                 let _ = ready.send(Ok(()));
-                work_off(work, service, tasks, drain).await;
+                serve_queue(work, service, tasks, shutdown).await;
             });
         };
         let handle = thread::Builder::new()
@@ -253,6 +255,6 @@ fn new_runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// How long after the end of the drain a thread may take to end. Only a task that blocks its
+/// How long after the end of the shutdown a thread may take to end. Only a task that blocks its
 /// thread makes it longer than a moment.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -62,7 +62,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn connections_are_dealt_evenly_and_each_to_the_worker_with_the_fewest() {
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     run(workers(3), places(), thread_name, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
@@ -91,7 +91,7 @@ fn connections_are_dealt_evenly_and_each_to_the_worker_with_the_fewest() {
 
 #[test]
 fn one_worker_is_the_calling_thread_alone() {
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let made = Arc::new(AtomicUsize::new(0));
     let seen = made.clone();
     let make_service = move |tasks| {
@@ -111,7 +111,7 @@ fn one_worker_is_the_calling_thread_alone() {
 
 #[test]
 fn listeners_come_and_go_while_connections_live_on() {
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     run(workers(2), places(), thread_name, watch, async |control| {
         let (first, second) = (listener(), listener());
         let addresses = [first.local_address(), second.local_address()];
@@ -130,7 +130,7 @@ fn listeners_come_and_go_while_connections_live_on() {
 
 #[test]
 fn a_drain_waits_for_answers_and_no_longer() {
-    let (drain, watch) = Drain::new();
+    let (shutdown, watch) = Shutdown::new();
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (arriving, released) = (arrived.clone(), release.clone());
     let make_service = move |_tasks| {
@@ -157,7 +157,7 @@ fn a_drain_waits_for_answers_and_no_longer() {
         }
         assert_eq!(control.connections().collect::<Vec<_>>(), [1, 1]);
         accepting.stop().await;
-        drain.begin(Duration::from_secs(3600));
+        shutdown.begin(Duration::from_secs(3600));
         release.add_permits(2);
     })
     .unwrap();
@@ -165,7 +165,7 @@ fn a_drain_waits_for_answers_and_no_longer() {
 
 #[test]
 fn what_does_not_end_within_the_drain_is_cut() {
-    let (drain, watch) = Drain::new();
+    let (shutdown, watch) = Shutdown::new();
     let make_service = |_tasks| {
         service_fn(|_request: Request<Incoming>| {
             std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
@@ -186,7 +186,7 @@ fn what_does_not_end_within_the_drain_is_cut() {
         while control.connections().sum::<usize>() == 0 {
             tokio::task::yield_now().await;
         }
-        drain.begin(Duration::from_millis(50));
+        shutdown.begin(Duration::from_millis(50));
         stuck
     })
     .unwrap();
@@ -197,7 +197,7 @@ fn what_does_not_end_within_the_drain_is_cut() {
 
 #[test]
 fn a_worker_that_cannot_make_its_service_is_an_error_and_control_does_not_run() {
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let make_service = |tasks| {
         assert!(thread::current().name() != Some("sockeye-1"), "no service here");
         thread_name(tasks)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sockeye::client::ClientInfo;
-use sockeye::drain::Drain;
+use sockeye::shutdown::Shutdown;
 use sockeye::snapshot::Current;
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, timeout};
@@ -362,7 +362,7 @@ async fn a_node_that_lets_handshakes_hang_until_their_clients_leave_is_ejected()
     let yaml = yaml(&[nodes[0].address, nodes[1].address], EJECTING);
     let config = sockeye::config::parse("test.yaml", &yaml).unwrap();
     let current = Arc::new(Current::new(config.snapshot(None).unwrap()));
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let mut proxy = sockeye::Proxy::new(current.clone(), watch);
     let mut handshakes = tokio::task::JoinSet::new();
     // In turn, so that each node has three clients.

@@ -32,8 +32,8 @@ use super::key_path::KeyPath;
 use super::problem::Fault;
 use super::report::Report;
 use super::{Config, units};
-use crate::drain;
 use crate::logging::{self, Format};
+use crate::shutdown;
 
 /// Gives `file` its meaning and tells `report` what has none.
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
@@ -69,12 +69,12 @@ fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Opti
     })
 }
 
-fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> drain::Settings {
-    let default = drain::Settings::default();
+fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> shutdown::Settings {
+    let default = shutdown::Settings::default();
     let Some(written) = written else { return default };
     let delay = written.delay.as_ref().map(Written::as_str);
     let timeout = written.timeout.as_ref().map(Written::as_str);
-    drain::Settings {
+    shutdown::Settings {
         delay: report.read(&path.key("delay"), delay, default.delay, |text| {
             units::duration(text, &STOP_DELAY)
         }),

@@ -42,7 +42,7 @@ fn the_least_that_works_has_all_defaults() {
     assert_eq!(route.path, PathPattern::Prefix("/".into()));
     assert_eq!(route.limits, route::Limits::default());
     assert_eq!(route.tunnel, tunnel::Limits::default());
-    assert_eq!(config.stop, drain::Settings::default());
+    assert_eq!(config.stop, shutdown::Settings::default());
     assert_eq!(config.log, logging::Settings::default());
 }
 

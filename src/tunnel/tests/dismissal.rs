@@ -63,7 +63,7 @@ async fn a_message_under_way_comes_to_its_end_first() {
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_changes_its_task_still_hears_its_dismissal() {
     let roster = Roster::new(Instant::now());
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let ((_client, client_side), (_node, node_side)) = (duplex(1), duplex(1));
     let occupant = roster.enter(Instant::now());
     let setup = Setup { occupant, ..setup(watch) };
@@ -117,7 +117,7 @@ async fn bytes_either_way_make_a_tunnel_active_and_bytes_that_wait_make_it_busy(
 #[tokio::test(start_paused = true)]
 async fn a_thousand_tunnels_leave_nothing_on_the_roster() {
     let roster = Roster::new(Instant::now());
-    let (drain, watch) = Drain::new();
+    let (drain, watch) = Shutdown::new();
     let mut tunnels = JoinSet::new();
     let mut far_ends = Vec::new();
     for number in 0..1000 {

@@ -185,7 +185,7 @@ async fn a_side_that_takes_no_bytes_any_more_has_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn a_side_whose_host_the_kernel_gave_up_is_lost_and_the_other_side_is_told_at_once() {
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let (mut node, node_side) = duplex(PIPE_BYTES);
     let mut tunnel = JoinSet::new();
     let begun_at = Instant::now();
@@ -240,7 +240,7 @@ async fn the_first_cause_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn both_streams_are_closed_when_the_future_is_ready_and_when_it_is_dropped() {
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let (mut client, client_side) = duplex(PIPE_BYTES);
     let (mut node, node_side) = duplex(PIPE_BYTES);
     let mut tunnel = Box::pin(run(client_side, node_side, setup(watch.clone())));
@@ -260,7 +260,7 @@ async fn both_streams_are_closed_when_the_future_is_ready_and_when_it_is_dropped
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_is_cut_has_a_report() {
     for (closes, end) in [(false, End::Drained), (true, End::ClientClosed(Some(1000)))] {
-        let (_drain, watch) = Drain::new();
+        let (_drain, watch) = Shutdown::new();
         let (mut client, client_side) = duplex(PIPE_BYTES);
         let (mut node, node_side) = duplex(PIPE_BYTES);
         let mut tunnel = Box::pin(run(client_side, node_side, setup(watch)));

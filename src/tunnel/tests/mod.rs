@@ -15,13 +15,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::drain::Drain;
+use crate::shutdown::Shutdown;
 
 /// A running tunnel and the far ends of its two streams.
 struct Rig {
     client: DuplexStream,
     node: DuplexStream,
-    drain: Drain,
+    drain: Shutdown,
     begun_at: Instant,
     tunnel: JoinSet<Report>,
 }
@@ -33,7 +33,7 @@ impl Rig {
     }
 
     fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
-        let (drain, watch) = Drain::new();
+        let (drain, watch) = Shutdown::new();
         let mut setup = setup(watch);
         change(&mut setup);
         let (client, client_side) = duplex(PIPE_BYTES);
@@ -51,7 +51,7 @@ impl Rig {
 }
 
 /// A plain tunnel with the default limits, but that nobody is asked for a sign of life.
-fn setup(drain: DrainWatch) -> Setup {
+fn setup(drain: ShutdownWatch) -> Setup {
     Setup {
         limits: Limits { keepalive: Keepalive::Off, ..Limits::default() },
         client_read_ahead: Bytes::new(),

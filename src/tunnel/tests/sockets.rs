@@ -45,7 +45,7 @@ async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
         size_of_val(tunnel)
     }
     let ((_client, client_side), (_node, node_side)) = (pair().await, pair().await);
-    let tunnel = run(client_side, node_side, setup(Drain::new().1));
+    let tunnel = run(client_side, node_side, setup(Shutdown::new().1));
     // Beside it there are 56 bytes with the client's bounds, 136 if sides are pinged, 64 and a
     // pointer for its place on the roster, and two pointers on the list of the drain. With what a
     // task has besides, that is 768 bytes, one of the allocator's sizes; the next is 896.
@@ -62,7 +62,7 @@ async fn a_ping_that_alone_is_under_way_is_to_be_acknowledged_soon_and_other_byt
     client_side.set_unacknowledged_max(limits.unacknowledged_max(Side::Client));
     node_side.set_unacknowledged_max(limits.unacknowledged_max(Side::Node));
     let seconds = || [&of_client, &of_node].map(seconds_unacknowledged);
-    let (_drain, watch) = Drain::new();
+    let (_drain, watch) = Shutdown::new();
     let mut tunnel = JoinSet::new();
     tunnel.spawn(run(client_side, node_side, Setup { limits, ..setup(watch) }));
     let message = unmasked(0x81, b"news");
@@ -93,7 +93,7 @@ async fn start() -> (TcpStream, TcpStream, JoinSet<Report>) {
     let (mut client, client_side) = pair().await;
     let (mut node, node_side) = pair().await;
     let mut tunnel = JoinSet::new();
-    let (_, watch) = Drain::new();
+    let (_, watch) = Shutdown::new();
     tunnel.spawn(run(client_side, node_side, setup(watch)));
     client.write_all(&masked(0x81, b"up")).await.unwrap();
     expect(&mut node, &masked(0x81, b"up")).await;

@@ -183,7 +183,7 @@ async fn a_drain_tells_both_sides_in_their_own_words() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
     const TUNNELS: usize = 400;
-    let (drain, watch) = Drain::new();
+    let (drain, watch) = Shutdown::new();
     let mut tunnels = JoinSet::new();
     let mut far_ends = Vec::new();
     for _ in 0..TUNNELS {
@@ -210,7 +210,7 @@ async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_begins_in_a_drain_ends_in_it() {
     let mut rig = Rig::start_with(|setup| {
-        let (drain, watch) = Drain::new();
+        let (drain, watch) = Shutdown::new();
         drain.begin(8 * SECOND);
         setup.drain = watch;
     });
@@ -222,7 +222,7 @@ async fn a_tunnel_that_begins_in_a_drain_ends_in_it() {
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_changes_its_task_still_hears_the_time_and_the_drain() {
     for (drain_timeout, end) in [(None, End::Idle), (Some(8 * SECOND), End::Drained)] {
-        let (drain, watch) = Drain::new();
+        let (drain, watch) = Shutdown::new();
         let ((_client, client_side), (_node, node_side)) = (duplex(1), duplex(1));
         let mut tunnel = Box::pin(run(client_side, node_side, setup(watch)));
         assert!(futures_util::poll!(&mut tunnel).is_pending());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Discovery, Found, Stage};
-use crate::drain::Tasks;
+use crate::tasks::Tasks;
 
 /// Runs a task for each upstream whose nodes are discovered. All end when this is dropped.
 #[derive(Debug)]

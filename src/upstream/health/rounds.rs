@@ -15,7 +15,7 @@ use super::check::Visit;
 use super::settings::{Check, Health};
 use super::verdict::{Change, Outcome, Verdict};
 use crate::Instant;
-use crate::drain::Tasks;
+use crate::tasks::Tasks;
 use crate::upstream::node::Node;
 use crate::upstream::{DrainCause, Upstream};
 

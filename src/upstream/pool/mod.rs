@@ -45,7 +45,7 @@ pub use sending::{NodeSocket, OutboundHead, Patience, Reply, SendError, SendFaul
 use super::connect::ConnectError;
 use super::node::Node;
 use crate::Instant;
-use crate::drain::Tasks;
+use crate::tasks::Tasks;
 
 /// The idle connections of one worker.
 pub struct Pool {

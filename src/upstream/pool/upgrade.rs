@@ -24,7 +24,7 @@ use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 
 use super::connection::{Answer, Connection, HyperConnection, SendError, run, shake_hands};
-use crate::drain::Tasks;
+use crate::tasks::Tasks;
 use crate::upstream::connect::ConnectError;
 use crate::upstream::node::Node;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sockeye::Server;
 use sockeye::config::{Changes, load_with_outline};
-use sockeye::drain::Readiness;
+use sockeye::readiness::Readiness;
 use sockeye::reload::{ReloadError, Reloader};
 use tokio::sync::oneshot;
 

@@ -10,7 +10,7 @@ use super::{Finding, TextFile, assert_tidy, file, sources};
 
 /// All rooms from the lowest to the highest; rooms of one rank do not know each other.
 const RANKS: [&[&str]; 16] = [
-    &["client", "descriptors", "drain", "logging", "metrics", "systemd"],
+    &["client", "descriptors", "logging", "metrics", "readiness", "shutdown", "systemd", "tasks"],
     &["engineio"],
     &["tunnel"],
     &["upstream"],
@@ -194,10 +194,10 @@ mod tests {
         check("src/tunnel/relay.rs", "use crate::route::Route;", &[1]);
         check(
             "src/tunnel/relay.rs",
-            "\nuse crate::{\n    drain::Drain,\n    route::Route,\n};",
+            "\nuse crate::{\n    shutdown::Shutdown,\n    route::Route,\n};",
             &[2],
         );
-        check("src/tunnel/relay.rs", "use crate::{self, drain, exchange::{A, B}};", &[1]);
+        check("src/tunnel/relay.rs", "use crate::{self, shutdown, exchange::{A, B}};", &[1]);
         check("src/tunnel/relay.rs", "fn a() -> crate::route::Route;", &[1]);
         check("src/tunnel/relay.rs", "use super::super::route::Route;", &[1]);
         check("src/tunnel/relay.rs", "use super::{End, super::route};", &[1]);
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn rooms_of_one_rank_do_not_know_each_other() {
-        check("src/logging.rs", "use crate::drain::Drain;", &[1]);
+        check("src/logging.rs", "use crate::shutdown::Shutdown;", &[1]);
         check("src/logging.rs", "use crate::logging::Format;", &[]);
     }
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_map_with_other_ranks_is_found() {
-        let rooms = BTreeSet::from(["drain", "client", "tunnel"]);
+        let rooms = BTreeSet::from(["client", "shutdown", "tunnel"]);
         let check = |text: &str, expected: bool| {
             assert_eq!(
                 wrong_map(&TextFile::new("m.md", text), &rooms).is_some(),
@@ -237,8 +237,8 @@ mod tests {
                 "{text}"
             );
         };
-        check("text\n\n> tunnel >\n> client, drain\n\ntext", false);
-        check("> client, drain > tunnel", true);
+        check("text\n\n> tunnel >\n> client, shutdown\n\ntext", false);
+        check("> client, shutdown > tunnel", true);
         check("> tunnel > client", true);
         check("text", true);
     }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_room_is_a_file_or_a_directory() {
         assert_eq!(room_of("src/tunnel/frame/mod.rs"), Some("tunnel"));
-        assert_eq!(room_of("src/drain.rs"), Some("drain"));
+        assert_eq!(room_of("src/shutdown.rs"), Some("shutdown"));
         assert_eq!(room_of("src/lib.rs"), None);
         assert_eq!(rank_of("cellar"), None);
     }
