@@ -12,13 +12,15 @@ use http::uri::{Authority, PathAndQuery, Uri};
 use super::ExchangeError;
 use crate::engineio::{Sid, put_with_sid};
 
-/// The authority that a request names: one `Host`, and no other in an absolute target (RFC 9112,
-/// section 3.2). An HTTP/1.0 request may have `None`; it then is for the routes of every host.
+/// The authority that a request names: that of an absolute target, which replaces `Host`, else that
+/// of its one `Host` (RFC 9112, sections 3.2 and 3.2.2). An HTTP/1.0 request may have `None`: only
+/// routes without a host match it.
 ///
 /// # Errors
 ///
 /// [`ExchangeError::BadTarget`] and [`ExchangeError::ForwardProxying`] if the target has a form
-/// that its method does not allow; [`ExchangeError::BadHost`] if it and `Host` do not name one host.
+/// that its method does not allow; [`ExchangeError::BadHost`] if there are several `Host` lines, or
+/// if `Host` or the target has no valid authority.
 pub(super) fn host(
     method: &Method,
     uri: &Uri,
@@ -40,13 +42,7 @@ pub(super) fn host(
             return Err(ExchangeError::BadHost);
         }
     }
-    match (uri.authority(), field) {
-        (Some(target), Some(field)) if !is_same(uri.scheme_str(), target, &field) => {
-            Err(ExchangeError::BadHost)
-        }
-        (Some(target), _) => Ok(Some(target.clone())),
-        (None, field) => Ok(field),
-    }
+    Ok(uri.authority().cloned().or(field))
 }
 
 /// Whether a request is for no resource, but for the server (RFC 9110, section 9.3.7).
@@ -103,17 +99,6 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// Whether two authorities are the same under `scheme`, whose default port may be left out.
-fn is_same(scheme: Option<&str>, one: &Authority, other: &Authority) -> bool {
-    let default = match scheme {
-        Some("https" | "wss") => 443,
-        Some(_) | None => 80,
-    };
-    let port = |authority: &Authority| port_of(authority.as_str()).unwrap_or(default);
-    host_name(one.as_str()).eq_ignore_ascii_case(host_name(other.as_str()))
-        && port(one) == port(other)
-}
-
 /// The target for a node: path and query, with the node's own `sid` where the client's was tagged.
 pub(super) fn for_node<'a>(uri: &'a Uri, sid: Option<&Sid>) -> Cow<'a, str> {
     let untagged = sid.and_then(|sid| {
@@ -143,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_one_host() {
+    fn a_request_names_one_host_and_an_absolute_target_replaces_it() {
         check("/", &["a.b"], Some("a.b"));
         check("/", &["a.b:80"], Some("a.b:80"));
         check("/", &["[::1]:80"], Some("[::1]:80"));
@@ -153,14 +138,20 @@ mod tests {
         check("/", &["me@a.b"], None);
         check("http://a.b/", &["a.b"], Some("a.b"));
         check("http://a.b/", &["A.B"], Some("a.b"));
-        check("http://a.b/", &["c.d"], None);
+        check("http://a.b/", &["c.d"], Some("a.b"));
+        check("http://a.b/", &["c.d:81"], Some("a.b"));
+        check("http://a.b/", &["c.d", "a.b"], None);
+        check("http://a.b/", &["a.b", "a.b"], None);
+        check("http://a.b/", &["c d"], None);
+        check("http://a.b/", &["me@a.b"], None);
+        check("http://a.b/", &["a.b:0"], None);
         check("http://a.b/", &[], Some("a.b"));
         check("http://a.b/", &[""], Some("a.b"));
         check("http://a.b:80/", &["a.b"], Some("a.b:80"));
         check("http://a.b/", &["a.b.:80"], Some("a.b"));
         check("https://a.b:443/", &["a.b"], Some("a.b:443"));
-        check("https://a.b/", &["a.b:80"], None);
-        check("http://a.b:81/", &["a.b"], None);
+        check("https://a.b/", &["a.b:80"], Some("a.b"));
+        check("http://a.b:81/", &["a.b"], Some("a.b:81"));
     }
 
     #[test]

@@ -85,6 +85,8 @@ async fn an_absolute_target_replaces_the_host() {
         ("http://b.c/x", "B.C", "b.c"),
         ("http://b.c:80/x", "b.c", "b.c:80"),
         ("http://b.c/x", "b.c:80", "b.c"),
+        ("http://b.c/x", "d.e", "b.c"),
+        ("http://b.c:81/x", "b.c", "b.c:81"),
     ] {
         let mut client = Client::connect(proxy.address).await;
         client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
