@@ -6,7 +6,8 @@ use divan::counter::{BytesCount, ItemsCount};
 use sockeye::internal::scan_client_frames;
 use sockeye::shutdown::Shutdown;
 use sockeye::tasks::Tasks;
-use sockeye::tunnel::{self, Extensions, Kind, Limits, Roster, Setup};
+use sockeye::tunnel::{self, Kind, Limits, Roster, Setup};
+use sockeye::websocket::Extensions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 

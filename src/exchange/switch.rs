@@ -26,8 +26,9 @@ use crate::client::{Place, RawSocket, Takeover};
 use crate::engineio::{OpenPacket, SessionBounds};
 use crate::route::Route;
 use crate::tasks::Tasks;
-use crate::tunnel::{self, Extensions, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream};
+use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream};
 use crate::upstream::Lease;
+use crate::websocket::Extensions;
 
 /// How the client's socket comes to the tunnel.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use super::Side;
-use super::frame::PingPayload;
+use crate::websocket::PingPayload;
 
 /// What a Close frame of ours says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::Instant;
     use crate::tunnel::End;
-    use crate::tunnel::frame::{Extensions, Position, Scanner, Sender, Until};
+    use crate::websocket::{Extensions, Position, Scanner, Sender, Until};
 
     #[test]
     fn each_close_message_is_a_frame_that_our_own_scanner_takes() {

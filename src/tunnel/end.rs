@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::control::CloseMessage;
-use super::frame::FrameError;
+use crate::websocket::{Counts, FrameError};
 
 /// What a tunnel says when it is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,20 +21,6 @@ pub struct Report {
     pub close_code: Option<u16>,
     /// From the 101 to the end.
     pub duration: Duration,
-}
-
-/// What came from one side. Behind a Close frame, or once the stream is not WebSocket's any more
-/// (see [`FrameError`](super::FrameError)), frames are not counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Bytes, heads and payloads.
-    pub bytes: u64,
-    /// Data messages, by their last frame.
-    pub messages: u64,
-    /// Frames of all kinds whose last byte has come; begins anew at 2^32.
-    pub frames: u32,
-    /// Pings, Pongs, Closes; begins anew at 2^32.
-    pub control_frames: u32,
 }
 
 /// Why a tunnel ended.

@@ -9,11 +9,13 @@
 
 use std::time::Duration;
 
-use super::frame::{Breach, ControlSeen, Followed, PingPayload, Position, Scanner, Until};
+use super::End;
 use super::opening::{Opening, Outcome};
 use super::probe::Probe;
-use super::{Counts, End};
 use crate::Instant;
+use crate::websocket::{
+    Breach, ControlSeen, Counts, Followed, PingPayload, Position, Scanner, Until,
+};
 
 /// Follows one direction's bytes and lets them pass or not.
 #[derive(Debug)]
@@ -353,7 +355,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::frame::{Bounds, Extensions, Sender};
+    use crate::websocket::{Bounds, Extensions, Sender};
 
     fn gate(sender: Sender, strictness: Strictness) -> Gate {
         let now = Instant::now();
@@ -438,7 +440,7 @@ mod tests {
 
     #[test]
     fn nothing_of_an_offending_frame_passes_however_it_is_split() {
-        use crate::tunnel::FrameError;
+        use crate::websocket::FrameError;
         let check = |stream: &[u8], expected: usize, offence| {
             for i in 0..=stream.len() {
                 let mut gate = gate(Sender::Client, Strictness::Strict);

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use super::frame::{ControlSeen, PingPayload};
 use super::{KeepaliveTimes, Side};
 use crate::Instant;
+use crate::websocket::{ControlSeen, PingPayload};
 
 /// Watches both sides of a tunnel.
 #[derive(Debug)]

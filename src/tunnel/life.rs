@@ -13,7 +13,6 @@ use super::alarm::Alarms;
 use super::closing::{ANSWER_TIMEOUT, Closing};
 use super::deadlines::{Deadlines, Due, Timer};
 use super::ending::Flows;
-use super::frame::{Bounds, Scanner, Sender};
 use super::gate::{Gate, Reading, Strictness};
 use super::opening::Opening;
 use super::policies::Policies;
@@ -24,6 +23,7 @@ use super::tally::Tally;
 use super::wake_up::{Step, WakeUp};
 use super::{End, IdleTimeout, Kind, Occupant, Report, Setup, Stream};
 use crate::Instant;
+use crate::websocket::{Bounds, Scanner, Sender};
 
 /// A tunnel and its two streams.
 #[derive(Debug)]

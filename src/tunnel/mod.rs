@@ -4,7 +4,7 @@
 //! says at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
 //!
 //! - `relay`: one direction, read and written; `waiting`: what of it waits; `gate`: what of it may
-//!   pass; `frame`: where its frames begin and end
+//!   pass
 //! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
 //! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost;
 //!   `host`: when the kernel gives its host up; `stream`: what is asked of the kernel
@@ -23,7 +23,6 @@ mod control;
 mod deadlines;
 mod end;
 mod ending;
-pub(crate) mod frame;
 mod gate;
 mod host;
 mod keepalive;
@@ -43,8 +42,7 @@ mod tests;
 mod waiting;
 mod wake_up;
 
-pub use end::{Counts, End, Report, Side, Who};
-pub use frame::{Extensions, FrameError};
+pub use end::{End, Report, Side, Who};
 pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax, StalledClient};
 pub use occupant::Occupant;
 pub use probe::{UpgradeStep, Upgrading};
@@ -64,6 +62,7 @@ use pin_project_lite::pin_project;
 use crate::Instant;
 use crate::metrics::TunnelCounts;
 use crate::shutdown::ShutdownWatch;
+use crate::websocket::Extensions;
 use alarm::Alarms;
 use life::Tunnel;
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::ReadOpen;
-use super::frame::{Head, Opcode};
+use crate::websocket::{Head, Opcode};
 
 /// Waits for the node's first frame and reads it.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::frame::{Head, Opcode, Sender};
 use crate::Instant;
+use crate::websocket::{Head, Opcode, Sender};
 
 /// How far an upgrade got; a tunnel writes it and others may read it meanwhile.
 #[derive(Debug)]

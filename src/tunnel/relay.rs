@@ -16,13 +16,13 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::trace;
 
-use super::frame::{Followed, PingPayload, Until};
 use super::gate::{Gap, Gate};
 use super::scratch::HELD_BYTES_MAX;
 use super::waiting::Waiting;
 use super::wake_up::{Sink, Source, Step, WakeUp};
 use super::{Side, control};
 use crate::Instant;
+use crate::websocket::{Followed, PingPayload, Until};
 
 /// One direction: from its source to its sink.
 #[derive(Debug)]

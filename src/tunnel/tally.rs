@@ -8,8 +8,8 @@
 
 use std::sync::Arc;
 
-use super::Counts;
 use crate::metrics::{Traffic, TunnelCounts};
+use crate::websocket::Counts;
 
 /// What was told of both directions.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 
 use super::Side;
-use super::frame::PingPayload;
 use super::scratch::Held;
+use crate::websocket::PingPayload;
 
 /// What waits in a flow.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! What a client may not do, and what both sides hear of it.
 
 use super::*;
+use crate::websocket::FrameError;
 
 /// A client that sends `good`, then `bad`, and a node that answers the good: what passes, and how
 /// does it end?

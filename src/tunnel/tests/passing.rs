@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
 use super::*;
+use crate::websocket::Counts;
 
 #[tokio::test(start_paused = true)]
 async fn messages_pass_both_ways_and_are_counted() {

@@ -1,43 +1,29 @@
-//! Where the frames of one direction begin and end: a scanner of frame heads (RFC 6455, section
-//! 5.2) over a byte stream that comes in chunks.
+//! Finds where the frames of one direction begin and end, in a byte stream that comes in chunks
+//! (RFC 6455, section 5.2).
 //!
-//! A head is followed once it is whole: one that is split over chunks is not followed before the
-//! rest is there, so that nothing of a frame that is refused has passed. Payload is skipped, never
-//! looked at, but for the two bytes of a Close frame's code, the one of an Engine.IO heartbeat, and
-//! the Pongs that may be answers to Pings of ours.
+//! A head is followed once it is whole: one that is split over chunks waits for its rest, so that no
+//! byte of a refused frame has passed. Payload is skipped and never read, except for the two bytes of
+//! a Close frame's code, the one byte of an Engine.IO heartbeat, and the Pongs that may answer our own
+//! Pings.
 //!
 //! Pure. Runs for every byte.
 
-mod bounds;
-mod error;
-mod extensions;
-mod head;
-mod outside;
-mod pong;
-mod rules;
-#[cfg(test)]
-mod tests;
-
-pub(super) use bounds::{Bounds, Breach};
-pub use error::FrameError;
-pub use extensions::Extensions;
-pub(super) use head::{Head, Opcode};
-pub use outside::{Facts, client_facts, node_facts, scan_client_frames};
-pub(super) use pong::PingPayload;
-
-use super::Counts;
+use super::error::FrameError;
+use super::extensions::Extensions;
+use super::head::{Head, Opcode};
+use super::limits::{Bounds, Breach};
+use super::rules::{CloseCode, own_pong};
+use super::stream::{ControlSeen, Counts, Followed, PingPayload, Position, Sender, Until};
 use crate::Instant;
-use pong::own_pong;
-use rules::CloseCode;
 
 /// Follows the frames of one direction.
 #[derive(Clone, Debug)]
-pub(super) struct Scanner {
-    sender: Sender,
-    extensions: Extensions,
+pub(crate) struct Scanner {
+    pub(super) sender: Sender,
+    pub(super) extensions: Extensions,
     state: State,
     /// A data frame without FIN has passed and its message goes on.
-    in_message: bool,
+    pub(super) in_message: bool,
     seen: ControlSeen,
     counts: Counts,
     heartbeats: u32,
@@ -47,54 +33,6 @@ pub(super) struct Scanner {
     bounds: Option<Box<Bounds>>,
     breach: Option<Breach>,
     own_ping: Option<PingPayload>,
-}
-
-/// Which control frames came since somebody asked, but our own Pongs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ControlSeen {
-    pub(super) ping: bool,
-    pub(super) pong: bool,
-}
-
-/// What became of a chunk: its first bytes, then the next ones. What is behind both is to be
-/// scanned again, together with what comes then if both are none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Followed {
-    /// Bytes that are the other side's.
-    pub(super) passed: usize,
-    /// Bytes that are not: a Pong that answers a Ping of ours.
-    pub(super) dropped: usize,
-}
-
-/// Who sends what a scanner follows: clients mask, servers do not (RFC 6455, section 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sender {
-    /// Each frame must be masked.
-    Client,
-    /// No frame may be masked.
-    Node,
-}
-
-/// How far [`Scanner::scan`] goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
-    /// To the chunk's end, or to the end of a Close frame: nothing may follow one.
-    Close,
-    /// To the end of the frame that the stream stands in.
-    Boundary,
-}
-
-/// Where the stream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Position {
-    /// Between two frames: an own frame may be put in here.
-    Boundary,
-    /// Inside a frame.
-    Frame,
-    /// Behind a Close frame.
-    Closed(Option<u16>),
-    /// Nobody knows: the stream broke the protocol and is not followed any more.
-    Lost(FrameError),
 }
 
 #[derive(Clone, Debug)]
@@ -137,7 +75,7 @@ enum Step {
 
 impl Scanner {
     /// At the beginning of a stream, right behind the 101.
-    pub(super) fn new(sender: Sender, extensions: Extensions, bounds: Option<Box<Bounds>>) -> Self {
+    pub(crate) fn new(sender: Sender, extensions: Extensions, bounds: Option<Box<Bounds>>) -> Self {
         Self {
             sender,
             extensions,
@@ -158,7 +96,7 @@ impl Scanner {
     /// It stops before the head of a frame that is not whole, that breaks a bound
     /// ([`breach`](Self::breach)) or the protocol ([`Position::Lost`]). Asked again, it follows
     /// what breaks a bound, and takes all bytes behind what breaks the protocol for followed.
-    pub(super) fn scan(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
+    pub(crate) fn scan(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
         let (mut rest, mut dropped) = (chunk, 0);
         while !rest.is_empty() {
             match self.scan_part(rest, now) {
@@ -176,7 +114,7 @@ impl Scanner {
     }
 
     /// Where the stream stands.
-    pub(super) fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         match self.state {
             State::Boundary => Position::Boundary,
             State::Payload { .. } | State::Close { .. } => Position::Frame,
@@ -186,51 +124,51 @@ impl Scanner {
     }
 
     /// Whether `chunk`, which comes next, begins with a Close frame.
-    pub(super) fn is_before_close(&self, chunk: &[u8]) -> bool {
+    pub(crate) fn is_before_close(&self, chunk: &[u8]) -> bool {
         self.is_at_boundary() && Head::is_close(chunk)
     }
 
     /// The bound that was broken, if one was.
-    pub(super) fn breach(&self) -> Option<Breach> {
+    pub(crate) fn breach(&self) -> Option<Breach> {
         self.breach
     }
 
     /// What was followed so far; a frame counts when its last byte passed.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 
     /// How many of the messages were Engine.IO's `2` or `3`, ping and pong. A compressed one
     /// cannot be told from others and is not among them.
-    pub(super) fn heartbeats(&self) -> u32 {
+    pub(crate) fn heartbeats(&self) -> u32 {
         self.heartbeats
     }
 
     /// Which control frames came since the last call.
-    pub(super) fn take_seen(&mut self) -> ControlSeen {
+    pub(crate) fn take_seen(&mut self) -> ControlSeen {
         std::mem::take(&mut self.seen)
     }
 
     /// How many Pings came since the last call.
     #[inline]
-    pub(super) fn take_pings(&mut self) -> u16 {
+    pub(crate) fn take_pings(&mut self) -> u16 {
         std::mem::take(&mut self.pings)
     }
 
     /// The next `pings` Pongs are answers, and cost the sender nothing.
-    pub(super) fn ask_for_pongs(&mut self, pings: u16) {
+    pub(crate) fn ask_for_pongs(&mut self, pings: u16) {
         if let Some(bounds) = &mut self.bounds {
             bounds.ask_for_pongs(pings);
         }
     }
 
     /// From now on, Pongs with this payload are dropped.
-    pub(super) fn drop_pongs(&mut self, payload: PingPayload) {
+    pub(crate) fn drop_pongs(&mut self, payload: PingPayload) {
         self.own_ping = Some(payload);
     }
 
     /// Nothing is too much from now on.
-    pub(super) fn lift_bounds(&mut self) {
+    pub(crate) fn lift_bounds(&mut self) {
         self.bounds = None;
     }
 
@@ -392,9 +330,9 @@ fn part_of(head: &Head) -> Part {
 }
 
 /// `chunk` behind its first `taken` bytes, which are never more than it has.
-fn rest_of(chunk: &[u8], taken: usize) -> &[u8] {
+pub(super) fn rest_of(chunk: &[u8], taken: usize) -> &[u8] {
     chunk.get(taken..).unwrap_or_default()
 }
 
 /// Longest payload of a control frame (RFC 6455, section 5.5).
-const CONTROL_PAYLOAD_MAX: u64 = 125;
+pub(super) const CONTROL_PAYLOAD_MAX: u64 = 125;

@@ -9,7 +9,7 @@ use crate::Instant;
 
 /// What is left to one sender.
 #[derive(Clone, Debug)]
-pub(in crate::tunnel) struct Bounds {
+pub(crate) struct Bounds {
     message_bytes_max: u64,
     /// What the message has that goes on, by the heads of its frames.
     message_bytes: u64,
@@ -22,7 +22,7 @@ pub(in crate::tunnel) struct Bounds {
 
 /// A bound that a frame would break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tunnel) enum Breach {
+pub(crate) enum Breach {
     /// The message is longer than allowed.
     TooBig,
     /// There are more messages or control frames than allowed.
@@ -42,7 +42,7 @@ struct Credit {
 impl Bounds {
     /// Bounds that begin at `now`: bytes of a message as on the wire, messages and control frames
     /// each second, with as many at once.
-    pub(in crate::tunnel) fn new(
+    pub(crate) fn new(
         message_bytes_max: u64,
         messages_per_second: Option<u32>,
         control_frames_per_second: Option<u32>,
@@ -58,7 +58,7 @@ impl Bounds {
     }
 
     /// The next `pings` Pongs are answers.
-    pub(in crate::tunnel) fn ask_for_pongs(&mut self, pings: u16) {
+    pub(crate) fn ask_for_pongs(&mut self, pings: u16) {
         self.pongs_asked = self.pongs_asked.saturating_add(pings.into());
     }
 

@@ -1,11 +1,13 @@
-//! The scanner as our own benchmarks and fuzz targets see it, by way of `crate::internal`: it is the
-//! tunnel's own, and what it tells is not for others.
+//! The scanner as our own benchmarks and fuzz targets see it, through `crate::internal`. Not a public
+//! interface.
 //!
 //! Pure. Runs for every byte.
 
-use super::{Bounds, Breach, ControlSeen, Extensions, Position, Scanner, Sender, Until, rest_of};
+use super::extensions::Extensions;
+use super::limits::{Bounds, Breach};
+use super::scanner::{Scanner, rest_of};
+use super::stream::{ControlSeen, Counts, Position, Sender, Until};
 use crate::Instant;
-use crate::tunnel::Counts;
 
 /// All that is known of a stream where its last chunk ends, or before the frame that ends its
 /// tunnel. Two of them are equal if no side could tell the streams apart.

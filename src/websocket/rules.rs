@@ -1,10 +1,13 @@
-//! What a frame may not be in its direction, at its place in the stream (RFC 6455, section 5).
-//! Where extensions that we do not know were agreed on, what they may change is no matter of ours.
+//! What a frame may not be in its direction, at its position in the stream (RFC 6455, section 5), and
+//! which Pongs are for us. If the 101 agreed on unknown extensions, what they may change is not checked.
 //!
 //! Pure. Runs for every byte.
 
+use super::error::FrameError;
+use super::extensions::Extensions;
 use super::head::{Head, Opcode};
-use super::{CONTROL_PAYLOAD_MAX, Extensions, FrameError, Scanner, Sender};
+use super::scanner::{CONTROL_PAYLOAD_MAX, Scanner};
+use super::stream::{PingPayload, Sender};
 
 /// What is known of a Close frame's code.
 pub(super) enum CloseCode {
@@ -86,4 +89,17 @@ impl Scanner {
             Some(_) | None => Ok(CloseCode::Incomplete),
         }
     }
+}
+
+/// The length of a Pong that carries `own`, the payload of our Pings (RFC 6455, section 5.5.3):
+/// `Some(None)` if it carries something else, `None` if that cannot be decided yet.
+pub(super) fn own_pong(own: PingPayload, head: &Head, chunk: &[u8]) -> Option<Option<usize>> {
+    if own.len() as u64 != head.payload_bytes {
+        return Some(None);
+    }
+    let length = head.head_bytes + own.len();
+    let payload = chunk.get(head.head_bytes..length)?;
+    let mask = head.mask.unwrap_or_default();
+    let unmasked = payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key);
+    Some(unmasked.eq(own).then_some(length))
 }

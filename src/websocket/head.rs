@@ -5,25 +5,25 @@
 //!
 //! Pure. Runs for every byte.
 
-use super::FrameError;
+use super::error::FrameError;
 
 /// A frame without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tunnel) struct Head {
-    pub(in crate::tunnel) fin: bool,
-    pub(in crate::tunnel) rsv1: bool,
-    pub(in crate::tunnel) rsv2_or_rsv3: bool,
-    pub(in crate::tunnel) opcode: Opcode,
-    pub(in crate::tunnel) mask: Option<[u8; 4]>,
+pub(crate) struct Head {
+    pub(crate) fin: bool,
+    pub(crate) rsv1: bool,
+    pub(crate) rsv2_or_rsv3: bool,
+    pub(crate) opcode: Opcode,
+    pub(crate) mask: Option<[u8; 4]>,
     /// At most 2^63 - 1.
-    pub(in crate::tunnel) payload_bytes: u64,
+    pub(crate) payload_bytes: u64,
     /// How long the head itself is: 2 to 14.
-    pub(in crate::tunnel) head_bytes: usize,
+    pub(crate) head_bytes: usize,
 }
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::tunnel) enum Opcode {
+pub(crate) enum Opcode {
     Continuation,
     Text,
     Binary,
@@ -36,14 +36,14 @@ pub(in crate::tunnel) enum Opcode {
 
 impl Head {
     /// Whether `bytes` begin with the head of a Close frame, which the first byte of it tells.
-    pub(in crate::tunnel) fn is_close(bytes: &[u8]) -> bool {
+    pub(crate) fn is_close(bytes: &[u8]) -> bool {
         bytes.first().map(|first| Opcode::of(first & 0x0f)) == Some(Opcode::Close)
     }
 
     /// Reads the head that `bytes` begins with, of a frame that needs no extension; `None` if it is
     /// not complete.
     #[inline]
-    pub(in crate::tunnel) fn read(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let [first, _, ..] = bytes else { return Ok(None) };
         if Opcode::of(first & 0x0f) == Opcode::Reserved {
             return Err(FrameError::ReservedOpcode);
@@ -53,7 +53,7 @@ impl Head {
 
     /// Reads the head that `bytes` begins with, whatever its opcode; `None` if it is not complete.
     #[inline]
-    pub(in crate::tunnel) fn read_any(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
+    pub(crate) fn read_any(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         let opcode = Opcode::of(first & 0x0f);
         let (payload_bytes, rest) = match second & 0x7f {
