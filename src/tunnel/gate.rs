@@ -111,7 +111,7 @@ impl Gate {
             (Passing::Everything, Position::Boundary | Position::Frame) => {
                 self.passing = Passing::UpToClose;
             }
-            (Passing::Everything, Position::Closed(_) | Position::Lost(_))
+            (Passing::Everything, Position::Closed(_) | Position::Unparsable(_))
             | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => (),
         }
     }
@@ -134,7 +134,7 @@ impl Gate {
             (passing @ Passing::Closed, _)
             | (
                 passing @ (Passing::Everything | Passing::UpToClose | Passing::Frame),
-                Position::Closed(_) | Position::Lost(_),
+                Position::Closed(_) | Position::Unparsable(_),
             ) => (Gap::Nowhere, passing),
         };
         self.passing = passing;
@@ -146,7 +146,7 @@ impl Gate {
         match (self.passing, self.scanner.position()) {
             (Passing::Everything, Position::Boundary) => Gap::Here,
             (Passing::Everything, Position::Frame) => Gap::Ahead,
-            (Passing::Everything, Position::Closed(_) | Position::Lost(_))
+            (Passing::Everything, Position::Closed(_) | Position::Unparsable(_))
             | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => {
                 Gap::Nowhere
             }
@@ -196,7 +196,7 @@ impl Gate {
     pub(super) fn close_seen(&self) -> Option<Option<u16>> {
         match self.scanner.position() {
             Position::Closed(code) => Some(code),
-            Position::Boundary | Position::Frame | Position::Lost(_) => None,
+            Position::Boundary | Position::Frame | Position::Unparsable(_) => None,
         }
     }
 
@@ -207,8 +207,8 @@ impl Gate {
     }
 
     /// Whether no Close frame can be found in what comes.
-    pub(super) fn is_deaf(&self) -> bool {
-        matches!(self.scanner.position(), Position::Lost(_))
+    pub(super) fn is_unparsable(&self) -> bool {
+        matches!(self.scanner.position(), Position::Unparsable(_))
     }
 
     /// How long the session may be silent by its open packet, once.
@@ -235,8 +235,8 @@ impl Gate {
     }
 
     /// Which control frames came since the last call.
-    pub(super) fn take_seen(&mut self) -> ControlSeen {
-        self.scanner.take_seen()
+    pub(super) fn take_control_seen(&mut self) -> ControlSeen {
+        self.scanner.take_control_seen()
     }
 
     /// How many Pings came since the last call.
@@ -247,8 +247,8 @@ impl Gate {
 
     /// The next `pings` Pongs are answers, and cost the sender nothing.
     #[cold]
-    pub(super) fn ask_for_pongs(&mut self, pings: u16) {
-        self.scanner.ask_for_pongs(pings);
+    pub(super) fn expect_pongs(&mut self, pings: u16) {
+        self.scanner.expect_pongs(pings);
     }
 
     /// From now on, Pongs with this payload do not pass.
@@ -282,7 +282,7 @@ impl Gate {
             self.offence = Some(offence);
             self.passing = Passing::Nothing;
             followed.dropped += self.discard(behind, now).dropped;
-        } else if self.is_deaf() {
+        } else if self.is_unparsable() {
             followed.passed += self.scanner.scan(behind, Until::Close, now).passed;
         }
         followed
@@ -292,7 +292,7 @@ impl Gate {
         match (self.scanner.breach(), self.scanner.position()) {
             (Some(Breach::TooBig), _) => Some(End::TooBig),
             (Some(Breach::TooFast), _) => Some(End::TooFast),
-            (None, Position::Lost(error)) => Some(End::BadFrame(error)),
+            (None, Position::Unparsable(error)) => Some(End::BadFrame(error)),
             (None, Position::Boundary | Position::Frame | Position::Closed(_)) => None,
         }
     }
@@ -311,7 +311,7 @@ impl Gate {
             passed += followed.passed;
             match self.scanner.position() {
                 Position::Closed(_) => self.passing = Passing::Closed,
-                Position::Lost(_) => self.passing = Passing::Nothing,
+                Position::Unparsable(_) => self.passing = Passing::Nothing,
                 Position::Boundary | Position::Frame
                     if followed.passed == 0 || followed.dropped > 0 =>
                 {
@@ -330,14 +330,14 @@ impl Gate {
         self.passing = match self.scanner.position() {
             Position::Boundary => Passing::Nothing,
             Position::Closed(_) => Passing::Closed,
-            Position::Frame | Position::Lost(_) => Passing::Frame,
+            Position::Frame | Position::Unparsable(_) => Passing::Frame,
         };
         followed
     }
 
     /// Follows without letting anything pass.
     fn discard(&mut self, chunk: &[u8], now: Instant) -> Followed {
-        self.scanner.lift_bounds();
+        self.scanner.lift_limits();
         let mut rest = chunk;
         while !rest.is_empty() {
             let Followed { passed, dropped } = self.scanner.scan(rest, Until::Close, now);
@@ -345,7 +345,7 @@ impl Gate {
             match self.scanner.position() {
                 Position::Closed(_) => rest = &[],
                 Position::Boundary | Position::Frame if passed + dropped == 0 => break,
-                Position::Boundary | Position::Frame | Position::Lost(_) => (),
+                Position::Boundary | Position::Frame | Position::Unparsable(_) => (),
             }
         }
         Followed { passed: 0, dropped: chunk.len() - rest.len() }
@@ -355,12 +355,12 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket::{Bounds, Extensions, Sender};
+    use crate::websocket::{Extensions, Sender, SenderLimits};
 
     fn gate(sender: Sender, strictness: Strictness) -> Gate {
         let now = Instant::now();
-        let bounds =
-            (sender == Sender::Client).then(|| Box::new(Bounds::new(4, Some(3), Some(200), now)));
+        let bounds = (sender == Sender::Client)
+            .then(|| Box::new(SenderLimits::new(4, Some(3), Some(200), now)));
         Gate::new(Scanner::new(sender, Extensions::None, bounds), strictness, None)
     }
 

@@ -23,7 +23,7 @@ use super::tally::Tally;
 use super::wake_up::{Step, WakeUp};
 use super::{End, IdleTimeout, Kind, Occupant, Report, Setup, Stream};
 use crate::Instant;
-use crate::websocket::{Bounds, Scanner, Sender};
+use crate::websocket::{Scanner, Sender, SenderLimits};
 
 /// A tunnel and its two streams.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ where
     /// A tunnel that begins at `now`.
     pub(super) fn new(client: C, node: N, setup: Setup, now: Instant) -> Self {
         let limits = setup.limits;
-        let bounds = Bounds::new(
+        let bounds = SenderLimits::new(
             limits.message_bytes_max(),
             limits.messages_per_second,
             limits.control_frames_per_second,
@@ -149,7 +149,7 @@ where
         let down = from_node.poll(&mut self.node, &mut self.client, wake_up);
         let pings = from_node.gate.take_pings();
         if pings > 0 {
-            from_client.gate.ask_for_pongs(pings);
+            from_client.gate.expect_pongs(pings);
         }
         if let (true, Some(closing)) = (down.waits, &mut self.closing) {
             closing.note_slow_client();

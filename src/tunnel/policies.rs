@@ -95,7 +95,7 @@ impl Policies {
             ] {
                 if step.arrived {
                     keepalive.heard(side, now);
-                    keepalive.saw(side, flow.gate.take_seen(), now);
+                    keepalive.saw(side, flow.gate.take_control_seen(), now);
                 }
             }
         }
@@ -152,7 +152,7 @@ impl Policies {
                 Due::Wait(until) => deadlines.hasten(Timer::Keepalive, until),
                 Due::Ping(until) => {
                     from.drop_pongs(keepalive.payload());
-                    from.gate.ask_for_pongs(1);
+                    from.gate.expect_pongs(1);
                     to.ping_with(side, keepalive.payload());
                     if let Some(hosts) = hosts {
                         hosts[side as usize].pinged();

@@ -116,7 +116,7 @@ impl Flow {
 
     /// Whether a Close frame is of no use to wait for: there was one, or none can be found.
     pub(super) fn will_not_answer(&self) -> bool {
-        self.has_said_its_last() || self.gate.is_deaf()
+        self.has_said_its_last() || self.gate.is_unparsable()
     }
 
     /// Whether the sink's connection failed.

@@ -1,8 +1,9 @@
-//! What a 101 agreed on, as far as it changes which frames may pass (RFC 6455, section 9).
+//! The extensions that a 101 agreed on, as far as they change which frames are allowed (RFC 6455,
+//! section 9).
 //!
 //! Pure. Runs for every request.
 
-/// The extensions of a tunnel's two ends.
+/// The extensions that client and node agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extensions {
     /// None: all reserved bits are clear.
@@ -10,13 +11,13 @@ pub enum Extensions {
     /// permessage-deflate alone: RSV1 may be set on the first frame of a message (RFC 7692,
     /// section 6).
     Deflate,
-    /// Others, which we do not know: reserved bits and opcodes mean what the two ends agreed on,
-    /// and frames are followed by their lengths alone.
+    /// Unknown ones: reserved bits and opcodes mean what the two sides agreed on, and frames are
+    /// followed by their lengths alone.
     Other,
 }
 
 impl Extensions {
-    /// What the members of a 101's `Sec-WebSocket-Extensions` say.
+    /// From the members of a 101's `Sec-WebSocket-Extensions`.
     pub fn agreed<'a>(members: impl IntoIterator<Item = &'a str>) -> Self {
         let names = members.into_iter().map(|member| member.split(';').next().unwrap_or_default());
         names.fold(Self::None, |known, name| {

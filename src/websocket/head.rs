@@ -1,7 +1,7 @@
 //! The head of a frame (RFC 6455, section 5.2).
 //!
-//! Only what makes a head unreadable is an error here; what is forbidden at its place in the
-//! stream is the scanner's to say.
+//! Only an unreadable head is an error here; whether a frame is allowed at its position in the stream is
+//! decided in `rules`.
 //!
 //! Pure. Runs for every byte.
 
@@ -30,14 +30,14 @@ pub(crate) enum Opcode {
     Close,
     Ping,
     Pong,
-    /// What RFC 6455 leaves to extensions: 3 to 7 and 11 to 15.
+    /// Reserved for extensions: 3 to 7 and 11 to 15.
     Reserved,
 }
 
 impl Head {
-    /// Whether `bytes` begin with the head of a Close frame, which the first byte of it tells.
+    /// Whether `bytes` begin with the head of a Close frame, by its first byte.
     pub(crate) fn is_close(bytes: &[u8]) -> bool {
-        bytes.first().map(|first| Opcode::of(first & 0x0f)) == Some(Opcode::Close)
+        bytes.first().map(|first| Opcode::from_bits(first & 0x0f)) == Some(Opcode::Close)
     }
 
     /// Reads the head that `bytes` begins with, of a frame that needs no extension; `None` if it is
@@ -45,7 +45,7 @@ impl Head {
     #[inline]
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let [first, _, ..] = bytes else { return Ok(None) };
-        if Opcode::of(first & 0x0f) == Opcode::Reserved {
+        if Opcode::from_bits(first & 0x0f) == Opcode::Reserved {
             return Err(FrameError::ReservedOpcode);
         }
         Self::read_any(bytes)
@@ -55,7 +55,7 @@ impl Head {
     #[inline]
     pub(crate) fn read_any(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
-        let opcode = Opcode::of(first & 0x0f);
+        let opcode = Opcode::from_bits(first & 0x0f);
         let (payload_bytes, rest) = match second & 0x7f {
             126 => {
                 let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
@@ -86,7 +86,7 @@ impl Head {
 }
 
 impl Opcode {
-    fn of(bits: u8) -> Self {
+    fn from_bits(bits: u8) -> Self {
         match bits {
             0x0 => Self::Continuation,
             0x1 => Self::Text,
@@ -99,7 +99,7 @@ impl Opcode {
     }
 }
 
-/// A length whose form is there for lengths of `least` and more.
+/// Checks a length in a form that is meant for lengths of `least` and more.
 fn checked_length(length: u64, least: u64) -> Result<u64, FrameError> {
     if length >> 63 == 1 {
         return Err(FrameError::HugeLength);

@@ -4,18 +4,18 @@
 //! Pure. Runs for every byte.
 
 use super::extensions::Extensions;
-use super::limits::{Bounds, Breach};
+use super::limits::{Breach, SenderLimits};
 use super::scanner::{Scanner, rest_of};
 use super::stream::{ControlSeen, Counts, Position, Sender, Until};
 use crate::Instant;
 
-/// All that is known of a stream where its last chunk ends, or before the frame that ends its
-/// tunnel. Two of them are equal if no side could tell the streams apart.
+/// The state after a stream's last chunk, or before the frame that ends its tunnel. Two of them are
+/// equal if neither side could tell the streams apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// What the other side gets.
+    /// What is passed to the other side.
     pub passed: Vec<u8>,
-    /// What waits for the rest of its head.
+    /// An incomplete head, of which the rest has not arrived.
     pub held: Vec<u8>,
     position: Position,
     breach: Option<Breach>,
@@ -24,30 +24,29 @@ pub struct Facts {
     seen: ControlSeen,
 }
 
-/// What is known of a client's stream that comes in `chunks` at `now`, with at most
-/// `message_bytes_max` for each message; Pongs that carry `own_ping` are answers to our own Ping.
+/// Scans a client's stream that arrives in `chunks` at `now`, with at most `message_bytes_max` bytes
+/// per message; Pongs that carry `own_ping` answer our own Ping.
 pub fn client_facts<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     message_bytes_max: u64,
     own_ping: [u8; 8],
     now: Instant,
 ) -> Facts {
-    let bounds = Bounds::new(message_bytes_max, None, Some(200), now);
-    let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(Box::new(bounds)));
+    let limits = SenderLimits::new(message_bytes_max, None, Some(200), now);
+    let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(Box::new(limits)));
     scanner.drop_pongs(own_ping);
     facts(scanner, chunks, now)
 }
 
-/// What is known of a node's stream that comes in `chunks` at `now`; permessage-deflate was agreed
-/// upon.
+/// Scans a node's stream that arrives in `chunks` at `now`, with permessage-deflate.
 pub fn node_facts<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Facts {
     facts(Scanner::new(Sender::Node, Extensions::Deflate, None), chunks, now)
 }
 
-/// Follows what a client sends, in `chunks` as they come at `now`, and counts it.
+/// Scans a client's stream that arrives in `chunks` at `now`, and counts its frames.
 pub fn scan_client_frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Counts {
-    let bounds = Bounds::new(u64::MAX, None, Some(200), now);
-    let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(Box::new(bounds)));
+    let limits = SenderLimits::new(u64::MAX, None, Some(200), now);
+    let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(Box::new(limits)));
     let mut held = Vec::new();
     for chunk in chunks {
         let joined = if held.is_empty() { Vec::new() } else { [&held, chunk].concat() };
@@ -66,7 +65,7 @@ fn facts<'a>(
     let (mut passed, mut held) = (Vec::new(), Vec::new());
     for chunk in chunks {
         held.extend_from_slice(chunk);
-        while goes_on(&scanner) {
+        while continues(&scanner) {
             let followed = scanner.scan(&held, Until::Close, now);
             passed.extend(held.drain(..followed.passed));
             held.drain(..followed.dropped);
@@ -82,14 +81,14 @@ fn facts<'a>(
         breach: scanner.breach(),
         counts: scanner.counts(),
         heartbeats: scanner.heartbeats(),
-        seen: scanner.take_seen(),
+        seen: scanner.take_control_seen(),
     }
 }
 
-/// Whether its tunnel would.
-fn goes_on(scanner: &Scanner) -> bool {
+/// Whether the stream's tunnel would continue.
+fn continues(scanner: &Scanner) -> bool {
     match scanner.position() {
         Position::Boundary | Position::Frame => scanner.breach().is_none(),
-        Position::Closed(_) | Position::Lost(_) => false,
+        Position::Closed(_) | Position::Unparsable(_) => false,
     }
 }

@@ -24,6 +24,6 @@ pub use extensions::Extensions;
 pub use stream::Counts;
 
 pub(crate) use head::{Head, Opcode};
-pub(crate) use limits::{Bounds, Breach};
+pub(crate) use limits::{Breach, SenderLimits};
 pub(crate) use scanner::Scanner;
 pub(crate) use stream::{ControlSeen, Followed, PingPayload, Position, Sender, Until};

@@ -9,16 +9,16 @@ use super::head::{Head, Opcode};
 use super::scanner::{CONTROL_PAYLOAD_MAX, Scanner};
 use super::stream::{PingPayload, Sender};
 
-/// What is known of a Close frame's code.
+/// Whether a Close frame's code may be sent.
 pub(super) enum CloseCode {
-    /// It has yet to come.
+    /// It has not arrived yet.
     Incomplete,
-    /// It may be sent, or is none.
+    /// It may be sent, or there is none.
     Fits,
 }
 
 impl Scanner {
-    /// Whether `head` may be here.
+    /// Checks that `head` is allowed here.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -65,11 +65,10 @@ impl Scanner {
         }
     }
 
-    /// Whether a client's Close frame, which `chunk` begins with, has a code that may be sent. What
-    /// a node sends passes.
+    /// Checks the code of a client's Close frame, with which `chunk` begins. A node's is not checked.
     ///
     /// # Errors
-    /// It may not.
+    /// [`FrameError::CloseCode`]: it must not be sent.
     pub(super) fn check_close_code(
         &self,
         head: &Head,

@@ -11,7 +11,7 @@
 use super::error::FrameError;
 use super::extensions::Extensions;
 use super::head::{Head, Opcode};
-use super::limits::{Bounds, Breach};
+use super::limits::{Breach, SenderLimits};
 use super::rules::{CloseCode, own_pong};
 use super::stream::{ControlSeen, Counts, Followed, PingPayload, Position, Sender, Until};
 use crate::Instant;
@@ -22,15 +22,15 @@ pub(crate) struct Scanner {
     pub(super) sender: Sender,
     pub(super) extensions: Extensions,
     state: State,
-    /// A data frame without FIN has passed and its message goes on.
+    /// A data frame without FIN has passed, and its message is not finished.
     pub(super) in_message: bool,
-    seen: ControlSeen,
+    control_seen: ControlSeen,
     counts: Counts,
     heartbeats: u32,
-    /// Pings since somebody asked, as far as they can be counted.
+    /// Pings since the last [`take_pings`](Self::take_pings), saturating.
     pings: u16,
-    /// A node may send what it likes.
-    bounds: Option<Box<Bounds>>,
+    /// `None` for a node, which has no limits.
+    limits: Option<Box<SenderLimits>>,
     breach: Option<Breach>,
     own_ping: Option<PingPayload>,
 }
@@ -38,30 +38,30 @@ pub(crate) struct Scanner {
 #[derive(Clone, Debug)]
 enum State {
     Boundary,
-    /// A payload of which `left` bytes are to come, at least 1.
+    /// Inside a payload; `left` bytes, at least 1, have not arrived.
     Payload {
         left: u64,
         part: Part,
     },
-    /// A Close frame's payload of which `left` bytes are to come, at least 1.
+    /// Inside a Close frame's payload; `left` bytes, at least 1, have not arrived.
     Close {
         left: u8,
         mask: [u8; 2],
         code: [Option<u8>; 2],
     },
     Closed(Option<u16>),
-    Lost(FrameError),
+    Unparsable(FrameError),
 }
 
-/// What a frame is to its message.
+/// The role of a frame in its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Control,
     Fragment,
     Last,
-    /// A whole text message of one byte, masked with this one.
-    Letter(u8),
-    /// A Close frame of which only the sides know what is in it.
+    /// A whole text message of one byte, masked with this byte.
+    SingleByte(u8),
+    /// A Close frame in the encoding of an unknown extension: its code cannot be read.
     Close,
 }
 
@@ -69,23 +69,27 @@ enum Part {
 enum Step {
     Follow(usize),
     Drop(usize),
-    /// They cannot be followed: not yet, or not at all.
+    /// They cannot be followed yet, or never.
     Stop,
 }
 
 impl Scanner {
-    /// At the beginning of a stream, right behind the 101.
-    pub(crate) fn new(sender: Sender, extensions: Extensions, bounds: Option<Box<Bounds>>) -> Self {
+    /// At the beginning of a stream, directly after the 101.
+    pub(crate) fn new(
+        sender: Sender,
+        extensions: Extensions,
+        limits: Option<Box<SenderLimits>>,
+    ) -> Self {
         Self {
             sender,
             extensions,
             state: State::Boundary,
             in_message: false,
-            seen: ControlSeen::default(),
+            control_seen: ControlSeen::default(),
             counts: Counts::default(),
             heartbeats: 0,
             pings: 0,
-            bounds,
+            limits,
             breach: None,
             own_ping: None,
         }
@@ -93,9 +97,9 @@ impl Scanner {
 
     /// Follows `chunk`, read at `now`, as far as `until` says.
     ///
-    /// It stops before the head of a frame that is not whole, that breaks a bound
-    /// ([`breach`](Self::breach)) or the protocol ([`Position::Lost`]). Asked again, it follows
-    /// what breaks a bound, and takes all bytes behind what breaks the protocol for followed.
+    /// It stops before the head of a frame that is incomplete, exceeds a limit
+    /// ([`breach`](Self::breach)) or breaks the protocol ([`Position::Unparsable`]). The next call
+    /// follows a frame that exceeds a limit, and counts all bytes after a protocol error as followed.
     pub(crate) fn scan(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
         let (mut rest, mut dropped) = (chunk, 0);
         while !rest.is_empty() {
@@ -119,34 +123,34 @@ impl Scanner {
             State::Boundary => Position::Boundary,
             State::Payload { .. } | State::Close { .. } => Position::Frame,
             State::Closed(code) => Position::Closed(code),
-            State::Lost(error) => Position::Lost(error),
+            State::Unparsable(error) => Position::Unparsable(error),
         }
     }
 
-    /// Whether `chunk`, which comes next, begins with a Close frame.
+    /// Whether `chunk`, the next bytes, begins with a Close frame.
     pub(crate) fn is_before_close(&self, chunk: &[u8]) -> bool {
         self.is_at_boundary() && Head::is_close(chunk)
     }
 
-    /// The bound that was broken, if one was.
+    /// The limit that was exceeded, if any.
     pub(crate) fn breach(&self) -> Option<Breach> {
         self.breach
     }
 
-    /// What was followed so far; a frame counts when its last byte passed.
+    /// What was followed so far; a frame counts when its last byte has passed.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// How many of the messages were Engine.IO's `2` or `3`, ping and pong. A compressed one
-    /// cannot be told from others and is not among them.
+    /// How many of the messages were Engine.IO's `2` or `3`, ping and pong. A compressed one is not
+    /// recognized and not counted.
     pub(crate) fn heartbeats(&self) -> u32 {
         self.heartbeats
     }
 
     /// Which control frames came since the last call.
-    pub(crate) fn take_seen(&mut self) -> ControlSeen {
-        std::mem::take(&mut self.seen)
+    pub(crate) fn take_control_seen(&mut self) -> ControlSeen {
+        std::mem::take(&mut self.control_seen)
     }
 
     /// How many Pings came since the last call.
@@ -156,9 +160,9 @@ impl Scanner {
     }
 
     /// The next `pings` Pongs are answers, and cost the sender nothing.
-    pub(crate) fn ask_for_pongs(&mut self, pings: u16) {
-        if let Some(bounds) = &mut self.bounds {
-            bounds.ask_for_pongs(pings);
+    pub(crate) fn expect_pongs(&mut self, pings: u16) {
+        if let Some(limits) = &mut self.limits {
+            limits.expect_pongs(pings);
         }
     }
 
@@ -167,9 +171,9 @@ impl Scanner {
         self.own_ping = Some(payload);
     }
 
-    /// Nothing is too much from now on.
-    pub(crate) fn lift_bounds(&mut self) {
-        self.bounds = None;
+    /// From now on there are no limits.
+    pub(crate) fn lift_limits(&mut self) {
+        self.limits = None;
     }
 
     fn is_at_boundary(&self) -> bool {
@@ -182,7 +186,7 @@ impl Scanner {
             State::Boundary => match self.read_head(chunk) {
                 Ok(Some(head)) => self.begin(&head, chunk, now),
                 Ok(None) => Step::Stop,
-                Err(error) => self.lose(error),
+                Err(error) => self.fail(error),
             },
             State::Payload { left, part } => {
                 let part = *part;
@@ -191,15 +195,15 @@ impl Scanner {
                 if *left == 0 {
                     self.end(part);
                 }
-                if let (Part::Letter(mask), Some(letter)) = (part, chunk.first()) {
-                    let is_heartbeat = matches!(letter ^ mask, b'2' | b'3');
+                if let (Part::SingleByte(mask), Some(byte)) = (part, chunk.first()) {
+                    let is_heartbeat = matches!(byte ^ mask, b'2' | b'3');
                     self.heartbeats = self.heartbeats.saturating_add(is_heartbeat.into());
                 }
                 Step::Follow(skipped as usize)
             }
             State::Close { .. } => self.scan_close(chunk),
             State::Closed(_) => Step::Stop,
-            State::Lost(_) => Step::Follow(chunk.len()),
+            State::Unparsable(_) => Step::Follow(chunk.len()),
         }
     }
 
@@ -210,16 +214,16 @@ impl Scanner {
         }
     }
 
-    /// Steps behind `head`, which `chunk` begins with.
+    /// Follows `head`, with which `chunk` begins.
     fn begin(&mut self, head: &Head, chunk: &[u8], now: Instant) -> Step {
         if let Err(error) = self.check(head) {
-            return self.lose(error);
+            return self.fail(error);
         }
         if head.opcode == Opcode::Close {
             match self.check_close_code(head, chunk) {
                 Ok(CloseCode::Incomplete) => return Step::Stop,
                 Ok(CloseCode::Fits) => (),
-                Err(error) => return self.lose(error),
+                Err(error) => return self.fail(error),
             }
         }
         let own_pong = match (head.opcode, self.own_ping) {
@@ -229,8 +233,8 @@ impl Scanner {
             },
             _ => None,
         };
-        if let (Some(bounds), None) = (&mut self.bounds, self.breach)
-            && let Err(breach) = bounds.admit(head, now)
+        if let (Some(limits), None) = (&mut self.limits, self.breach)
+            && let Err(breach) = limits.admit(head, now)
         {
             self.breach = Some(breach);
             return Step::Stop;
@@ -245,9 +249,9 @@ impl Scanner {
                 return Step::Follow(head.head_bytes);
             }
             Opcode::Ping | Opcode::Pong => {
-                self.seen.ping |= head.opcode == Opcode::Ping;
+                self.control_seen.ping |= head.opcode == Opcode::Ping;
                 self.pings = self.pings.saturating_add((head.opcode == Opcode::Ping).into());
-                self.seen.pong |= head.opcode == Opcode::Pong;
+                self.control_seen.pong |= head.opcode == Opcode::Pong;
                 Part::Control
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {
@@ -303,7 +307,7 @@ impl Scanner {
                 self.counts.control_frames = self.counts.control_frames.wrapping_add(1);
             }
             Part::Fragment => (),
-            Part::Last | Part::Letter(_) => self.counts.messages += 1,
+            Part::Last | Part::SingleByte(_) => self.counts.messages += 1,
         }
     }
 
@@ -312,24 +316,24 @@ impl Scanner {
         self.state = State::Closed(code);
     }
 
-    /// Gives the stream up.
-    fn lose(&mut self, error: FrameError) -> Step {
-        self.state = State::Lost(error);
+    /// Stops following the stream: it is not WebSocket any more.
+    fn fail(&mut self, error: FrameError) -> Step {
+        self.state = State::Unparsable(error);
         Step::Stop
     }
 }
 
 fn part_of(head: &Head) -> Part {
-    let is_letter =
+    let is_single_byte =
         head.payload_bytes == 1 && head.opcode == Opcode::Text && !head.rsv1 && !head.rsv2_or_rsv3;
-    match (head.fin, is_letter) {
-        (true, true) => Part::Letter(head.mask.map_or(0, |[first, ..]| first)),
+    match (head.fin, is_single_byte) {
+        (true, true) => Part::SingleByte(head.mask.map_or(0, |[first, ..]| first)),
         (true, false) => Part::Last,
         (false, _) => Part::Fragment,
     }
 }
 
-/// `chunk` behind its first `taken` bytes, which are never more than it has.
+/// `chunk` after its first `taken` bytes, of which it never has fewer.
 pub(super) fn rest_of(chunk: &[u8], taken: usize) -> &[u8] {
     chunk.get(taken..).unwrap_or_default()
 }

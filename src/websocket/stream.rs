@@ -4,24 +4,24 @@
 
 use super::FrameError;
 
-/// Which control frames came since somebody asked, but our own Pongs.
+/// Which control frames arrived since the last call, except Pongs that answer our own Pings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ControlSeen {
     pub(crate) ping: bool,
     pub(crate) pong: bool,
 }
 
-/// What became of a chunk: its first bytes, then the next ones. What is behind both is to be
-/// scanned again, together with what comes then if both are none.
+/// How much of a chunk was followed: first `passed`, then `dropped` bytes. The rest has to be scanned
+/// again; if both are zero, together with the next chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
-    /// Bytes that are the other side's.
+    /// Bytes for the other side.
     pub(crate) passed: usize,
-    /// Bytes that are not: a Pong that answers a Ping of ours.
+    /// Bytes that are not for it: a Pong that answers our own Ping.
     pub(crate) dropped: usize,
 }
 
-/// Who sends what a scanner follows: clients mask, servers do not (RFC 6455, section 5.1).
+/// Who sends the stream: clients mask, servers do not (RFC 6455, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
     /// Each frame must be masked.
@@ -33,29 +33,29 @@ pub(crate) enum Sender {
 /// How far [`Scanner::scan`](super::Scanner::scan) goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// To the chunk's end, or to the end of a Close frame: nothing may follow one.
+    /// To the chunk's end, or to the end of a Close frame, after which nothing may follow.
     Close,
-    /// To the end of the frame that the stream stands in.
+    /// To the end of the current frame.
     Boundary,
 }
 
-/// Where the stream stands.
+/// The position in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Position {
-    /// Between two frames: an own frame may be put in here.
+    /// Between two frames: a frame of ours may be inserted here.
     Boundary,
     /// Inside a frame.
     Frame,
-    /// Behind a Close frame.
+    /// After a Close frame, with its code.
     Closed(Option<u16>),
-    /// Nobody knows: the stream broke the protocol and is not followed any more.
-    Lost(FrameError),
+    /// Unknown: the stream broke the protocol and is no longer followed.
+    Unparsable(FrameError),
 }
 
 /// What our Pings through one tunnel carry.
 pub(crate) type PingPayload = [u8; 8];
 
-/// What came from one side. Behind a Close frame, or once the stream is not WebSocket's any more
+/// What arrived from one side. After a Close frame, or once the stream broke the protocol
 /// (see [`FrameError`](super::FrameError)), frames are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -63,7 +63,7 @@ pub struct Counts {
     pub bytes: u64,
     /// Data messages, by their last frame.
     pub messages: u64,
-    /// Frames of all kinds whose last byte has come; wraps around at 2^32.
+    /// Frames of all kinds whose last byte has arrived; wraps around at 2^32.
     pub frames: u32,
     /// Pings, Pongs, Closes; wraps around at 2^32.
     pub control_frames: u32,

@@ -128,7 +128,7 @@ fn lengths_are_read_at_the_edges_of_their_forms() {
 #[test]
 fn each_way_to_break_the_protocol_has_its_name() {
     let lost = |sender, stream: &[u8], error| {
-        check(sender, Extensions::None, stream, (Position::Lost(error), 0, 0, 0));
+        check(sender, Extensions::None, stream, (Position::Unparsable(error), 0, 0, 0));
     };
     let client = |first, payload: &[u8]| frame(Sender::Client, first, payload);
     lost(Sender::Client, &[0x81, 1, b'a'], FrameError::Unmasked);
@@ -162,7 +162,7 @@ fn each_way_to_break_the_protocol_has_its_name() {
     lost(Sender::Node, b"HTTP/1.1 400 Bad Request\r\n\r\n", FrameError::ReservedBit);
 
     let twice = [client(0x01, b"a"), client(0x81, b"b")].concat();
-    let expected = (Position::Lost(FrameError::Interleaved), 1, 0, 0);
+    let expected = (Position::Unparsable(FrameError::Interleaved), 1, 0, 0);
     check(Sender::Client, Extensions::None, &twice, expected);
 }
 
@@ -172,7 +172,7 @@ fn compression_permits_rsv1_on_the_first_frame_of_a_message_only() {
         let frames = frames.iter().map(|(first, payload)| frame(Sender::Node, *first, payload));
         check(Sender::Node, Extensions::Deflate, &frames.collect::<Vec<_>>().concat(), expected);
     };
-    let lost = Position::Lost(FrameError::ReservedBit);
+    let lost = Position::Unparsable(FrameError::ReservedBit);
     check(&[(0xc1, b"a"), (0x42, b"b"), (0x80, b"c")], (Position::Boundary, 3, 2, 0));
     check(&[(0x42, b"b"), (0xc0, b"c")], (lost, 1, 0, 0));
     check(&[(0xc9, b"")], (lost, 0, 0, 0));
@@ -202,7 +202,7 @@ fn frames_of_unknown_extensions_are_followed_by_their_lengths() {
     }
     let lost = |sender, stream: &[u8], error| {
         let follower = Follower::over(sender, Extensions::Other, stream);
-        assert_eq!(follower.scanner.position(), Position::Lost(error));
+        assert_eq!(follower.scanner.position(), Position::Unparsable(error));
     };
     lost(Sender::Client, &frame(Sender::Node, 0xc1, b"a"), FrameError::Unmasked);
     lost(Sender::Node, &frame(Sender::Node, 0xc9, &[0; 126]), FrameError::LongControl);
@@ -263,8 +263,11 @@ fn a_pong_of_ours_is_dropped_and_all_others_pass_however_they_are_split() {
             follower.push(&stream[i..]);
             assert_eq!(follower.passed, expected, "split at {i}");
             assert_eq!(follower.scanner.counts().bytes, stream.len() as u64);
-            assert_eq!(follower.scanner.take_seen(), ControlSeen { ping: true, pong: true });
-            assert_eq!(follower.scanner.take_seen(), ControlSeen::default());
+            assert_eq!(
+                follower.scanner.take_control_seen(),
+                ControlSeen { ping: true, pong: true }
+            );
+            assert_eq!(follower.scanner.take_control_seen(), ControlSeen::default());
         }
         let untouched = Follower::over(sender, Extensions::None, &stream);
         assert_eq!(untouched.passed, stream, "none was asked for");
@@ -302,7 +305,7 @@ fn a_bound_stops_before_the_frame_that_breaks_it_and_what_follows_can_be_followe
             .collect::<Vec<_>>();
         let (stream, now) = (frames.concat(), Instant::now());
         for i in 0..=stream.len() {
-            let bounds = Box::new(Bounds::new(9, Some(3), Some(200), now));
+            let bounds = Box::new(SenderLimits::new(9, Some(3), Some(200), now));
             let mut scanner = Scanner::new(Sender::Client, Extensions::None, Some(bounds));
             let first = scanner.scan(&stream[..i], Until::Close, now).passed;
             let second = match scanner.breach() {

@@ -49,8 +49,8 @@ fn model_length(stream: &[u8]) -> Result<(u64, &[u8]), Position> {
     };
     let (length, rest) = rest.split_at_checked(bytes).ok_or(Position::Frame)?;
     match length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)) {
-        0x8000_0000_0000_0000.. => Err(Position::Lost(FrameError::HugeLength)),
-        length if length < least => Err(Position::Lost(FrameError::LongLength)),
+        0x8000_0000_0000_0000.. => Err(Position::Unparsable(FrameError::HugeLength)),
+        length if length < least => Err(Position::Unparsable(FrameError::LongLength)),
         length => Ok((length, rest)),
     }
 }
@@ -67,7 +67,7 @@ fn model_check(
     };
     let (opcode, masked) = (first & 0x0f, second >= 0x80);
     if matches!(opcode, 3..=7 | 11..) {
-        return Err(Position::Lost(FrameError::ReservedOpcode));
+        return Err(Position::Unparsable(FrameError::ReservedOpcode));
     }
     let (length, rest) = model_length(stream)?;
     if masked && rest.len() < 4 {
@@ -89,14 +89,16 @@ fn model_check(
         (starts && in_message, FrameError::Interleaved),
     ];
     if let Some((_, error)) = rules.iter().find(|(is_broken, _)| *is_broken) {
-        return Err(Position::Lost(*error));
+        return Err(Position::Unparsable(*error));
     }
     if opcode != 8 || length == 0 || sender == Sender::Node {
         return Ok(());
     }
     let [a, b, _, _, high, low, ..] = *rest else { return Err(Position::Frame) };
     match u16::from_be_bytes([high ^ a, low ^ b]) {
-        0..1000 | 1004 | 1005 | 1006 | 1015 | 5000.. => Err(Position::Lost(FrameError::CloseCode)),
+        0..1000 | 1004 | 1005 | 1006 | 1015 | 5000.. => {
+            Err(Position::Unparsable(FrameError::CloseCode))
+        }
         _ => Ok(()),
     }
 }
