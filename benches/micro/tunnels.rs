@@ -27,17 +27,17 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (mut client, client_of_tunnel) = tokio::io::duplex(PIPE_BYTES);
     let (node_of_tunnel, mut node) = tokio::io::duplex(PIPE_BYTES);
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let now = tokio::time::Instant::now();
     let setup = Setup {
         limits: Limits::default(),
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,
-        upgrading: None,
+        upgrade_progress: None,
         extensions: Extensions::None,
-        drain: watch,
-        occupant: Roster::new(now).enter(now),
+        shutdown: watch,
+        roster_guard: Roster::new(now).enter(now),
         counts: std::sync::Arc::default(),
     };
     let tasks = Tasks::default();

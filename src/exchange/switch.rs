@@ -75,9 +75,9 @@ pub(super) fn switch(
         client_read_ahead: Bytes::new(),
         node_read_ahead: node.read_ahead,
         kind: kind(exchange),
-        upgrading: exchange.session().and_then(|sid| insight.switched(sid, Instant::now())),
-        drain: exchange.shared.shutdown.clone(),
-        occupant: switched.lease.node().roster().enter(Instant::now()),
+        upgrade_progress: exchange.session().and_then(|sid| insight.switched(sid, Instant::now())),
+        shutdown: exchange.shared.shutdown.clone(),
+        roster_guard: switched.lease.node().roster().enter(Instant::now()),
         counts: exchange.route.counts.tunnels.clone(),
         extensions,
     };

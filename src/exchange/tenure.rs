@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use super::access_log::TunnelEntry;
 use crate::client::Place;
 use crate::metrics::Open;
-use crate::tunnel::{Life, Report};
+use crate::tunnel::{Report, TunnelFuture};
 use crate::upstream::Lease;
 
 /// What is held while a tunnel lives.
@@ -32,7 +32,7 @@ pub(super) struct Tenure {
 
 impl Tenure {
     /// `life` to its end, with all that is held meanwhile.
-    pub(super) fn of<F: Life>(self, life: F) -> Held<F> {
+    pub(super) fn of<F: TunnelFuture>(self, life: F) -> Held<F> {
         Held { life, tenure: Some(Box::new(self)) }
     }
 
@@ -49,7 +49,7 @@ pin_project! {
     #[derive(Debug)]
     pub(super) struct Held<F>
     where
-        F: Life,
+        F: TunnelFuture,
     {
         #[pin]
         life: F,
@@ -58,7 +58,7 @@ pin_project! {
 
     impl<F> PinnedDrop for Held<F>
     where
-        F: Life,
+        F: TunnelFuture,
     {
         fn drop(this: Pin<&mut Self>) {
             let held = this.project();
@@ -71,7 +71,7 @@ pin_project! {
 
 impl<F> Future for Held<F>
 where
-    F: Life,
+    F: TunnelFuture,
 {
     type Output = ();
 

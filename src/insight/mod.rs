@@ -28,7 +28,7 @@ use tracing::info;
 use crate::Instant;
 use crate::engineio::Sid;
 use crate::metrics::Words;
-use crate::tunnel::Upgrading;
+use crate::tunnel::UpgradeProgress;
 use session::Session;
 pub use session::{Sight, Verdict};
 pub use summary::Summary;
@@ -112,7 +112,7 @@ impl Insight {
 
     /// Takes note that a session's upgrade was answered with 101; says where its tunnel is to tell
     /// how it goes on, if the session is followed.
-    pub fn switched(&self, sid: &Sid, now: Instant) -> Option<Arc<Upgrading>> {
+    pub fn switched(&self, sid: &Sid, now: Instant) -> Option<Arc<UpgradeProgress>> {
         let digest = self.digest(sid);
         self.shard(digest).get_mut(&digest).map(|session| session.switched(now))
     }

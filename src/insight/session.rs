@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Settings;
 use crate::Instant;
 use crate::engineio::{SessionBounds, Sid};
-use crate::tunnel::{UpgradeStep, Upgrading};
+use crate::tunnel::{UpgradeStep, UpgradeProgress};
 
 /// A session as far as it was seen.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ enum Attempt {
     Stripped,
     Refused(&'static str),
     Failed(&'static str),
-    Switched(Arc<Upgrading>),
+    Switched(Arc<UpgradeProgress>),
 }
 
 /// What is to be said of a session at its last sight.
@@ -122,8 +122,8 @@ impl Session {
         }
     }
 
-    /// Takes note of a 101. Two of them tell the same `Upgrading`: who gets furthest counts.
-    pub(super) fn switched(&mut self, now: Instant) -> Arc<Upgrading> {
+    /// Takes note of a 101. Two of them tell the same `UpgradeProgress`: who gets furthest counts.
+    pub(super) fn switched(&mut self, now: Instant) -> Arc<UpgradeProgress> {
         self.tried_at = now;
         match &self.attempt {
             Attempt::Switched(upgrading) => upgrading.clone(),
@@ -132,7 +132,7 @@ impl Session {
             | Attempt::Stripped
             | Attempt::Refused(_)
             | Attempt::Failed(_) => {
-                let upgrading = Arc::new(Upgrading::new(self.opened_at));
+                let upgrading = Arc::new(UpgradeProgress::new(self.opened_at));
                 self.attempt = Attempt::Switched(upgrading.clone());
                 upgrading
             }

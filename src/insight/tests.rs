@@ -35,7 +35,7 @@ fn followed(insight: &Insight, events: &[(u64, Event)], start: Instant) {
         match event {
             Saw(sight) => insight.saw(&name, *sight, now),
             Switched => upgrading = insight.switched(&name, now),
-            Reached(step) => upgrading.as_ref().unwrap().reach(*step, now),
+            Reached(step) => upgrading.as_ref().unwrap().advance(*step, now),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Our own frames: the Close that tells a side why its tunnel ends, and the Ping that asks whether
-//! it is there (RFC 6455, sections 5.5.1 and 5.5.2).
+//! Our own frames: the Close frame that tells a side why its tunnel ends, and the Ping for a quiet side
+//! (RFC 6455, sections 5.5.1 and 5.5.2).
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
 use super::Side;
 use crate::websocket::PingPayload;
 
-/// What a Close frame of ours says.
+/// The content of a Close frame of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CloseMessage {
     pub(crate) code: u16,
@@ -16,7 +16,7 @@ pub(crate) struct CloseMessage {
 
 impl CloseMessage {
     /// # Panics
-    /// If `reason` has more than 123 bytes, the most that a control frame holds beside the code.
+    /// If `reason` has more than 123 bytes, the most that fits in a control frame with the code.
     pub(super) const fn new(code: u16, reason: &'static str) -> Self {
         assert!(reason.len() <= REASON_BYTES_MAX, "a control frame holds 125 bytes");
         Self { code, reason }
@@ -37,7 +37,7 @@ impl CloseMessage {
     }
 }
 
-/// A Ping as `to`'s other side sends it.
+/// A Ping to `to`, as its other side sends it.
 pub(super) fn ping(to: Side, payload: PingPayload, mask: [u8; 4]) -> Vec<u8> {
     match to {
         Side::Client => unmasked(FIN_PING, &payload),

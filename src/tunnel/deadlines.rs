@@ -1,6 +1,6 @@
-//! When a tunnel must do something though no byte came.
+//! When a tunnel must do something although no bytes arrived.
 //!
-//! A table of timers, of which each is set or not. Who waits looks only at the earliest.
+//! A table of timers, each of which is set or not. Only the earliest is waited for.
 //!
 //! Pure. Runs for every byte.
 
@@ -12,28 +12,28 @@ use crate::Instant;
 /// A reason to wake up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// Nothing came from either side for the idle timeout; nothing moved at the tunnel's end.
+    /// Nothing arrived from either side for the idle timeout; or, at the tunnel's end, no bytes moved.
     Idle,
-    /// No message that counts came from either side for their timeout.
+    /// No message that counts arrived from either side for the timeout of messages.
     IdleMessages,
-    /// The client took nothing of what waits for it.
+    /// The client took none of the bytes that wait for it.
     StalledClient,
-    /// The node took nothing of what waits for it.
+    /// The node took none of the bytes that wait for it.
     StalledNode,
-    /// A side may have been quiet for so long that it needs a Ping, or is lost.
+    /// A side may have been quiet so long that it needs a Ping or is lost.
     Keepalive,
-    /// The tunnel is as old as it may be.
+    /// The tunnel has reached its maximum age.
     MaxAge,
-    /// This tunnel's turn in a drain.
-    Turn,
-    /// A Close frame of ours has found no place: a frame does not come to its end, or the node
-    /// had its time for what it still has to say to a client that broke a rule.
-    Boundary,
-    /// The end took too long, although bytes moved.
+    /// This tunnel's time slot in a shutdown.
+    ShutdownSlot,
+    /// A Close frame of ours could not be inserted: a frame does not end, or the node had its time for
+    /// the last messages to a client that broke a rule.
+    CloseFrame,
+    /// The end took too long although bytes moved.
     Cut,
 }
 
-/// The timers of one tunnel, in whole milliseconds, as the runtime's own, since the tunnel began:
+/// The timers of one tunnel, in whole milliseconds since it began, the resolution of the runtime's timers:
 /// half as large as an array of `Instant`s.
 #[derive(Clone, Debug)]
 pub(super) struct Deadlines {
@@ -41,21 +41,21 @@ pub(super) struct Deadlines {
     after_millis: [Option<NonZeroU64>; Timer::ALL.len()],
 }
 
-/// What is to be done about the time.
+/// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Nothing before this moment; nothing at all if `None`.
+    /// Nothing before this time; nothing at all if `None`.
     Wait(Option<Instant>),
-    /// This timer's moment has come.
+    /// This timer.
     Now(Timer),
 }
 
 impl Timer {
-    /// Those that fire first when several are due: a cut leaves nothing to the others.
+    /// In the order in which they fire when several are due: a cut leaves nothing for the others.
     const ALL: [Self; 9] = [
         Self::Cut,
-        Self::Boundary,
-        Self::Turn,
+        Self::CloseFrame,
+        Self::ShutdownSlot,
         Self::StalledClient,
         Self::StalledNode,
         Self::Keepalive,
@@ -66,7 +66,7 @@ impl Timer {
 }
 
 impl Deadlines {
-    /// No timer is set of a tunnel that begins now.
+    /// No timer is set; the tunnel begins at `begun_at`.
     pub(super) fn new(begun_at: Instant) -> Self {
         Self { begun_at, after_millis: [None; Timer::ALL.len()] }
     }
@@ -86,12 +86,12 @@ impl Deadlines {
         });
     }
 
-    /// Sets `timer` to `at` unless it fires earlier anyway.
-    pub(super) fn hasten(&mut self, timer: Timer, at: Instant) {
+    /// Sets `timer` to `at` unless it already fires earlier.
+    pub(super) fn set_earlier(&mut self, timer: Timer, at: Instant) {
         let before = self.after_millis[timer as usize];
         self.set(timer, Some(at));
-        let place = &mut self.after_millis[timer as usize];
-        *place = before.into_iter().chain(*place).min();
+        let slot = &mut self.after_millis[timer as usize];
+        *slot = before.into_iter().chain(*slot).min();
     }
 
     /// Whether `timer` is set.
@@ -105,11 +105,11 @@ impl Deadlines {
         *self = Self::new(self.begun_at);
     }
 
-    /// What is due at `now`. A timer that is due is stopped.
+    /// What is due at `now`. A timer that fires is stopped.
     pub(super) fn poll(&mut self, now: Instant) -> Due {
         for timer in Timer::ALL {
             let after = self.after_millis[timer as usize];
-            if after.and_then(|after| self.moment(after)).is_some_and(|at| at <= now) {
+            if after.and_then(|after| self.time_of(after)).is_some_and(|at| at <= now) {
                 self.set(timer, None);
                 return Due::Now(timer);
             }
@@ -117,13 +117,13 @@ impl Deadlines {
         Due::Wait(self.next())
     }
 
-    /// The earliest moment of all timers.
+    /// The earliest time of all timers.
     #[inline]
     pub(super) fn next(&self) -> Option<Instant> {
-        self.after_millis.iter().flatten().min().and_then(|after| self.moment(*after))
+        self.after_millis.iter().flatten().min().and_then(|after| self.time_of(*after))
     }
 
-    fn moment(&self, after: NonZeroU64) -> Option<Instant> {
+    fn time_of(&self, after: NonZeroU64) -> Option<Instant> {
         self.begun_at.checked_add(Duration::from_millis(after.get()))
     }
 }
@@ -134,7 +134,7 @@ const NANOS_PER_MILLI: u128 = 1_000_000;
 mod tests {
     use super::*;
 
-    /// With timers `set` to these seconds, which fire at second `now`, and which second is next?
+    /// With timers `set` to these seconds: which fire at second `now`, and which second is next?
     fn check(set: &[(Timer, u64)], now: u64, fire: &[Timer], next: Option<u64>) {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
@@ -149,14 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_fires_once_and_at_its_moment() {
+    fn a_timer_fires_once_and_at_its_time() {
         check(&[], 0, &[], None);
         check(&[(Timer::Idle, 30)], 29, &[], Some(30));
         check(&[(Timer::Idle, 30)], 30, &[Timer::Idle], None);
         check(&[(Timer::Idle, 30)], 31, &[Timer::Idle], None);
-        check(&[(Timer::Idle, 30), (Timer::Turn, 9)], 8, &[], Some(9));
-        check(&[(Timer::Idle, 30), (Timer::Turn, 9)], 9, &[Timer::Turn], Some(30));
-        check(&[(Timer::Boundary, 5), (Timer::Cut, 5)], 5, &[Timer::Cut, Timer::Boundary], None);
+        check(&[(Timer::Idle, 30), (Timer::ShutdownSlot, 9)], 8, &[], Some(9));
+        check(&[(Timer::Idle, 30), (Timer::ShutdownSlot, 9)], 9, &[Timer::ShutdownSlot], Some(30));
+        check(
+            &[(Timer::CloseFrame, 5), (Timer::Cut, 5)],
+            5,
+            &[Timer::Cut, Timer::CloseFrame],
+            None,
+        );
     }
 
     #[test]
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_timer_has_a_place_of_its_own() {
+    fn every_timer_has_its_own_slot() {
         let now = Instant::now();
         let mut deadlines = Deadlines::new(now);
         for timer in Timer::ALL {
@@ -190,7 +195,7 @@ mod tests {
         let now = Instant::now();
         let mut deadlines = Deadlines::new(now);
         for (seconds, next) in [(9, 9), (5, 5), (7, 5)] {
-            deadlines.hasten(Timer::Cut, now + Duration::from_secs(seconds));
+            deadlines.set_earlier(Timer::Cut, now + Duration::from_secs(seconds));
             assert_eq!(deadlines.next(), Some(now + Duration::from_secs(next)));
         }
     }

@@ -1,4 +1,4 @@
-//! Why a tunnel ended, who ended it, and what had passed by then.
+//! Why a tunnel ended, who ended it, and what had passed.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -7,17 +7,17 @@ use std::time::Duration;
 use super::control::CloseMessage;
 use crate::websocket::{Counts, FrameError};
 
-/// What a tunnel says when it is over.
+/// The report of a tunnel at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// Why it ended: the first cause, whatever followed from it.
+    /// Why it ended: the first cause.
     pub end: End,
-    /// What came from the client.
+    /// What arrived from the client.
     pub from_client: Counts,
-    /// What came from the node.
+    /// What arrived from the node.
     pub from_node: Counts,
-    /// The code of the side's Close frame that ended it; else of ours, the client's if it got one.
-    /// `None` if there was none, or one without a code.
+    /// The code of the Close frame by which a side ended it; else of the Close frame that we sent, to the
+    /// client if it got one. `None` if there was none, or one without a code.
     pub close_code: Option<u16>,
     /// From the 101 to the end.
     pub duration: Duration,
@@ -38,26 +38,26 @@ pub enum End {
     ClientReset,
     /// The node's connection failed.
     NodeReset,
-    /// Nothing came from either side for the idle timeout.
+    /// Nothing arrived from either side for the idle timeout.
     Idle,
-    /// No message that counts came from either side for the timeout of messages.
+    /// No message that counts arrived from either side for the timeout of messages.
     IdleMessages,
-    /// The tunnel was as old as tunnels may be.
+    /// The tunnel reached its maximum age.
     MaxAge,
-    /// Nothing came from this side in spite of a Ping of ours.
+    /// This side, or its host, did not answer a Ping of ours.
     KeepaliveLost(Side),
-    /// The client took none of what waited for it for too long.
+    /// The client took next to nothing of what waited for it for too long.
     StalledClient,
-    /// The node took none of what waited for it for a minute.
+    /// The node took next to nothing of what waited for it for a minute.
     StalledNode,
-    /// The client began a message that is longer than allowed.
+    /// The client sent a message that is longer than allowed.
     TooBig,
     /// The client sent more messages or control frames than allowed.
     TooFast,
     /// The client broke RFC 6455.
     BadFrame(FrameError),
-    /// The process is being drained.
-    Drained,
+    /// The process shuts down.
+    Shutdown,
     /// The node is being drained.
     NodeDrained,
     /// The node had more tunnels than its share.
@@ -67,13 +67,13 @@ pub enum End {
 /// One of a tunnel's two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Who asked for the upgrade.
+    /// The side that asked for the upgrade.
     Client,
-    /// Who granted it.
+    /// The side that accepted it.
     Node,
 }
 
-/// What follows from an end, except for what was counted.
+/// What follows from an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EndFacts {
     /// The name in metrics and logs.
@@ -81,25 +81,25 @@ pub(crate) struct EndFacts {
     /// Who ended the tunnel.
     pub(crate) who: Who,
     pub(crate) style: CloseStyle,
-    /// The side that is gone. What the other side has to say has nobody to go to.
+    /// The side that is gone: what the other side sends has no receiver.
     pub(crate) gone: Option<Side>,
-    /// Our own Close frame for the client: none where the node's end is passed on as it was.
+    /// Our own Close frame for the client: none if the node's end is passed on unchanged.
     pub(crate) to_client: Option<CloseMessage>,
-    /// Our own Close frame for the node, for which a client always goes away.
+    /// Our own Close frame for the node, which always says that the client goes away.
     pub(crate) to_node: Option<CloseMessage>,
 }
 
 /// How a tunnel is closed once the cause of its end is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseStyle {
-    /// A side began it: what it sent is passed on, and the other side may answer.
+    /// A side closed: what it sent is passed on, and the other side may answer.
     PassedOn,
-    /// We began it: both sides get a Close frame, each at the end of a frame, and may answer.
+    /// We closed: both sides get a Close frame, each at the end of a frame, and may answer.
     Orderly,
-    /// We began it since the client broke a rule: the node gets a Close frame at once, the client
+    /// We closed because the client broke a rule: the node gets a Close frame immediately, the client
     /// when the node has sent its last message.
     Offence,
-    /// We began it since a side is as good as gone: at once, without waiting for a frame's end.
+    /// We closed because a side is as good as gone: immediately, without waiting for a frame's end.
     AtOnce,
 }
 
@@ -112,7 +112,7 @@ pub enum Who {
     Node,
     /// The proxy, by a rule of the route or the upstream.
     Proxy,
-    /// The operator, by a drain or a stop.
+    /// The operator, by a drain or a shutdown.
     Operator,
 }
 
@@ -172,7 +172,7 @@ impl End {
             Self::BadFrame(_) => offence("bad_frame")
                 .to_client(PROTOCOL_ERROR, "bad frame")
                 .to_node("client's bad frame"),
-            Self::Drained => orderly("drained", Who::Operator, SERVICE_RESTART, "drained"),
+            Self::Shutdown => orderly("drained", Who::Operator, SERVICE_RESTART, "drained"),
             Self::NodeDrained => {
                 orderly("node_drained", Who::Operator, SERVICE_RESTART, "node drained")
             }
@@ -225,9 +225,9 @@ const fn at_once(label: &'static str, gone: Side) -> EndFacts {
 
 /// RFC 6455, section 7.4.1: an endpoint goes away.
 const GOING_AWAY: u16 = 1001;
-/// RFC 6455, section 7.4.1: a frame that must not be.
+/// RFC 6455, section 7.4.1: a frame that is not allowed.
 const PROTOCOL_ERROR: u16 = 1002;
-/// RFC 6455, section 7.4.1: a policy has no code of its own.
+/// RFC 6455, section 7.4.1: a policy without its own code is violated.
 const POLICY_VIOLATION: u16 = 1008;
 /// RFC 6455, section 7.4.1: the message is too big to process.
 const MESSAGE_TOO_BIG: u16 = 1009;
@@ -250,7 +250,7 @@ impl Side {
     /// Both.
     pub(super) const ALL: [Self; 2] = [Self::Client, Self::Node];
 
-    /// Who is at the other end.
+    /// The opposite side.
     pub(super) fn other(self) -> Self {
         match self {
             Self::Client => Self::Node,
@@ -295,8 +295,8 @@ mod tests {
                 Self::StalledNode => Self::TooBig,
                 Self::TooBig => Self::TooFast,
                 Self::TooFast => Self::BadFrame(FrameError::Unmasked),
-                Self::BadFrame(_) => Self::Drained,
-                Self::Drained => Self::NodeDrained,
+                Self::BadFrame(_) => Self::Shutdown,
+                Self::Shutdown => Self::NodeDrained,
                 Self::NodeDrained => Self::Rebalanced,
                 Self::Rebalanced => return None,
             })

@@ -1,41 +1,41 @@
-//! Which of a direction's bytes may pass, and where a frame of ours may be put in.
+//! Which bytes of one direction may pass, and where a frame of ours may be inserted.
 //!
-//! Nothing passes behind a Close frame, nor from the first frame on with which a client broke a
-//! bound or the protocol; nothing of ours is put inside a frame. What does not pass is still
-//! followed, for it may be the answer to a Close frame that went the other way. A node's bytes that
-//! are no frames pass: some nodes refuse a client with HTTP text behind their 101.
+//! Nothing passes after a Close frame, nor from the first frame on that exceeds one of the client's limits
+//! or breaks the protocol, and no frame of ours is inserted inside another one. What does not pass is
+//! still followed, because it may be the answer to a Close frame in the other direction. A node's bytes
+//! that are not frames pass: some nodes refuse a client with HTTP text after their 101.
 //!
 //! Pure. Runs for every byte.
 
 use std::time::Duration;
 
 use super::End;
-use super::opening::{Opening, Outcome};
-use super::probe::Probe;
+use super::open_packet::{FirstFrame, OpenPacketReader};
+use super::upgrade_progress::UpgradeReader;
 use crate::Instant;
 use crate::websocket::{
     Breach, ControlSeen, Counts, Followed, PingPayload, Position, Scanner, Until,
 };
 
-/// Follows one direction's bytes and lets them pass or not.
+/// Follows the bytes of one direction and decides which may pass.
 #[derive(Debug)]
 pub(super) struct Gate {
     scanner: Scanner,
-    /// Reads the first frames on their way, and is gone when that is done.
-    reading: Option<Box<Reading>>,
+    /// Reads the first frames as they pass; `None` when that is done.
+    first_frames: Option<Box<FirstFrames>>,
     passing: Passing,
-    /// Who must keep to the protocol.
+    /// What happens if the sender breaks the protocol.
     strictness: Strictness,
     offence: Option<End>,
 }
 
-/// What is read of a stream's beginning.
+/// What is read at the beginning of a stream.
 #[derive(Debug)]
-pub(super) enum Reading {
+pub(super) enum FirstFrames {
     /// The open packet.
-    Opening(Opening),
+    OpenPacket(OpenPacketReader),
     /// The steps of an upgrade.
-    Probe(Probe),
+    Upgrade(UpgradeReader),
 }
 
 /// What happens to a side that breaks RFC 6455.
@@ -43,17 +43,17 @@ pub(super) enum Reading {
 pub(super) enum Strictness {
     /// The tunnel ends.
     Strict,
-    /// Its bytes pass, and are not followed any more.
+    /// Its bytes pass, and are no longer followed.
     Lenient,
 }
 
-/// Where a Close frame of ours may be put in.
+/// Where a frame of ours may be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gap {
-    /// Behind what has passed.
+pub(super) enum InsertPoint {
+    /// After what has passed.
     Here,
-    /// Behind the frame that is passing.
-    Ahead,
+    /// After the frame that is passing.
+    AfterFrame,
     /// Nowhere: the stream cannot be followed, or a Close frame went before.
     Nowhere,
 }
@@ -62,26 +62,29 @@ pub(super) enum Gap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Passing {
     Everything,
-    /// Everything but a Close frame that begins: one of ours is to take its place.
+    /// Everything up to the next Close frame, which one of ours will replace.
     UpToClose,
-    /// The current frame to its end, for a Close frame of ours is to follow it.
+    /// The current frame to its end, after which a Close frame of ours follows.
     Frame,
-    /// Nothing: a Close frame of ours is to follow.
+    /// Nothing: a Close frame of ours follows.
     Nothing,
-    /// Nothing: a Close frame has passed or was put in.
+    /// Nothing: a Close frame has passed or was inserted.
     Closed,
 }
 
 impl Gate {
-    /// Lets everything pass, and reads the first frames if there is a `reading`.
-    pub(super) fn new(scanner: Scanner, strictness: Strictness, reading: Option<Reading>) -> Self {
-        let reading = reading.map(Box::new);
-        Self { scanner, reading, passing: Passing::Everything, strictness, offence: None }
+    /// Lets everything pass, and reads the first frames if there is a reader for them.
+    pub(super) fn new(
+        scanner: Scanner,
+        strictness: Strictness,
+        first_frames: Option<FirstFrames>,
+    ) -> Self {
+        let first_frames = first_frames.map(Box::new);
+        Self { scanner, first_frames, passing: Passing::Everything, strictness, offence: None }
     }
 
-    /// Follows `chunk`, read at `now`, as far as `until` says, and says which of its bytes may
-    /// pass. Of what is left, if anything, the beginning of the next frame, the rest has yet to
-    /// come if nothing was followed.
+    /// Follows `chunk`, read at `now`, as far as `until` says, and returns which of its bytes may pass. If
+    /// nothing was followed, the chunk is the beginning of a frame of which more has to arrive.
     #[inline]
     pub(super) fn follow(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
         let followed = match self.passing {
@@ -91,21 +94,21 @@ impl Gate {
                 {
                     followed
                 } else {
-                    self.halt(chunk, followed, now)
+                    self.on_stop(chunk, followed, now)
                 }
             }
             Passing::UpToClose => self.follow_to_close(chunk, now),
             Passing::Frame => self.follow_to_boundary(chunk, now),
             Passing::Nothing | Passing::Closed => self.discard(chunk, now),
         };
-        if self.reading.is_some() {
-            self.read(chunk.split_at(followed.passed).0, now);
+        if self.first_frames.is_some() {
+            self.read_first_frames(chunk.split_at(followed.passed).0, now);
         }
         followed
     }
 
-    /// From now on no Close frame passes that has not begun: one of ours is to come in its place, or
-    /// where [`find_gap`](Self::find_gap) finds one before.
+    /// From now on the sender's next Close frame does not pass: one of ours replaces it, or is inserted
+    /// before it where [`find_insert_point`](Self::find_insert_point) finds a point.
     pub(super) fn await_close(&mut self) {
         match (self.passing, self.scanner.position()) {
             (Passing::Everything, Position::Boundary | Position::Frame) => {
@@ -116,51 +119,51 @@ impl Gate {
         }
     }
 
-    /// Whether a Close frame of ours is to come where the sender's would.
+    /// Whether a Close frame of ours waits to replace the sender's.
     pub(super) fn awaits_close(&self) -> bool {
         self.passing == Passing::UpToClose
     }
 
-    /// Looks for the place of a Close frame of ours; from then on nothing passes that place.
-    pub(super) fn find_gap(&mut self) -> Gap {
-        let (gap, passing) = match (self.passing, self.scanner.position()) {
-            (Passing::Nothing, _) => (Gap::Here, Passing::Nothing),
+    /// Looks for the insert point of a Close frame of ours; from then on nothing passes beyond it.
+    pub(super) fn find_insert_point(&mut self) -> InsertPoint {
+        let (insert_point, passing) = match (self.passing, self.scanner.position()) {
+            (Passing::Nothing, _) => (InsertPoint::Here, Passing::Nothing),
             (Passing::Everything | Passing::UpToClose | Passing::Frame, Position::Boundary) => {
-                (Gap::Here, Passing::Nothing)
+                (InsertPoint::Here, Passing::Nothing)
             }
             (Passing::Everything | Passing::UpToClose | Passing::Frame, Position::Frame) => {
-                (Gap::Ahead, Passing::Frame)
+                (InsertPoint::AfterFrame, Passing::Frame)
             }
             (passing @ Passing::Closed, _)
             | (
                 passing @ (Passing::Everything | Passing::UpToClose | Passing::Frame),
                 Position::Closed(_) | Position::Unparsable(_),
-            ) => (Gap::Nowhere, passing),
+            ) => (InsertPoint::Nowhere, passing),
         };
         self.passing = passing;
-        gap
+        insert_point
     }
 
-    /// Where a frame of ours may be put in that does not end the stream.
-    pub(super) fn gap(&self) -> Gap {
+    /// Where a frame of ours may be inserted that does not end the stream.
+    pub(super) fn insert_point(&self) -> InsertPoint {
         match (self.passing, self.scanner.position()) {
-            (Passing::Everything, Position::Boundary) => Gap::Here,
-            (Passing::Everything, Position::Frame) => Gap::Ahead,
+            (Passing::Everything, Position::Boundary) => InsertPoint::Here,
+            (Passing::Everything, Position::Frame) => InsertPoint::AfterFrame,
             (Passing::Everything, Position::Closed(_) | Position::Unparsable(_))
             | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => {
-                Gap::Nowhere
+                InsertPoint::Nowhere
             }
         }
     }
 
-    /// Takes note that a Close frame of ours was put in.
-    pub(super) fn close(&mut self) {
-        debug_assert_eq!(self.passing, Passing::Nothing, "a frame only goes into a gap");
+    /// A Close frame of ours was inserted.
+    pub(super) fn set_closed(&mut self) {
+        debug_assert_eq!(self.passing, Passing::Nothing, "no insert point was found before");
         self.passing = Passing::Closed;
     }
 
-    /// The stream has ended before a head was whole: whether what came of it may pass. Nothing of
-    /// ours is put behind it.
+    /// The stream has ended inside a head. Returns whether the beginning of the head may pass; nothing of
+    /// ours is inserted after it.
     pub(super) fn end_inside_head(&mut self) -> bool {
         let passes = self.passing == Passing::Everything;
         if passes {
@@ -169,20 +172,20 @@ impl Gate {
         passes
     }
 
-    /// Whether a Close frame of ours waits for its place.
-    pub(super) fn waits_for_gap(&self) -> bool {
+    /// Whether a Close frame of ours waits for an insert point.
+    pub(super) fn awaits_insert_point(&self) -> bool {
         match self.passing {
             Passing::UpToClose | Passing::Frame => true,
             Passing::Everything | Passing::Nothing | Passing::Closed => false,
         }
     }
 
-    /// Whether a Close frame has passed or was put in.
+    /// Whether a Close frame has passed or was inserted.
     pub(super) fn is_closed(&self) -> bool {
         self.passing == Passing::Closed
     }
 
-    /// Whether what comes next may pass.
+    /// Whether the next bytes may pass.
     #[inline]
     pub(super) fn is_open(&self) -> bool {
         match self.passing {
@@ -191,7 +194,7 @@ impl Gate {
         }
     }
 
-    /// The code of the Close frame that came, if one came.
+    /// The code of the sender's Close frame, if it has arrived.
     #[inline]
     pub(super) fn close_seen(&self) -> Option<Option<u16>> {
         match self.scanner.position() {
@@ -200,46 +203,46 @@ impl Gate {
         }
     }
 
-    /// How the sender broke a bound or the protocol, so that nothing passes any more.
+    /// How the sender exceeded a limit or broke the protocol, after which nothing passes.
     #[inline]
     pub(super) fn offence(&self) -> Option<End> {
         self.offence
     }
 
-    /// Whether no Close frame can be found in what comes.
+    /// Whether no Close frame can be found any more.
     pub(super) fn is_unparsable(&self) -> bool {
         matches!(self.scanner.position(), Position::Unparsable(_))
     }
 
-    /// How long the session may be silent by its open packet, once.
+    /// How long the session may be silent by its open packet; only once.
     #[inline]
     pub(super) fn take_silence_max(&mut self) -> Option<Duration> {
-        let Reading::Opening(opening) = &**self.reading.as_ref()? else { return None };
-        let silence_max = match opening.outcome() {
-            Outcome::Waits => return None,
-            Outcome::Opened(silence_max) => Some(silence_max),
-            Outcome::Unreadable => None,
+        let FirstFrames::OpenPacket(reader) = &**self.first_frames.as_ref()? else { return None };
+        let silence_max = match reader.first_frame() {
+            FirstFrame::Incomplete => return None,
+            FirstFrame::Opened(silence_max) => Some(silence_max),
+            FirstFrame::Unreadable => None,
         };
-        self.reading = None;
+        self.first_frames = None;
         silence_max
     }
 
-    /// What came.
+    /// What arrived.
     pub(super) fn counts(&self) -> Counts {
         self.scanner.counts()
     }
 
-    /// How many messages came that were Engine.IO's ping or pong.
+    /// How many of the messages were Engine.IO's ping or pong.
     pub(super) fn heartbeats(&self) -> u32 {
         self.scanner.heartbeats()
     }
 
-    /// Which control frames came since the last call.
+    /// Which control frames arrived since the last call.
     pub(super) fn take_control_seen(&mut self) -> ControlSeen {
         self.scanner.take_control_seen()
     }
 
-    /// How many Pings came since the last call.
+    /// How many Pings arrived since the last call.
     #[inline]
     pub(super) fn take_pings(&mut self) -> u16 {
         self.scanner.take_pings()
@@ -258,22 +261,22 @@ impl Gate {
 
     /// Reads what passes of the first frames.
     #[cold]
-    fn read(&mut self, passing: &[u8], now: Instant) {
-        match self.reading.as_deref_mut() {
+    fn read_first_frames(&mut self, passing: &[u8], now: Instant) {
+        match self.first_frames.as_deref_mut() {
             None => (),
-            Some(Reading::Opening(opening)) => opening.push(passing),
-            Some(Reading::Probe(probe)) => {
-                probe.push(passing, now);
-                if probe.is_over() {
-                    self.reading = None;
+            Some(FirstFrames::OpenPacket(reader)) => reader.push(passing),
+            Some(FirstFrames::Upgrade(reader)) => {
+                reader.push(passing, now);
+                if reader.is_over() {
+                    self.first_frames = None;
                 }
             }
         }
     }
 
-    /// Finds out why not all of `chunk` was followed, and goes on as far as that permits.
+    /// Handles a chunk that was not followed completely, or that ends with a Close frame.
     #[cold]
-    fn halt(&mut self, chunk: &[u8], mut followed: Followed, now: Instant) -> Followed {
+    fn on_stop(&mut self, chunk: &[u8], mut followed: Followed, now: Instant) -> Followed {
         let behind = chunk.get(followed.passed + followed.dropped..).unwrap_or_default();
         if self.close_seen().is_some() {
             self.passing = Passing::Closed;
@@ -297,8 +300,8 @@ impl Gate {
         }
     }
 
-    /// Lets frame after frame pass, and nothing from a Close frame or a broken one on. A Close
-    /// frame that had begun before passes: its place is taken.
+    /// Lets frame after frame pass, up to a Close frame or a broken one. A Close frame that had begun
+    /// before passes, because there is no insert point before it.
     fn follow_to_close(&mut self, chunk: &[u8], now: Instant) -> Followed {
         let mut passed = 0;
         while self.awaits_close() {
@@ -324,7 +327,7 @@ impl Gate {
         Followed { passed, dropped: self.discard(behind, now).dropped }
     }
 
-    /// Lets pass what belongs to the frame that the stream stands in.
+    /// Lets the rest of the current frame pass.
     fn follow_to_boundary(&mut self, chunk: &[u8], now: Instant) -> Followed {
         let followed = self.scanner.scan(chunk, Until::Boundary, now);
         self.passing = match self.scanner.position() {
@@ -378,23 +381,23 @@ mod tests {
     }
 
     /// When a gap is looked for behind `before`, what is found, and what passes of `behind`?
-    fn check(before: &[u8], gap: Gap, behind: &[u8], expected: usize) {
+    fn check(before: &[u8], insert_point: InsertPoint, behind: &[u8], expected: usize) {
         let mut gate = gate(Sender::Node, Strictness::Lenient);
         assert_eq!(passed(&mut gate, before), before.len());
-        assert_eq!(gate.find_gap(), gap, "behind {before:02x?}");
-        assert_eq!(gate.find_gap(), gap, "behind {before:02x?}, asked again");
+        assert_eq!(gate.find_insert_point(), insert_point, "behind {before:02x?}");
+        assert_eq!(gate.find_insert_point(), insert_point, "behind {before:02x?}, asked again");
         assert_eq!(passed(&mut gate, behind), expected, "{behind:02x?} behind {before:02x?}");
     }
 
     #[test]
-    fn a_gap_is_found_between_two_frames_only() {
-        check(b"", Gap::Here, b"\x81\x01a", 0);
-        check(b"\x81\x01a", Gap::Here, b"\x81\x01a", 0);
-        check(b"\x81\x01", Gap::Ahead, b"a\x81\x01a", 1);
-        check(b"\x81\x02a", Gap::Ahead, b"b\x81", 1);
-        check(b"\x88\x02\x03", Gap::Ahead, b"\xe8\x81\x01a", 1);
-        check(b"\x88\x00", Gap::Nowhere, b"\x81\x01a", 0);
-        check(b"HTTP", Gap::Nowhere, b"/1.1", 4);
+    fn an_insert_point_is_between_two_frames_only() {
+        check(b"", InsertPoint::Here, b"\x81\x01a", 0);
+        check(b"\x81\x01a", InsertPoint::Here, b"\x81\x01a", 0);
+        check(b"\x81\x01", InsertPoint::AfterFrame, b"a\x81\x01a", 1);
+        check(b"\x81\x02a", InsertPoint::AfterFrame, b"b\x81", 1);
+        check(b"\x88\x02\x03", InsertPoint::AfterFrame, b"\xe8\x81\x01a", 1);
+        check(b"\x88\x00", InsertPoint::Nowhere, b"\x81\x01a", 0);
+        check(b"HTTP", InsertPoint::Nowhere, b"/1.1", 4);
     }
 
     #[test]
@@ -405,19 +408,19 @@ mod tests {
         ] {
             let mut gate = gate(Sender::Node, Strictness::Lenient);
             passed(&mut gate, before);
-            gate.find_gap();
+            gate.find_insert_point();
             passed(&mut gate, behind);
             assert_eq!(gate.close_seen(), Some(Some(1000)));
             assert!(!gate.is_closed(), "the node's Close frame has not passed");
-            assert_eq!(gate.find_gap(), Gap::Here);
-            gate.close();
+            assert_eq!(gate.find_insert_point(), InsertPoint::Here);
+            gate.set_closed();
             assert!(gate.is_closed());
         }
     }
 
     #[test]
-    fn a_close_frame_that_is_to_be_ours_does_not_pass_and_what_is_before_it_does() {
-        let check = |before: &[u8], behind: &[u8], expected: usize, gap| {
+    fn a_close_frame_that_ours_replaces_does_not_pass_and_frames_before_it_do() {
+        let check = |before: &[u8], behind: &[u8], expected: usize, insert_point| {
             for i in 0..=behind.len() {
                 let mut gate = gate(Sender::Node, Strictness::Lenient);
                 passed(&mut gate, before);
@@ -426,16 +429,23 @@ mod tests {
                 let followed = gate.counts().bytes as usize - before.len();
                 let second = passed(&mut gate, &behind[followed.min(i)..]);
                 assert_eq!(first + second, expected, "{behind:02x?} split at {i}");
-                assert_eq!(gate.awaits_close(), gap == Gap::Ahead, "{behind:02x?} split at {i}");
-                assert!(gate.awaits_close() || gate.find_gap() == gap, "{behind:02x?} at {i}");
+                assert_eq!(
+                    gate.awaits_close(),
+                    insert_point == InsertPoint::AfterFrame,
+                    "{behind:02x?} split at {i}"
+                );
+                assert!(
+                    gate.awaits_close() || gate.find_insert_point() == insert_point,
+                    "{behind:02x?} at {i}"
+                );
             }
         };
-        check(b"", b"\x81\x01a\x89\x00\x82\x02bc", 9, Gap::Ahead);
-        check(b"", b"\x81\x01a\x88\x02\x03\xe8\x81\x01a", 3, Gap::Here);
-        check(b"\x01\x02a", b"b\x88\x00\x80\x01c", 1, Gap::Here);
-        check(b"\x01\x02a", b"b\x80\x01c\x88\x00", 4, Gap::Here);
-        check(b"\x88\x02\x03", b"\xe8\x81\x01a", 1, Gap::Nowhere);
-        check(b"", b"\x81\x01aHTTP/1.1 and more than a head", 3, Gap::Here);
+        check(b"", b"\x81\x01a\x89\x00\x82\x02bc", 9, InsertPoint::AfterFrame);
+        check(b"", b"\x81\x01a\x88\x02\x03\xe8\x81\x01a", 3, InsertPoint::Here);
+        check(b"\x01\x02a", b"b\x88\x00\x80\x01c", 1, InsertPoint::Here);
+        check(b"\x01\x02a", b"b\x80\x01c\x88\x00", 4, InsertPoint::Here);
+        check(b"\x88\x02\x03", b"\xe8\x81\x01a", 1, InsertPoint::Nowhere);
+        check(b"", b"\x81\x01aHTTP/1.1 and more than a head", 3, InsertPoint::Here);
     }
 
     #[test]
@@ -449,8 +459,9 @@ mod tests {
                 let behind = passed(&mut gate, &stream[followed.min(i)..]);
                 assert_eq!(before + behind, expected, "{stream:02x?} split at {i}");
                 assert_eq!(gate.offence(), offence, "{stream:02x?} split at {i}");
-                let gap = if offence.is_some() { Gap::Here } else { Gap::Ahead };
-                assert!(expected == stream.len() || gate.find_gap() == gap);
+                let insert_point =
+                    if offence.is_some() { InsertPoint::Here } else { InsertPoint::AfterFrame };
+                assert!(expected == stream.len() || gate.find_insert_point() == insert_point);
             }
         };
         let message = b"\x81\x81\0\0\0\0a";

@@ -1,7 +1,7 @@
-//! Whom to ask for a sign of life, and when a side is lost.
+//! When a quiet side gets a Ping, and when it is lost.
 //!
-//! Any byte is life. A side that was quiet gets a Ping of ours; but not while one of the other side
-//! is unanswered, for a peer may answer only the latest of several (RFC 6455, section 5.5.3).
+//! Any byte shows that a side is alive. A side that was quiet gets a Ping of ours, but not while a Ping of
+//! the other side is unanswered: a peer may answer only the latest of several (RFC 6455, section 5.5.3).
 //!
 //! Pure. Runs for every byte.
 
@@ -11,48 +11,48 @@ use super::{KeepaliveTimes, Side};
 use crate::Instant;
 use crate::websocket::{ControlSeen, PingPayload};
 
-/// Watches both sides of a tunnel.
+/// Monitors both sides of a tunnel.
 #[derive(Debug)]
-pub(super) struct Keepalive {
+pub(super) struct KeepaliveMonitor {
     times: KeepaliveTimes,
     demand: Demand,
     payload: PingPayload,
-    client: Watched,
-    node: Watched,
+    client: SideState,
+    node: SideState,
 }
 
-/// What is known of a side.
+/// The state of one side.
 #[derive(Debug)]
-struct Watched {
+struct SideState {
     heard_at: Instant,
-    /// Our Ping went to it and it has been quiet since.
+    /// When our Ping was sent, if the side has been quiet since.
     pinged_at: Option<Instant>,
-    /// The first Ping of the other side since its last Pong.
+    /// When the other side's first Ping since this side's last Pong was sent.
     foreign_ping_at: Option<Instant>,
 }
 
-/// What a side must do about a Ping of ours.
+/// What a side must do after a Ping of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
     /// Send something.
     Answer,
-    /// Nothing: its host acknowledges the Ping, or the kernel fails the connection.
+    /// Nothing: its host acknowledges the Ping, or else the kernel fails the connection.
     Acknowledge,
 }
 
-/// What is to be done about a side.
+/// What to do with a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    /// Nothing before this moment.
+pub(super) enum KeepaliveAction {
+    /// Nothing before this time.
     Wait(Instant),
-    /// It gets a Ping. The moment is when to look again.
+    /// Send it a Ping, and check again at this time.
     Ping(Instant),
-    /// It is given up.
+    /// Give it up.
     Lost,
 }
 
-impl Keepalive {
-    /// Both sides were heard at `now`; our Pings carry `payload`.
+impl KeepaliveMonitor {
+    /// Both sides are alive at `now`; our Pings carry `payload`.
     pub(super) fn new(
         times: KeepaliveTimes,
         demand: Demand,
@@ -63,70 +63,70 @@ impl Keepalive {
             every: times.every.min(LONGEST),
             lost_after: times.lost_after.min(LONGEST),
         };
-        Self { times, demand, payload, client: Watched::new(now), node: Watched::new(now) }
+        Self { times, demand, payload, client: SideState::new(now), node: SideState::new(now) }
     }
 
-    /// What our Pings carry.
+    /// The payload of our Pings.
     pub(super) fn payload(&self) -> PingPayload {
         self.payload
     }
 
-    /// Bytes came from `side`.
+    /// Bytes arrived from `side`.
     #[inline]
     pub(super) fn heard(&mut self, side: Side, now: Instant) {
-        let watched = self.watched(side);
-        watched.heard_at = now;
-        watched.pinged_at = None;
+        let side_state = self.side_state(side);
+        side_state.heard_at = now;
+        side_state.pinged_at = None;
     }
 
-    /// Control frames came from `side`. Its Pong counts before its Ping: it answers what went
-    /// before.
+    /// Control frames arrived from `side`. Its Pong counts before its Ping, because it answers an earlier
+    /// Ping.
     #[inline]
-    pub(super) fn saw(&mut self, side: Side, seen: ControlSeen, now: Instant) {
+    pub(super) fn saw_control_frames(&mut self, side: Side, seen: ControlSeen, now: Instant) {
         if seen.pong {
-            self.watched(side).foreign_ping_at = None;
+            self.side_state(side).foreign_ping_at = None;
         }
         if seen.ping {
-            self.watched(side.other()).foreign_ping_at.get_or_insert(now);
+            self.side_state(side.other()).foreign_ping_at.get_or_insert(now);
         }
     }
 
-    /// Nothing can be expected of `side` now: it cannot be asked, or its answer not be read.
+    /// Nothing can be expected of `side` now: it cannot be pinged, or its answer cannot be read.
     pub(super) fn excuse(&mut self, side: Side, now: Instant) {
-        let watched = self.watched(side);
-        match &mut watched.pinged_at {
+        let side_state = self.side_state(side);
+        match &mut side_state.pinged_at {
             Some(pinged_at) => *pinged_at = now,
-            None => watched.heard_at = now,
+            None => side_state.heard_at = now,
         }
     }
 
-    /// What is to be done about `side`.
-    pub(super) fn due(&mut self, side: Side, now: Instant) -> Due {
+    /// What to do with `side`.
+    pub(super) fn due(&mut self, side: Side, now: Instant) -> KeepaliveAction {
         let (KeepaliveTimes { every, lost_after }, demand) = (self.times, self.demand);
-        let watched = self.watched(side);
-        if let Some(pinged_at) = watched.pinged_at {
+        let side_state = self.side_state(side);
+        if let Some(pinged_at) = side_state.pinged_at {
             let lost_at = pinged_at + lost_after;
             if now < lost_at {
-                return Due::Wait(lost_at);
+                return KeepaliveAction::Wait(lost_at);
             }
             if demand == Demand::Answer {
-                return Due::Lost;
+                return KeepaliveAction::Lost;
             }
-            watched.pinged_at = Some(now);
-            return Due::Ping(now + lost_after);
+            side_state.pinged_at = Some(now);
+            return KeepaliveAction::Ping(now + lost_after);
         }
-        let quiet_until = watched.heard_at + every;
-        // Who has not answered by then answers ours as likely as the foreign one.
-        let foreign_until = watched.foreign_ping_at.map(|at| at + lost_after);
+        let quiet_until = side_state.heard_at + every;
+        // After that time an answer to our Ping is as likely as one to the other side's.
+        let foreign_until = side_state.foreign_ping_at.map(|at| at + lost_after);
         let ping_at = foreign_until.map_or(quiet_until, |until| until.max(quiet_until));
         if now < ping_at {
-            return Due::Wait(ping_at);
+            return KeepaliveAction::Wait(ping_at);
         }
-        watched.pinged_at = Some(now);
-        Due::Ping(now + lost_after)
+        side_state.pinged_at = Some(now);
+        KeepaliveAction::Ping(now + lost_after)
     }
 
-    fn watched(&mut self, side: Side) -> &mut Watched {
+    fn side_state(&mut self, side: Side) -> &mut SideState {
         match side {
             Side::Client => &mut self.client,
             Side::Node => &mut self.node,
@@ -134,13 +134,13 @@ impl Keepalive {
     }
 }
 
-impl Watched {
+impl SideState {
     fn new(now: Instant) -> Self {
         Self { heard_at: now, pinged_at: None, foreign_ping_at: None }
     }
 }
 
-/// Longer waits are cut to this, so that no moment is out of reach.
+/// The longest wait, so that no addition overflows.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
         let begin = Instant::now();
         let times =
             KeepaliveTimes { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) };
-        let mut keepalive = Keepalive::new(times, Demand::Answer, [0; 8], begin);
+        let mut keepalive = KeepaliveMonitor::new(times, Demand::Answer, [0; 8], begin);
         let (mut pinged, mut lost_at) = (Vec::new(), None);
         for second in 0..200 {
             let now = begin + Duration::from_secs(second);
@@ -172,22 +172,30 @@ mod tests {
                 match event {
                     Speaks => keepalive.heard(Side::Client, now),
                     GetsForeignPing => {
-                        keepalive.saw(Side::Node, ControlSeen { ping: true, pong: false }, now);
+                        keepalive.saw_control_frames(
+                            Side::Node,
+                            ControlSeen { ping: true, pong: false },
+                            now,
+                        );
                     }
                     AnswersForeignPing => {
                         keepalive.heard(Side::Client, now);
-                        keepalive.saw(Side::Client, ControlSeen { ping: false, pong: true }, now);
+                        keepalive.saw_control_frames(
+                            Side::Client,
+                            ControlSeen { ping: false, pong: true },
+                            now,
+                        );
                     }
                     CannotHear => keepalive.excuse(Side::Client, now),
                 }
             }
             match keepalive.due(Side::Client, now) {
-                Due::Wait(until) => assert!(until > now, "{events:?} at {second}"),
-                Due::Ping(until) => {
+                KeepaliveAction::Wait(until) => assert!(until > now, "{events:?} at {second}"),
+                KeepaliveAction::Ping(until) => {
                     assert!(until > now);
                     pinged.push(second);
                 }
-                Due::Lost => {
+                KeepaliveAction::Lost => {
                     lost_at = Some(second);
                     break;
                 }
@@ -225,10 +233,10 @@ mod tests {
         let begin = Instant::now();
         let times =
             KeepaliveTimes { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) };
-        let mut keepalive = Keepalive::new(times, Demand::Acknowledge, [0; 8], begin);
+        let mut keepalive = KeepaliveMonitor::new(times, Demand::Acknowledge, [0; 8], begin);
         for second in [25, 45, 65, 85] {
             let now = begin + Duration::from_secs(second);
-            let again = Due::Ping(now + times.lost_after);
+            let again = KeepaliveAction::Ping(now + times.lost_after);
             for side in Side::ALL {
                 assert_eq!(keepalive.due(side, now), again, "{side:?} at {second}");
             }
@@ -239,7 +247,7 @@ mod tests {
     fn absurd_times_do_no_harm() {
         let times = KeepaliveTimes { every: Duration::MAX, lost_after: Duration::MAX };
         let now = Instant::now();
-        let mut keepalive = Keepalive::new(times, Demand::Answer, [0; 8], now);
-        assert_eq!(keepalive.due(Side::Node, now), Due::Wait(now + LONGEST));
+        let mut keepalive = KeepaliveMonitor::new(times, Demand::Answer, [0; 8], now);
+        assert_eq!(keepalive.due(Side::Node, now), KeepaliveAction::Wait(now + LONGEST));
     }
 }

@@ -1,4 +1,4 @@
-//! What a tunnel may cost, how long it may be silent, and how its sides may behave.
+//! The limits of a tunnel: what it may cost, how long it may be silent, and how its sides may behave.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::keepalive::Demand;
 use super::{Kind, Side};
 
-/// The bounds of one tunnel; a route's `tunnel:` section.
+/// The limits of one tunnel; a route's `tunnel:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Without a byte in either direction for this long the tunnel is closed.
@@ -107,7 +107,7 @@ impl Limits {
     /// What `stalled_client` means for a tunnel of this kind.
     pub(super) fn stalled_client(&self, kind: &Kind) -> Duration {
         match (self.stalled_client, kind) {
-            (StalledClient::After(patience), _) => patience,
+            (StalledClient::After(timeout), _) => timeout,
             (StalledClient::Auto, Kind::EngineIo { .. }) => Self::ENGINEIO_STALLED_CLIENT,
             (StalledClient::Auto, Kind::Plain) => Self::PLAIN_STALLED_CLIENT,
         }
@@ -125,18 +125,18 @@ impl Limits {
     /// fails its connection (RFC 5482; Linux counts both): longer than the tunnel's own timers take,
     /// so that an end has its right name.
     pub fn unacknowledged_max(&self, side: Side) -> Duration {
-        let patience = match side {
+        let timeout = match side {
             // A slow client's window may stay closed for long between two reads.
             Side::Client => {
-                let patience = Self::PLAIN_STALLED_CLIENT.max(self.keepalive_times().lost_after);
+                let timeout = Self::PLAIN_STALLED_CLIENT.max(self.keepalive_times().lost_after);
                 match self.stalled_client {
-                    StalledClient::Auto => patience,
-                    StalledClient::After(stalled_client) => patience.max(stalled_client),
+                    StalledClient::Auto => timeout,
+                    StalledClient::After(stalled_client) => timeout.max(stalled_client),
                 }
             }
             Side::Node => Self::STALLED_NODE,
         };
-        patience.saturating_add(MARGIN)
+        timeout.saturating_add(MARGIN)
     }
 
     /// What a side must do about a Ping: one that only writes reads none.

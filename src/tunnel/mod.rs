@@ -1,53 +1,53 @@
-//! A WebSocket's life after the 101.
+//! A WebSocket after the 101.
 //!
-//! [`run`] moves bytes between two streams, follows the frames in them without touching them, and
-//! says at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
+//! [`run`] moves bytes between two streams, follows the frames in them without changing them, and
+//! reports at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
 //!
-//! - `relay`: one direction, read and written; `waiting`: what of it waits; `gate`: what of it may
-//!   pass
-//! - `life`: both directions and the time; `alarm`: what wakes them but bytes; `deadlines`: when
-//! - `policies`: the rules that look at the sides; `keepalive`: when a quiet one is asked, and lost;
-//!   `host`: when the kernel gives its host up; `stream`: what is asked of the kernel
-//! - `ending`: what is an end and what each side gets; `closing`: how long that may take;
+//! - `task`: both directions and the timers; `wakeups`: what wakes it besides bytes; `deadlines`: when
+//! - `flow`: one direction, read and written; `backlog`: what of it waits; `gate`: what of it may pass
+//! - `policies`: the rules for quiet and slow sides; `keepalive`: when a quiet side gets a Ping, and when
+//!   it is lost; `ack_timeout`: when the kernel fails the connection of a lost host; `stream`: what is
+//!   needed of the kernel
+//! - `close_rules`: what ends a tunnel and what each side gets; `closing`: how long that may take;
 //!   `control`: the frames that we send
-//! - `tally`: what of it metrics know already; `roster`: who is there and who is told
-//!   to end; `occupant`: one of them
-//! - `opening`: the open packet of an Engine.IO session, read on its way; `probe`: how far the
-//!   upgrade of one that comes from polling gets
+//! - `roster`: the open tunnels of a node, and which of them have to end; `roster_entry`: one of them;
+//!   `traffic_metrics`: the bytes and messages that metrics know already
+//! - `open_packet`: the open packet of an Engine.IO session, read as it passes; `upgrade_progress`: the
+//!   steps of an upgrade from polling
 //!
 //! Runs for every byte.
 
-mod alarm;
+mod ack_timeout;
+mod backlog;
+mod close_rules;
 mod closing;
 mod control;
 mod deadlines;
 mod end;
-mod ending;
+mod flow;
+mod flow_state;
 mod gate;
-mod host;
 mod keepalive;
-mod life;
 mod limits;
-mod occupant;
-mod opening;
+mod open_packet;
 mod policies;
-mod probe;
-mod relay;
 mod roster;
-mod scratch;
+mod roster_entry;
+mod scratch_buffer;
 mod stream;
-mod tally;
+mod task;
 #[cfg(test)]
 mod tests;
-mod waiting;
-mod wake_up;
+mod traffic_metrics;
+mod upgrade_progress;
+mod wakeups;
 
 pub use end::{End, Report, Side, Who};
 pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax, StalledClient};
-pub use occupant::Occupant;
-pub use probe::{UpgradeStep, Upgrading};
 pub use roster::{Dismissal, Roster};
+pub use roster_entry::RosterGuard;
 pub use stream::Stream;
+pub use upgrade_progress::{UpgradeProgress, UpgradeStep};
 
 use std::fmt;
 use std::future::Future;
@@ -63,45 +63,45 @@ use crate::Instant;
 use crate::metrics::TunnelCounts;
 use crate::shutdown::ShutdownWatch;
 use crate::websocket::Extensions;
-use alarm::Alarms;
-use life::Tunnel;
+use task::Tunnel;
+use wakeups::Wakeups;
 
 /// What a tunnel begins with.
 #[derive(Debug)]
 pub struct Setup {
     /// What it may cost, how long it may be silent, and how its sides may behave.
     pub limits: Limits,
-    /// What the client sent behind its request.
+    /// What the client sent after its request.
     pub client_read_ahead: Bytes,
-    /// What the node sent behind its 101; often the open packet.
+    /// What the node sent after its 101; often the open packet.
     pub node_read_ahead: Bytes,
-    /// What speaks through it.
+    /// The protocol in it.
     pub kind: Kind,
-    /// Where to tell how far the upgrade of a session gets that comes from polling; `None` for all
-    /// others, and if nobody wants to know.
-    pub upgrading: Option<Arc<Upgrading>>,
+    /// Receives the steps of a session's upgrade from polling; `None` for other tunnels, and if the steps
+    /// are not needed.
+    pub upgrade_progress: Option<Arc<UpgradeProgress>>,
     /// What the 101 agreed on.
     pub extensions: Extensions,
-    /// When this begins, the tunnel ends at a random moment before the drain does.
-    pub drain: ShutdownWatch,
-    /// Its place among the tunnels of its node, whose [`Roster`] may tell it to end.
-    pub occupant: Occupant,
-    /// Where its bytes and messages are counted: whenever its timer fires, and at its end.
+    /// When this begins, the tunnel ends at a random time before the shutdown's deadline.
+    pub shutdown: ShutdownWatch,
+    /// Its entry among the tunnels of its node, whose [`Roster`] may tell it to end.
+    pub roster_guard: RosterGuard,
+    /// The metrics of its bytes and messages, updated when its timer fires and at its end.
     pub counts: Arc<TunnelCounts>,
 }
 
-/// What speaks through a tunnel.
+/// The protocol in a tunnel.
 #[derive(Debug)]
 pub enum Kind {
     /// Any protocol over WebSocket.
     Plain,
     /// An Engine.IO session.
     EngineIo {
-        /// After this long without a byte both ends have given the session up, as its handshake by
-        /// polling stated; `None` if that is not known, or not yet.
+        /// After this long without a byte both sides have given the session up, as its handshake by
+        /// polling stated; `None` if that is not known yet or at all.
         silence_max: Option<Duration>,
         /// Reads the node's first frame, which is the open packet of a session that begins with a
-        /// WebSocket. `None` for a session that comes from polling: it was opened there.
+        /// WebSocket. `None` for a session that was opened by polling.
         open: Option<ReadOpen>,
     },
 }
@@ -118,38 +118,37 @@ impl fmt::Debug for ReadOpen {
     }
 }
 
-/// Lives a tunnel's life. Ends when both sides have ended, and always within a minute of the first
-/// cause.
+/// Runs a tunnel. Ends when both sides have ended, at most a minute after the cause of its end.
 ///
-/// Both streams are closed when the future is ready. If it is dropped before, both are closed at
-/// once: what was read and not yet written (at most [`Limits::buffer_bytes`] for each direction)
-/// is lost, no side gets a Close frame, and there is no report unless [`Life::cut`] gave it.
+/// Both streams are closed when the future is ready. If it is dropped before, both are closed
+/// immediately: what was read and not yet written (at most [`Limits::buffer_bytes`] per direction) is
+/// lost, no side gets a Close frame, and there is no report except that of [`TunnelFuture::cut`].
 ///
 /// # Panics
-/// When called outside of a tokio runtime with its timer enabled.
-pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl Life
+/// Outside of a tokio runtime with its timer enabled.
+pub fn run<C, N>(client: C, node: N, setup: Setup) -> impl TunnelFuture
 where
     C: Stream,
     N: Stream,
 {
-    let alarms = Alarms::new(&setup.drain, &setup.occupant);
-    Running { tunnel: Some(Tunnel::new(client, node, setup, Instant::now())), alarms }
+    let wakeups = Wakeups::new(&setup.shutdown, &setup.roster_guard);
+    Running { tunnel: Some(Tunnel::new(client, node, setup, Instant::now())), wakeups }
 }
 
-/// The life of a tunnel, to the report of its end.
-pub trait Life: Future<Output = Report> {
-    /// Closes both streams at once, and gives the report of a tunnel that the process had no more time
-    /// for: [`End::Drained`], unless another end has begun. `None` if it is over already.
+/// A running tunnel; its output is the report of its end.
+pub trait TunnelFuture: Future<Output = Report> {
+    /// Closes both streams immediately and returns the report of a tunnel that the shutdown's deadline
+    /// cuts: [`End::Shutdown`], unless another end has begun. `None` if it is over already.
     fn cut(self: Pin<&mut Self>) -> Option<Report>;
 }
 
 pin_project! {
-    /// The future of [`run`]; without a tunnel when it is over. An async block would hold pointers
-    /// into itself besides.
+    /// The future of [`run`]; without a tunnel when it is over. An async block would be larger by the
+    /// pointers into itself.
     struct Running<C, N> {
         tunnel: Option<Tunnel<C, N>>,
         #[pin]
-        alarms: Alarms,
+        wakeups: Wakeups,
     }
 }
 
@@ -163,13 +162,13 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
         let this = self.project();
         let Some(tunnel) = this.tunnel else { return Poll::Pending };
-        let report = ready!(tunnel.poll(this.alarms, cx));
+        let report = ready!(tunnel.poll(this.wakeups, cx));
         *this.tunnel = None;
         Poll::Ready(report)
     }
 }
 
-impl<C, N> Life for Running<C, N>
+impl<C, N> TunnelFuture for Running<C, N>
 where
     C: Stream,
     N: Stream,

@@ -1,47 +1,47 @@
-//! The rules of a tunnel that look at its sides: who is quiet, who sends nothing that counts, who
-//! does not read.
+//! The rules for a tunnel's sides: which side is quiet, sends no messages, or does not read.
 //!
-//! A rule that is off has no state, and costs a look at a pointer that is null.
+//! A rule that is off has no state and costs one comparison with a null pointer.
 //!
 //! Runs for every byte.
 
 use std::time::Duration;
 
+use super::ack_timeout::{AckTimeout, SideActivity};
+use super::close_rules::Flows;
 use super::closing::progress_bytes;
 use super::deadlines::{Deadlines, Timer};
-use super::ending::Flows;
-use super::host::{Contact, Host};
-use super::keepalive::{Demand, Due, Keepalive};
-use super::relay::Flow;
-use super::wake_up::Step;
+use super::flow::Flow;
+use super::flow_state::FlowStep;
+use super::keepalive::{Demand, KeepaliveAction, KeepaliveMonitor};
 use super::{Kind, Limits, Side, Stream};
 use crate::Instant;
 
 /// The rules of one tunnel.
 #[derive(Debug)]
 pub(super) struct Policies {
-    keepalive: Option<Box<SignsOfLife>>,
+    keepalive: Option<Box<KeepaliveState>>,
     idle_messages: Option<Box<IdleMessages>>,
-    /// Milliseconds; what is longer is cut to 49 days.
+    /// In milliseconds, at most 49 days.
     stalled_client: u32,
-    /// Bytes waited for a side when somebody last looked.
+    /// Bytes waited for a side at the last check.
     has_waited: bool,
 }
 
-/// What a tunnel whose quiet sides get Pings knows of them.
+/// The state of a tunnel whose quiet sides get Pings.
 #[derive(Debug)]
-struct SignsOfLife {
-    keepalive: Keepalive,
-    /// Of the client and of the node, unless a side must answer itself.
-    hosts: Option<[Host; 2]>,
+struct KeepaliveState {
+    keepalive: KeepaliveMonitor,
+    /// Those of the client and of the node; `None` if the sides themselves have to answer.
+    ack_timeouts: Option<[AckTimeout; 2]>,
 }
 
-/// The timeout of messages.
+/// The timeout for messages.
 #[derive(Debug)]
 struct IdleMessages {
     timeout: Duration,
     /// Whether Engine.IO's ping and pong are no messages.
     discounts_heartbeats: bool,
+    /// Messages of both sides that were counted.
     seen: u64,
 }
 
@@ -57,10 +57,10 @@ impl Policies {
             deadlines.set(Timer::Keepalive, now.checked_add(times.every));
             let payload = fastrand::u64(..).to_be_bytes();
             let demand = limits.demand();
-            let hosts = || Side::ALL.map(|side| Host::new(side, limits));
-            let hosts = (demand == Demand::Acknowledge).then(hosts);
-            let keepalive = Keepalive::new(times, demand, payload, now);
-            Box::new(SignsOfLife { keepalive, hosts })
+            let ack_timeouts = || Side::ALL.map(|side| AckTimeout::new(side, limits));
+            let ack_timeouts = (demand == Demand::Acknowledge).then(ack_timeouts);
+            let keepalive = KeepaliveMonitor::new(times, demand, payload, now);
+            Box::new(KeepaliveState { keepalive, ack_timeouts })
         });
         let idle_messages = limits.idle_messages.map(|timeout| {
             deadlines.set(Timer::IdleMessages, now.checked_add(timeout));
@@ -68,7 +68,7 @@ impl Policies {
             Box::new(IdleMessages { timeout, discounts_heartbeats, seen: 0 })
         });
         if let Some(max_age) = limits.max_age {
-            // Tunnels that began together, as after a restart, are not to end together.
+            // Tunnels that began together, for example after a restart, should not end together.
             let early = (max_age / 10).mul_f64(fastrand::f64());
             deadlines.set(Timer::MaxAge, now.checked_add(max_age.saturating_sub(early)));
         }
@@ -77,122 +77,129 @@ impl Policies {
         Self { keepalive, idle_messages, stalled_client, has_waited: false }
     }
 
-    /// Takes note of what both flows did: `up` from the client, `down` from the node. Says whether
-    /// bytes that waited have moved on: that is life too, while a side reads slowly and the other
+    /// Applies the rules to what both flows did: `up` from the client, `down` from the node. Returns
+    /// whether waiting bytes were taken: that shows life, too, while one side reads slowly and the other
     /// is not read.
     #[inline]
-    pub(super) fn note(
+    pub(super) fn on_traffic(
         &mut self,
-        (up, down): (Step, Step),
+        (up, down): (FlowStep, FlowStep),
         flows: &mut Flows,
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> bool {
-        if let Some(SignsOfLife { keepalive, .. }) = self.keepalive.as_deref_mut() {
+        if let Some(KeepaliveState { keepalive, .. }) = self.keepalive.as_deref_mut() {
             for (side, step, flow) in [
                 (Side::Client, up, &mut flows.from_client),
                 (Side::Node, down, &mut flows.from_node),
             ] {
                 if step.arrived {
                     keepalive.heard(side, now);
-                    keepalive.saw(side, flow.gate.take_control_seen(), now);
+                    keepalive.saw_control_frames(side, flow.gate.take_control_seen(), now);
                 }
             }
         }
         if let Some(idle_messages) = &mut self.idle_messages
             && (up.arrived || down.arrived)
-            && idle_messages.sees_more(flows)
+            && idle_messages.has_new_messages(flows)
         {
             deadlines.set(Timer::IdleMessages, now.checked_add(idle_messages.timeout));
         }
-        (up.waits || down.waits || self.has_waited) && self.note_waiting(flows, deadlines, now)
+        (up.waits || down.waits || self.has_waited)
+            && self.update_stall_timers(flows, deadlines, now)
     }
 
-    /// Tells the kernel how long the hosts of both sides may acknowledge nothing, of what was done:
-    /// `up` from the client, `down` from the node.
+    /// Updates how long both hosts may acknowledge nothing, by what the flows did: `up` from the client,
+    /// `down` from the node.
     #[inline]
-    pub(super) fn tend_hosts(
+    pub(super) fn update_ack_timeouts(
         &mut self,
-        (up, down): (Step, Step),
+        (up, down): (FlowStep, FlowStep),
         flows: &Flows,
         (client, node): (&impl Stream, &impl Stream),
     ) {
-        let Some(hosts) = self.keepalive.as_deref_mut().and_then(|signs| signs.hosts.as_mut())
+        let Some(ack_timeouts) =
+            self.keepalive.as_deref_mut().and_then(|state| state.ack_timeouts.as_mut())
         else {
             return;
         };
-        let contact = |from: Step, to: Step, flow: &Flow| Contact {
-            heard: from.arrived,
+        let activity = |from: FlowStep, to: FlowStep, flow: &Flow| SideActivity {
+            arrived: from.arrived,
             wrote: to.wrote,
             waits: to.waits || flow.has_ping(),
         };
-        let [of_client, of_node] = hosts;
-        of_client.note(contact(up, down, &flows.from_node), client);
-        of_node.note(contact(down, up, &flows.from_client), node);
+        let [of_client, of_node] = ack_timeouts;
+        of_client.update(activity(up, down, &flows.from_node), client);
+        of_node.update(activity(down, up, &flows.from_client), node);
     }
 
-    /// Pings the sides that were quiet for too long; says which is lost, if one is.
-    pub(super) fn tend_keepalive(
+    /// Sends Pings to the sides that were quiet for too long. Returns the side that is lost, if any.
+    pub(super) fn check_keepalive(
         &mut self,
         flows: &mut Flows,
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> Option<Side> {
-        let SignsOfLife { keepalive, hosts } = self.keepalive.as_deref_mut()?;
+        let KeepaliveState { keepalive, ack_timeouts } = self.keepalive.as_deref_mut()?;
         for side in Side::ALL {
-            let (from, to) = flows.of(side);
-            // Nor is anybody heard who is not read, since the other side reads slowly.
-            if !to.can_be_pinged() || from.is_waiting() {
+            let (from, to) = flows.from_and_to(side);
+            // A side that is not read, because the other one reads slowly, cannot be heard either.
+            if !to.can_be_pinged() || from.has_backlog() {
                 keepalive.excuse(side, now);
             }
         }
         for side in Side::ALL {
-            let (from, to) = flows.of(side);
+            let (from, to) = flows.from_and_to(side);
             match keepalive.due(side, now) {
-                Due::Wait(until) => deadlines.hasten(Timer::Keepalive, until),
-                Due::Ping(until) => {
+                KeepaliveAction::Wait(until) => deadlines.set_earlier(Timer::Keepalive, until),
+                KeepaliveAction::Ping(until) => {
                     from.drop_pongs(keepalive.payload());
                     from.gate.expect_pongs(1);
-                    to.ping_with(side, keepalive.payload());
-                    if let Some(hosts) = hosts {
-                        hosts[side as usize].pinged();
+                    to.queue_ping(side, keepalive.payload());
+                    if let Some(ack_timeouts) = ack_timeouts {
+                        ack_timeouts[side as usize].set_pinged();
                     }
-                    deadlines.hasten(Timer::Keepalive, until);
+                    deadlines.set_earlier(Timer::Keepalive, until);
                 }
-                Due::Lost => return Some(side),
+                KeepaliveAction::Lost => return Some(side),
             }
         }
         None
     }
 
-    /// Sets and stops the timers of the sides for which bytes wait. Says whether some moved on.
-    fn note_waiting(&mut self, flows: &mut Flows, deadlines: &mut Deadlines, now: Instant) -> bool {
+    /// Sets and stops the timers of the sides for which bytes wait. Returns whether some were taken.
+    fn update_stall_timers(
+        &mut self,
+        flows: &mut Flows,
+        deadlines: &mut Deadlines,
+        now: Instant,
+    ) -> bool {
         self.has_waited = false;
         let stalled_client = Duration::from_millis(self.stalled_client.into());
-        let mut have_moved = false;
-        for (flow, timer, patience) in [
+        let mut were_taken = false;
+        for (flow, timer, timeout) in [
             (&mut flows.from_node, Timer::StalledClient, stalled_client),
             (&mut flows.from_client, Timer::StalledNode, Limits::STALLED_NODE),
         ] {
-            if !flow.is_waiting() {
+            if !flow.has_backlog() {
                 deadlines.set(timer, None);
                 continue;
             }
             self.has_waited = true;
-            let has_moved = flow.take_progress(progress_bytes(patience));
-            have_moved |= has_moved;
-            if has_moved || !deadlines.is_set(timer) {
-                flow.forget_moved();
-                deadlines.set(timer, now.checked_add(patience));
+            let was_taken = flow.take_progress(progress_bytes(timeout));
+            were_taken |= was_taken;
+            if was_taken || !deadlines.is_set(timer) {
+                flow.reset_progress();
+                deadlines.set(timer, now.checked_add(timeout));
             }
         }
-        have_moved
+        were_taken
     }
 }
 
 impl IdleMessages {
-    /// Whether messages that count came since the last call.
-    fn sees_more(&mut self, flows: &Flows) -> bool {
+    /// Whether messages that count arrived since the last call.
+    fn has_new_messages(&mut self, flows: &Flows) -> bool {
         let counted = [&flows.from_client, &flows.from_node].map(|flow| {
             let heartbeats = if self.discounts_heartbeats { flow.gate.heartbeats() } else { 0 };
             flow.gate.counts().messages.saturating_sub(heartbeats.into())

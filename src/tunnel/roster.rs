@@ -1,9 +1,8 @@
-//! Who is there: the open tunnels of one node, how long each has been quiet, and how it is told to
-//! end.
+//! The open tunnels of one node: how long each has been quiet, and how it is told to end.
 //!
-//! A tunnel has a place on a roster, and drops its [`Occupant`] when it is over: no place is left
-//! behind. The list has a lock that a tunnel takes when it comes and when it goes, and who dismisses
-//! for one look over all; a tunnel that passes bytes only stores when it did.
+//! A tunnel has an entry on a roster until it drops its [`RosterGuard`]. The list has a lock, which a
+//! tunnel takes when it begins and when it ends, and [`Roster::dismiss`] while it looks over all entries.
+//! A tunnel that passes bytes only stores the time.
 //!
 //! Runs for every byte.
 
@@ -11,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::End;
-use super::occupant::{Occupant, Place};
+use super::roster_entry::{RosterEntry, RosterGuard};
 use crate::Instant;
 
 /// The open tunnels of a node, whichever worker they are on.
@@ -22,7 +21,7 @@ pub struct Roster {
     list: Mutex<List>,
 }
 
-/// Why a tunnel is told to end though nothing is wrong with it.
+/// Why a tunnel is told to end although nothing is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dismissal {
     /// Its node is to be emptied.
@@ -33,46 +32,46 @@ pub enum Dismissal {
 
 #[derive(Debug, Default)]
 struct List {
-    /// Each place lies where its index says.
-    places: Vec<Arc<Place>>,
+    /// Each entry is at its own index.
+    entries: Vec<Arc<RosterEntry>>,
     /// How many of them were told to end.
     dismissed: usize,
 }
 
 impl Roster {
-    /// Nobody is there; `base` is no later than any time that is ever passed in.
+    /// Without tunnels; `base` is no later than any time that is ever passed in.
     pub fn new(base: Instant) -> Arc<Self> {
         Arc::new(Self { base, entered: AtomicU64::new(0), list: Mutex::default() })
     }
 
-    /// A place for a tunnel that begins `now`.
-    pub fn enter(self: &Arc<Self>, now: Instant) -> Occupant {
+    /// Adds a tunnel that begins `now`.
+    pub fn enter(self: &Arc<Self>, now: Instant) -> RosterGuard {
         let mut list = self.list();
-        let place = Arc::new(Place::new(list.places.len(), self.millis(now)));
-        list.places.push(place.clone());
+        let entry = Arc::new(RosterEntry::new(list.entries.len(), self.millis(now)));
+        list.entries.push(entry.clone());
         drop(list);
         self.entered.fetch_add(1, Ordering::Relaxed);
-        Occupant::new(self.clone(), place)
+        RosterGuard::new(self.clone(), entry)
     }
 
-    /// How many have ever come.
+    /// How many tunnels were ever added.
     pub fn entered(&self) -> u64 {
         self.entered.load(Ordering::Relaxed)
     }
 
-    /// How many are there and were not told to end.
+    /// How many tunnels are open and were not told to end.
     pub fn staying(&self) -> usize {
         let list = self.list();
-        list.places.len().saturating_sub(list.dismissed)
+        list.entries.len().saturating_sub(list.dismissed)
     }
 
-    /// How many are there, be they told to end or not.
+    /// How many tunnels are open.
     pub fn present(&self) -> usize {
-        self.list().places.len()
+        self.list().entries.len()
     }
 
-    /// Tells up to `count` tunnels to end, those first that have been quiet for longest, and none
-    /// that was not quiet since `quiet_since`. How many that are.
+    /// Tells up to `count` tunnels to end and returns their number: those that have been quiet for
+    /// longest first, and none that has been active since `quiet_since`.
     pub fn dismiss(
         &self,
         dismissal: Dismissal,
@@ -84,18 +83,18 @@ impl Roster {
         }
         let latest = quiet_since.map_or(u64::MAX, |since| self.millis(since));
         let chosen = self.list().dismiss(dismissal, count, latest);
-        for place in &chosen {
-            place.notify();
+        for entry in &chosen {
+            entry.notify();
         }
         chosen.len()
     }
 
-    /// Gives `place` up.
-    pub(super) fn leave(&self, place: &Place) {
-        self.list().remove(place);
+    /// Removes the entry of a tunnel that has ended.
+    pub(super) fn remove(&self, entry: &RosterEntry) {
+        self.list().remove(entry);
     }
 
-    /// From the base to `now`.
+    /// Milliseconds from the base to `now`.
     #[inline]
     pub(super) fn millis(&self, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(self.base);
@@ -104,17 +103,22 @@ impl Roster {
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
-        // Nothing that is done under the lock panics half-way.
+        // No code under the lock panics half-way.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl List {
-    /// Marks those that [`Roster::dismiss`] tells.
-    fn dismiss(&mut self, dismissal: Dismissal, count: usize, latest: u64) -> Vec<Arc<Place>> {
-        let staying = self.places.iter().filter(|place| place.dismissal().is_none());
-        let mut quiet: Vec<(u64, &Arc<Place>)> = staying
-            .map(|place| (place.active_at(), place))
+    /// Marks the entries that [`Roster::dismiss`] then notifies.
+    fn dismiss(
+        &mut self,
+        dismissal: Dismissal,
+        count: usize,
+        latest: u64,
+    ) -> Vec<Arc<RosterEntry>> {
+        let staying = self.entries.iter().filter(|entry| entry.dismissal().is_none());
+        let mut quiet: Vec<(u64, &Arc<RosterEntry>)> = staying
+            .map(|entry| (entry.active_at(), entry))
             .filter(|(at, _)| *at <= latest)
             .collect();
         if count < quiet.len() {
@@ -122,36 +126,37 @@ impl List {
             quiet.truncate(count);
         }
         quiet.sort_unstable_by_key(|(at, _)| *at);
-        let chosen: Vec<Arc<Place>> = quiet.into_iter().map(|(_, place)| place.clone()).collect();
-        for place in &chosen {
-            place.dismiss(dismissal);
+        let chosen: Vec<Arc<RosterEntry>> =
+            quiet.into_iter().map(|(_, entry)| entry.clone()).collect();
+        for entry in &chosen {
+            entry.dismiss(dismissal);
         }
         self.dismissed += chosen.len();
         chosen
     }
 
-    fn remove(&mut self, place: &Place) {
-        let index = place.index();
-        if index >= self.places.len() {
-            debug_assert!(false, "a place is on the list until it is dropped");
+    fn remove(&mut self, entry: &RosterEntry) {
+        let index = entry.index();
+        if index >= self.entries.len() {
+            debug_assert!(false, "an entry is on the list until its guard is dropped");
             return;
         }
-        self.places.swap_remove(index);
-        if let Some(moved) = self.places.get(index) {
+        self.entries.swap_remove(index);
+        if let Some(moved) = self.entries.get(index) {
             moved.set_index(index);
         }
-        if place.dismissal().is_some() {
+        if entry.dismissal().is_some() {
             self.dismissed -= 1;
         }
-        // What a storm has grown is given back, and not at each step anew.
-        if self.places.len() < self.places.capacity() / 4 {
-            self.places.shrink_to(self.places.len() * 2);
+        // Frees what a reconnect storm needed, and does not reallocate at each removal.
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(self.entries.len() * 2);
         }
     }
 }
 
 impl Dismissal {
-    /// What it is to the tunnel.
+    /// The end that it causes.
     pub(super) fn end(self) -> End {
         match self {
             Self::NodeDrained => End::NodeDrained,
@@ -167,8 +172,8 @@ impl Dismissal {
         }
     }
 
-    /// Of zero there is none.
-    pub(super) fn of(code: u8) -> Option<Self> {
+    /// The inverse of [`code`](Self::code); `None` for zero.
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         [Self::NodeDrained, Self::Rebalanced].into_iter().find(|dismissal| dismissal.code() == code)
     }
 }
@@ -180,66 +185,66 @@ mod tests {
     use super::*;
 
     /// One tunnel for each of `active`, the seconds at which its last bytes came.
-    fn roster(active: &[u64]) -> (Arc<Roster>, Vec<Occupant>, Instant) {
+    fn roster(active: &[u64]) -> (Arc<Roster>, Vec<RosterGuard>, Instant) {
         let base = Instant::now();
         let roster = Roster::new(base);
         let enter = |seconds: &u64| {
-            let occupant = roster.enter(base);
-            occupant.note_active(base + Duration::from_secs(*seconds));
-            occupant
+            let roster_guard = roster.enter(base);
+            roster_guard.set_active(base + Duration::from_secs(*seconds));
+            roster_guard
         };
-        let occupants = active.iter().map(enter).collect();
-        (roster, occupants, base)
+        let guards = active.iter().map(enter).collect();
+        (roster, guards, base)
     }
 
-    /// Which of the occupants were told to end.
-    fn dismissed(occupants: &[Occupant]) -> Vec<usize> {
-        let told = |(index, occupant): (usize, &Occupant)| occupant.dismissal().map(|_| index);
-        occupants.iter().enumerate().filter_map(told).collect()
+    /// The indexes of the guards that were dismissed.
+    fn dismissed(guards: &[RosterGuard]) -> Vec<usize> {
+        let told = |(index, guard): (usize, &RosterGuard)| guard.dismissal().map(|_| index);
+        guards.iter().enumerate().filter_map(told).collect()
     }
 
     #[test]
     fn those_that_were_quiet_for_longest_are_dismissed_first() {
-        let (roster, occupants, _) = roster(&[5, 1, 4, 2, 3]);
+        let (roster, guards, _) = roster(&[5, 1, 4, 2, 3]);
         let dismiss = |count| roster.dismiss(Dismissal::NodeDrained, count, None);
         assert_eq!(dismiss(2), 2);
-        assert_eq!(dismissed(&occupants), [1, 3]);
+        assert_eq!(dismissed(&guards), [1, 3]);
         assert_eq!(roster.staying(), 3);
         assert_eq!(dismiss(1), 1);
-        assert_eq!(dismissed(&occupants), [1, 3, 4]);
-        assert_eq!(dismiss(9), 2, "nobody is told twice");
+        assert_eq!(dismissed(&guards), [1, 3, 4]);
+        assert_eq!(dismiss(9), 2, "no tunnel is told twice");
         assert_eq!(dismiss(9), 0);
         assert_eq!((roster.staying(), roster.present()), (0, 5));
     }
 
     #[test]
-    fn who_is_not_quiet_or_has_bytes_to_take_is_not_dismissed() {
-        let (roster, occupants, base) = roster(&[5, 1, 4, 2, 3]);
-        occupants[1].note_waiting();
-        assert!(occupants[1].is_waiting());
+    fn a_tunnel_that_is_active_or_busy_is_not_dismissed() {
+        let (roster, guards, base) = roster(&[5, 1, 4, 2, 3]);
+        guards[1].set_busy();
+        assert!(guards[1].is_busy());
         let since = Some(base + Duration::from_secs(3));
         assert_eq!(roster.dismiss(Dismissal::Rebalanced, 9, since), 2);
-        assert_eq!(dismissed(&occupants), [3, 4]);
-        assert_eq!(occupants[3].dismissal(), Some(Dismissal::Rebalanced));
+        assert_eq!(dismissed(&guards), [3, 4]);
+        assert_eq!(guards[3].dismissal(), Some(Dismissal::Rebalanced));
         assert_eq!(roster.dismiss(Dismissal::NodeDrained, 2, None), 2);
-        assert_eq!(dismissed(&occupants), [0, 2, 3, 4], "who is busy comes last");
+        assert_eq!(dismissed(&guards), [0, 2, 3, 4], "busy tunnels are dismissed last");
     }
 
     #[test]
-    fn no_place_is_left_behind() {
+    fn no_entry_is_left_behind() {
         let base = Instant::now();
         let roster = Roster::new(base);
         let mut random = fastrand::Rng::with_seed(7);
-        let mut occupants: Vec<Occupant> = (0..1000).map(|_| roster.enter(base)).collect();
+        let mut guards: Vec<RosterGuard> = (0..1000).map(|_| roster.enter(base)).collect();
         assert_eq!(roster.dismiss(Dismissal::NodeDrained, 300, None), 300);
-        while !occupants.is_empty() {
-            drop(occupants.swap_remove(random.usize(..occupants.len())));
-            assert_eq!(roster.present(), occupants.len());
-            let told = dismissed(&occupants).len();
-            assert_eq!(roster.staying(), occupants.len() - told);
+        while !guards.is_empty() {
+            drop(guards.swap_remove(random.usize(..guards.len())));
+            assert_eq!(roster.present(), guards.len());
+            let told = dismissed(&guards).len();
+            assert_eq!(roster.staying(), guards.len() - told);
         }
         assert_eq!(roster.entered(), 1000);
-        assert!(roster.list().places.capacity() < 8, "what it took is given back");
+        assert!(roster.list().entries.capacity() < 8, "the memory is freed");
     }
 
     #[test]

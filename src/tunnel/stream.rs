@@ -1,4 +1,4 @@
-//! What a tunnel needs of the streams to its sides: bytes, and what the kernel knows of a host.
+//! What a tunnel needs of the streams to its sides: bytes, and the kernel's view of a host.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -9,22 +9,22 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 
-/// The stream to one side of a tunnel. Without a kernel behind it the defaults will do.
+/// The stream to one side of a tunnel. The defaults suit streams that are not sockets.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// Fails the connection when its host acknowledges nothing of what was sent for `max`, or takes
-    /// nothing of what is left to send (RFC 5482, `TCP_USER_TIMEOUT` of tcp(7)).
+    /// Fails the connection when its host acknowledges nothing of what was sent for `max`, or accepts
+    /// nothing of what remains to be sent (RFC 5482, `TCP_USER_TIMEOUT` of tcp(7)).
     fn set_unacknowledged_max(&self, max: Duration) {
         let _ = max;
     }
 
-    /// Whether some of what was written waits in the kernel until the side has read what came
-    /// before. Behind FIN nobody knows.
+    /// Whether some of what was written waits in the kernel until the side has read what was sent before.
+    /// Unknown after FIN.
     fn has_unsent(&self) -> bool {
         false
     }
 }
 
-/// A system that lacks an option does without.
+/// On a system without an option, the call has no effect.
 impl Stream for TcpStream {
     fn set_unacknowledged_max(&self, max: Duration) {
         let _ = SockRef::from(self).set_tcp_user_timeout(Some(max));
@@ -43,7 +43,7 @@ impl Stream for TcpStream {
 
 impl Stream for DuplexStream {}
 
-/// Whether the kernel says so now; what the runtime knows may be older.
+/// Asks the kernel: the runtime's state may be older.
 fn is_writable(stream: &TcpStream) -> bool {
     let mut stream = [PollFd::new(stream, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

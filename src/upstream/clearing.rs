@@ -266,7 +266,7 @@ mod tests {
 
     use super::super::settings::{Drain, NodeAddress, NodeSettings};
     use super::*;
-    use crate::tunnel::Occupant;
+    use crate::tunnel::RosterGuard;
 
     #[test]
     fn closing_begins_as_late_as_all_are_done_in_time() {
@@ -289,7 +289,7 @@ mod tests {
     }
 
     /// `a` and `b`, of which `a` has so many tunnels; ten a second are closed within a minute.
-    fn upstream(tunnels: usize) -> (Upstream, Vec<Occupant>) {
+    fn upstream(tunnels: usize) -> (Upstream, Vec<RosterGuard>) {
         let node =
             |name: &str| NodeSettings::new(name, NodeAddress { host: name.into(), port: 3000 });
         let mut settings = Settings::new("chat", vec![node("a"), node("b")]);
@@ -297,8 +297,8 @@ mod tests {
         settings.drain = Drain { timeout: Duration::from_secs(60), closes_per_second };
         let upstream = Upstream::new(&settings, None);
         let roster = upstream.nodes()[0].roster().clone();
-        let occupants = (0..tunnels).map(|_| roster.enter(Instant::now())).collect();
-        (upstream, occupants)
+        let guards = (0..tunnels).map(|_| roster.enter(Instant::now())).collect();
+        (upstream, guards)
     }
 
     /// Looks every tenth of a second from `from` to `to`, in seconds after `since`; how many stay
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_node_is_emptied_at_its_pace_and_in_time() {
-        let (upstream, occupants) = upstream(100);
+        let (upstream, guards) = upstream(100);
         let node = &upstream.nodes()[0];
         let since = Instant::now();
         node.set_drain(DrainCause::Ordered, true, since);
@@ -329,13 +329,13 @@ mod tests {
         assert_eq!(staying.last(), Some(&0));
         let told = node.clearing().closed.load(Ordering::Relaxed);
         assert_eq!((told, node.roster().present()), (100, 100));
-        drop(occupants);
+        drop(guards);
         assert_eq!(upstream.clear(since + Duration::from_secs(61)), REST);
     }
 
     #[test]
     fn whoever_is_told_late_is_closed_at_once_and_at_the_same_pace() {
-        let (upstream, _occupants) = upstream(2000);
+        let (upstream, _guards) = upstream(2000);
         let since = Instant::now();
         upstream.nodes()[0].set_drain(DrainCause::Ordered, true, since);
         let staying = look(&upstream, since, (0, 100));
@@ -350,7 +350,7 @@ mod tests {
     fn two_nodes_share_the_pace() {
         let (upstream, _a) = upstream(50);
         let roster = upstream.nodes()[1].roster();
-        let _b: Vec<Occupant> = (0..50).map(|_| roster.enter(Instant::now())).collect();
+        let _b: Vec<RosterGuard> = (0..50).map(|_| roster.enter(Instant::now())).collect();
         let since = Instant::now();
         for node in upstream.nodes() {
             node.set_drain(DrainCause::Ordered, true, since);
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_drain_that_is_called_off_closes_nothing_more() {
-        let (upstream, _occupants) = upstream(100);
+        let (upstream, _guards) = upstream(100);
         let node = &upstream.nodes()[0];
         let since = Instant::now();
         node.set_drain(DrainCause::Ordered, true, since);
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_shorter_timeout_counts_at_once_and_a_node_that_left_is_emptied_too() {
-        let (before, _occupants) = upstream(100);
+        let (before, _guards) = upstream(100);
         let mut settings = before.settings().clone();
         settings.nodes.remove(0);
         settings.drain.timeout = Duration::from_secs(10);
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn a_node_is_empty_after_two_quiet_seconds() {
-        let (upstream, occupants) = upstream(1);
+        let (upstream, guards) = upstream(1);
         let node = &upstream.nodes()[0];
         let since = Instant::now();
         node.set_drain(DrainCause::Ordered, true, since);
@@ -408,7 +408,7 @@ mod tests {
             upstream.draining(node, now).unwrap().is_empty
         };
         assert!(!is_empty(&upstream, 5));
-        drop(occupants);
+        drop(guards);
         assert!(!is_empty(&upstream, 6));
         let poll = upstream.lease_on(node);
         assert!(!is_empty(&upstream, 7));

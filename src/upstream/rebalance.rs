@@ -242,7 +242,7 @@ mod tests {
         let upstream = group(&["a", "b"]);
         let roster = upstream.nodes()[0].roster();
         let heard = Instant::now() + Duration::from_secs(60);
-        let _occupants: Vec<_> = (0..100).map(|_| roster.enter(heard)).collect();
+        let _guards: Vec<_> = (0..100).map(|_| roster.enter(heard)).collect();
 
         upstream.rebalance(heard + Duration::from_millis(50));
         assert_eq!(roster.staying(), 80);
@@ -254,7 +254,7 @@ mod tests {
         let [a, _, c] = upstream.nodes() else { panic!("three nodes") };
         let enter =
             |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
-        let _occupants = [enter(a), enter(c)];
+        let _guards = [enter(a), enter(c)];
 
         c.set_drain(DrainCause::Ordered, true, now);
         upstream.rebalance(now);
@@ -280,9 +280,9 @@ mod tests {
         let check = |tunnels: [usize; 2], polls: [usize; 2], expected: [usize; 2]| {
             let upstream = group(&["a", "b"]);
             let now = Instant::now() + Duration::from_secs(60);
-            let (mut occupants, mut leases) = (Vec::new(), Vec::new());
+            let (mut guards, mut leases) = (Vec::new(), Vec::new());
             for (index, node) in upstream.nodes().iter().enumerate() {
-                occupants.extend((0..tunnels[index]).map(|_| node.roster().enter(now)));
+                guards.extend((0..tunnels[index]).map(|_| node.roster().enter(now)));
                 leases.extend((0..polls[index]).map(|_| upstream.lease_on(node)));
             }
             upstream.rebalance(now);

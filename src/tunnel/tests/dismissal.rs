@@ -6,12 +6,12 @@ use super::*;
 async fn start() -> (Rig, Arc<Roster>) {
     let roster = Roster::new(Instant::now());
     tokio::time::sleep(10 * SECOND).await;
-    let occupant = roster.enter(Instant::now());
-    (Rig::start_with(|setup| setup.occupant = occupant), roster)
+    let roster_guard = roster.enter(Instant::now());
+    (Rig::start_with(|setup| setup.roster_guard = roster_guard), roster)
 }
 
 #[tokio::test(start_paused = true)]
-async fn both_sides_are_told_in_their_own_words() {
+async fn each_side_is_closed_with_its_own_code() {
     for (dismissal, reason, (end, label, who)) in [
         (
             Dismissal::NodeDrained,
@@ -37,11 +37,11 @@ async fn both_sides_are_told_in_their_own_words() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_dismissed_before_it_has_begun_ends_at_once() {
+async fn a_tunnel_that_is_dismissed_before_it_begins_ends_immediately() {
     let roster = Roster::new(Instant::now());
-    let occupant = roster.enter(Instant::now());
+    let roster_guard = roster.enter(Instant::now());
     roster.dismiss(Dismissal::NodeDrained, 1, None);
-    let mut rig = Rig::start_with(|setup| setup.occupant = occupant);
+    let mut rig = Rig::start_with(|setup| setup.roster_guard = roster_guard);
     expect(&mut rig.client, &unmasked(0x88, b"\x03\xf4node drained")).await;
     assert_eq!(rig.begun_at.elapsed(), Duration::ZERO);
 }
@@ -61,12 +61,12 @@ async fn a_message_under_way_comes_to_its_end_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_changes_its_task_still_hears_its_dismissal() {
+async fn a_tunnel_that_changes_its_task_still_sees_its_dismissal() {
     let roster = Roster::new(Instant::now());
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let ((_client, client_side), (_node, node_side)) = (duplex(1), duplex(1));
-    let occupant = roster.enter(Instant::now());
-    let setup = Setup { occupant, ..setup(watch) };
+    let roster_guard = roster.enter(Instant::now());
+    let setup = Setup { roster_guard, ..setup(watch) };
     let mut tunnel = Box::pin(run(client_side, node_side, setup));
     assert!(futures_util::poll!(&mut tunnel).is_pending());
     let mut other_task = JoinSet::new();
@@ -117,21 +117,21 @@ async fn bytes_either_way_make_a_tunnel_active_and_bytes_that_wait_make_it_busy(
 #[tokio::test(start_paused = true)]
 async fn a_thousand_tunnels_leave_nothing_on_the_roster() {
     let roster = Roster::new(Instant::now());
-    let (drain, watch) = Shutdown::new();
+    let (shutdown, watch) = Shutdown::new();
     let mut tunnels = JoinSet::new();
     let mut far_ends = Vec::new();
     for number in 0..1000 {
         let (client, client_side) = duplex(PIPE_BYTES);
         let (node, node_side) = duplex(PIPE_BYTES);
-        let occupant = roster.enter(Instant::now());
-        tunnels.spawn(run(client_side, node_side, Setup { occupant, ..setup(watch.clone()) }));
+        let roster_guard = roster.enter(Instant::now());
+        tunnels.spawn(run(client_side, node_side, Setup { roster_guard, ..setup(watch.clone()) }));
         if number % 3 > 0 {
             far_ends.push((client, node));
         }
     }
     tokio::task::yield_now().await;
     roster.dismiss(Dismissal::NodeDrained, 200, None);
-    drain.begin(8 * SECOND);
+    shutdown.begin(8 * SECOND);
     far_ends.truncate(300);
     while tunnels.join_next().await.is_some() {
         assert!(roster.present() <= tunnels.len());

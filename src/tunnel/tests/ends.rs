@@ -185,7 +185,7 @@ async fn a_side_that_takes_no_bytes_any_more_has_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn a_side_whose_host_the_kernel_gave_up_is_lost_and_the_other_side_is_told_at_once() {
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let (mut node, node_side) = duplex(PIPE_BYTES);
     let mut tunnel = JoinSet::new();
     let begun_at = Instant::now();
@@ -232,7 +232,7 @@ async fn the_first_cause_wins() {
     let mut rig = Rig::start();
     rig.client.write_all(&masked(0x88, b"\x03\xe8")).await.unwrap();
     expect(&mut rig.node, &masked(0x88, b"\x03\xe8")).await;
-    rig.drain.begin(SECOND);
+    rig.shutdown.begin(SECOND);
     rig.node.shutdown().await.unwrap();
     expect_fin(&mut rig.client).await;
     assert_eq!(rig.report().await.0.end, End::ClientClosed(Some(1000)));
@@ -240,7 +240,7 @@ async fn the_first_cause_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn both_streams_are_closed_when_the_future_is_ready_and_when_it_is_dropped() {
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let (mut client, client_side) = duplex(PIPE_BYTES);
     let (mut node, node_side) = duplex(PIPE_BYTES);
     let mut tunnel = Box::pin(run(client_side, node_side, setup(watch.clone())));
@@ -259,8 +259,8 @@ async fn both_streams_are_closed_when_the_future_is_ready_and_when_it_is_dropped
 
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_is_cut_has_a_report() {
-    for (closes, end) in [(false, End::Drained), (true, End::ClientClosed(Some(1000)))] {
-        let (_drain, watch) = Shutdown::new();
+    for (closes, end) in [(false, End::Shutdown), (true, End::ClientClosed(Some(1000)))] {
+        let (_shutdown, watch) = Shutdown::new();
         let (mut client, client_side) = duplex(PIPE_BYTES);
         let (mut node, node_side) = duplex(PIPE_BYTES);
         let mut tunnel = Box::pin(run(client_side, node_side, setup(watch)));

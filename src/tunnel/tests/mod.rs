@@ -21,7 +21,7 @@ use crate::shutdown::Shutdown;
 struct Rig {
     client: DuplexStream,
     node: DuplexStream,
-    drain: Shutdown,
+    shutdown: Shutdown,
     begun_at: Instant,
     tunnel: JoinSet<Report>,
 }
@@ -33,14 +33,14 @@ impl Rig {
     }
 
     fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
-        let (drain, watch) = Shutdown::new();
+        let (shutdown, watch) = Shutdown::new();
         let mut setup = setup(watch);
         change(&mut setup);
         let (client, client_side) = duplex(PIPE_BYTES);
         let (node, node_side) = duplex(PIPE_BYTES);
         let mut tunnel = JoinSet::new();
         tunnel.spawn(run(client_side, node_side, setup));
-        Self { client, node, drain, begun_at: Instant::now(), tunnel }
+        Self { client, node, shutdown, begun_at: Instant::now(), tunnel }
     }
 
     /// What the tunnel says at its end, and after how long.
@@ -51,16 +51,16 @@ impl Rig {
 }
 
 /// A plain tunnel with the default limits, but that nobody is asked for a sign of life.
-fn setup(drain: ShutdownWatch) -> Setup {
+fn setup(shutdown: ShutdownWatch) -> Setup {
     Setup {
         limits: Limits { keepalive: Keepalive::Off, ..Limits::default() },
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         kind: Kind::Plain,
-        upgrading: None,
+        upgrade_progress: None,
         extensions: Extensions::None,
-        drain,
-        occupant: Roster::new(Instant::now()).enter(Instant::now()),
+        shutdown,
+        roster_guard: Roster::new(Instant::now()).enter(Instant::now()),
         counts: Arc::default(),
     }
 }

@@ -116,7 +116,7 @@ async fn bytes_that_are_no_frames_pass() {
 
 #[tokio::test]
 async fn two_sides_that_never_wait_let_others_run() {
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let mut tunnel = pin!(tokio::task::unconstrained(run(Endless, Endless, setup(watch))));
     // Each poll would never return if the tunnel relied on a stream to make it wait.
     for _ in 0..10 {

@@ -62,7 +62,7 @@ async fn a_ping_that_alone_is_under_way_is_to_be_acknowledged_soon_and_other_byt
     client_side.set_unacknowledged_max(limits.unacknowledged_max(Side::Client));
     node_side.set_unacknowledged_max(limits.unacknowledged_max(Side::Node));
     let seconds = || [&of_client, &of_node].map(seconds_unacknowledged);
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let mut tunnel = JoinSet::new();
     tunnel.spawn(run(client_side, node_side, Setup { limits, ..setup(watch) }));
     let message = unmasked(0x81, b"news");

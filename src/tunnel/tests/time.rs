@@ -1,4 +1,4 @@
-//! Idleness, drains, and how long each end may take.
+//! Idleness, shutdowns, and how long each end may take.
 
 use super::*;
 use crate::metrics::TunnelCounts;
@@ -166,24 +166,24 @@ async fn a_stream_that_cannot_be_followed_gets_fin_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_tells_both_sides_in_their_own_words() {
+async fn a_shutdown_closes_each_side_with_its_own_code() {
     let mut rig = Rig::start();
-    rig.drain.begin(8 * SECOND);
+    rig.shutdown.begin(8 * SECOND);
     expect(&mut rig.client, &unmasked(0x88, b"\x03\xf4drained")).await;
     expect_masked_close(&mut rig.node, b"\x03\xe9drained").await;
     rig.client.write_all(&masked(0x88, b"\x03\xf4")).await.unwrap();
     rig.node.write_all(&unmasked(0x88, b"\x03\xe9")).await.unwrap();
 
     let (report, after) = rig.report().await;
-    assert_eq!((report.end, report.close_code), (End::Drained, Some(1012)));
+    assert_eq!((report.end, report.close_code), (End::Shutdown, Some(1012)));
     assert_eq!((report.end.label(), report.end.who()), ("drained", Who::Operator));
     assert!(after < 8 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
+async fn a_shutdown_is_spread_evenly_and_leaves_time_for_the_answers() {
     const TUNNELS: usize = 400;
-    let (drain, watch) = Shutdown::new();
+    let (shutdown, watch) = Shutdown::new();
     let mut tunnels = JoinSet::new();
     let mut far_ends = Vec::new();
     for _ in 0..TUNNELS {
@@ -193,7 +193,7 @@ async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
         far_ends.push((client, node));
     }
     tokio::task::yield_now().await;
-    drain.begin(45 * SECOND);
+    shutdown.begin(45 * SECOND);
 
     // Nobody answers, so each report comes 5 s after its tunnel's turn.
     let mut turns_of_quarters = [0; 4];
@@ -208,29 +208,29 @@ async fn a_drain_is_spread_evenly_and_leaves_time_for_the_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_begins_in_a_drain_ends_in_it() {
+async fn a_tunnel_that_begins_in_a_shutdown_ends_in_it() {
     let mut rig = Rig::start_with(|setup| {
-        let (drain, watch) = Shutdown::new();
-        drain.begin(8 * SECOND);
-        setup.drain = watch;
+        let (shutdown, watch) = Shutdown::new();
+        shutdown.begin(8 * SECOND);
+        setup.shutdown = watch;
     });
     let (report, after) = rig.report().await;
-    assert_eq!(report.end, End::Drained);
+    assert_eq!(report.end, End::Shutdown);
     assert!(after < 13 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_changes_its_task_still_hears_the_time_and_the_drain() {
-    for (drain_timeout, end) in [(None, End::Idle), (Some(8 * SECOND), End::Drained)] {
-        let (drain, watch) = Shutdown::new();
+async fn a_tunnel_that_changes_its_task_still_sees_its_timer_and_the_shutdown() {
+    for (shutdown_timeout, end) in [(None, End::Idle), (Some(8 * SECOND), End::Shutdown)] {
+        let (shutdown, watch) = Shutdown::new();
         let ((_client, client_side), (_node, node_side)) = (duplex(1), duplex(1));
         let mut tunnel = Box::pin(run(client_side, node_side, setup(watch)));
         assert!(futures_util::poll!(&mut tunnel).is_pending());
         let mut other_task = JoinSet::new();
         other_task.spawn(tunnel);
         tokio::task::yield_now().await;
-        if let Some(timeout) = drain_timeout {
-            drain.begin(timeout);
+        if let Some(timeout) = shutdown_timeout {
+            shutdown.begin(timeout);
         }
         assert_eq!(other_task.join_next().await.unwrap().unwrap().end, end);
     }

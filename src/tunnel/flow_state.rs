@@ -1,5 +1,5 @@
-//! One wake-up of a tunnel: what it lends to both flows, what they did, and what is known of the
-//! sides then.
+//! One poll of a tunnel: what it lends to both flows, what they did, and the state of both sides
+//! afterwards.
 //!
 //! Pure. Runs for every byte.
 
@@ -7,10 +7,10 @@ use std::task::Context;
 
 use crate::Instant;
 
-/// What a wake-up of a tunnel lends to its flows.
+/// What a poll of a tunnel lends to its flows.
 #[derive(Debug)]
-pub(super) struct WakeUp<'a, 'b> {
-    /// When it came: the clock is read once.
+pub(super) struct PollContext<'a, 'b> {
+    /// The time of the poll: the clock is read once.
     pub(super) now: Instant,
     pub(super) scratch: &'a mut [u8],
     pub(super) cx: &'a mut Context<'b>,
@@ -18,21 +18,21 @@ pub(super) struct WakeUp<'a, 'b> {
 
 /// What one poll of a flow did.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    /// Bytes came from the source.
+pub(super) struct FlowStep {
+    /// Bytes arrived from the source.
     pub(super) arrived: bool,
     /// Bytes were written to the sink.
     pub(super) wrote: bool,
     /// Bytes wait for the sink.
     pub(super) waits: bool,
-    /// The poll stopped to let others run: poll again soon, nothing else will wake the task.
+    /// The poll stopped to let other tasks run: poll again soon, nothing else will wake the task.
     pub(super) more: bool,
 }
 
-/// What is heard of the side that sends.
+/// The side that sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// Bytes may come.
+pub(super) enum SourceState {
+    /// Bytes may arrive.
     Flowing,
     /// It sent FIN.
     Ended,
@@ -42,11 +42,11 @@ pub(super) enum Source {
     Silent,
 }
 
-/// What the side that receives may still get.
+/// The side that receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sink {
+pub(super) enum SinkState {
     Open,
-    /// Gets FIN when it has taken what is kept.
+    /// Gets FIN when it has taken the backlog.
     Ending,
     /// Got FIN.
     Ended,

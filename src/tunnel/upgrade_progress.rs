@@ -1,6 +1,5 @@
-//! How far the upgrade of a session that comes from polling gets: the first text frames of both
-//! sides, read on their way (Engine.IO: the client's `2probe`, the node's `3probe`, the client's
-//! `5`).
+//! How far the upgrade of a session from polling gets: the first text frames of both sides, read as they
+//! pass (Engine.IO: the client's `2probe`, the node's `3probe`, the client's `5`).
 //!
 //! Pure. Runs for every request.
 
@@ -11,31 +10,31 @@ use std::time::Duration;
 use crate::Instant;
 use crate::websocket::{Head, Opcode, Sender};
 
-/// How far an upgrade got; a tunnel writes it and others may read it meanwhile.
+/// How far an upgrade got. A tunnel writes it while others may read it.
 #[derive(Debug)]
-pub struct Upgrading {
+pub struct UpgradeProgress {
     since: Instant,
     step: AtomicU8,
     millis: AtomicU64,
 }
 
-/// The steps of an upgrade, in their order.
+/// The steps of an upgrade, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UpgradeStep {
-    /// The node said 101, and nothing was said behind it.
+    /// The node text 101, and nothing was text behind it.
     Switched,
     /// The client sent `2probe`.
     Probed,
     /// The node sent `3probe`.
     Answered,
-    /// A frame is compressed: nobody but the two knows how far they are.
+    /// A frame is compressed, so the next steps cannot be read.
     Unreadable,
-    /// The client sent `5`: the session lives on the WebSocket.
+    /// The client sent `5`: the session uses the WebSocket.
     Upgraded,
 }
 
-impl Upgrading {
-    /// An upgrade of which nothing was seen, of a session that was opened at `since`.
+impl UpgradeProgress {
+    /// The upgrade of a session that was opened at `since`; no step was seen yet.
     pub fn new(since: Instant) -> Self {
         let step = AtomicU8::new(UpgradeStep::Switched as u8);
         Self { since, step, millis: AtomicU64::new(0) }
@@ -48,14 +47,14 @@ impl Upgrading {
         steps.find(|known| *known as u8 == step).unwrap_or(UpgradeStep::Switched)
     }
 
-    /// How long it took since the session was opened; `None` while it is not upgraded.
+    /// The time from the opening of the session to its upgrade; `None` while it is not upgraded.
     pub fn upgraded_after(&self) -> Option<Duration> {
         let is_upgraded = self.step() == UpgradeStep::Upgraded;
         is_upgraded.then(|| Duration::from_millis(self.millis.load(Ordering::Relaxed)))
     }
 
-    /// Takes note of a step; one that came before the last is nothing new.
-    pub(crate) fn reach(&self, step: UpgradeStep, now: Instant) {
+    /// Records a step; one before the last has no effect.
+    pub(crate) fn advance(&self, step: UpgradeStep, now: Instant) {
         if step == UpgradeStep::Upgraded && self.step() != step {
             let after = now.saturating_duration_since(self.since);
             let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
@@ -72,18 +71,18 @@ impl UpgradeStep {
 
 /// Reads the first text frames of one side.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(super) struct UpgradeReader {
     sender: Sender,
-    upgrading: Arc<Upgrading>,
+    progress: Arc<UpgradeProgress>,
     collected: [u8; FRAME_BYTES_MAX],
     length: usize,
     is_over: bool,
 }
 
-impl Probe {
-    /// Tells `upgrading` what `sender` says.
-    pub(super) fn new(sender: Sender, upgrading: Arc<Upgrading>) -> Self {
-        Self { sender, upgrading, collected: [0; FRAME_BYTES_MAX], length: 0, is_over: false }
+impl UpgradeReader {
+    /// Records in `progress` what `sender` sends.
+    pub(super) fn new(sender: Sender, progress: Arc<UpgradeProgress>) -> Self {
+        Self { sender, progress, collected: [0; FRAME_BYTES_MAX], length: 0, is_over: false }
     }
 
     /// Takes the next bytes of the stream, read at `now`.
@@ -93,7 +92,7 @@ impl Probe {
                 return;
             }
             match self.collected.get_mut(self.length) {
-                Some(place) => *place = *byte,
+                Some(slot) => *slot = *byte,
                 None => return self.is_over = true,
             }
             self.length += 1;
@@ -101,7 +100,7 @@ impl Probe {
         }
     }
 
-    /// Whether nothing that matters can come any more.
+    /// Whether nothing that matters can arrive any more.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }
@@ -113,9 +112,9 @@ impl Probe {
             Ok(None) => return,
             Err(_) => return self.is_over = true,
         };
-        // Control frames are never compressed (RFC 7692, section 6.1); what looks so is no frame.
+        // Control frames are never compressed (RFC 7692, section 6.1).
         if head.rsv1 && head.opcode == Opcode::Text {
-            self.upgrading.reach(UpgradeStep::Unreadable, now);
+            self.progress.advance(UpgradeStep::Unreadable, now);
         }
         let is_plain = head.fin && !head.rsv1 && !head.rsv2_or_rsv3 && head.opcode == Opcode::Text;
         if !is_plain || head.payload_bytes > PAYLOAD_BYTES_MAX {
@@ -126,23 +125,23 @@ impl Probe {
             return;
         }
         let key = head.mask.unwrap_or_default();
-        let mut said = [0; PAYLOAD_BYTES_MAX as usize];
-        for ((place, byte), key) in said.iter_mut().zip(payload).zip(key.iter().cycle()) {
-            *place = byte ^ key;
+        let mut text = [0; PAYLOAD_BYTES_MAX as usize];
+        for ((slot, byte), key) in text.iter_mut().zip(payload).zip(key.iter().cycle()) {
+            *slot = byte ^ key;
         }
-        let said = said.get(..payload.len()).unwrap_or_default();
-        let step = step(self.sender, said);
+        let text = text.get(..payload.len()).unwrap_or_default();
+        let step = step(self.sender, text);
         if let Some(step) = step {
-            self.upgrading.reach(step, now);
+            self.progress.advance(step, now);
         }
-        // Behind its probe a client says one more thing that matters.
+        // After its probe, a client sends one more frame that matters.
         self.is_over = step != Some(UpgradeStep::Probed);
         self.length = 0;
     }
 }
 
-fn step(sender: Sender, said: &[u8]) -> Option<UpgradeStep> {
-    match (sender, said) {
+fn step(sender: Sender, text: &[u8]) -> Option<UpgradeStep> {
+    match (sender, text) {
         (Sender::Client, b"2probe") => Some(UpgradeStep::Probed),
         (Sender::Node, b"3probe") => Some(UpgradeStep::Answered),
         (Sender::Client, b"5") => Some(UpgradeStep::Upgraded),
@@ -170,16 +169,16 @@ mod tests {
         for i in 0..=from_client.len() {
             let since = Instant::now();
             let now = since + Duration::from_millis(70);
-            let upgrading = Arc::new(Upgrading::new(since));
-            let mut client = Probe::new(Sender::Client, upgrading.clone());
-            let mut node = Probe::new(Sender::Node, upgrading.clone());
+            let progress = Arc::new(UpgradeProgress::new(since));
+            let mut client = UpgradeReader::new(Sender::Client, progress.clone());
+            let mut node = UpgradeReader::new(Sender::Node, progress.clone());
             let (first, second) = from_client.split_at(i);
             client.push(first, now);
             from_node.iter().for_each(|byte| node.push(&[*byte], now));
             client.push(second, now);
-            assert_eq!(upgrading.step(), expected, "{from_client:02x?} {from_node:02x?} {i}");
+            assert_eq!(progress.step(), expected, "{from_client:02x?} {from_node:02x?} {i}");
             let after = (expected == UpgradeStep::Upgraded).then_some(now - since);
-            assert_eq!(upgrading.upgraded_after(), after);
+            assert_eq!(progress.upgraded_after(), after);
         }
     }
 
