@@ -40,12 +40,12 @@ pub use server::Server;
 /// Doors to private parts, for our own benchmarks and fuzz targets: nothing here is stable.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::websocket::internal::{Facts, client_facts, node_facts, scan_client_frames};
     pub use crate::upstream::pool::http1::{
         BodyDecoder, BodyFault, BodyFraming, CHUNK_END, Coding, Decoded, Head, HeadFault,
         HeadLimits, HeadParser, LAST_CHUNK, Parsed, Persistence, RequestFraming, write_chunk_head,
         write_head,
     };
+    pub use crate::websocket::internal::{Facts, client_facts, node_facts, scan_client_frames};
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use divan::Bencher;
 use sockeye::engineio::Sid;
-use sockeye::insight::{Insight, Settings, Sight};
+use sockeye::insight::{Insight, Observation, Settings};
 use tokio::time::Instant;
 
 /// One of many sessions polls; with two threads, so do others.
@@ -16,12 +16,12 @@ fn see_a_poll(bencher: Bencher<'_, '_>) {
     let now = Instant::now();
     let sids: Vec<Sid> = (0..SESSIONS).map(|number| sid(number, "")).collect();
     for sid in &sids {
-        insight.opened(sid, Some(Duration::from_secs(50)), &node, now);
+        insight.session_opened(sid, Some(Duration::from_secs(50)), &node, now);
     }
     let next = || fastrand::usize(..sids.len());
     bencher.with_inputs(next).bench_refs(|index| {
         let sid = sids.get(*index).expect("it was chosen among them");
-        insight.saw(divan::black_box(sid), Sight::Polled, now);
+        insight.observe(divan::black_box(sid), Observation::Polled, now);
     });
     assert_eq!(insight.polling(), SESSIONS);
 }
@@ -32,7 +32,7 @@ fn see_a_poll_of_a_stranger(bencher: Bencher<'_, '_>) {
     let insight = Insight::new(Settings::default());
     let now = Instant::now();
     let stranger = sid(0, "x");
-    bencher.bench_local(|| insight.saw(divan::black_box(&stranger), Sight::Polled, now));
+    bencher.bench_local(|| insight.observe(divan::black_box(&stranger), Observation::Polled, now));
 }
 
 /// As Node.js makes them, with a tag.

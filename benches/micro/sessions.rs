@@ -6,7 +6,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use http::HeaderMap;
 use sockeye::affinity::settings::{SidSettings, TagForm};
-use sockeye::affinity::{Affinity, Asked, Recall, Remembered, Settings};
+use sockeye::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
 use sockeye::engineio::{Call, OpenPacket, Scan, Sid};
 use sockeye::upstream::Node;
 use tokio::time::Instant;
@@ -41,9 +41,9 @@ fn read_a_tagged_sid(bencher: Bencher<'_, '_>, form: TagForm) {
     let call = Call { sid: Some(sid), ..handshake() };
     let headers = HeaderMap::new();
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let asked = Asked { call: Some(&call), headers: &headers, query: None, address };
-    assert!(matches!(upstream.affinity.recall(&asked, now), Recall::Bound { .. }));
-    bencher.bench_local(|| upstream.affinity.recall(divan::black_box(&asked), now));
+    let view = RequestView { call: Some(&call), headers: &headers, query: None, address };
+    assert!(matches!(upstream.affinity.locate(&view, now), Placement::Bound { .. }));
+    bencher.bench_local(|| upstream.affinity.locate(divan::black_box(&view), now));
 }
 
 /// Three nodes, and one of them.
@@ -64,7 +64,7 @@ impl Upstream {
 }
 
 fn handshake() -> Call {
-    Call::of(Some("EIO=4&transport=polling")).expect("it is well formed").expect("it is a call")
+    Call::parse(Some("EIO=4&transport=polling")).expect("it is well formed").expect("it is a call")
 }
 
 fn opened(packet: &[u8]) -> OpenPacket {

@@ -10,7 +10,7 @@ use super::healing::Healing;
 use super::settings::{SidSettings, TagForm};
 use super::table::{Bounds, Table};
 use super::tag::{Reading, TagClash, Tags};
-use super::{Member, Recall, Remembered};
+use super::{Member, Placement, Remembered};
 use crate::Instant;
 use crate::engineio::{Form, OpenPacket, SessionBounds, Sid};
 use crate::upstream::Node;
@@ -73,22 +73,22 @@ impl BySid {
         })
     }
 
-    pub(super) fn recall(&self, sid: &Sid, now: Instant) -> Recall {
+    pub(super) fn locate(&self, sid: &Sid, now: Instant) -> Placement {
         match self.tags.read(sid) {
             Reading::Node { index, sid: bare, bounds } => match self.living(index, now) {
-                Some(node) => Recall::Bound { node, sid: Some(bare), bounds },
-                None => Recall::Gone { sid: bare },
+                Some(node) => Placement::Bound { node, sid: Some(bare), bounds },
+                None => Placement::Gone { sid: bare },
             },
-            Reading::Gone { sid } => Recall::Gone { sid },
+            Reading::Gone { sid } => Placement::Gone { sid },
             Reading::Untagged => match self.memory.sessions.renew(sid, now) {
                 Some(Home { node_name, bounds }) => {
                     let index = self.indexes.get(&node_name);
                     match index.and_then(|index| self.living(*index, now)) {
-                        Some(node) => Recall::Bound { node, sid: None, bounds },
-                        None => Recall::Gone { sid: sid.clone() },
+                        Some(node) => Placement::Bound { node, sid: None, bounds },
+                        None => Placement::Gone { sid: sid.clone() },
                     }
                 }
-                None => Recall::Unknown { sid: sid.clone(), order: Vec::new() },
+                None => Placement::Unknown { sid: sid.clone(), order: Vec::new() },
             },
         }
     }

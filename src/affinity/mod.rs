@@ -1,6 +1,6 @@
 //! Which node had this session.
 //!
-//! Asked before a node is chosen ([`Affinity::recall`]) and told when one has answered
+//! Asked before a node is chosen ([`Affinity::locate`]) and told when one has answered
 //! ([`Affinity::remember`]). It never opens a connection nor judges a node's health: it says
 //! where a session lives, whatever state that node is in.
 //!
@@ -56,7 +56,7 @@ struct Member {
 
 /// What a request shows of itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RequestView<'a> {
     /// What it asks of Engine.IO, if anything.
     pub call: Option<&'a Call>,
     /// Its header fields, as the client sent them.
@@ -69,7 +69,7 @@ pub struct Asked<'a> {
 
 /// Where a request belongs.
 #[derive(Clone, Debug)]
-pub enum Recall {
+pub enum Placement {
     /// Any node will do.
     Anywhere,
     /// These nodes, in this order; none is bound to refuse. Not empty.
@@ -112,7 +112,7 @@ pub enum Remembered {
     Nothing,
 }
 
-impl Recall {
+impl Placement {
     /// The session's own bounds, if they are known.
     pub fn bounds(&self) -> Option<SessionBounds> {
         match self {
@@ -138,17 +138,17 @@ impl Affinity {
         let mut names: HashSet<&str> = current().map(|(node, _)| &**node.name()).collect();
         let retired = upstream.retired().iter().filter(|left| names.insert(left.node.name()));
         let retired = retired.map(|left| (&left.node, Some(left.until)));
-        match Self::of(settings, members(current().chain(retired)), carried) {
+        match Self::with_members(settings, members(current().chain(retired)), carried) {
             // A node that has left is no reason to refuse one that comes.
             Err(_) if !upstream.retired().is_empty() => {
-                Self::of(settings, members(current()), carried)
+                Self::with_members(settings, members(current()), carried)
             }
             built => built,
         }
     }
 
     /// Of these nodes, those that have left behind the others.
-    fn of(
+    fn with_members(
         settings: &Settings,
         members: Arc<[Member]>,
         carried: Option<&Self>,
@@ -185,57 +185,57 @@ impl Affinity {
 
     /// Says where a request belongs. To be called once for each request of the upstream, for it
     /// counts them.
-    pub fn recall(&self, asked: &Asked<'_>, now: Instant) -> Recall {
+    pub fn locate(&self, view: &RequestView<'_>, now: Instant) -> Placement {
         match &self.strategy {
             Strategy::Sid(by_sid) => {
                 by_sid.healing().count_request();
-                let sid = asked.call.and_then(|call| call.sid.as_ref());
-                sid.map_or(Recall::Anywhere, |sid| by_sid.recall(sid, now))
+                let sid = view.call.and_then(|call| call.sid.as_ref());
+                sid.map_or(Placement::Anywhere, |sid| by_sid.locate(sid, now))
             }
-            Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked, now),
+            Strategy::Cookie(cookies) => self.locate_by_cookie(cookies, view, now),
             Strategy::Rendezvous(key, rendezvous, by_sid) => {
                 by_sid.healing().count_request();
-                let recall = match asked.call.and_then(|call| call.sid.as_ref()) {
-                    Some(sid) => by_sid.recall(sid, now),
-                    None => Recall::Anywhere,
+                let placement = match view.call.and_then(|call| call.sid.as_ref()) {
+                    Some(sid) => by_sid.locate(sid, now),
+                    None => Placement::Anywhere,
                 };
-                self.by_order(recall, || Some(rendezvous.order(&key.value_in(asked)?)))
+                self.by_order(placement, || Some(rendezvous.order(&key.value_in(view)?)))
             }
-            Strategy::None => Recall::Anywhere,
+            Strategy::None => Placement::Anywhere,
         }
     }
 
     /// The node of a session that was opened by this rule, which is not in force for new ones any
     /// more; `None` if nothing proves that it was.
-    pub fn recall_earlier(&self, asked: &Asked<'_>, now: Instant) -> Option<Recall> {
-        let sid = asked.call.and_then(|call| call.sid.as_ref())?;
-        let recall = match &self.strategy {
-            Strategy::Sid(by_sid) | Strategy::Rendezvous(_, _, by_sid) => by_sid.recall(sid, now),
-            Strategy::Cookie(cookies) => self.recall_by_cookie(cookies, asked, now),
-            Strategy::None => Recall::Anywhere,
+    pub fn locate_earlier(&self, view: &RequestView<'_>, now: Instant) -> Option<Placement> {
+        let sid = view.call.and_then(|call| call.sid.as_ref())?;
+        let placement = match &self.strategy {
+            Strategy::Sid(by_sid) | Strategy::Rendezvous(_, _, by_sid) => by_sid.locate(sid, now),
+            Strategy::Cookie(cookies) => self.locate_by_cookie(cookies, view, now),
+            Strategy::None => Placement::Anywhere,
         };
-        matches!(recall, Recall::Bound { .. }).then_some(recall)
+        matches!(placement, Placement::Bound { .. }).then_some(placement)
     }
 
-    /// Whether `recall` goes by what is known of the session itself. A cookie is the client's, who may
+    /// Whether `locate` goes by what is known of the session itself. A cookie is the client's, who may
     /// have several sessions.
-    pub fn is_sure_of(&self, recall: &Recall) -> bool {
-        matches!(recall, Recall::Bound { .. }) && self.by_sid().is_some()
+    pub fn is_sure_of(&self, placement: &Placement) -> bool {
+        matches!(placement, Placement::Bound { .. }) && self.by_sid().is_some()
     }
 
-    /// What metrics count `recall` as; `None` for a session that has to be asked for, of which only
+    /// What metrics count `locate` as; `None` for a session that has to be asked for, of which only
     /// the search can tell.
-    pub fn outcome(&self, recall: &Recall) -> Option<AffinityOutcome> {
-        match (recall, &self.strategy) {
-            (Recall::Anywhere, _) => Some(AffinityOutcome::None),
-            (Recall::Bound { .. } | Recall::Preferred(_), Strategy::Cookie(_)) => {
+    pub fn outcome(&self, placement: &Placement) -> Option<AffinityOutcome> {
+        match (placement, &self.strategy) {
+            (Placement::Anywhere, _) => Some(AffinityOutcome::None),
+            (Placement::Bound { .. } | Placement::Preferred(_), Strategy::Cookie(_)) => {
                 Some(AffinityOutcome::Cookie)
             }
-            (Recall::Bound { sid: Some(_), .. }, _) => Some(AffinityOutcome::Tag),
-            (Recall::Bound { sid: None, .. }, _) => Some(AffinityOutcome::Table),
-            (Recall::Preferred(_), _) => Some(AffinityOutcome::Rendezvous),
-            (Recall::Gone { .. }, _) => Some(AffinityOutcome::Gone),
-            (Recall::Unknown { .. }, _) => None,
+            (Placement::Bound { sid: Some(_), .. }, _) => Some(AffinityOutcome::Tag),
+            (Placement::Bound { sid: None, .. }, _) => Some(AffinityOutcome::Table),
+            (Placement::Preferred(_), _) => Some(AffinityOutcome::Rendezvous),
+            (Placement::Gone { .. }, _) => Some(AffinityOutcome::Gone),
+            (Placement::Unknown { .. }, _) => None,
         }
     }
 
@@ -270,7 +270,7 @@ impl Affinity {
         }
     }
 
-    /// Whom to ask for the session of a [`Recall::Unknown`]; to ask around is paid for.
+    /// Whom to ask for the session of a [`Placement::Unknown`]; to ask around is paid for.
     pub fn search(&self, sid: &Sid, now: Instant) -> Search {
         self.by_sid().map_or(Search::One, |by_sid| by_sid.healing().begin(sid, now))
     }
@@ -296,35 +296,45 @@ impl Affinity {
     }
 
     /// A session is bound to its cookie's node; all else only prefers it, if it has not left.
-    fn recall_by_cookie(&self, cookies: &Cookies, asked: &Asked<'_>, now: Instant) -> Recall {
-        let named = cookies.node(asked.headers).and_then(|index| self.members.get(index));
+    fn locate_by_cookie(
+        &self,
+        cookies: &Cookies,
+        view: &RequestView<'_>,
+        now: Instant,
+    ) -> Placement {
+        let named = cookies.node(view.headers).and_then(|index| self.members.get(index));
         let Some(member) = named.filter(|member| member.has_sessions(now)) else {
-            return Recall::Anywhere;
+            return Placement::Anywhere;
         };
         let node = member.node.clone();
-        if asked.call.is_some_and(|call| call.sid.is_some()) {
-            Recall::Bound { node, sid: None, bounds: None }
+        if view.call.is_some_and(|call| call.sid.is_some()) {
+            Placement::Bound { node, sid: None, bounds: None }
         } else if member.until.is_none() {
-            Recall::Preferred(vec![node])
+            Placement::Preferred(vec![node])
         } else {
-            Recall::Anywhere
+            Placement::Anywhere
         }
     }
 
-    /// `recall`, with the order of the nodes where more than one may be asked. The order serves
+    /// `locate`, with the order of the nodes where more than one may be asked. The order serves
     /// requests of no session, and sessions whose node no tag and no table knows.
-    fn by_order(&self, recall: Recall, order: impl FnOnce() -> Option<Vec<usize>>) -> Recall {
+    fn by_order(
+        &self,
+        placement: Placement,
+        order: impl FnOnce() -> Option<Vec<usize>>,
+    ) -> Placement {
         let nodes = || -> Vec<Arc<Node>> {
             let indexes = order().unwrap_or_default();
             indexes.into_iter().filter_map(|index| self.node(index)).collect()
         };
-        match recall {
-            Recall::Anywhere => match nodes() {
-                order if order.is_empty() => Recall::Anywhere,
-                order => Recall::Preferred(order),
+        match placement {
+            Placement::Anywhere => match nodes() {
+                order if order.is_empty() => Placement::Anywhere,
+                order => Placement::Preferred(order),
             },
-            Recall::Unknown { sid, order: _ } => Recall::Unknown { sid, order: nodes() },
-            known @ (Recall::Preferred(_) | Recall::Bound { .. } | Recall::Gone { .. }) => known,
+            Placement::Unknown { sid, order: _ } => Placement::Unknown { sid, order: nodes() },
+            known
+            @ (Placement::Preferred(_) | Placement::Bound { .. } | Placement::Gone { .. }) => known,
         }
     }
 
@@ -363,15 +373,15 @@ enum Strategy {
 
 impl RendezvousKey {
     /// What is hashed; `None` if the request has no such property.
-    pub fn value_in<'a>(&self, asked: &Asked<'a>) -> Option<Cow<'a, [u8]>> {
+    pub fn value_in<'a>(&self, view: &RequestView<'a>) -> Option<Cow<'a, [u8]>> {
         match self {
-            Self::Address => Some(match asked.address.to_canonical() {
+            Self::Address => Some(match view.address.to_canonical() {
                 IpAddr::V4(address) => address.octets().to_vec().into(),
                 IpAddr::V6(address) => address.octets().to_vec().into(),
             }),
-            Self::Header(name) => asked.headers.get(name).map(|value| value.as_bytes().into()),
-            Self::Query(name) => query::value_of(asked.query?, name).map(Cow::Owned),
-            Self::Cookie(name) => cookie::values_of(asked.headers, name).next().map(Cow::Borrowed),
+            Self::Header(name) => view.headers.get(name).map(|value| value.as_bytes().into()),
+            Self::Query(name) => query::value_of(view.query?, name).map(Cow::Owned),
+            Self::Cookie(name) => cookie::values_of(view.headers, name).next().map(Cow::Borrowed),
         }
     }
 }

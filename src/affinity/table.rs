@@ -152,15 +152,15 @@ mod tests {
     fn an_entry_is_forgotten_one_to_two_lifetimes_after_its_last_use() {
         let start = Instant::now();
         // check(when it is renewed, when it is asked for, whether it is known), in seconds.
-        let check = |renewed: &[u64], asked: u64, expected: bool| {
+        let check = |renewed: &[u64], view: u64, expected: bool| {
             let table = Table::new(BOUNDS);
             let at = |seconds| start + Duration::from_secs(seconds);
             table.put(&sid(1), 7, at(0));
             for seconds in renewed {
                 assert_eq!(table.renew(&sid(1), at(*seconds)), Some(7));
             }
-            assert_eq!(table.has(&sid(1), at(asked)), expected, "{renewed:?} {asked}");
-            assert_eq!(table.renew(&sid(1), at(asked)).is_some(), expected, "{renewed:?} {asked}");
+            assert_eq!(table.has(&sid(1), at(view)), expected, "{renewed:?} {view}");
+            assert_eq!(table.renew(&sid(1), at(view)).is_some(), expected, "{renewed:?} {view}");
         };
         check(&[], 0, true);
         check(&[], 19, true);

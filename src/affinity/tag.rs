@@ -72,9 +72,9 @@ impl Tags {
         secrets: &[Secret],
         names: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<Self, TagClash> {
-        let mut keys: Vec<Key> = secrets.iter().map(|secret| Key::of(&secret.0)).collect();
+        let mut keys: Vec<Key> = secrets.iter().map(|secret| Key::derive(&secret.0)).collect();
         if keys.is_empty() {
-            keys.push(Key::of(COMPILED_IN));
+            keys.push(Key::derive(COMPILED_IN));
         }
         let keyed = keys.into_iter().map(|key| Keyed::new(key, names.clone()));
         Ok(Self { keyed: keyed.collect::<Result<_, _>>()? })
@@ -208,7 +208,7 @@ struct Key {
 }
 
 impl Key {
-    fn of(secret: &str) -> Self {
+    fn derive(secret: &str) -> Self {
         let derive = |purpose: &str| {
             let digest: [u8; 20] =
                 Sha1::new_with_prefix(purpose).chain_update(secret).finalize().into();

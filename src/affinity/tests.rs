@@ -36,7 +36,7 @@ fn sid(text: &str) -> Sid {
 }
 
 fn call(query: &str) -> Call {
-    Call::of(Some(query)).expect("clear").expect("Engine.IO's")
+    Call::parse(Some(query)).expect("clear").expect("Engine.IO's")
 }
 
 fn open(answer: &str) -> OpenPacket {
@@ -56,28 +56,28 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// What `affinity` recalls of it, in short.
-    fn recall(&self, affinity: &Affinity, now: Instant) -> String {
-        self.ask(|asked| match affinity.recall(asked, now) {
-            Recall::Anywhere => "anywhere".to_owned(),
-            Recall::Preferred(nodes) => {
+    fn locate(&self, affinity: &Affinity, now: Instant) -> String {
+        self.ask(|view| match affinity.locate(view, now) {
+            Placement::Anywhere => "anywhere".to_owned(),
+            Placement::Preferred(nodes) => {
                 let names: Vec<&str> = nodes.iter().map(|node| &**node.name()).collect();
                 format!("prefers {}", names.join(" "))
             }
-            Recall::Bound { node, sid, bounds } => {
+            Placement::Bound { node, sid, bounds } => {
                 let silence = bounds.map(|bounds| format!(" for {:?}", bounds.silence_max()));
                 let sid = sid.map(|sid| format!(" as {}", sid.as_str()));
                 let parts = [sid, silence].map(Option::unwrap_or_default).concat();
                 format!("bound to {}{parts}", node.name())
             }
-            Recall::Gone { sid } => format!("gone {}", sid.as_str()),
-            Recall::Unknown { sid, order } => {
+            Placement::Gone { sid } => format!("gone {}", sid.as_str()),
+            Placement::Unknown { sid, order } => {
                 let order: Vec<&str> = order.iter().map(|node| &**node.name()).collect();
                 format!("unknown {} {}", sid.as_str(), order.join(" ")).trim_end().to_owned()
             }
         })
     }
 
-    fn ask<T>(&self, then: impl FnOnce(&Asked<'_>) -> T) -> T {
+    fn ask<T>(&self, then: impl FnOnce(&RequestView<'_>) -> T) -> T {
         let mut query = "EIO=4&transport=polling".to_owned();
         let mut headers = HeaderMap::new();
         if let Some(sid) = self.sid {
@@ -92,7 +92,7 @@ impl Request<'_> {
         }
         let call = call(&query);
         let address = [10, 0, 0, 1].into();
-        then(&Asked { call: Some(&call), headers: &headers, query: Some(&query), address })
+        then(&RequestView { call: Some(&call), headers: &headers, query: Some(&query), address })
     }
 }
 
@@ -115,12 +115,12 @@ fn a_tagged_session_goes_to_its_node_wherever_it_asks() {
     let tagged = format!("{SID}{tag}");
 
     let expected = format!("bound to n2 as {SID}");
-    assert_eq!(session(&tagged).recall(&first, now), expected);
-    assert_eq!(session(&tagged.replace('.', "%2E")).recall(&first, now), expected);
+    assert_eq!(session(&tagged).locate(&first, now), expected);
+    assert_eq!(session(&tagged.replace('.', "%2E")).locate(&first, now), expected);
     // Another proxy, or this one after a restart and with the nodes in another order.
-    assert_eq!(session(&tagged).recall(&by_sid(&["n3", "n2", "n1"]), now), expected);
-    assert_eq!(session(&tagged).recall(&by_sid(&["n1"]), now), format!("gone {SID}"));
-    assert_eq!(Request::default().recall(&first, now), "anywhere");
+    assert_eq!(session(&tagged).locate(&by_sid(&["n3", "n2", "n1"]), now), expected);
+    assert_eq!(session(&tagged).locate(&by_sid(&["n1"]), now), format!("gone {SID}"));
+    assert_eq!(Request::default().locate(&first, now), "anywhere");
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn the_form_of_the_answer_decides_how_a_session_is_remembered() {
             Remembered::Nothing => "nothing",
         };
         assert_eq!(remembered, expected, "{query} {answer}");
-        assert_eq!(session(SID).recall(&affinity, now), then, "{query} {answer}");
+        assert_eq!(session(SID).locate(&affinity, now), then, "{query} {answer}");
     };
     let unknown = format!("unknown {SID}");
     let sid = Settings::default();
@@ -158,13 +158,13 @@ fn a_session_brings_its_own_bounds_along() {
     let (v4, v3) = (format!("0{{{timings}"), format!("{}:0{{{timings}2:40", timings.len() + 2));
     let short = Settings::Sid(SidSettings { tag: TagForm::Short, ..SidSettings::default() });
     // check(who opens it, answer, who is asked then, what it says)
-    let check = |opening: &Affinity, answer: &str, asked: &Affinity, expected: &str| {
+    let check = |opening: &Affinity, answer: &str, view: &Affinity, expected: &str| {
         let node = &opening.members[1].node;
         let tag = match opening.remember(&handshake(), &open(answer), node, now) {
             Remembered::Tag(tag) => tag,
             Remembered::Learned | Remembered::Nothing => String::new(),
         };
-        assert_eq!(session(&format!("{SID}{tag}")).recall(asked, now), expected, "{answer}");
+        assert_eq!(session(&format!("{SID}{tag}")).locate(view, now), expected, "{answer}");
     };
     let (first, other) = (by_sid(&["n1", "n2"]), by_sid(&["n1", "n2"]));
     let by_short = affinity(short, &["n1", "n2"]);
@@ -183,7 +183,7 @@ fn a_healed_session_has_no_bounds() {
     let now = Instant::now();
     let affinity = by_sid(&["n1", "n2"]);
     affinity.learn(&sid(SID), &affinity.members[1].node, now);
-    assert_eq!(session(SID).recall(&affinity, now), "bound to n2");
+    assert_eq!(session(SID).locate(&affinity, now), "bound to n2");
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_sid_that_is_too_long_for_a_tag_is_learned() {
     let open = open(&format!(r#"0{{"sid":"{long}"}}"#));
     let node = &affinity.members[0].node;
     assert_eq!(affinity.remember(&handshake(), &open, node, now), Remembered::Learned);
-    assert_eq!(session(&long).recall(&affinity, now), "bound to n1");
+    assert_eq!(session(&long).locate(&affinity, now), "bound to n1");
 }
 
 #[test]
@@ -207,11 +207,11 @@ fn what_was_learned_outlives_a_reload_by_the_nodes_name() {
 
     let after = Affinity::new(&Settings::default(), &upstream(&["n2", "n3"]), Some(&before));
     let after = after.expect("no clash");
-    assert_eq!(session("a").recall(&after, now), "gone a");
-    assert_eq!(session("b").recall(&after, now), "bound to n2");
-    assert_eq!(session("c").recall(&after, now), "unknown c");
+    assert_eq!(session("a").locate(&after, now), "gone a");
+    assert_eq!(session("b").locate(&after, now), "bound to n2");
+    assert_eq!(session("c").locate(&after, now), "unknown c");
     assert_eq!(after.search(&sid("c"), now), Search::Nobody);
-    assert_eq!(session("b").recall(&by_sid(&["n2"]), now), "unknown b");
+    assert_eq!(session("b").locate(&by_sid(&["n2"]), now), "unknown b");
 }
 
 #[test]
@@ -231,9 +231,9 @@ fn sessions_of_a_node_that_left_reach_it_for_a_while() {
 
     let left = one.retired()[0].until;
     let before = left - Duration::from_secs(1);
-    assert_eq!(session(&tagged).recall(&old, before), format!("bound to n1 as {SID}"));
-    assert_eq!(session("learned").recall(&old, before), "bound to n1");
-    assert_eq!(session(&tagged).recall(&old, left), format!("gone {SID}"));
+    assert_eq!(session(&tagged).locate(&old, before), format!("bound to n1 as {SID}"));
+    assert_eq!(session("learned").locate(&old, before), "bound to n1");
+    assert_eq!(session(&tagged).locate(&old, left), format!("gone {SID}"));
 
     let cookie = Settings::Cookie(CookieSettings { name: "at".into(), keys: Vec::new() });
     let before_it_left = Affinity::new(&cookie, &both, None).expect("no clash");
@@ -241,9 +241,9 @@ fn sessions_of_a_node_that_left_reach_it_for_a_while() {
     let value = set.to_str().expect("text").split(';').next().expect("a pair").to_owned();
     let after = Affinity::new(&cookie, &one, None).expect("no clash");
     let named = |sid| Request { sid, cookie: Some(&value), room: None };
-    assert_eq!(named(Some("x")).recall(&after, before), "bound to n1");
-    assert_eq!(named(None).recall(&after, before), "anywhere", "no new session");
-    assert_eq!(named(Some("x")).recall(&after, left), "anywhere");
+    assert_eq!(named(Some("x")).locate(&after, before), "bound to n1");
+    assert_eq!(named(None).locate(&after, before), "anywhere", "no new session");
+    assert_eq!(named(Some("x")).locate(&after, left), "anywhere");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn an_active_session_is_never_forgotten() {
     affinity.learn(&sid(SID), &affinity.members[1].node, now);
     for _ in 0..100 {
         now += Duration::from_secs(300);
-        assert_eq!(session(SID).recall(&affinity, now), "bound to n2");
+        assert_eq!(session(SID).locate(&affinity, now), "bound to n2");
     }
 }
 
@@ -264,7 +264,7 @@ fn requests_pay_for_healing() {
     while affinity.search(&sid(SID), now) == Search::Around {}
     for _ in 0..10 {
         assert_eq!(affinity.search(&sid(SID), now), Search::One);
-        Request::default().recall(&affinity, now);
+        Request::default().locate(&affinity, now);
     }
     assert_eq!(affinity.search(&sid(SID), now), Search::Around);
     assert_eq!(self::affinity(Settings::None, &["n1"]).search(&sid(SID), now), Search::One);
@@ -285,9 +285,9 @@ fn a_cookie_binds_a_session_and_is_preferred_by_all_else() {
     let returning = Request { cookie, ..Request::default() };
     let session = Request { cookie, sid: Some(SID), room: None };
 
-    assert_eq!(fresh.recall(&affinity, now), "anywhere");
-    assert_eq!(returning.recall(&affinity, now), "prefers n2");
-    assert_eq!(session.recall(&affinity, now), "bound to n2");
+    assert_eq!(fresh.locate(&affinity, now), "anywhere");
+    assert_eq!(returning.locate(&affinity, now), "prefers n2");
+    assert_eq!(session.locate(&affinity, now), "bound to n2");
     assert_ne!(affinity.set_cookie(n1, Scheme::Https), affinity.set_cookie(n2, Scheme::Https));
     assert_eq!(by_sid(&["n1"]).set_cookie(n1, Scheme::Http), None);
 }
@@ -297,7 +297,7 @@ fn rendezvous_orders_the_nodes_by_what_it_is_told_to_hash() {
     let now = Instant::now();
     let check = |key: RendezvousKey, request: &Request<'_>, expected: &str| {
         let affinity = affinity(Settings::Rendezvous(key.clone()), &["n1", "n2", "n3"]);
-        assert_eq!(request.recall(&affinity, now), expected, "{key:?}");
+        assert_eq!(request.locate(&affinity, now), expected, "{key:?}");
     };
     let header = RendezvousKey::Header(HeaderName::from_static("x-room"));
     let query = RendezvousKey::Query("room".into());
@@ -326,8 +326,8 @@ fn under_rendezvous_a_session_is_bound_to_the_node_that_opened_it() {
     };
     let tagged = format!("{SID}{tag}");
     let asks = |sid| Request { sid: Some(sid), room: Some("blue"), ..Request::default() };
-    assert_eq!(asks(&tagged).recall(&affinity, now), format!("bound to n1 as {SID}"));
+    assert_eq!(asks(&tagged).locate(&affinity, now), format!("bound to n1 as {SID}"));
     assert_eq!(affinity.remember(&handshake(), &open(V3_ANSWER), node, now), Remembered::Learned);
-    assert_eq!(asks(SID).recall(&affinity, now), "bound to n1");
-    assert_eq!(asks("other").recall(&affinity, now), "unknown other n2 n3 n1");
+    assert_eq!(asks(SID).locate(&affinity, now), "bound to n1");
+    assert_eq!(asks("other").locate(&affinity, now), "unknown other n2 n3 n1");
 }

@@ -63,14 +63,14 @@ impl Call {
     ///
     /// # Errors
     /// [`CallError`], only if the request is Engine.IO's.
-    pub fn of(query: Option<&str>) -> Result<Option<Self>, CallError> {
+    pub fn parse(query: Option<&str>) -> Result<Option<Self>, CallError> {
         let mut version = Once::new("EIO");
         let mut transport = Once::new("transport");
         let mut sid = Once::new("sid");
         let mut jsonp = false;
         for pair in query::pairs(query.unwrap_or_default()) {
-            version.read(pair, Version::of);
-            transport.read(pair, Transport::of);
+            version.read(pair, Version::parse);
+            transport.read(pair, Transport::parse);
             sid.read(pair, std::convert::identity);
             jsonp |= pair.key.means("j");
         }
@@ -109,13 +109,13 @@ pub(crate) fn put_with_sid(written: &mut String, query: &str, sid: &Sid) {
 }
 
 impl Version {
-    fn of(value: Encoded<'_>) -> Self {
+    fn parse(value: Encoded<'_>) -> Self {
         if value.means("4") { Self::V4 } else { Self::V3 }
     }
 }
 
 impl Transport {
-    fn of(value: Encoded<'_>) -> Self {
+    fn parse(value: Encoded<'_>) -> Self {
         if value.means("polling") {
             Self::Polling
         } else if value.means("websocket") {
@@ -173,13 +173,13 @@ mod tests {
     use super::*;
 
     fn call(query: &str) -> Result<Option<Call>, CallError> {
-        Call::of(Some(query))
+        Call::parse(Some(query))
     }
 
     #[test]
     fn a_query_needs_a_version_and_a_transport() {
         let check = |query: &str| assert_eq!(call(query), Ok(None), "{query}");
-        assert_eq!(Call::of(None), Ok(None));
+        assert_eq!(Call::parse(None), Ok(None));
         check("");
         check("EIO=4");
         check("transport=polling&sid=a&sid=b");

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// The parameters of `query`, in order.
 pub(crate) fn pairs(query: &str) -> impl Iterator<Item = Pair<'_>> {
-    pieces(query).filter(|piece| !piece.is_empty()).map(Pair::of)
+    pieces(query).filter(|piece| !piece.is_empty()).map(Pair::parse)
 }
 
 /// The first value of the parameter `name`, decoded.
@@ -26,7 +26,7 @@ pub(crate) fn put_with_value(written: &mut String, query: &str, name: &str, valu
         if index > 0 {
             written.push('&');
         }
-        let key = Pair::of(piece).key;
+        let key = Pair::parse(piece).key;
         if key.means(name) {
             written.push_str(key.0);
             written.push('=');
@@ -64,7 +64,7 @@ pub(crate) struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    fn of(piece: &'a str) -> Self {
+    fn parse(piece: &'a str) -> Self {
         let (key, value) = cut(piece, b'=').unwrap_or((piece, ""));
         Self { key: Encoded(key), value: Encoded(value) }
     }
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn text_is_decoded_as_node_does() {
         let check = |raw: &str, expected: &[u8]| {
-            let value = Pair::of(raw).key;
+            let value = Pair::parse(raw).key;
             assert_eq!(value.bytes().collect::<Vec<_>>(), expected, "{raw}");
             assert!(str::from_utf8(expected).is_ok_and(|text| value.means(text)) || raw == "%FF");
         };

@@ -13,8 +13,7 @@ use http::header::HeaderValue;
 use http::{Method, StatusCode, Uri};
 use tracing::{debug, info, warn};
 
-use super::ExchangeError;
-use super::error::Blame;
+use super::error::{Blame, ExchangeError};
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
 use crate::metrics::RouteCounts;
@@ -23,7 +22,7 @@ use crate::tunnel::Report;
 /// What a log line needs of a request that has gone on its way. It is in memory of its own: a slice of
 /// hyper's read buffer would keep all 8 KiB of it from being used again, as long as a poll is pending.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct LogEntry {
     began: Instant,
     method: Method,
     path: Arc<str>,
@@ -37,7 +36,7 @@ pub(super) struct Entry {
     counts: Arc<RouteCounts>,
 }
 
-impl Entry {
+impl LogEntry {
     /// Begins the line of a request, which is not routed yet.
     pub(super) fn begin(
         head: (&Method, &Uri),
@@ -150,8 +149,8 @@ impl Entry {
     }
 
     /// What the line of its tunnel's end needs, in memory of its own.
-    pub(super) fn for_tunnel(&self) -> TunnelEntry {
-        TunnelEntry {
+    pub(super) fn for_tunnel(&self) -> TunnelLogEntry {
+        TunnelLogEntry {
             client: self.client,
             path: self.path.clone(),
             request_id: self.id().into(),
@@ -172,7 +171,7 @@ impl Entry {
 
 /// What the line of a tunnel's end needs.
 #[derive(Debug)]
-pub(super) struct TunnelEntry {
+pub(super) struct TunnelLogEntry {
     client: IpAddr,
     path: Arc<str>,
     request_id: Box<str>,
@@ -180,7 +179,7 @@ pub(super) struct TunnelEntry {
     counts: Arc<RouteCounts>,
 }
 
-impl TunnelEntry {
+impl TunnelLogEntry {
     /// Counts a tunnel's end and writes its line.
     pub(super) fn ended(&self, node: &str, report: &Report) {
         self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);

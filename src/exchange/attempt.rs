@@ -15,21 +15,20 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::ExchangeError;
 use super::body::RequestBody;
 use super::candidates::Candidates;
 use super::context::Exchange;
-use super::error::Retry;
+use super::error::{ExchangeError, Retry};
 use super::outbound::Outbound;
-use super::outcome::{Answer, Outcome};
-use super::refused::is_refused;
+use super::outcome::{NodeResponse, Outcome};
+use super::unknown_session::is_unknown_session;
 use super::verdict::HandshakeVerdict;
 use crate::upstream::pool::{Connection, Reply, SendError, SendFault, Sharing};
 use crate::upstream::{Lease, Node};
 
 /// What a node said, and the place on the node.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct LeasedReply {
     pub(super) reply: Reply<RequestBody>,
     pub(super) lease: Lease,
     /// Whether it came on a connection that other sessions may have used before.
@@ -49,7 +48,7 @@ pub(super) async fn ask(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
     candidates: &mut Candidates,
-) -> Result<Answered, ExchangeError> {
+) -> Result<LeasedReply, ExchangeError> {
     let mut verdict = HandshakeVerdict::new(exchange, candidates.opens_session());
     let mut last = ExchangeError::NoNode;
     // `let … else`, for what a `while let` looks at has room for as long as its body waits.
@@ -59,7 +58,7 @@ pub(super) async fn ask(
         let Failure { error, is_unsent } = match ask_node(exchange, outbound, &lease).await {
             Ok((reply, is_shared)) => {
                 verdict.answered(reply.status());
-                return Ok(Answered { reply, lease, is_shared });
+                return Ok(LeasedReply { reply, lease, is_shared });
             }
             Err(failure) => failure,
         };
@@ -85,12 +84,12 @@ pub(super) async fn ask(
 pub(super) async fn ask_owner(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
-    mut refusal: Answer,
-) -> Result<Answer, ExchangeError> {
+    mut refusal: NodeResponse,
+) -> Result<NodeResponse, ExchangeError> {
     let node = refusal.lease.node().clone();
     let upstream = &exchange.route.upstream;
     if !upstream.may_be_several(&node)
-        || !is_refused(exchange, &mut refusal).await?
+        || !is_unknown_session(exchange, &mut refusal).await?
         || !outbound.is_whole()
     {
         return Ok(refusal);
@@ -103,13 +102,14 @@ pub(super) async fn ask_owner(
     let sent = send(exchange, outbound, connection).await;
     let reply = sent.map_err(|error| failure(&node, error).error)?;
     let lease = upstream.lease_on(&node);
-    let Outcome::Answered(mut answer) = Outcome::new(Answered { reply, lease, is_shared: false })
+    let Outcome::Answered(mut answer) =
+        Outcome::new(LeasedReply { reply, lease, is_shared: false })
     else {
         return Ok(refusal);
     };
     if answer.status().is_success() {
         upstream.found_several(&node);
-    } else if is_refused(exchange, &mut answer).await? {
+    } else if is_unknown_session(exchange, &mut answer).await? {
         return Ok(refusal);
     }
     Ok(answer)

@@ -1,19 +1,18 @@
 //! How many bytes of request bodies a worker keeps in memory.
 //!
-//! Small bodies are read before a node is asked, and those of a session whose node is not known are
-//! kept to be sent more than once. Each is bounded, and so are all together: what does not fit is
-//! streamed instead.
+//! Small bodies are read before a node is asked, and those of a session whose node is not known are kept to
+//! be sent more than once. Each has a limit, and so have all together: what does not fit is streamed.
 //!
 //! Runs for every request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What is left of the bytes.
+/// The bytes that are left.
 #[derive(Debug)]
 pub(super) struct Budget(AtomicUsize);
 
-/// Bytes that are taken from a budget, and given back on drop.
+/// Bytes of a budget, returned on drop.
 #[derive(Debug)]
 pub(super) struct Reservation {
     budget: Arc<Budget>,
@@ -27,7 +26,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes `bytes`; `None` if so many are not left.
+    /// Takes `bytes`; `None` if fewer are left.
     pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let take = |left: usize| left.checked_sub(bytes);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
@@ -41,7 +40,7 @@ impl Drop for Reservation {
     }
 }
 
-/// For each worker, in bytes: 256 bodies of the largest size that is gathered.
+/// For each worker, in bytes: 256 bodies of the largest size that is buffered.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_lent_up_to_the_bound_and_given_back() {
+    fn bytes_are_reserved_up_to_the_limit_and_returned() {
         let budget = Arc::new(Budget::default());
         let most = budget.reserve(BYTES_MAX - 1).unwrap();
         assert!(budget.reserve(2).is_none());

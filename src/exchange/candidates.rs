@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::ExchangeError;
 use super::context::Shared;
+use super::error::ExchangeError;
 use super::hold::HeldHandshake;
 use super::purpose::Purpose;
 use crate::Instant;
@@ -36,16 +36,16 @@ enum Choice {
     /// To this one alone: it has the session.
     Bound(Arc<Route>, Arc<Node>, Purpose),
     /// To one of these, for the first of them is likely to have the session.
-    InOrder(Arc<Route>, Walk),
+    InOrder(Arc<Route>, SearchOrder),
 }
 
 /// Nodes one of which may have a session.
 #[derive(Debug)]
-struct Walk {
+struct SearchOrder {
     order: Vec<Arc<Node>>,
     /// Whether the node that was asked last has proved that it does not know the session. One that
     /// cannot be reached has not: another one would end the session by not knowing it.
-    may_go_on: bool,
+    may_continue: bool,
 }
 
 /// Which nodes a request would like: what it has of a [`Wish`].
@@ -79,7 +79,7 @@ impl Candidates {
         let choice = if order.is_empty() {
             Choice::Any(route, NodePreference::default())
         } else {
-            Choice::InOrder(route, Walk { order, may_go_on: true })
+            Choice::InOrder(route, SearchOrder { order, may_continue: true })
         };
         Self { tries_max: SEARCH_MAX, ..Self::new(choice) }
     }
@@ -87,13 +87,17 @@ impl Candidates {
     /// The node that was asked last does not know the session.
     pub(super) fn was_refused(&mut self) {
         match &mut self.choice {
-            Choice::InOrder(_, walk) => walk.may_go_on = true,
+            Choice::InOrder(_, order) => order.may_continue = true,
             Choice::Any(..) | Choice::Opening(_) | Choice::Bound(..) => (),
         }
     }
 
     /// Nodes that may have a new session, for as long as its handshake may be held.
-    pub(super) fn opening(route: Arc<Route>, preference: NodePreference, shared: &Shared) -> Self {
+    pub(super) fn for_new_session(
+        route: Arc<Route>,
+        preference: NodePreference,
+        shared: &Shared,
+    ) -> Self {
         let held = HeldHandshake::new(route, preference, shared, Instant::now());
         Self::new(Choice::Opening(Box::new(held)))
     }
@@ -141,7 +145,7 @@ impl Candidates {
                 Ok(route.upstream.lease(preference.wish(), &tried, Instant::now()).ok())
             }
             Choice::Bound(..) if !tried.is_empty() => Ok(None),
-            Choice::InOrder(route, walk) => walk.next(route, &tried),
+            Choice::InOrder(route, order) => order.next(route, &tried),
             Choice::Bound(route, node, purpose) => bound_lease(route, node, *purpose).map(Some),
             Choice::Opening(held) if self.seen_by.is_empty() => {
                 held.next(&mut self.unreachable).await
@@ -181,11 +185,11 @@ impl Candidates {
     }
 }
 
-impl Walk {
+impl SearchOrder {
     /// A place on the first node that is none of `tried` and that may have sessions, whatever else
     /// is known against it.
     fn next(&mut self, route: &Route, tried: &[Arc<Node>]) -> Result<Option<Lease>, ExchangeError> {
-        if !std::mem::take(&mut self.may_go_on) {
+        if !std::mem::take(&mut self.may_continue) {
             return Ok(None);
         }
         let untried =

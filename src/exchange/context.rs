@@ -13,7 +13,7 @@ use super::purpose::Purpose;
 use crate::Instant;
 use crate::client::ClientInfo;
 use crate::engineio::{Call, SessionBounds, Sid, Transport};
-use crate::insight::Sight;
+use crate::insight::Observation;
 use crate::route::Route;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
@@ -62,19 +62,19 @@ impl Exchange<'_> {
     }
 
     /// Records what happened to the request's session.
-    pub(super) fn saw(&self, sight: Sight) {
+    pub(super) fn observe(&self, observation: Observation) {
         if let Some(sid) = self.session() {
-            self.route.insight.saw(sid, sight, Instant::now());
+            self.route.insight.observe(sid, observation, Instant::now());
         }
     }
 
     /// What the request shows of its session before it is answered: nodes take what asks for a
     /// WebSocket by its query alone for a mistake.
-    pub(super) fn sight(&self) -> Sight {
+    pub(super) fn observation(&self) -> Observation {
         match self.call.as_ref().map(|call| call.transport) {
-            _ if self.purpose.is_upgrade() => Sight::Tried,
-            Some(Transport::WebSocket) => Sight::Stripped,
-            Some(Transport::Polling | Transport::Other) | None => Sight::Polled,
+            _ if self.purpose.is_upgrade() => Observation::UpgradeRequested,
+            Some(Transport::WebSocket) => Observation::UpgradeHeaderMissing,
+            Some(Transport::Polling | Transport::Other) | None => Observation::Polled,
         }
     }
 

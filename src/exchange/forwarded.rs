@@ -239,28 +239,10 @@ fn append(mut list: String, parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::HeaderValue;
 
+    use super::super::tests::{client, headers};
     use super::*;
-
-    fn headers(lines: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            let (name, value) = line.split_once(": ").unwrap();
-            let name = HeaderName::from_bytes(name.to_lowercase().as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
-
-    fn client(trusted: &str) -> ClientInfo {
-        let mut client = ClientInfo::plain("10.0.0.9:5000".parse().unwrap());
-        client.trusted_proxies =
-            trusted.split_whitespace().map(|network| network.parse().unwrap()).collect::<Arc<_>>();
-        client
-    }
 
     #[test]
     fn other_fields_are_no_claims() {

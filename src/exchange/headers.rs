@@ -110,26 +110,8 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::tests::{client, headers};
     use super::*;
-
-    fn headers(lines: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            let (name, value) = line.split_once(": ").unwrap();
-            let name = HeaderName::from_bytes(name.to_lowercase().as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
-
-    fn client(trusted: &str) -> ClientInfo {
-        let mut client = ClientInfo::plain("10.0.0.9:5000".parse().unwrap());
-        client.trusted_proxies =
-            trusted.split_whitespace().map(|network| network.parse().unwrap()).collect::<Arc<_>>();
-        client
-    }
 
     #[test]
     fn fields_of_one_connection_and_those_it_names_stay_behind() {

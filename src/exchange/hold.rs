@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout_at};
 
-use super::ExchangeError;
 use super::candidates::NodePreference;
 use super::context::Shared;
+use super::error::ExchangeError;
 use crate::Instant;
 use crate::route::Route;
 use crate::shutdown::ShutdownWatch;

@@ -1,5 +1,5 @@
-//! A request's life: which route, what for, which node had the session, which node now; ask it,
-//! remember what it said, give it back. Read `Proxy::exchange` first.
+//! A request and its response. Read `Proxy::exchange` first: it is the story, from the route to the
+//! response or the tunnel. Each of its steps is in a file of its own.
 //!
 //! Runs for every request.
 
@@ -7,161 +7,126 @@ mod access_log;
 mod attempt;
 mod body;
 mod budget;
+mod buffered_body;
 mod candidates;
 mod context;
 mod error;
 mod forwarded;
-mod gather;
-mod handshake;
 mod headers;
 mod hold;
+mod locate;
 mod node_fields;
 mod outbound;
 mod outcome;
 mod pass;
+mod proxy;
 mod purpose;
-mod recall;
 mod refusal;
-mod refused;
+mod remember;
 mod search;
-mod service;
 mod sockets;
 mod switch;
 mod target;
-mod tenure;
+#[cfg(test)]
+mod tests;
+mod tunnel_guards;
+mod unknown_session;
 mod upgrade;
 mod verdict;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::ORIGIN;
 use http::uri::Authority;
 
-use self::access_log::Entry;
+use self::access_log::LogEntry;
 use self::candidates::{Candidates, NodePreference};
-use self::context::{Exchange, Request, Response, Shared};
+use self::context::{Exchange, Request, Response};
 use self::outbound::Outbound;
-use self::outcome::Outcome;
-use self::pass::Known;
+use self::outcome::{NodeResponse, Outcome};
+use self::pass::NamedNode;
 use self::purpose::Purpose;
-use self::refusal::Asker;
 use self::switch::ClientSide;
-use crate::Instant;
-use crate::affinity::{Asked, Recall};
+use self::upgrade::Handshake;
+use crate::affinity::{Placement, RequestView};
 use crate::client::ClientInfo;
 use crate::engineio::Call;
-use crate::insight::Sight;
-use crate::shutdown::ShutdownWatch;
-use crate::snapshot::{Current, Snapshot};
-use crate::tasks::Tasks;
-use crate::upstream::pool::{Pool, SessionKey};
+use crate::insight::Observation;
+use crate::snapshot::Snapshot;
+use crate::upstream::Node;
+use crate::upstream::pool::SessionKey;
 
 pub use body::{BodyError, RequestBody, ResponseBody};
 pub use error::{Blame, ExchangeError, Facts, Retry};
-
-/// The proxy as a [`tower::Service`]: our own listener and any other HTTP/1.1 server can call it.
-///
-/// Clones share the connections to nodes; [`Proxy::for_worker`] makes one with its own.
-#[derive(Clone, Debug)]
-pub struct Proxy(Arc<Shared>);
+pub use proxy::Proxy;
 
 impl Proxy {
-    /// A proxy that follows `current`. Its tunnels end when `drain` begins.
-    pub fn new(current: Arc<Current>, shutdown: ShutdownWatch) -> Self {
-        Self::with(current, Tasks::default(), shutdown)
-    }
-
-    /// The same proxy with its own connections and tasks, so that a worker shares no lock.
-    pub fn for_worker(&self, tasks: Tasks) -> Self {
-        Self::with(self.0.current.clone(), tasks, self.0.shutdown.clone())
-    }
-
-    fn with(current: Arc<Current>, tasks: Tasks, shutdown: ShutdownWatch) -> Self {
-        let (pool, budget) = (Pool::new(), Arc::default());
-        Self(Arc::new(Shared { current, pool, budget, tasks, shutdown }))
-    }
-
-    /// Answers `request`, whatever happens.
-    async fn answer(&self, request: &mut Request) -> Response {
-        let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
-        let address = forwarded::client_address(request.headers(), &client);
-        let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
-        let id = headers::request_id(request.headers(), &client);
-        let snapshot = self.0.current.load();
-        let head = (request.method(), request.uri());
-        let mut entry = Entry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
-        let had_body = !http_body::Body::is_end_stream(request.body());
-        match self.exchange(&snapshot, &client, request, &mut entry).await {
-            Ok(response) => response,
-            Err(error) => {
-                entry.failed(&error, Instant::now());
-                // A request that could not be read is still there.
-                let is_engineio =
-                    entry.is_engineio() || refusal::is_engineio(request.uri().query());
-                Asker { is_engineio, had_body, origin }.refuse(&error, entry.request_id())
-            }
-        }
-    }
-
-    /// Finds the node for `request`, asks it, and gives back what it said.
+    /// Finds the node for `request`, sends it there, and returns the response for the client.
     async fn exchange(
         &self,
         snapshot: &Snapshot,
         client: &ClientInfo,
         request: &mut Request,
-        entry: &mut Entry,
+        entry: &mut LogEntry,
     ) -> Result<Response, ExchangeError> {
+        // `OPTIONS *` is about the proxy and goes to no node.
         if target::is_server(request.uri()) {
             return refusal::about_server(request, entry);
         }
-        // Route, purpose and session.
-        let Understood { mut exchange, recall, handshake, host } =
-            self.understand(snapshot, client, request, entry).await?;
-        exchange.saw(exchange.sight());
 
-        // The request as the node gets it.
+        // Find the route, the purpose of the request, and where its session is.
+        let RoutedRequest { mut exchange, placement, handshake, host } =
+            self.route(snapshot, client, request, entry).await?;
+
+        // Record what the request shows of its session's way to a WebSocket.
+        exchange.observe(exchange.observation());
+
+        // If it asks for a WebSocket, take what is needed to get the client's socket later.
         let upgrade = handshake.map(|handshake| {
             let client_side = ClientSide::new(request);
-            Box::new(Upgrade { handshake, client_side })
+            Box::new(UpgradeRequest { handshake, client_side })
         });
-        let host = host.as_ref().map_or("", Authority::as_str);
-        let outbound = Outbound::new(&exchange, request, host, &recall, entry.request_id()).await?;
 
-        // Ask, remember, pass on or switch. A handshake is in a box, as all that few exchanges need: a
-        // poll is pending for long, and would hold the room of each.
-        let known = Known::new(&recall);
+        // Write the request as bytes for a node.
+        let host = host.as_ref().map_or("", Authority::as_str);
+        let outbound =
+            Outbound::new(&exchange, request, host, &placement, entry.request_id()).await?;
+
+        // Ask nodes, remember a session that opens, and pass on the response or start the tunnel. The
+        // upgrade is boxed, like everything that few exchanges need: a poll is pending for long, and
+        // its future would have space for all of it.
+        let named = NamedNode::new(&placement);
         match upgrade {
             Some(upgrade) => {
-                match Box::pin(exchange.upgrade(*upgrade, outbound, recall, entry)).await {
-                    Ok((response, node)) => Ok(exchange.put_cookie(response, &known, &node)),
+                match Box::pin(exchange.upgrade(*upgrade, outbound, placement, entry)).await {
+                    Ok((response, node)) => Ok(exchange.put_cookie(response, &named, &node)),
                     Err(error) => {
-                        exchange.saw(Sight::Failed(error.facts().label));
+                        exchange.observe(Observation::FailedInProxy(error.facts().label));
                         Err(error)
                     }
                 }
             }
             None => {
-                let answer = exchange.answer(outbound, recall).await?;
-                let node = answer.lease.node().clone();
-                let response = exchange.pass(answer, entry);
-                Ok(exchange.put_cookie(response, &known, &node))
+                let response = exchange.respond(outbound, placement).await?;
+                let node = response.lease.node().clone();
+                let response = exchange.pass(response, entry);
+                Ok(exchange.put_cookie(response, &named, &node))
             }
         }
     }
 
-    /// What `request` wants, and where its session lives.
+    /// Finds the route of `request`, its purpose, and where its session is.
     #[expect(
         clippy::needless_pass_by_ref_mut,
         reason = "a body is not Sync, so that a shared reference held across an await is not Send"
     )]
-    async fn understand<'a>(
+    async fn route<'a>(
         &'a self,
         snapshot: &Snapshot,
         client: &'a ClientInfo,
         request: &mut Request,
-        entry: &mut Entry,
-    ) -> Result<Understood<'a>, ExchangeError> {
+        entry: &mut LogEntry,
+    ) -> Result<RoutedRequest<'a>, ExchangeError> {
+        // Host and path decide the route.
         let host = target::host(request.method(), request.uri(), request.headers())?;
         let name = host.as_ref().map_or("", Authority::as_str);
         let route = snapshot
@@ -170,7 +135,8 @@ impl Proxy {
             .ok_or(ExchangeError::NoRoute)?;
         entry.set_counts(route.counts.clone());
 
-        let call = Call::of(request.uri().query())?;
+        // The query, the method and the upgrade fields decide the purpose.
+        let call = Call::parse(request.uri().query())?;
         if let Some(call) = &call {
             entry.set_call(call);
         }
@@ -181,70 +147,76 @@ impl Proxy {
         if let (Err(error), Some(sid)) =
             (&handshake, call.as_ref().and_then(|call| call.sid.as_ref()))
         {
-            route.insight.saw(sid, Sight::Failed(error.facts().label), entry.began());
+            route.insight.observe(
+                sid,
+                Observation::FailedInProxy(error.facts().label),
+                entry.began(),
+            );
         }
         let handshake = handshake?;
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
 
+        // The affinity says where the session is.
         let address = entry.client();
         let (query, headers) = (request.uri().query(), request.headers());
-        let asked = Asked { call: call.as_ref(), headers, query, address };
-        let (route, recall) = recall::recall(self, route, &asked).await?;
-        if let Some(outcome) = route.affinity.outcome(&recall) {
+        let view = RequestView { call: call.as_ref(), headers, query, address };
+        let (route, placement) = locate::locate(&self.0, route, &view).await?;
+        if let Some(outcome) = route.affinity.outcome(&placement) {
             route.counts.affinity.count(outcome);
         }
-        let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&asked));
+
+        let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&view));
         let key = key.map(|value| value.into_owned().into_boxed_slice());
-        let session_key = session_key(&recall, call.as_ref());
-        let (shared, bounds) = (&*self.0, recall.bounds());
+        let session_key = session_key(&placement, call.as_ref());
+        let (shared, bounds) = (&*self.0, placement.bounds());
         let exchange =
             Exchange { shared, route, call, purpose, client, address, bounds, key, session_key };
-        Ok(Understood { exchange, recall, handshake, host })
+        Ok(RoutedRequest { exchange, placement, handshake, host })
     }
 }
 
 /// A request whose route, purpose and session are known.
-struct Understood<'a> {
+struct RoutedRequest<'a> {
     exchange: Exchange<'a>,
-    recall: Recall,
-    handshake: Option<upgrade::Handshake>,
+    placement: Placement,
+    handshake: Option<Handshake>,
     host: Option<Authority>,
 }
 
 /// A WebSocket handshake, and the connection that asks for it.
-struct Upgrade {
-    handshake: upgrade::Handshake,
+struct UpgradeRequest {
+    handshake: Handshake,
     client_side: ClientSide,
 }
 
 impl Exchange<'_> {
-    /// Asks for an answer, and remembers the session that opens with it.
-    async fn answer(
+    /// Gets a node's response, and remembers the session that it opens.
+    async fn respond(
         &mut self,
         mut outbound: Outbound,
-        recall: Recall,
-    ) -> Result<outcome::Answer, ExchangeError> {
-        match self.ask(&mut outbound, recall).await? {
+        placement: Placement,
+    ) -> Result<NodeResponse, ExchangeError> {
+        match self.ask(&mut outbound, placement).await? {
             Outcome::Switched(switched) => Err(ExchangeError::BadSwitch {
                 node: switched.lease.node().name().clone(),
                 reason: "the request asked for none",
             }),
             Outcome::Answered(answer) if self.purpose == Purpose::OpenPolling => {
-                Box::pin(handshake::remember(self, answer)).await
+                Box::pin(remember::remember(self, answer)).await
             }
             Outcome::Answered(answer) => Ok(answer),
         }
     }
 
-    /// Asks for a WebSocket, and begins the tunnel.
+    /// Gets a node's 101 and starts the tunnel, or passes on what the node says instead.
     async fn upgrade(
         &mut self,
-        Upgrade { handshake, client_side }: Upgrade,
+        UpgradeRequest { handshake, client_side }: UpgradeRequest,
         mut outbound: Outbound,
-        recall: Recall,
-        entry: &Entry,
-    ) -> Result<(Response, Arc<crate::upstream::Node>), ExchangeError> {
-        match self.ask(&mut outbound, recall).await? {
+        placement: Placement,
+        entry: &LogEntry,
+    ) -> Result<(Response, Arc<Node>), ExchangeError> {
+        match self.ask(&mut outbound, placement).await? {
             Outcome::Switched(switched) => {
                 let node = switched.lease.node().clone();
                 handshake.check(&switched)?;
@@ -259,21 +231,21 @@ impl Exchange<'_> {
         }
     }
 
-    /// Asks the nodes that may be asked, as far as the affinity decides it.
+    /// Asks the nodes that may be asked, by the session's placement.
     async fn ask(
         &mut self,
         outbound: &mut Outbound,
-        recall: Recall,
+        placement: Placement,
     ) -> Result<Outcome, ExchangeError> {
         let route = self.route.clone();
-        let (mut candidates, is_bound) = match recall {
-            Recall::Unknown { sid, order } => {
+        let (mut candidates, is_bound) = match placement {
+            Placement::Unknown { sid, order } => {
                 return Box::pin(search::find(self, (&sid, order), outbound)).await;
             }
-            Recall::Gone { sid: _ } => return Err(ExchangeError::SessionGone),
-            Recall::Bound { node, .. } => (Candidates::bound(route, node, self.purpose), true),
-            Recall::Preferred(order) => (self.candidates(order), false),
-            Recall::Anywhere => (self.candidates(Vec::new()), false),
+            Placement::Gone { sid: _ } => return Err(ExchangeError::SessionGone),
+            Placement::Bound { node, .. } => (Candidates::bound(route, node, self.purpose), true),
+            Placement::Preferred(order) => (self.candidates(order), false),
+            Placement::Anywhere => (self.candidates(Vec::new()), false),
         };
         let answered = attempt::ask(self, outbound, &mut candidates).await?;
         self.route = candidates.into_route();
@@ -288,28 +260,24 @@ impl Exchange<'_> {
         }
     }
 
-    fn candidates(&mut self, order: Vec<Arc<crate::upstream::Node>>) -> Candidates {
+    fn candidates(&mut self, order: Vec<Arc<Node>>) -> Candidates {
         let preference = NodePreference { order, key: self.key.take() };
         if self.purpose.opens_session() {
-            Candidates::opening(self.route.clone(), preference, self.shared)
+            Candidates::for_new_session(self.route.clone(), preference, self.shared)
         } else {
             Candidates::any(self.route.clone(), preference)
         }
     }
 }
 
-/// The session as its node knows it.
-fn session_key(recall: &Recall, call: Option<&Call>) -> Option<SessionKey> {
-    match recall {
-        Recall::Bound { sid: Some(sid), .. } => Some(SessionKey::new(sid.as_str())),
-        Recall::Bound { .. } | Recall::Anywhere | Recall::Preferred(_) | Recall::Unknown { .. } => {
-            Some(SessionKey::new(call?.sid.as_ref()?.as_str()))
-        }
-        Recall::Gone { .. } => None,
+/// The session by the sid that its node knows.
+fn session_key(placement: &Placement, call: Option<&Call>) -> Option<SessionKey> {
+    match placement {
+        Placement::Bound { sid: Some(sid), .. } => Some(SessionKey::new(sid.as_str())),
+        Placement::Bound { .. }
+        | Placement::Anywhere
+        | Placement::Preferred(_)
+        | Placement::Unknown { .. } => Some(SessionKey::new(call?.sid.as_ref()?.as_str())),
+        Placement::Gone { .. } => None,
     }
-}
-
-/// The client of an embedder that does not say who it is.
-fn unknown_client() -> ClientInfo {
-    ClientInfo::plain(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
 }

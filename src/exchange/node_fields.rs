@@ -84,27 +84,15 @@ impl<'a> NodeFields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{client, headers};
     use super::*;
-    use crate::client::ClientInfo;
     use crate::exchange::forwarded::client_address;
 
     static REQUEST_ID: HeaderValue = HeaderValue::from_static("id-1");
 
-    fn headers(lines: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            let (name, value) = line.split_once(": ").unwrap();
-            let name = HeaderName::from_bytes(name.to_lowercase().as_bytes()).unwrap();
-            headers.append(name, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
-
     /// What a node gets of a request of 10.0.0.9 with these fields.
     fn sent_for(purpose: Purpose, headers: &HeaderMap, trusted: &str, host: &str) -> HeaderMap {
-        let mut client = ClientInfo::plain("10.0.0.9:5000".parse().unwrap());
-        client.trusted_proxies =
-            trusted.split_whitespace().map(|network| network.parse().unwrap()).collect();
+        let client = client(trusted);
         let real = client_address(headers, &client);
         let fields = NodeFields {
             headers,

@@ -9,13 +9,13 @@ use std::mem;
 use http::header::{EXPECT, HeaderValue};
 use http::{Method, Version};
 
-use super::ExchangeError;
 use super::body::RequestBody;
+use super::buffered_body::{self, BufferedBody};
 use super::context::{Exchange, Request};
-use super::gather::{self, Gathered};
+use super::error::ExchangeError;
 use super::node_fields::NodeFields;
 use super::target;
-use crate::affinity::Recall;
+use crate::affinity::Placement;
 use crate::upstream::pool::{OutboundHead, RequestFraming};
 
 /// A request to a node.
@@ -24,7 +24,7 @@ pub(super) struct Outbound {
     pub(super) head: OutboundHead,
     /// The body, unless it is in memory and goes out with the head.
     pub(super) body: RequestBody,
-    gathered: Option<Gathered>,
+    buffered: Option<BufferedBody>,
     had_body: bool,
     is_safe: bool,
 }
@@ -39,14 +39,14 @@ impl Outbound {
         exchange: &Exchange<'_>,
         request: &mut Request,
         host: &str,
-        recall: &Recall,
+        placement: &Placement,
         request_id: &HeaderValue,
     ) -> Result<Self, ExchangeError> {
-        let (untagged, gathered_max) = match recall {
-            Recall::Bound { sid, .. } => (sid.as_ref(), gather::BYTES_MAX),
-            Recall::Unknown { .. } => (None, gather::SEARCH_BYTES_MAX),
-            Recall::Anywhere | Recall::Preferred(_) | Recall::Gone { .. } => {
-                (None, gather::BYTES_MAX)
+        let (untagged, buffered_max) = match placement {
+            Placement::Bound { sid, .. } => (sid.as_ref(), buffered_body::BYTES_MAX),
+            Placement::Unknown { .. } => (None, buffered_body::SEARCH_BYTES_MAX),
+            Placement::Anywhere | Placement::Preferred(_) | Placement::Gone { .. } => {
+                (None, buffered_body::BYTES_MAX)
             }
         };
         let bytes_max = exchange.body_bytes_max();
@@ -57,19 +57,19 @@ impl Outbound {
         // A client that expects a 100 sends nothing before, and the node may refuse it.
         // A client of HTTP/1.0 knows no 100, and waits for none (RFC 9110, section 10.1.1).
         let expect = head.headers.get(EXPECT).filter(|_| head.version != Version::HTTP_10);
-        let gathered = match expect.is_some() {
+        let buffered = match expect.is_some() {
             true => None,
             false => {
-                let patience = exchange.route.limits.request_body_timeout;
+                let stalled_after = exchange.route.limits.request_body_timeout;
                 let budget = &exchange.shared.budget;
-                gather::gather(&mut body, budget, gathered_max, patience).await?
+                buffered_body::read(&mut body, budget, buffered_max, stalled_after).await?
             }
         };
-        let framing = match &gathered {
-            Some(gathered) => RequestFraming::Length(gathered.bytes.len() as u64),
+        let framing = match &buffered {
+            Some(buffered) => RequestFraming::Length(buffered.bytes.len() as u64),
             None => body.framing(),
         };
-        let had_body = gathered.is_some() || !http_body::Body::is_end_stream(&body);
+        let had_body = buffered.is_some() || !http_body::Body::is_end_stream(&body);
         let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let target = target::for_node(&head.uri, untagged);
         let fields = NodeFields::new(exchange, &head, host, request_id);
@@ -77,10 +77,10 @@ impl Outbound {
         if expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             head = head.expecting_continue();
         }
-        if let Some(gathered) = &gathered {
-            (head, body) = (head.with_body(gathered.bytes.clone()), RequestBody::EMPTY);
+        if let Some(buffered) = &buffered {
+            (head, body) = (head.with_body(buffered.bytes.clone()), RequestBody::EMPTY);
         }
-        Ok(Self { head, body, gathered, had_body, is_safe })
+        Ok(Self { head, body, buffered, had_body, is_safe })
     }
 
     /// Whether it may be sent again although it may have reached a node, as far as that depends on
@@ -91,6 +91,6 @@ impl Outbound {
 
     /// Whether it is whole although it was sent.
     pub(super) fn is_whole(&self) -> bool {
-        self.gathered.is_some() || !self.had_body
+        self.buffered.is_some() || !self.had_body
     }
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::attempt::Answered;
+use super::attempt::LeasedReply;
 use super::body::NodeBody;
 use crate::upstream::Lease;
 use crate::upstream::pool::{NodeSocket, Reply};
@@ -16,7 +16,7 @@ pub(super) enum Outcome {
     /// It switched protocols.
     Switched(Switched),
     /// It answered.
-    Answered(Answer),
+    Answered(NodeResponse),
 }
 
 /// A 101, of which nothing was checked yet.
@@ -30,7 +30,7 @@ pub(super) struct Switched {
 
 /// An answer that is not a 101.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct NodeResponse {
     /// The head.
     pub(super) head: http::response::Parts,
     /// What was read of the body already.
@@ -42,18 +42,18 @@ pub(super) struct Answer {
 }
 
 impl Outcome {
-    pub(super) fn new(Answered { reply, lease, .. }: Answered) -> Self {
+    pub(super) fn new(LeasedReply { reply, lease, .. }: LeasedReply) -> Self {
         match reply {
             Reply::Switched(response) => Self::Switched(Switched { response, lease }),
             Reply::Answered(response) => {
                 let (head, rest) = response.into_parts();
-                Self::Answered(Answer { head, read: Bytes::new(), rest: Some(rest), lease })
+                Self::Answered(NodeResponse { head, read: Bytes::new(), rest: Some(rest), lease })
             }
         }
     }
 }
 
-impl Answer {
+impl NodeResponse {
     /// Its status.
     pub(super) fn status(&self) -> StatusCode {
         self.head.status

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
 
-use super::access_log::Entry;
-use super::body::{Passage, ResponseBody};
+use super::access_log::LogEntry;
+use super::body::{BodyGuard, ResponseBody};
 use super::context::{Exchange, Response};
-use super::outcome::Answer;
+use super::outcome::NodeResponse;
 use super::{headers, upgrade};
-use crate::affinity::Recall;
-use crate::insight::Sight;
+use crate::affinity::Placement;
+use crate::insight::Observation;
 use crate::upstream::Node;
 
 impl Exchange<'_> {
     /// Passes an answer on.
-    pub(super) fn pass(&self, answer: Answer, entry: &Entry) -> Response {
-        let Answer { mut head, read, rest, lease } = answer;
+    pub(super) fn pass(&self, answer: NodeResponse, entry: &LogEntry) -> Response {
+        let NodeResponse { mut head, read, rest, lease } = answer;
         self.count_answer(lease.node(), head.status, entry);
         headers::remove_hop_by_hop(&mut head.headers);
         let body = match rest {
@@ -29,8 +29,8 @@ impl Exchange<'_> {
                     head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes),
                     head.headers.contains_key(CONTENT_LENGTH),
                 );
-                let passage = Passage::new(lease, self.route.clone(), entry, silence_max);
-                ResponseBody::node(read, rest, passage)
+                let guard = BodyGuard::new(lease, self.route.clone(), entry, silence_max);
+                ResponseBody::node(read, rest, guard)
             }
         };
         Response::from_parts(head, body)
@@ -38,17 +38,17 @@ impl Exchange<'_> {
 
     /// Passes on what a node said instead of a 101. The client's connection ends with it: what the
     /// client sent ahead as WebSocket would be read as its next request.
-    pub(super) fn pass_refused_upgrade(&self, answer: Answer, entry: &Entry) -> Response {
+    pub(super) fn pass_refused_upgrade(&self, answer: NodeResponse, entry: &LogEntry) -> Response {
         let cause = upgrade::refusal_cause(answer.status());
         self.route.counts.upgrades.count(["refused", cause]);
-        self.saw(Sight::Refused(cause));
+        self.observe(Observation::RefusedByNode(cause));
         let mut response = self.pass(answer, entry);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 
     /// Logs and counts what a node said.
-    pub(super) fn count_answer(&self, node: &Node, status: StatusCode, entry: &Entry) {
+    pub(super) fn count_answer(&self, node: &Node, status: StatusCode, entry: &LogEntry) {
         entry.answered(node.name(), status);
         self.route.counts.answers.count(status);
         node.counts().answers.count(status);
@@ -66,10 +66,10 @@ impl Exchange<'_> {
     pub(super) fn put_cookie(
         &self,
         mut response: Response,
-        known: &Known,
+        named: &NamedNode,
         node: &Arc<Node>,
     ) -> Response {
-        if !known.is(node)
+        if !named.is(node)
             && let Some(cookie) = self.route.affinity.set_cookie(node, self.client.scheme)
         {
             response.headers_mut().append(SET_COOKIE, cookie);
@@ -80,14 +80,14 @@ impl Exchange<'_> {
 
 /// The node that the request itself names: its client's cookie needs no renewal.
 #[derive(Debug)]
-pub(super) struct Known(Option<Arc<Node>>);
+pub(super) struct NamedNode(Option<Arc<Node>>);
 
-impl Known {
-    pub(super) fn new(recall: &Recall) -> Self {
-        match recall {
-            Recall::Bound { node, .. } => Self(Some(node.clone())),
-            Recall::Preferred(order) => Self(order.first().cloned()),
-            Recall::Anywhere | Recall::Gone { .. } | Recall::Unknown { .. } => Self(None),
+impl NamedNode {
+    pub(super) fn new(placement: &Placement) -> Self {
+        match placement {
+            Placement::Bound { node, .. } => Self(Some(node.clone())),
+            Placement::Preferred(order) => Self(order.first().cloned()),
+            Placement::Anywhere | Placement::Gone { .. } | Placement::Unknown { .. } => Self(None),
         }
     }
 

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn method_query_and_upgrade_decide() {
         fn check(method: Method, query: &str, is_upgrade: bool, expected: Purpose) {
-            let call = Call::of(Some(query)).unwrap();
+            let call = Call::parse(Some(query)).unwrap();
             let found = Purpose::new(&method, call.as_ref(), is_upgrade);
             assert_eq!(found, expected, "{method} {query} {is_upgrade}");
         }

@@ -10,15 +10,16 @@ use http::header::{
     CONNECTION, CONTENT_TYPE, HeaderValue, VARY,
 };
 
-use super::access_log::Entry;
+use super::access_log::LogEntry;
 use super::body::ResponseBody;
 use super::context::{Request, Response};
+use super::error::ExchangeError;
 use super::headers::X_REQUEST_ID;
-use super::{ExchangeError, target};
+use super::target;
 
 /// Who asked, as far as the form of a refusal depends on it.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct RefusalFormat {
     /// Whether the request is Engine.IO's.
     pub(super) is_engineio: bool,
     /// Whether it had a body: a part of it may still be on the way, and the connection ends with the
@@ -39,7 +40,7 @@ pub(super) fn is_engineio(query: Option<&str>) -> bool {
 
 /// The answer to `OPTIONS *`, which asks what the server can do and no node (RFC 9110, section
 /// 9.3.7).
-pub(super) fn about_server(request: &Request, entry: &Entry) -> Result<Response, ExchangeError> {
+pub(super) fn about_server(request: &Request, entry: &LogEntry) -> Result<Response, ExchangeError> {
     target::host(request.method(), request.uri(), request.headers())?;
     let mut response = Response::new(ResponseBody::whole(""));
     let fields = response.headers_mut();
@@ -49,7 +50,7 @@ pub(super) fn about_server(request: &Request, entry: &Entry) -> Result<Response,
     Ok(response)
 }
 
-impl Asker {
+impl RefusalFormat {
     /// What the client is told of `error`.
     pub(super) fn refuse(&self, error: &ExchangeError, request_id: &HeaderValue) -> Response {
         let facts = error.facts();
@@ -87,7 +88,7 @@ mod tests {
     fn refuse(query: &str, origin: Option<&'static str>, error: &ExchangeError) -> Response {
         let origin = origin.map(HeaderValue::from_static);
         let is_engineio = is_engineio(Some(query));
-        Asker { is_engineio, had_body: false, origin }
+        RefusalFormat { is_engineio, had_body: false, origin }
             .refuse(error, &HeaderValue::from_static("id"))
     }
 

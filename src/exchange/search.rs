@@ -14,15 +14,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ExchangeError;
-use super::attempt::{self, Answered};
+use super::attempt::{self, LeasedReply};
 use super::candidates::Candidates;
 use super::context::Exchange;
-use super::error::Retry;
+use super::error::{ExchangeError, Retry};
 use super::outbound::Outbound;
-use super::outcome::{Answer, Outcome};
+use super::outcome::{NodeResponse, Outcome};
 use super::purpose::Purpose;
-use super::refused::is_refused;
+use super::unknown_session::is_unknown_session;
 use crate::Instant;
 use crate::affinity::Search;
 use crate::engineio::Sid;
@@ -79,7 +78,7 @@ struct SessionSearch<'a> {
     /// How many nodes said that they do not know the session.
     refused: usize,
     /// The last refusal, which the client gets if nobody knows the session.
-    refusal: Option<Answer>,
+    refusal: Option<NodeResponse>,
     /// Why a node could not be asked.
     missing: Option<ExchangeError>,
 }
@@ -88,7 +87,7 @@ impl SessionSearch<'_> {
     /// What the client gets; `None` if the next node is to be asked.
     async fn judge(
         &mut self,
-        asked: Result<Answered, ExchangeError>,
+        asked: Result<LeasedReply, ExchangeError>,
         began: Instant,
         candidates: &mut Candidates,
     ) -> Result<Option<Outcome>, ExchangeError> {
@@ -96,7 +95,7 @@ impl SessionSearch<'_> {
             Ok(answered) => answered,
             // There is no further node.
             Err(ExchangeError::NoNode) => return self.ends(candidates).map(Some),
-            Err(error) if self.goes_on_after(&error) => {
+            Err(error) if self.continues_after(&error) => {
                 self.missing = Some(error);
                 return Ok(None);
             }
@@ -108,7 +107,7 @@ impl SessionSearch<'_> {
             Outcome::Answered(answer) => answer,
             switched => return Ok(Some(self.found(&node, switched))),
         };
-        match is_refused(self.exchange, &mut answer).await {
+        match is_unknown_session(self.exchange, &mut answer).await {
             Ok(true) => {
                 candidates.was_refused();
                 Ok(self.refused_after(began.elapsed(), answer))
@@ -117,14 +116,14 @@ impl SessionSearch<'_> {
                 Ok(Some(self.found(&node, Outcome::Answered(answer))))
             }
             // It may be the session's node, which cannot say so now.
-            Ok(false) if answer.status().is_server_error() && !self.brings_packets() => {
+            Ok(false) if answer.status().is_server_error() && !self.is_post() => {
                 self.missing =
                     Some(ExchangeError::SearchIncomplete { node: Some(node.name().clone()) });
                 Ok(None)
             }
             // What is neither tells nothing of the session, and is the client's to read.
             Ok(false) => Ok(Some(Outcome::Answered(answer))),
-            Err(error) if !self.brings_packets() => {
+            Err(error) if !self.is_post() => {
                 self.missing = Some(error);
                 Ok(None)
             }
@@ -133,13 +132,13 @@ impl SessionSearch<'_> {
     }
 
     /// Whether another node may be asked after this one could not answer.
-    fn goes_on_after(&self, error: &ExchangeError) -> bool {
+    fn continues_after(&self, error: &ExchangeError) -> bool {
         let facts = error.facts();
-        facts.against_node && (facts.retry == Retry::Unsent || !self.brings_packets())
+        facts.against_node && (facts.retry == Retry::Unsent || !self.is_post())
     }
 
     /// Whether the request has an effect on the session that must not be had twice.
-    fn brings_packets(&self) -> bool {
+    fn is_post(&self) -> bool {
         self.exchange.purpose == Purpose::Post
     }
 
@@ -151,7 +150,7 @@ impl SessionSearch<'_> {
 
     /// A node of `@socket.io/cluster-engine` asks the others before it refuses: its refusal is that of
     /// all, and to ask them again would take a second for each.
-    fn refused_after(&mut self, after: Duration, answer: Answer) -> Option<Outcome> {
+    fn refused_after(&mut self, after: Duration, answer: NodeResponse) -> Option<Outcome> {
         if self.exchange.route.affinity.refused_for_all(self.sid, after) {
             self.exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
             return Some(Outcome::Answered(answer));

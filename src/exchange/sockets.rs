@@ -13,7 +13,7 @@ use crate::client::{PROBES, SocketOptions};
 use crate::tunnel::{Limits, Side, Stream};
 
 /// Sets the options of the socket to `side`, but for those that `are_set` already.
-pub(super) fn tune(
+pub(super) fn set_options(
     stream: &TcpStream,
     side: Side,
     limits: &Limits,
@@ -61,7 +61,7 @@ mod tests {
             (Side::Node, limits, (7, 10, 70)),
             (Side::Client, Limits::default(), (25, 5, 130)),
         ] {
-            tune(&stream, side, &limits, None);
+            set_options(&stream, side, &limits, None);
             let socket = SockRef::from(&stream);
             let seconds = |duration: Duration| duration.as_secs();
             let set = (

@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::access_log::TunnelEntry;
+use super::access_log::TunnelLogEntry;
 use super::body::ResponseBody;
 use super::context::{Exchange, Request, Response};
 use super::outcome::Switched;
-use super::tenure::Tenure;
+use super::tunnel_guards::TunnelGuards;
 use super::upgrade::put_upgrade;
 use super::{headers, sockets};
 use crate::Instant;
@@ -51,11 +51,11 @@ impl ClientSide {
 
 /// A tunnel that waits for the client's socket.
 #[derive(Debug)]
-struct Beginning {
+struct PendingTunnel {
     node: TcpStream,
     setup: Setup,
     lease: Lease,
-    entry: TunnelEntry,
+    entry: TunnelLogEntry,
     tasks: Tasks,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn switch(
     exchange: &Exchange<'_>,
     client: ClientSide,
     switched: Switched,
-    entry: TunnelEntry,
+    entry: TunnelLogEntry,
 ) -> Response {
     let extensions = headers::list(switched.response.headers(), &SEC_WEBSOCKET_EXTENSIONS);
     let extensions = Extensions::agreed(extensions);
@@ -75,7 +75,9 @@ pub(super) fn switch(
         client_read_ahead: Bytes::new(),
         node_read_ahead: node.read_ahead,
         kind: kind(exchange),
-        upgrade_progress: exchange.session().and_then(|sid| insight.switched(sid, Instant::now())),
+        upgrade_progress: exchange
+            .session()
+            .and_then(|sid| insight.upgrade_accepted(sid, Instant::now())),
         shutdown: exchange.shared.shutdown.clone(),
         roster_guard: switched.lease.node().roster().enter(Instant::now()),
         counts: exchange.route.counts.tunnels.clone(),
@@ -83,15 +85,13 @@ pub(super) fn switch(
     };
     let lease = switched.lease.into_tunnel();
     let tasks = exchange.shared.tasks.clone();
-    let beginning = Beginning { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
+    let pending = PendingTunnel { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
     match client {
         ClientSide::Ours(takeover) => {
-            takeover.leave_to(Box::new(|socket| beginning.begin(socket)));
+            takeover.leave_to(Box::new(|socket| pending.begin(socket)));
         }
         // In a box, for what is spawned is moved six times.
-        ClientSide::Foreign(on_upgrade) => {
-            tasks.spawn(Box::pin(beginning.await_client(on_upgrade)))
-        }
+        ClientSide::Foreign(on_upgrade) => tasks.spawn(Box::pin(pending.await_client(on_upgrade))),
     }
 
     headers::remove_hop_by_hop(&mut head.headers);
@@ -113,7 +113,7 @@ fn kind(exchange: &Exchange<'_>) -> Kind {
 /// Reads the open packet of a session that begins with a WebSocket. Where the route's idle timeout is
 /// the session's own, it holds nothing and needs no memory.
 fn read_open(route: &Arc<Route>) -> ReadOpen {
-    let timings = |packet: &[u8]| OpenPacket::of_packet(packet)?.timings;
+    let timings = |packet: &[u8]| OpenPacket::parse(packet)?.timings;
     ReadOpen(match route.tunnel.idle_timeout {
         IdleTimeout::Auto | IdleTimeout::Off => {
             Box::new(move |packet| Some(timings(packet)?.silence_max()))
@@ -129,13 +129,13 @@ fn read_open(route: &Arc<Route>) -> ReadOpen {
     })
 }
 
-impl Beginning {
+impl PendingTunnel {
     /// Waits until the client's connection is free of its server, then begins.
     async fn await_client(self, on_upgrade: OnUpgrade) {
-        match timeout(TAKEOVER_TIMEOUT, on_upgrade).await {
+        match timeout(UPGRADE_TIMEOUT, on_upgrade).await {
             Ok(Ok(upgraded)) => match raw_socket(upgraded) {
                 Ok(socket) => self.begin(socket),
-                Err(upgraded) => self.begin_over(TokioIo::new(upgraded), Place::default()),
+                Err(upgraded) => self.start_with(TokioIo::new(upgraded), Place::default()),
             },
             Ok(Err(error)) => debug!(%error, "the client left before its 101"),
             Err(_) => debug!("the client did not take its 101"),
@@ -145,20 +145,20 @@ impl Beginning {
     fn begin(mut self, socket: RawSocket) {
         let RawSocket { stream, read_ahead, place, options } = socket;
         self.setup.client_read_ahead = read_ahead;
-        sockets::tune(&stream, Side::Client, &self.setup.limits, options);
-        self.begin_over(stream, place);
+        sockets::set_options(&stream, Side::Client, &self.setup.limits, options);
+        self.start_with(stream, place);
     }
 
     /// Starts the tunnel as a task of its own, which holds nothing that it does not need.
-    fn begin_over<C>(self, client: C, place: Place)
+    fn start_with<C>(self, client: C, place: Place)
     where
         C: Stream + Send + 'static,
     {
         let Self { node, setup, lease, entry, tasks } = self;
-        sockets::tune(&node, Side::Node, &setup.limits, None);
+        sockets::set_options(&node, Side::Node, &setup.limits, None);
         let open = setup.counts.open.begin();
-        let tenure = Tenure { entry, lease, place, open };
-        tasks.spawn(tenure.of(tunnel::run(client, node, setup)));
+        let tunnel_guards = TunnelGuards { entry, lease, place, open };
+        tasks.spawn(tunnel_guards.of(tunnel::run(client, node, setup)));
     }
 }
 
@@ -180,4 +180,4 @@ fn uncounted(io: TokioIo<TcpStream>, read_ahead: Bytes) -> RawSocket {
 }
 
 /// How long a client may take to accept the 101 that it asked for.
-const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(10);
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use http::Method;
 use http::header::{HOST, HeaderMap};
 use http::uri::{Authority, PathAndQuery, Uri};
 
-use super::ExchangeError;
+use super::error::ExchangeError;
 use crate::engineio::{Sid, put_with_sid};
 
 /// The authority that a request names: that of an absolute target, which replaces `Host`, else that

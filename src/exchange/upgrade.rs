@@ -16,8 +16,9 @@ use http::{Method, StatusCode, Version};
 use sha1::{Digest as _, Sha1};
 
 use super::context::Request;
+use super::error::ExchangeError;
+use super::headers;
 use super::outcome::Switched;
-use super::{ExchangeError, headers};
 
 /// A client's wish to speak WebSocket.
 #[derive(Debug)]

@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::ExchangeError;
 use super::context::Exchange;
-use super::error::Retry;
+use super::error::{ExchangeError, Retry};
 use crate::Instant;
 use crate::upstream::Node;
 

@@ -1,14 +1,13 @@
-//! What becomes of the sessions that begin in polling: who upgrades, how long it takes, and why the
+//! What becomes of the sessions that begin in polling: which upgrade, how long it takes, and why the
 //! others do not.
 //!
-//! A client whose upgrade fails tells nobody and polls on, so only the path of its requests shows
-//! it. A route follows each session whose handshake by polling it saw, if the node offered an
-//! upgrade, until its last sight: until it is upgraded, or was silent for longer than a session may
-//! be. Then its [`Verdict`] is counted and logged. Sessions that another proxy opened are not
-//! followed: they are its to judge.
+//! A client whose upgrade fails reports this to nobody and keeps polling, so only the path of its requests
+//! shows it. If a node offers an upgrade in the response to a handshake by polling, the route follows the
+//! session until it is upgraded, or silent for longer than a session may be. Then its [`Verdict`] is
+//! counted and logged. Sessions that another proxy opened are not followed here, but there.
 //!
-//! The record is bounded and holds keyed digests, not sids. [`Insight::sweep`] looks for last
-//! sights; the server calls it on a timer, and `/metrics` and `/status` before they tell.
+//! The record is bounded and holds keyed digests, not sids. [`Insight::sweep`] finds the sessions that have
+//! ended; the server calls it on a timer, and `/metrics` and `/status` call it before they read.
 //!
 //! Runs for every request.
 
@@ -30,7 +29,7 @@ use crate::engineio::Sid;
 use crate::metrics::Words;
 use crate::tunnel::UpgradeProgress;
 use session::Session;
-pub use session::{Sight, Verdict};
+pub use session::{Observation, Verdict};
 pub use summary::Summary;
 
 /// What a route knows of its sessions that began in polling.
@@ -46,14 +45,13 @@ pub struct Insight {
 /// How sessions are judged. No key of the configuration sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// A session that polls so long after its handshake, or after its last try, is stuck.
+    /// A session that still polls this long after its handshake or its last attempt is stuck.
     pub upgrade_max: Duration,
 }
 
 impl Default for Settings {
-    /// Engine.IO's `upgradeTimeout`, by default 10 s, and a margin for slow networks. A poll takes
-    /// up to a `pingInterval`, so that who leaves within the first may have been stuck and is not
-    /// told.
+    /// Engine.IO's `upgradeTimeout`, by default 10 s, and a margin for slow networks. A poll takes up to a
+    /// `pingInterval`, so a session that leaves within the first one may have been stuck without a report.
     fn default() -> Self {
         Self { upgrade_max: Duration::from_secs(15) }
     }
@@ -77,16 +75,22 @@ impl Insight {
         }
     }
 
-    /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes
-    /// about 200 bytes.
+    /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes about
+    /// 200 bytes.
     pub const SESSIONS_MAX: usize = SHARDS * SHARD_SESSIONS_MAX;
 
-    /// How often to sweep. A verdict is late by as much.
+    /// How often to sweep: a verdict is delayed by at most as much.
     pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-    /// Follows the session that `node` has opened by polling: `sid` is what its client got to know,
-    /// `silence_max` how long both ends wait for each other, if the node stated it.
-    pub fn opened(&self, sid: &Sid, silence_max: Option<Duration>, node: &Arc<str>, now: Instant) {
+    /// Follows the session that `node` has opened by polling. `sid` is the one that its client knows,
+    /// `silence_max` how long both sides wait for each other, if the node stated it.
+    pub fn session_opened(
+        &self,
+        sid: &Sid,
+        silence_max: Option<Duration>,
+        node: &Arc<str>,
+        now: Instant,
+    ) {
         let digest = self.digest(sid);
         let mut shard = self.shard(digest);
         let mut ended = Vec::new();
@@ -96,28 +100,28 @@ impl Insight {
         if shard.len() < SHARD_SESSIONS_MAX {
             shard.insert(digest, Session::new(sid, silence_max, node.clone(), now));
         } else {
-            self.verdicts.count(Verdict::Unfollowed.words());
+            self.verdicts.count(Verdict::NotFollowed.labels());
         }
         drop(shard);
         self.judge(ended, now);
     }
 
-    /// Takes note of what was seen of a session at `now`.
-    pub fn saw(&self, sid: &Sid, sight: Sight, now: Instant) {
+    /// Records an observation of a session at `now`.
+    pub fn observe(&self, sid: &Sid, observation: Observation, now: Instant) {
         let digest = self.digest(sid);
         if let Some(session) = self.shard(digest).get_mut(&digest) {
-            session.saw(sight, now);
+            session.observe(observation, now);
         }
     }
 
-    /// Takes note that a session's upgrade was answered with 101; says where its tunnel is to tell
-    /// how it goes on, if the session is followed.
-    pub fn switched(&self, sid: &Sid, now: Instant) -> Option<Arc<UpgradeProgress>> {
+    /// Records that a session's upgrade was answered with 101. Returns where its tunnel reports the next
+    /// steps, if the session is followed.
+    pub fn upgrade_accepted(&self, sid: &Sid, now: Instant) -> Option<Arc<UpgradeProgress>> {
         let digest = self.digest(sid);
-        self.shard(digest).get_mut(&digest).map(|session| session.switched(now))
+        self.shard(digest).get_mut(&digest).map(|session| session.upgrade_accepted(now))
     }
 
-    /// Counts and logs all sessions that were seen for the last time.
+    /// Counts and logs all sessions of which nothing more is expected.
     pub fn sweep(&self, now: Instant) {
         for shard in &self.shards {
             let ended = self.take_ended(&mut lock(shard), now);
@@ -125,22 +129,22 @@ impl Insight {
         }
     }
 
-    /// How many sessions were seen for the last time, by outcome and cause.
+    /// How many verdicts there were, by outcome and cause.
     pub fn verdicts(&self) -> impl Iterator<Item = ([&'static str; 2], u64)> {
         self.verdicts.iter()
     }
 
-    /// How long upgrades took, from the handshake on, in seconds.
+    /// How long upgrades took since the handshake, in seconds.
     pub fn durations(&self) -> &Histogram {
         &self.durations
     }
 
-    /// How many sessions are followed that are not upgraded.
+    /// How many of the followed sessions are not upgraded.
     pub fn polling(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    /// What keeps those back that are stuck now, one verdict for each.
+    /// The sessions that are stuck now, one verdict for each.
     pub fn stuck(&self) -> Vec<Verdict> {
         let stuck = |shard: &Mutex<Shard>| -> Vec<Verdict> {
             lock(shard).values().filter_map(|session| session.stuck(self.settings)).collect()
@@ -148,7 +152,7 @@ impl Insight {
         self.shards.iter().flat_map(stuck).collect()
     }
 
-    /// Takes those out that were seen for the last time. They are judged when the lock is free.
+    /// Takes out the sessions of which nothing more is expected. They are judged after the lock is released.
     fn take_ended(&self, shard: &mut Shard, now: Instant) -> Vec<(Verdict, Session)> {
         let verdict = |session: &Session| session.verdict(self.settings, now);
         let ended = shard.extract_if(|_, session| verdict(session).is_some());
@@ -157,7 +161,7 @@ impl Insight {
 
     fn judge(&self, ended: Vec<(Verdict, Session)>, now: Instant) {
         for (verdict, session) in ended {
-            let [outcome, cause] = verdict.words();
+            let [outcome, cause] = verdict.labels();
             self.verdicts.count([outcome, cause]);
             if let Verdict::Upgraded(duration) = verdict {
                 self.durations.observe(duration.as_secs_f64());
@@ -183,15 +187,15 @@ impl Insight {
     }
 }
 
-/// Each change of a shard is whole or harmless, so a panic elsewhere spoils nothing.
+/// Each change of a shard is complete or harmless, so a panic elsewhere breaks nothing.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many locks share the work, so that workers seldom wait for each other.
+/// Many locks, so that workers seldom wait for each other.
 const SHARDS: usize = 64;
 
-/// Upgraded sessions leave with the next sweep, so this is for those that poll.
+/// Upgraded sessions leave with the next sweep, so this is for sessions that poll.
 const SHARD_SESSIONS_MAX: usize = 1024;
 
 /// An upgrade takes about 100 ms on a good network (measured), and at most the 10 s of Engine.IO's

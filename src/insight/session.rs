@@ -1,4 +1,4 @@
-//! One session that began in polling: what was seen of it, and what is to be made of that.
+//! One session that began in polling: what was observed of it, and the verdict.
 //!
 //! Pure. Runs for every request.
 
@@ -8,74 +8,74 @@ use std::time::Duration;
 use super::Settings;
 use crate::Instant;
 use crate::engineio::{SessionBounds, Sid};
-use crate::tunnel::{UpgradeStep, UpgradeProgress};
+use crate::tunnel::{UpgradeProgress, UpgradeStep};
 
-/// A session as far as it was seen.
+/// A session as far as it was observed.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// The sid as it may be shown.
+    /// The sid in the form for logs.
     shown: Box<str>,
     node: Arc<str>,
     opened_at: Instant,
     /// The last poll or post.
     polled_at: Instant,
-    /// When it was opened, or tried to upgrade for the last time.
+    /// When it was opened, or last tried to upgrade.
     tried_at: Instant,
     silence_max: Duration,
     attempt: Attempt,
 }
 
-/// What is seen of a session besides a 101.
+/// What the proxy sees of a session besides a 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Observation {
     /// A poll or a post.
     Polled,
-    /// It asks for the WebSocket.
-    Tried,
-    /// It asks for the WebSocket, but without `Upgrade: websocket`.
-    Stripped,
-    /// A node said no, for this cause as metrics have it.
-    Refused(&'static str),
-    /// The proxy said no, by this error as metrics have it.
-    Failed(&'static str),
+    /// A request for the WebSocket.
+    UpgradeRequested,
+    /// A request for the WebSocket, but without `Upgrade: websocket`.
+    UpgradeHeaderMissing,
+    /// A node refused the upgrade, for this cause as metrics name it.
+    RefusedByNode(&'static str),
+    /// The proxy refused the upgrade, with this error as metrics name it.
+    FailedInProxy(&'static str),
 }
 
-/// What became of the upgrade.
+/// The latest attempt to upgrade.
 #[derive(Debug)]
 enum Attempt {
-    Never,
+    None,
     Unanswered,
-    Stripped,
-    Refused(&'static str),
-    Failed(&'static str),
+    HeaderMissing,
+    RefusedByNode(&'static str),
+    FailedInProxy(&'static str),
     Switched(Arc<UpgradeProgress>),
 }
 
-/// What is to be said of a session at its last sight.
+/// The result of a session, when nothing more is expected of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It lives on its WebSocket, since so long after its handshake.
+    /// It uses its WebSocket, since this long after its handshake.
     Upgraded(Duration),
-    /// It polled on and never asked for a WebSocket.
-    NeverTried,
-    /// It polled on; its handshake came without `Upgrade: websocket`.
-    Stripped,
-    /// It polled on; a node refused, for this cause.
-    Refused(&'static str),
-    /// It polled on; we refused by this error, or the client did not wait for the answer.
-    Failed(&'static str),
-    /// It polled on; there was a 101 and no `2probe`.
+    /// It kept polling and never asked for a WebSocket.
+    NeverRequested,
+    /// It kept polling; its handshake came without `Upgrade: websocket`.
+    UpgradeHeaderMissing,
+    /// It kept polling; a node refused the upgrade, for this cause.
+    RefusedByNode(&'static str),
+    /// It kept polling; the upgrade failed with this error, or the client did not wait for the answer.
+    FailedInProxy(&'static str),
+    /// It kept polling; there was a 101 and no `2probe`.
     NoProbe,
-    /// It polled on; the node did not answer `2probe`.
+    /// It kept polling; the node did not answer `2probe`.
     ProbeUnanswered,
-    /// It polled on; the client never sent `5`.
+    /// It kept polling; the client never sent `5`.
     Unfinished,
-    /// There was a 101, and what was said behind it is compressed.
+    /// There was a 101, and the frames after it are compressed.
     Unreadable,
-    /// It was gone before it could be known.
+    /// It left before its result could be known.
     Left,
     /// Too many sessions were followed already.
-    Unfollowed,
+    NotFollowed,
 }
 
 impl Session {
@@ -93,79 +93,79 @@ impl Session {
             polled_at: now,
             tried_at: now,
             silence_max: silence_max.unwrap_or(SessionBounds::POLL_UNKNOWN),
-            attempt: Attempt::Never,
+            attempt: Attempt::None,
         }
     }
 
-    /// Takes note of what was seen. After a 101 nothing worse can be said of the upgrade.
-    pub(super) fn saw(&mut self, sight: Sight, now: Instant) {
-        let attempt = match sight {
-            Sight::Polled => {
+    /// Records an observation. After a 101, no failure replaces the attempt.
+    pub(super) fn observe(&mut self, observation: Observation, now: Instant) {
+        let attempt = match observation {
+            Observation::Polled => {
                 self.polled_at = now;
                 return;
             }
-            Sight::Tried => Attempt::Unanswered,
-            Sight::Stripped => Attempt::Stripped,
-            Sight::Refused(cause) => Attempt::Refused(cause),
-            Sight::Failed(error) => Attempt::Failed(error),
+            Observation::UpgradeRequested => Attempt::Unanswered,
+            Observation::UpgradeHeaderMissing => Attempt::HeaderMissing,
+            Observation::RefusedByNode(cause) => Attempt::RefusedByNode(cause),
+            Observation::FailedInProxy(error) => Attempt::FailedInProxy(error),
         };
         match &self.attempt {
             Attempt::Switched(_) => (),
-            Attempt::Never
+            Attempt::None
             | Attempt::Unanswered
-            | Attempt::Stripped
-            | Attempt::Refused(_)
-            | Attempt::Failed(_) => {
+            | Attempt::HeaderMissing
+            | Attempt::RefusedByNode(_)
+            | Attempt::FailedInProxy(_) => {
                 self.attempt = attempt;
                 self.tried_at = now;
             }
         }
     }
 
-    /// Takes note of a 101. Two of them tell the same `UpgradeProgress`: who gets furthest counts.
-    pub(super) fn switched(&mut self, now: Instant) -> Arc<UpgradeProgress> {
+    /// Records a 101. Two of them share one `UpgradeProgress`: the furthest step counts.
+    pub(super) fn upgrade_accepted(&mut self, now: Instant) -> Arc<UpgradeProgress> {
         self.tried_at = now;
         match &self.attempt {
-            Attempt::Switched(upgrading) => upgrading.clone(),
-            Attempt::Never
+            Attempt::Switched(progress) => progress.clone(),
+            Attempt::None
             | Attempt::Unanswered
-            | Attempt::Stripped
-            | Attempt::Refused(_)
-            | Attempt::Failed(_) => {
-                let upgrading = Arc::new(UpgradeProgress::new(self.opened_at));
-                self.attempt = Attempt::Switched(upgrading.clone());
-                upgrading
+            | Attempt::HeaderMissing
+            | Attempt::RefusedByNode(_)
+            | Attempt::FailedInProxy(_) => {
+                let progress = Arc::new(UpgradeProgress::new(self.opened_at));
+                self.attempt = Attempt::Switched(progress.clone());
+                progress
             }
         }
     }
 
-    /// What is to be said of it, if it is upgraded or will not be seen again.
+    /// The verdict, if it is upgraded or nothing more is expected of it.
     pub(super) fn verdict(&self, settings: Settings, now: Instant) -> Option<Verdict> {
-        let finding = self.finding();
-        if matches!(finding, Verdict::Upgraded(_)) {
-            return Some(finding);
+        let result = self.result();
+        if matches!(result, Verdict::Upgraded(_)) {
+            return Some(result);
         }
         let silence = now.saturating_duration_since(self.polled_at);
         if silence <= self.silence_max {
             return None;
         }
-        let is_known = self.has_polled_on(settings) || finding == Verdict::Unreadable;
-        Some(if is_known { finding } else { Verdict::Left })
+        let is_known = self.kept_polling(settings) || result == Verdict::Unreadable;
+        Some(if is_known { result } else { Verdict::Left })
     }
 
-    /// What keeps it back, if it polls on though it should be upgraded by now.
+    /// Why it is stuck, if it keeps polling although it should be upgraded by now.
     pub(super) fn stuck(&self, settings: Settings) -> Option<Verdict> {
-        let finding = self.finding();
-        let is_upgraded = matches!(finding, Verdict::Upgraded(_));
-        (self.has_polled_on(settings) && !is_upgraded).then_some(finding)
+        let result = self.result();
+        let is_upgraded = matches!(result, Verdict::Upgraded(_));
+        (self.kept_polling(settings) && !is_upgraded).then_some(result)
     }
 
-    /// The sid as it may be shown.
+    /// The sid in the form for logs.
     pub(super) fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Which node opened it.
+    /// The node that opened it.
     pub(super) fn node(&self) -> &str {
         &self.node
     }
@@ -175,47 +175,47 @@ impl Session {
         now.saturating_duration_since(self.opened_at)
     }
 
-    /// Whether it still polled when an upgrade would have been done or given up.
-    fn has_polled_on(&self, settings: Settings) -> bool {
+    /// Whether it still polled when an upgrade would have been completed or given up.
+    fn kept_polling(&self, settings: Settings) -> bool {
         self.polled_at.saturating_duration_since(self.tried_at) >= settings.upgrade_max
     }
 
-    fn finding(&self) -> Verdict {
-        let upgrading = match &self.attempt {
-            Attempt::Never => return Verdict::NeverTried,
-            Attempt::Unanswered => return Verdict::Failed("client_gone"),
-            Attempt::Stripped => return Verdict::Stripped,
-            Attempt::Refused(cause) => return Verdict::Refused(cause),
-            Attempt::Failed(error) => return Verdict::Failed(error),
-            Attempt::Switched(upgrading) => upgrading,
+    fn result(&self) -> Verdict {
+        let progress = match &self.attempt {
+            Attempt::None => return Verdict::NeverRequested,
+            Attempt::Unanswered => return Verdict::FailedInProxy("client_gone"),
+            Attempt::HeaderMissing => return Verdict::UpgradeHeaderMissing,
+            Attempt::RefusedByNode(cause) => return Verdict::RefusedByNode(cause),
+            Attempt::FailedInProxy(error) => return Verdict::FailedInProxy(error),
+            Attempt::Switched(progress) => progress,
         };
-        match upgrading.step() {
+        match progress.step() {
             UpgradeStep::Switched => Verdict::NoProbe,
             UpgradeStep::Probed => Verdict::ProbeUnanswered,
             UpgradeStep::Answered => Verdict::Unfinished,
             UpgradeStep::Unreadable => Verdict::Unreadable,
             UpgradeStep::Upgraded => {
-                Verdict::Upgraded(upgrading.upgraded_after().unwrap_or_default())
+                Verdict::Upgraded(progress.upgraded_after().unwrap_or_default())
             }
         }
     }
 }
 
 impl Verdict {
-    /// Outcome and cause, as metrics and logs have them.
-    pub fn words(self) -> [&'static str; 2] {
+    /// Outcome and cause, as metrics and logs name them.
+    pub fn labels(self) -> [&'static str; 2] {
         match self {
             Self::Upgraded(_) => ["upgraded", "none"],
-            Self::NeverTried => ["never_tried", "none"],
-            Self::Stripped => ["stripped", "none"],
-            Self::Refused(cause) => ["refused", cause],
-            Self::Failed(error) => ["failed", error],
+            Self::NeverRequested => ["never_tried", "none"],
+            Self::UpgradeHeaderMissing => ["stripped", "none"],
+            Self::RefusedByNode(cause) => ["refused", cause],
+            Self::FailedInProxy(error) => ["failed", error],
             Self::NoProbe => ["no_probe", "none"],
             Self::ProbeUnanswered => ["probe_unanswered", "none"],
             Self::Unfinished => ["unfinished", "none"],
             Self::Unreadable => ["unreadable", "none"],
             Self::Left => ["left", "none"],
-            Self::Unfollowed => ["unfollowed", "none"],
+            Self::NotFollowed => ["unfollowed", "none"],
         }
     }
 
@@ -223,16 +223,16 @@ impl Verdict {
     pub(super) fn upgraded_after(self) -> Option<Duration> {
         match self {
             Self::Upgraded(after) => Some(after),
-            Self::NeverTried
-            | Self::Stripped
-            | Self::Refused(_)
-            | Self::Failed(_)
+            Self::NeverRequested
+            | Self::UpgradeHeaderMissing
+            | Self::RefusedByNode(_)
+            | Self::FailedInProxy(_)
             | Self::NoProbe
             | Self::ProbeUnanswered
             | Self::Unfinished
             | Self::Unreadable
             | Self::Left
-            | Self::Unfollowed => None,
+            | Self::NotFollowed => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The share of sessions that are stuck in polling, and what to do about the most of them.
+//! The share of sessions that are stuck in polling, and what to do about most of them.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -16,26 +16,26 @@ pub struct Summary {
 impl Summary {
     /// Adds a route's sessions.
     pub fn add(&mut self, insight: &Insight) {
-        let now = insight.stuck().into_iter().map(|verdict| (verdict.words(), 1));
-        for (words, count) in insight.verdicts().chain(now) {
-            self.count(words, count);
+        let now = insight.stuck().into_iter().map(|verdict| (verdict.labels(), 1));
+        for (labels, count) in insight.verdicts().chain(now) {
+            self.count(labels, count);
         }
     }
 
-    /// How many lived on a WebSocket.
+    /// How many used a WebSocket.
     pub fn upgraded(&self) -> u64 {
         self.upgraded
     }
 
-    /// How many polled on though they could have upgraded.
+    /// How many kept polling although they could have upgraded.
     pub fn stuck(&self) -> u64 {
         self.stuck.values().sum()
     }
 
-    /// The outcome and cause of most that are stuck, and how many they are.
+    /// The most frequent outcome and cause of stuck sessions, and their number.
     pub fn leading(&self) -> Option<([&'static str; 2], u64)> {
         let most = self.stuck.iter().max_by_key(|(_, count)| **count);
-        most.map(|(words, count)| (*words, *count))
+        most.map(|(labels, count)| (*labels, *count))
     }
 
     /// What to do about sessions with this outcome and cause.
@@ -62,14 +62,14 @@ impl Summary {
         }
     }
 
-    fn count(&mut self, words: [&'static str; 2], count: u64) {
-        let [outcome, _] = words;
-        let [upgraded, _] = Verdict::Upgraded(std::time::Duration::ZERO).words();
-        let known_not = [Verdict::Left, Verdict::Unfollowed, Verdict::Unreadable];
+    fn count(&mut self, labels: [&'static str; 2], count: u64) {
+        let [outcome, _] = labels;
+        let [upgraded, _] = Verdict::Upgraded(std::time::Duration::ZERO).labels();
+        let known_not = [Verdict::Left, Verdict::NotFollowed, Verdict::Unreadable];
         if outcome == upgraded {
             self.upgraded += count;
-        } else if !known_not.iter().any(|verdict| verdict.words() == words) {
-            *self.stuck.entry(words).or_default() += count;
+        } else if !known_not.iter().any(|verdict| verdict.labels() == labels) {
+            *self.stuck.entry(labels).or_default() += count;
         }
     }
 }

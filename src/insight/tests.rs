@@ -1,18 +1,18 @@
-//! What is said of a session, in virtual time.
+//! The verdicts on sessions, in virtual time.
 
 use super::*;
 use crate::tunnel::UpgradeStep;
 
-/// What happens to a session, at so many seconds after its handshake.
+/// What happens to a session, this many seconds after its handshake.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Saw(Sight),
+    Observed(Observation),
     Switched,
     Reached(UpgradeStep),
 }
 
-use Event::{Reached, Saw, Switched};
-use Sight::{Failed, Polled, Refused, Stripped, Tried};
+use Event::{Observed, Reached, Switched};
+use Observation::{FailedInProxy, Polled, RefusedByNode, UpgradeHeaderMissing, UpgradeRequested};
 
 const SILENCE_MAX: Duration = Duration::from_secs(50);
 const STUCK: [&str; 2] = ["never_tried", "none"];
@@ -26,26 +26,26 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// Opens a session and lets `events` happen.
-fn followed(insight: &Insight, events: &[(u64, Event)], start: Instant) {
+fn follow(insight: &Insight, events: &[(u64, Event)], start: Instant) {
     let name = sid("lv_VI97HAXpY6yYWAAAC");
-    insight.opened(&name, Some(SILENCE_MAX), &"n1".into(), start);
+    insight.session_opened(&name, Some(SILENCE_MAX), &"n1".into(), start);
     let mut upgrading = None;
     for (at, event) in events {
         let now = start + seconds(*at);
         match event {
-            Saw(sight) => insight.saw(&name, *sight, now),
-            Switched => upgrading = insight.switched(&name, now),
+            Observed(observation) => insight.observe(&name, *observation, now),
+            Switched => upgrading = insight.upgrade_accepted(&name, now),
             Reached(step) => upgrading.as_ref().unwrap().advance(*step, now),
         }
     }
 }
 
-/// What is said after `events`: when the session is swept at its last poll, and at its last sight.
+/// The verdict after `events`, when the session is swept before its silence is too long, and after.
 fn check(events: &[(u64, Event)], expected: [&'static str; 2]) {
     let start = Instant::now();
     let insight = Insight::new(Settings::default());
-    followed(&insight, events, start);
-    let polls = events.iter().filter(|(_, event)| matches!(event, Saw(Polled)));
+    follow(&insight, events, start);
+    let polls = events.iter().filter(|(_, event)| matches!(event, Observed(Polled)));
     let last = polls.map(|(at, _)| *at).max().unwrap_or_default();
     let is_upgraded = expected[0] == "upgraded";
     for (at, is_known) in [(last + 50, is_upgraded), (last + 51, true)] {
@@ -58,30 +58,41 @@ fn check(events: &[(u64, Event)], expected: [&'static str; 2]) {
 }
 
 #[test]
-fn who_polls_on_is_stuck_for_what_came_of_its_upgrade() {
-    check(&[(15, Saw(Polled))], STUCK);
-    check(&[(1, Saw(Stripped)), (16, Saw(Polled))], ["stripped", "none"]);
-    check(&[(1, Saw(Tried)), (1, Saw(Refused("400"))), (16, Saw(Polled))], ["refused", "400"]);
+fn a_session_that_keeps_polling_is_stuck_with_the_cause() {
+    check(&[(15, Observed(Polled))], STUCK);
+    check(&[(1, Observed(UpgradeHeaderMissing)), (16, Observed(Polled))], ["stripped", "none"]);
     check(
-        &[(1, Saw(Tried)), (2, Saw(Failed("connect"))), (25, Saw(Polled))],
+        &[
+            (1, Observed(UpgradeRequested)),
+            (1, Observed(RefusedByNode("400"))),
+            (16, Observed(Polled)),
+        ],
+        ["refused", "400"],
+    );
+    check(
+        &[
+            (1, Observed(UpgradeRequested)),
+            (2, Observed(FailedInProxy("connect"))),
+            (25, Observed(Polled)),
+        ],
         ["failed", "connect"],
     );
-    check(&[(1, Saw(Tried)), (25, Saw(Polled))], ["failed", "client_gone"]);
-    check(&[(1, Switched), (16, Saw(Polled))], ["no_probe", "none"]);
-    let probed = [(1, Switched), (1, Reached(UpgradeStep::Probed)), (16, Saw(Polled))];
+    check(&[(1, Observed(UpgradeRequested)), (25, Observed(Polled))], ["failed", "client_gone"]);
+    check(&[(1, Switched), (16, Observed(Polled))], ["no_probe", "none"]);
+    let probed = [(1, Switched), (1, Reached(UpgradeStep::Probed)), (16, Observed(Polled))];
     check(&probed, ["probe_unanswered", "none"]);
-    let answered = [(1, Switched), (2, Reached(UpgradeStep::Answered)), (90, Saw(Polled))];
+    let answered = [(1, Switched), (2, Reached(UpgradeStep::Answered)), (90, Observed(Polled))];
     check(&answered, ["unfinished", "none"]);
 }
 
 #[test]
-fn who_sends_its_last_word_is_upgraded_whatever_came_before() {
+fn a_session_that_finishes_its_upgrade_is_upgraded_whatever_came_before() {
     let upgraded = ["upgraded", "none"];
-    check(&[(0, Saw(Polled)), (1, Switched), (2, Reached(UpgradeStep::Upgraded))], upgraded);
+    check(&[(0, Observed(Polled)), (1, Switched), (2, Reached(UpgradeStep::Upgraded))], upgraded);
     check(
         &[
-            (1, Saw(Refused("503"))),
-            (30, Saw(Polled)),
+            (1, Observed(RefusedByNode("503"))),
+            (30, Observed(Polled)),
             (40, Switched),
             (41, Reached(UpgradeStep::Upgraded)),
         ],
@@ -89,48 +100,48 @@ fn who_sends_its_last_word_is_upgraded_whatever_came_before() {
     );
     let again = [(1, Switched), (2, Switched), (3, Reached(UpgradeStep::Upgraded))];
     check(&again, upgraded);
-    check(&[again.as_slice(), &[(4, Saw(Refused("400")))]].concat(), upgraded);
+    check(&[again.as_slice(), &[(4, Observed(RefusedByNode("400")))]].concat(), upgraded);
 }
 
 #[test]
-fn who_leaves_before_it_could_be_upgraded_is_not_stuck() {
+fn a_session_that_leaves_early_is_not_stuck() {
     let left = ["left", "none"];
     check(&[], left);
-    check(&[(14, Saw(Polled))], left);
-    check(&[(1, Saw(Refused("400"))), (15, Saw(Polled))], left);
-    check(&[(20, Switched), (34, Saw(Polled))], left);
+    check(&[(14, Observed(Polled))], left);
+    check(&[(1, Observed(RefusedByNode("400"))), (15, Observed(Polled))], left);
+    check(&[(20, Switched), (34, Observed(Polled))], left);
     check(&[(1, Switched), (2, Reached(UpgradeStep::Unreadable))], ["unreadable", "none"]);
 }
 
 #[test]
-fn who_is_stuck_now_is_told_with_its_cause() {
+fn sessions_that_are_stuck_now_are_listed_with_the_cause() {
     let start = Instant::now();
     let insight = Insight::new(Settings::default());
-    followed(&insight, &[(1, Saw(Refused("400")))], start);
+    follow(&insight, &[(1, Observed(RefusedByNode("400")))], start);
     assert_eq!((insight.polling(), insight.stuck()), (1, vec![]));
-    insight.saw(&sid("lv_VI97HAXpY6yYWAAAC"), Polled, start + seconds(30));
-    assert_eq!(insight.stuck(), [Verdict::Refused("400")]);
-    insight.saw(&sid("other"), Polled, start);
-    assert!(insight.switched(&sid("other"), start).is_none(), "its handshake was not seen");
+    insight.observe(&sid("lv_VI97HAXpY6yYWAAAC"), Polled, start + seconds(30));
+    assert_eq!(insight.stuck(), [Verdict::RefusedByNode("400")]);
+    insight.observe(&sid("other"), Polled, start);
+    assert!(insight.upgrade_accepted(&sid("other"), start).is_none(), "its handshake was not seen");
     assert_eq!(insight.polling(), 1);
 }
 
 #[test]
-fn the_record_is_bounded_and_tells_what_it_leaves_out() {
+fn the_number_of_sessions_is_bounded_and_the_rest_is_counted() {
     let start = Instant::now();
     let insight = Insight::new(Settings::default());
     let rounds = Insight::SESSIONS_MAX + Insight::SESSIONS_MAX / 2;
     for number in 0..rounds {
-        insight.opened(&sid(&number.to_string()), Some(SILENCE_MAX), &"n1".into(), start);
+        insight.session_opened(&sid(&number.to_string()), Some(SILENCE_MAX), &"n1".into(), start);
     }
     assert!(insight.polling() <= Insight::SESSIONS_MAX);
     let unfollowed = (rounds - insight.polling()) as u64;
     assert_eq!(insight.verdicts().collect::<Vec<_>>(), [(["unfollowed", "none"], unfollowed)]);
 
-    // Whose time is over makes room.
-    insight.opened(&sid("late"), Some(SILENCE_MAX), &"n1".into(), start + seconds(60));
+    // Sessions whose silence is too long make room.
+    insight.session_opened(&sid("late"), Some(SILENCE_MAX), &"n1".into(), start + seconds(60));
     assert!(insight.polling() < Insight::SESSIONS_MAX);
-    assert!(insight.switched(&sid("late"), start + seconds(60)).is_some());
+    assert!(insight.upgrade_accepted(&sid("late"), start + seconds(60)).is_some());
 }
 
 #[test]
@@ -138,17 +149,17 @@ fn the_summary_names_the_leading_cause() {
     let start = Instant::now();
     let insight = Insight::new(Settings::default());
     let outcomes: [&[(u64, Event)]; 5] = [
-        &[(1, Saw(Refused("400"))), (30, Saw(Polled))],
-        &[(1, Saw(Refused("400"))), (30, Saw(Polled))],
-        &[(30, Saw(Polled))],
+        &[(1, Observed(RefusedByNode("400"))), (30, Observed(Polled))],
+        &[(1, Observed(RefusedByNode("400"))), (30, Observed(Polled))],
+        &[(30, Observed(Polled))],
         &[],
         &[(1, Switched), (2, Reached(UpgradeStep::Upgraded))],
     ];
     for events in outcomes {
-        followed(&insight, events, start);
+        follow(&insight, events, start);
         insight.sweep(start + seconds(100));
     }
-    followed(&insight, &[(1, Saw(Refused("400"))), (30, Saw(Polled))], start);
+    follow(&insight, &[(1, Observed(RefusedByNode("400"))), (30, Observed(Polled))], start);
     let mut summary = Summary::default();
     summary.add(&insight);
     assert_eq!((summary.upgraded(), summary.stuck()), (1, 4));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use sockeye::affinity::settings::{CookieSettings, SidSettings, TagForm};
-use sockeye::affinity::{Affinity, Asked, Recall, Remembered, Settings};
+use sockeye::affinity::{Affinity, RequestView, Placement, Remembered, Settings};
 use sockeye::client::Scheme;
 use sockeye::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version};
 use sockeye::upstream::{self, NodeAddress, NodeSettings, Upstream};
@@ -30,8 +30,8 @@ fuzz_target!(|bytes: &[u8]| {
 fn a_tag_is_read_back(sid: &Sid, bounds: Option<SessionBounds>) {
     let Some(tag) = tag(sid, bounds) else { return };
     let tagged = Sid::new(&format!("{}{tag}", sid.as_str())).expect("a tag fits");
-    match recall(&tagged) {
-        Recall::Bound { node, sid: Some(bare), bounds: read } => {
+    match placement_of(&tagged) {
+        Placement::Bound { node, sid: Some(bare), bounds: read } => {
             assert!(bare == *sid && **node.name() == *NODE && read == bounds);
         }
         other => panic!("{other:?}"),
@@ -39,7 +39,7 @@ fn a_tag_is_read_back(sid: &Sid, bounds: Option<SessionBounds>) {
 }
 
 fn what_is_bound_was_tagged(sid: &Sid) {
-    if let Recall::Bound { sid: Some(bare), bounds, .. } = recall(sid) {
+    if let Placement::Bound { sid: Some(bare), bounds, .. } = placement_of(sid) {
         let tag = tag(&bare, bounds).expect("it had one");
         assert_eq!(format!("{}{tag}", bare.as_str()), sid.as_str());
     }
@@ -47,7 +47,7 @@ fn what_is_bound_was_tagged(sid: &Sid) {
 
 fn our_cookie_is_found(others: &HeaderValue) {
     let mut headers = HeaderMap::from_iter([(COOKIE, others.clone())]);
-    BY_COOKIE.recall(&asked(None, &headers), Instant::now());
+    BY_COOKIE.locate(&view(None, &headers), Instant::now());
 
     let upstream = nodes();
     let node = upstream.nodes().first().expect("there is one");
@@ -55,8 +55,8 @@ fn our_cookie_is_found(others: &HeaderValue) {
     let cookie = cookie.as_bytes().split(|byte| *byte == b';').next().expect("a first part");
     let joined = [others.as_bytes(), b"; ", cookie].concat();
     headers.insert(COOKIE, HeaderValue::from_bytes(&joined).expect("of valid parts"));
-    match BY_COOKIE.recall(&asked(None, &headers), Instant::now()) {
-        Recall::Preferred(found) => assert_eq!(found.len(), 1),
+    match BY_COOKIE.locate(&view(None, &headers), Instant::now()) {
+        Placement::Preferred(found) => assert_eq!(found.len(), 1),
         other => panic!("{other:?}"),
     }
 }
@@ -90,17 +90,17 @@ fn tag(sid: &Sid, bounds: Option<SessionBounds>) -> Option<String> {
     }
 }
 
-fn recall(sid: &Sid) -> Recall {
+fn placement_of(sid: &Sid) -> Placement {
     let call = call(Some(sid.clone()));
-    BY_SID.recall(&asked(Some(&call), &HeaderMap::new()), Instant::now())
+    BY_SID.locate(&view(Some(&call), &HeaderMap::new()), Instant::now())
 }
 
 fn call(sid: Option<Sid>) -> Call {
     Call { version: Version::V4, transport: Transport::Polling, sid, jsonp: false }
 }
 
-fn asked<'a>(call: Option<&'a Call>, headers: &'a HeaderMap) -> Asked<'a> {
-    Asked { call, headers, query: None, address: [10, 0, 0, 1].into() }
+fn view<'a>(call: Option<&'a Call>, headers: &'a HeaderMap) -> RequestView<'a> {
+    RequestView { call, headers, query: None, address: [10, 0, 0, 1].into() }
 }
 
 fn nodes() -> &'static Upstream {

@@ -13,7 +13,7 @@ fuzz_target!(|body: &[u8]| {
     if let Scan::Open(open) = &whole {
         takes_a_tag(body, open);
     }
-    if let Some(open) = OpenPacket::of_packet(body)
+    if let Some(open) = OpenPacket::parse(body)
         && body.len() <= OpenPacket::HEAD_BYTES_MAX
     {
         assert_eq!(whole, Scan::Open(open));

@@ -7,14 +7,14 @@ use libfuzzer_sys::fuzz_target;
 use sockeye::engineio::{Call, Sid, with_sid};
 
 fuzz_target!(|query: &str| {
-    let Ok(Some(call)) = Call::of(Some(query)) else { return };
+    let Ok(Some(call)) = Call::parse(Some(query)) else { return };
     let Some(own) = &call.sid else { return };
 
     let odd = Sid::new("ü %+&=#?\"\\.x").expect("it has no control characters");
     for sid in [own, &odd] {
         let replaced = with_sid(query, sid);
         let expected = Call { sid: Some(sid.clone()), ..call.clone() };
-        assert_eq!(Call::of(Some(&replaced)), Ok(Some(expected)), "{replaced}");
+        assert_eq!(Call::parse(Some(&replaced)), Ok(Some(expected)), "{replaced}");
         assert_eq!(with_sid(&replaced, sid), replaced);
         assert!(!is_target(query) || is_target(&replaced), "{replaced}");
     }

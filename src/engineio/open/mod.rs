@@ -79,7 +79,7 @@ impl OpenPacket {
 
     /// Reads the first text frame of a WebSocket's node, which is the packet as it is in both
     /// versions; `None` if it is anything else.
-    pub fn of_packet(packet: &[u8]) -> Option<Self> {
+    pub fn parse(packet: &[u8]) -> Option<Self> {
         let object = packet.strip_prefix(b"0").filter(|object| object.starts_with(b"{"))?;
         let found = json::read(object).ok().filter(|found| found.end == object.len())?;
         Some(Self {

@@ -167,10 +167,10 @@ fn the_longest_sid_fits_the_head_in_every_form() {
 
 #[test]
 fn the_first_frame_of_a_websocket_is_the_bare_packet() {
-    let found = OpenPacket::of_packet(format!("0{OBJECT}").as_bytes()).expect("an open packet");
+    let found = OpenPacket::parse(format!("0{OBJECT}").as_bytes()).expect("an open packet");
     assert_eq!(found, open(format!("0{OBJECT}").as_bytes()));
     for other in ["", "0", "40", "2probe", OBJECT, "0{}", "0{\"sid\":\"a\"", "0{\"sid\":\"a\"}x"] {
-        assert_eq!(OpenPacket::of_packet(other.as_bytes()), None, "{other}");
+        assert_eq!(OpenPacket::parse(other.as_bytes()), None, "{other}");
     }
 }
 
@@ -213,6 +213,6 @@ proptest! {
         if let Scan::Open(open) = OpenPacket::scan(&head) {
             open.with_tag(&head, TAG);
         }
-        OpenPacket::of_packet(&head);
+        OpenPacket::parse(&head);
     }
 }

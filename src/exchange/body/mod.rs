@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 pub use request::RequestBody;
-pub(super) use response::Passage;
+pub(super) use response::BodyGuard;
 pub use response::ResponseBody;
 
 use crate::upstream::pool;

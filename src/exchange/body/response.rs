@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 use tracing::warn;
 
 use super::{BodyError, NodeBody, Polled};
-use crate::exchange::access_log::Entry;
+use crate::exchange::access_log::LogEntry;
 use crate::route::Route;
 use crate::upstream::Lease;
 use crate::upstream::pool::AnswerError;
@@ -35,13 +35,13 @@ enum Kind {
         /// What was read already.
         head: Option<Bytes>,
         rest: NodeBody,
-        passage: Passage,
+        guard: BodyGuard,
     },
 }
 
 /// What an answer under way holds: its place on the node, the bound on its silence, and what its log
 /// line needs if it is cut.
-pub(in crate::exchange) struct Passage {
+pub(in crate::exchange) struct BodyGuard {
     silence_max: Option<Duration>,
     /// It exists only while something is waited for.
     timer: Option<Pin<Box<Sleep>>>,
@@ -50,12 +50,12 @@ pub(in crate::exchange) struct Passage {
     request_id: HeaderValue,
 }
 
-impl Passage {
+impl BodyGuard {
     /// An answer from the node of `lease` that may be silent for `silence_max`.
     pub(in crate::exchange) fn new(
         lease: Lease,
         route: Arc<Route>,
-        entry: &Entry,
+        entry: &LogEntry,
         silence_max: Option<Duration>,
     ) -> Self {
         let request_id = entry.request_id().clone();
@@ -89,7 +89,7 @@ impl Passage {
     }
 }
 
-impl fmt::Debug for Passage {
+impl fmt::Debug for BodyGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Passage").field("lease", &self.lease).finish_non_exhaustive()
     }
@@ -97,8 +97,8 @@ impl fmt::Debug for Passage {
 
 impl ResponseBody {
     /// A node's body, of which `head` was read already.
-    pub(in crate::exchange) fn node(head: Bytes, rest: NodeBody, passage: Passage) -> Self {
-        Self(Kind::Node { head: Some(head).filter(|head| !head.is_empty()), rest, passage })
+    pub(in crate::exchange) fn node(head: Bytes, rest: NodeBody, guard: BodyGuard) -> Self {
+        Self(Kind::Node { head: Some(head).filter(|head| !head.is_empty()), rest, guard })
     }
 
     /// A body that is known whole.
@@ -114,19 +114,19 @@ impl Body for ResponseBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(whole(bytes)),
-            Kind::Node { head, rest, passage } => {
+            Kind::Node { head, rest, guard } => {
                 if let Some(frame) = whole(head) {
                     return Poll::Ready(Some(frame));
                 }
                 let Poll::Ready(frame) = Pin::new(rest).poll_frame(cx) else {
-                    let max = ready!(passage.poll_silence(cx));
+                    let max = ready!(guard.poll_silence(cx));
                     let cause = format!("the node sent nothing of the answer's body for {max:?}");
-                    passage.was_cut("answer_stalled", &cause);
+                    guard.was_cut("answer_stalled", &cause);
                     return Poll::Ready(Some(Err(cause.into())));
                 };
-                passage.timer = None;
+                guard.timer = None;
                 if let Some(Err(error)) = &frame {
-                    passage.broke_off(error);
+                    guard.broke_off(error);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
             }

@@ -1,7 +1,7 @@
-//! Small request bodies, read whole before a node is asked.
+//! Small request bodies, read completely before a node is asked.
 //!
-//! Some servers read a body by one read and take its first segment for all of it, and a body that is
-//! whole can be sent again where that is allowed. nginx does the same by default.
+//! Some servers read a body with one read and take its first segment for the whole, and a body in memory
+//! can be sent again where that is allowed. nginx also does this by default.
 //!
 //! Runs for every request.
 
@@ -13,35 +13,35 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::ExchangeError;
 use super::body::RequestBody;
 use super::budget::{Budget, Reservation};
+use super::error::ExchangeError;
 
 /// A body that is in memory.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct BufferedBody {
     pub(super) bytes: Bytes,
     _reservation: Reservation,
 }
 
-/// Reads `body` if it says that it has at most `bytes_max` bytes and there is room for them; else
-/// leaves it as it is.
+/// Reads `body` if its declared length is at most `bytes_max` and the budget has as much left; otherwise
+/// leaves it unchanged and returns `None`.
 ///
 /// # Errors
 ///
 /// The client sends nothing for `stalled_after`, or leaves.
-pub(super) async fn gather(
+pub(super) async fn read(
     body: &mut RequestBody,
     budget: &Arc<Budget>,
     bytes_max: usize,
     stalled_after: Duration,
-) -> Result<Option<Gathered>, ExchangeError> {
+) -> Result<Option<BufferedBody>, ExchangeError> {
     let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let Some(length) = length.filter(|length| (1..=bytes_max).contains(length)) else {
         return Ok(None);
     };
     let Some(_reservation) = budget.reserve(length) else { return Ok(None) };
-    let mut read = BytesMut::with_capacity(length);
+    let mut bytes = BytesMut::with_capacity(length);
     loop {
         let frame = timeout(stalled_after, body.frame()).await;
         match frame.map_err(|_elapsed| ExchangeError::BodyStalled(stalled_after))? {
@@ -49,20 +49,20 @@ pub(super) async fn gather(
             Some(Err(_)) => return Err(ExchangeError::ClientGone),
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
-                    read.extend_from_slice(&data);
+                    bytes.extend_from_slice(&data);
                 }
             }
         }
     }
-    if read.len() != length {
+    if bytes.len() != length {
         return Err(ExchangeError::ClientGone);
     }
-    Ok(Some(Gathered { bytes: read.freeze(), _reservation }))
+    Ok(Some(BufferedBody { bytes: bytes.freeze(), _reservation }))
 }
 
-/// The longest body that is gathered for a node that is known, in bytes.
+/// The longest body that is buffered if the node is known, in bytes.
 pub(super) const BYTES_MAX: usize = 64 * 1024;
 
-/// The longest body that is kept while the node of its session is looked for, in bytes: what
-/// Socket.IO takes by default. A longer one goes to one node only.
+/// The longest body that is buffered while the node of its session is searched, in bytes: the default limit
+/// of Socket.IO. A longer one is sent to one node only.
 pub(super) const SEARCH_BYTES_MAX: usize = 1_000_000;

@@ -9,9 +9,9 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::ExchangeError;
 use super::context::Exchange;
-use super::outcome::Answer;
+use super::error::ExchangeError;
+use super::outcome::NodeResponse;
 use crate::engineio::{REFUSAL_BYTES_MAX, is_unknown_sid};
 
 /// Whether `answer` is such a refusal. What was read of the answer stays in it, and an answer that is
@@ -20,14 +20,14 @@ use crate::engineio::{REFUSAL_BYTES_MAX, is_unknown_sid};
 /// # Errors
 ///
 /// The answer breaks off.
-pub(super) async fn is_refused(
+pub(super) async fn is_unknown_session(
     exchange: &Exchange<'_>,
-    answer: &mut Answer,
+    answer: &mut NodeResponse,
 ) -> Result<bool, ExchangeError> {
     if answer.status() != http::StatusCode::BAD_REQUEST {
         return Ok(false);
     }
-    let broke_off = |answer: &Answer, source| ExchangeError::AnswerBrokeOff {
+    let broke_off = |answer: &NodeResponse, source| ExchangeError::AnswerBrokeOff {
         node: answer.lease.node().name().clone(),
         source,
     };

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::access_log::TunnelEntry;
+use super::access_log::TunnelLogEntry;
 use crate::client::Place;
 use crate::metrics::Open;
 use crate::tunnel::{Report, TunnelFuture};
@@ -19,9 +19,9 @@ use crate::upstream::Lease;
 
 /// What is held while a tunnel lives.
 #[derive(Debug)]
-pub(super) struct Tenure {
+pub(super) struct TunnelGuards {
     /// The line of its end.
-    pub(super) entry: TunnelEntry,
+    pub(super) entry: TunnelLogEntry,
     /// Its place on the node.
     pub(super) lease: Lease,
     /// Its place on the worker.
@@ -30,10 +30,10 @@ pub(super) struct Tenure {
     pub(super) open: Open,
 }
 
-impl Tenure {
+impl TunnelGuards {
     /// `life` to its end, with all that is held meanwhile.
-    pub(super) fn of<F: TunnelFuture>(self, life: F) -> Held<F> {
-        Held { life, tenure: Some(Box::new(self)) }
+    pub(super) fn of<F: TunnelFuture>(self, life: F) -> GuardedTunnel<F> {
+        GuardedTunnel { life, tunnel_guards: Some(Box::new(self)) }
     }
 
     fn end(self, report: &Report) {
@@ -47,29 +47,29 @@ pin_project! {
     /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel that
     /// is cut, since the time of a stop is over, has its line and its count as any other.
     #[derive(Debug)]
-    pub(super) struct Held<F>
+    pub(super) struct GuardedTunnel<F>
     where
         F: TunnelFuture,
     {
         #[pin]
         life: F,
-        tenure: Option<Box<Tenure>>,
+        tunnel_guards: Option<Box<TunnelGuards>>,
     }
 
-    impl<F> PinnedDrop for Held<F>
+    impl<F> PinnedDrop for GuardedTunnel<F>
     where
         F: TunnelFuture,
     {
         fn drop(this: Pin<&mut Self>) {
             let held = this.project();
-            if let (Some(tenure), Some(report)) = (held.tenure.take(), held.life.cut()) {
-                tenure.end(&report);
+            if let (Some(tunnel_guards), Some(report)) = (held.tunnel_guards.take(), held.life.cut()) {
+                tunnel_guards.end(&report);
             }
         }
     }
 }
 
-impl<F> Future for Held<F>
+impl<F> Future for GuardedTunnel<F>
 where
     F: TunnelFuture,
 {
@@ -78,8 +78,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let held = self.project();
         let report = ready!(held.life.poll(cx));
-        if let Some(tenure) = held.tenure.take() {
-            tenure.end(&report);
+        if let Some(tunnel_guards) = held.tunnel_guards.take() {
+            tunnel_guards.end(&report);
         }
         Poll::Ready(())
     }

@@ -13,10 +13,10 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 
-use super::ExchangeError;
 use super::body::NodeBody;
 use super::context::Exchange;
-use super::outcome::Answer;
+use super::error::ExchangeError;
+use super::outcome::NodeResponse;
 use crate::Instant;
 use crate::affinity::Remembered;
 use crate::engineio::{OpenPacket, Scan, Sid};
@@ -27,8 +27,8 @@ use crate::upstream::pool::SessionKey;
 /// where the affinity wants it.
 pub(super) async fn remember(
     exchange: &Exchange<'_>,
-    mut answer: Answer,
-) -> Result<Answer, ExchangeError> {
+    mut answer: NodeResponse,
+) -> Result<NodeResponse, ExchangeError> {
     let Some(call) = &exchange.call else { return Ok(answer) };
     let is_plain = !answer.head.headers.contains_key(CONTENT_ENCODING);
     let Some(rest) = answer.rest.take_if(|_| answer.head.status == StatusCode::OK && is_plain)
@@ -71,7 +71,7 @@ fn follow(exchange: &Exchange<'_>, open: &OpenPacket, remembered: &Remembered, n
     };
     if let Some(sid) = sid {
         let silence_max = open.timings.map(|timings| timings.silence_max());
-        exchange.route.insight.opened(&sid, silence_max, node.name(), Instant::now());
+        exchange.route.insight.session_opened(&sid, silence_max, node.name(), Instant::now());
     }
 }
 

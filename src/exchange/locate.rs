@@ -1,0 +1,70 @@
+//! Which node has the session, as far as it is known now.
+//!
+//! Runs for every request.
+
+use std::sync::Arc;
+
+use super::context::Shared;
+use super::error::ExchangeError;
+use crate::Instant;
+use crate::affinity::{Placement, RequestView};
+use crate::route::Route;
+
+/// Where a request of `route` belongs, and the route that knows it: possibly a newer one, or the route as
+/// it was when the session began.
+///
+/// A session whose node is not known may be on a node that is new in DNS and that another proxy has already
+/// used. So DNS is asked before the client is told that its session is gone. While DNS has not answered at
+/// all, no node is known and nothing is said about the session.
+///
+/// # Errors
+///
+/// [`ExchangeError::NoNode`]: the nodes are not known yet.
+pub(super) async fn locate(
+    shared: &Shared,
+    route: &Arc<Route>,
+    view: &RequestView<'_>,
+) -> Result<(Arc<Route>, Placement), ExchangeError> {
+    let now = Instant::now();
+    let placement = route.affinity.locate(view, now);
+    if let Some((earlier, placement)) = by_earlier_rule(route, &placement, view, now) {
+        return Ok((earlier.clone(), placement));
+    }
+    let (Placement::Gone { .. }, Some(discovery)) = (&placement, route.upstream.discovery()) else {
+        return Ok((route.clone(), placement));
+    };
+    discovery.refresh(Instant::now()).await;
+    if !discovery.has_answered() {
+        return Err(ExchangeError::NoNode);
+    }
+    let snapshot = shared.current.load();
+    let Some(renewed) = snapshot.routes.same(route) else { return Ok((route.clone(), placement)) };
+    let placement = renewed.affinity.locate(view, Instant::now());
+    Ok((renewed.clone(), placement))
+}
+
+/// Where a session belongs that was opened before a reload gave `route` another upstream or affinity,
+/// so that `locate`, which goes by what is in force, does not know it.
+fn by_earlier_rule<'a>(
+    route: &'a Route,
+    placement: &Placement,
+    view: &RequestView<'_>,
+    now: Instant,
+) -> Option<(&'a Arc<Route>, Placement)> {
+    if route.affinity.is_sure_of(placement) {
+        return None;
+    }
+    let known = |earlier: &'a Arc<Route>| {
+        let placement = earlier.affinity.locate_earlier(view, now)?;
+        Some((earlier, placement))
+    };
+    let all = || route.earlier.iter().filter_map(known);
+    let sure = all().find(|(earlier, placement)| earlier.affinity.is_sure_of(placement));
+    sure.or_else(|| match placement {
+        Placement::Bound { .. } => None,
+        Placement::Anywhere
+        | Placement::Preferred(_)
+        | Placement::Gone { .. }
+        | Placement::Unknown { .. } => all().next(),
+    })
+}

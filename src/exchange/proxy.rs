@@ -1,0 +1,104 @@
+//! The proxy as a [`tower::Service`], for our own listener and for embedders.
+//!
+//! Runs for every request.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::ORIGIN;
+use http_body::Body;
+use tower::Service;
+
+use super::access_log::LogEntry;
+use super::body::{BodyError, RequestBody, ResponseBody};
+use super::context::{Request, Response, Shared};
+use super::refusal::{self, RefusalFormat};
+use super::{forwarded, headers};
+use crate::Instant;
+use crate::client::ClientInfo;
+use crate::shutdown::ShutdownWatch;
+use crate::snapshot::Current;
+use crate::tasks::Tasks;
+use crate::upstream::pool::Pool;
+
+/// The proxy as a [`tower::Service`]: our own listener and any other HTTP/1.1 server can call it.
+///
+/// Clones share the connections to nodes; [`Proxy::for_worker`] makes one with its own.
+#[derive(Clone, Debug)]
+pub struct Proxy(pub(super) Arc<Shared>);
+
+impl Proxy {
+    /// A proxy that follows `current`. Its tunnels end when `shutdown` begins.
+    pub fn new(current: Arc<Current>, shutdown: ShutdownWatch) -> Self {
+        Self::with(current, Tasks::default(), shutdown)
+    }
+
+    /// The same proxy with its own connections and tasks, so that a worker shares no lock.
+    pub fn for_worker(&self, tasks: Tasks) -> Self {
+        Self::with(self.0.current.clone(), tasks, self.0.shutdown.clone())
+    }
+
+    fn with(current: Arc<Current>, tasks: Tasks, shutdown: ShutdownWatch) -> Self {
+        let (pool, budget) = (Pool::new(), Arc::default());
+        Self(Arc::new(Shared { current, pool, budget, tasks, shutdown }))
+    }
+
+    /// Answers `request`, whatever happens.
+    async fn answer(&self, request: &mut Request) -> Response {
+        let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
+        let address = forwarded::client_address(request.headers(), &client);
+        let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
+        let id = headers::request_id(request.headers(), &client);
+        let snapshot = self.0.current.load();
+        let head = (request.method(), request.uri());
+        let mut entry =
+            LogEntry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
+        let had_body = !request.body().is_end_stream();
+        match self.exchange(&snapshot, &client, request, &mut entry).await {
+            Ok(response) => response,
+            Err(error) => {
+                entry.failed(&error, Instant::now());
+                // A request that could not be read is still there.
+                let is_engineio =
+                    entry.is_engineio() || refusal::is_engineio(request.uri().query());
+                RefusalFormat { is_engineio, had_body, origin }.refuse(&error, entry.request_id())
+            }
+        }
+    }
+}
+
+/// Takes requests of any HTTP/1.1 server that is built on the `http` crate.
+///
+/// The request's extensions should hold a [`ClientInfo`](crate::client::ClientInfo); without one
+/// the client is `0.0.0.0` to the nodes. Upgrades work if the server leaves hyper's
+/// [`OnUpgrade`](hyper::upgrade::OnUpgrade) in the extensions, as axum and hyper do.
+impl<B> Service<http::Request<B>> for Proxy
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    type Response = http::Response<ResponseBody>;
+    type Error = Infallible;
+    /// Boxed: a connection that waits for its next request then does not hold the room that one
+    /// under way takes.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let proxy = self.clone();
+        let mut request = request.map(RequestBody::adopt);
+        Box::pin(async move { Ok(proxy.answer(&mut request).await) })
+    }
+}
+
+/// The client of an embedder that does not say who it is.
+fn unknown_client() -> ClientInfo {
+    ClientInfo::plain(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
+}
