@@ -178,11 +178,11 @@ fn show_drain(draining: &Draining, now: Instant) -> Value {
 
 /// The configuration in force, and apart from it what waits for a restart.
 pub(super) fn config(in_force: &InForce) -> Result<Value, serde_json::Error> {
-    let mut shown = serde_json::to_value(in_force.config.show())?;
+    let mut shown = serde_json::to_value(in_force.config.render())?;
     if !in_force.after_restart.is_empty()
         && let Value::Object(keys) = &mut shown
     {
-        let waits = serde_json::to_value(in_force.after_restart.show())?;
+        let waits = serde_json::to_value(in_force.after_restart.render())?;
         keys.insert("after_restart".to_owned(), waits);
     }
     Ok(shown)
@@ -190,10 +190,10 @@ pub(super) fn config(in_force: &InForce) -> Result<Value, serde_json::Error> {
 
 /// The same as a file: what waits for a restart is a comment at its end.
 pub(super) fn config_as_yaml(in_force: &InForce) -> Result<String, serde_yaml::Error> {
-    let mut text = serde_yaml::to_string(&in_force.config.show())?;
+    let mut text = serde_yaml::to_string(&in_force.config.render())?;
     if !in_force.after_restart.is_empty() {
         text.push_str("# After a restart:\n");
-        let waits = serde_yaml::to_string(&in_force.after_restart.show())?;
+        let waits = serde_yaml::to_string(&in_force.after_restart.render())?;
         text.extend(waits.lines().map(|line| format!("# {line}\n")));
     }
     Ok(text)
@@ -215,8 +215,8 @@ pub(super) fn reload_failure(failure: &ReloadError) -> Value {
 fn problem(problem: &Problem) -> Value {
     json!({
         "path": problem.path,
-        "line": problem.place.map(|place| place.line),
-        "column": problem.place.map(|place| place.column),
+        "line": problem.span.map(|span| span.line),
+        "column": problem.span.map(|span| span.column),
         "value": problem.value,
         "what": problem.what,
         "help": problem.help,

@@ -1,4 +1,4 @@
-//! From the parser's events to [`Mark`]s, and what stops the way there.
+//! From the parser's events to [`SpannedValue`]s, and what stops the way there.
 //!
 //! What no configuration needs and what could cost much is refused here, before anything else is
 //! built of the file: depth, aliases that multiply, several documents, tags, keys that are not
@@ -8,22 +8,22 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Tag};
 
 use super::key_path::{KeyPath, Step};
-use super::positions::Mark;
-use super::problem::{Fault, Place};
+use super::problem::{Diagnostic, Span};
 use super::secrets::is_secret;
+use super::source_map::SpannedValue;
 
 /// Something that makes a file unfit to be read.
 #[derive(Debug)]
-pub(super) struct Flaw {
+pub(super) struct StructureError {
     /// The key; the whole file if it is no YAML.
     pub(super) path: KeyPath,
-    pub(super) place: Place,
+    pub(super) span: Span,
     /// Whether it stands where secrets do.
     pub(super) is_among_secrets: bool,
-    pub(super) fault: Fault,
+    pub(super) diagnostic: Diagnostic,
 }
 
 /// Goes over all of `text`; none if it holds nothing but comments.
@@ -31,35 +31,35 @@ pub(super) struct Flaw {
 /// # Errors
 ///
 /// All keys that are written twice, or the one flaw that stopped the reading.
-pub(super) fn marks_of(text: &str) -> Result<Option<Mark>, Vec<Flaw>> {
+pub(super) fn spanned_values(text: &str) -> Result<Option<SpannedValue>, Vec<StructureError>> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let taken = match event {
-            Ok((event, span)) => builder.take(event, place_of(span)),
-            Err(error) => Err(builder.syntax_flaw(&error, text)),
+            Ok((event, span)) => builder.take(event, span_of(span)),
+            Err(error) => Err(builder.syntax_error(&error, text)),
         };
         if let Err(flaw) = taken {
-            builder.flaws.push(flaw);
+            builder.errors.push(flaw);
             break;
         }
     }
-    if builder.flaws.is_empty() { Ok(builder.root) } else { Err(builder.flaws) }
+    if builder.errors.is_empty() { Ok(builder.root) } else { Err(builder.errors) }
 }
 
 /// Takes one event after the other; never deeper on the stack than one call.
 #[derive(Default)]
 struct Builder {
-    root: Option<Mark>,
+    root: Option<SpannedValue>,
     open: Vec<Open>,
-    anchors: HashMap<usize, Mark>,
+    anchors: HashMap<usize, SpannedValue>,
     count: usize,
     documents: usize,
-    flaws: Vec<Flaw>,
+    errors: Vec<StructureError>,
 }
 
 /// A map or list whose end has not come.
 struct Open {
-    mark: Mark,
+    mark: SpannedValue,
     anchor: usize,
     next: Next,
 }
@@ -68,93 +68,94 @@ struct Open {
 enum Next {
     Item(usize),
     Key,
-    Value(Box<str>, Place),
+    Value(Box<str>, Span),
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), Flaw> {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), StructureError> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) => self.begin_document(place),
+            Event::DocumentStart(_) => self.begin_document(span),
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), place)?;
+                self.refuse_tag(tag.as_deref(), span)?;
                 if style == ScalarStyle::Plain {
-                    self.refuse_unclear_number(&text, place);
+                    self.refuse_unclear_number(&text, span);
                 }
-                self.scalar(&text, anchor, place)
+                self.scalar(&text, anchor, span)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), place)?;
-                self.begin(anchor, Next::Item(0), place)
+                self.refuse_tag(tag.as_deref(), span)?;
+                self.begin(anchor, Next::Item(0), span)
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_tag(tag.as_deref(), place)?;
-                self.begin(anchor, Next::Key, place)
+                self.refuse_tag(tag.as_deref(), span)?;
+                self.begin(anchor, Next::Key, span)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(place),
-            Event::Alias(anchor) => self.alias(anchor, place),
+            Event::SequenceEnd | Event::MappingEnd => self.end(span),
+            Event::Alias(anchor) => self.alias(anchor, span),
         }
     }
 
-    fn begin_document(&mut self, place: Place) -> Result<(), Flaw> {
+    fn begin_document(&mut self, span: Span) -> Result<(), StructureError> {
         self.documents += 1;
         if self.documents > 1 {
-            let fault = Fault::new("holds a second YAML document");
-            return Err(self.flaw(place, fault.help("write one document; take out this `---`")));
+            let diagnostic = Diagnostic::new("holds a second YAML document");
+            return Err(self.flaw(span, diagnostic.help("write one document; take out this `---`")));
         }
         Ok(())
     }
 
-    fn scalar(&mut self, text: &str, anchor: usize, place: Place) -> Result<(), Flaw> {
+    fn scalar(&mut self, text: &str, anchor: usize, span: Span) -> Result<(), StructureError> {
         let Some(Open { mark, next: next @ Next::Key, .. }) = self.open.last_mut() else {
-            self.add(Mark::scalar(place, text), anchor);
-            return self.count_one(place);
+            self.add(SpannedValue::scalar(span, text), anchor);
+            return self.count_one(span);
         };
         let first = mark.below.get(&Step::Key(text.into())).and_then(|twin| twin.key);
-        *next = Next::Value(text.into(), place);
+        *next = Next::Value(text.into(), span);
         if let Some(first) = first {
-            let fault = Fault::new(format!("is written twice, first on line {}", first.line));
-            let flaw = self.flaw(place, fault.help("take out one of the two"));
-            self.flaws.push(flaw);
+            let diagnostic =
+                Diagnostic::new(format!("is written twice, first on line {}", first.line));
+            let flaw = self.flaw(span, diagnostic.help("take out one of the two"));
+            self.errors.push(flaw);
         }
         Ok(())
     }
 
-    fn begin(&mut self, anchor: usize, next: Next, place: Place) -> Result<(), Flaw> {
-        self.refuse_as_key(place)?;
+    fn begin(&mut self, anchor: usize, next: Next, span: Span) -> Result<(), StructureError> {
+        self.refuse_as_key(span)?;
         if self.open.len() >= DEPTH_MAX {
-            return Err(self.flaw(place, too_deep()));
+            return Err(self.flaw(span, too_deep()));
         }
         // A collection begins with its first character; its end is not known yet.
-        let place = Place::of_character(place.line, place.column);
-        self.open.push(Open { mark: Mark::collection(place), anchor, next });
-        self.count_one(place)
+        let span = Span::character(span.line, span.column);
+        self.open.push(Open { mark: SpannedValue::collection(span), anchor, next });
+        self.count_one(span)
     }
 
-    fn end(&mut self, place: Place) -> Result<(), Flaw> {
+    fn end(&mut self, span: Span) -> Result<(), StructureError> {
         let Some(Open { mark, anchor, .. }) = self.open.pop() else {
-            return Err(self.flaw(place, Fault::new("ends what has not begun")));
+            return Err(self.flaw(span, Diagnostic::new("ends what has not begun")));
         };
         self.add(mark, anchor);
         Ok(())
     }
 
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<(), Flaw> {
-        self.refuse_as_key(place)?;
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), StructureError> {
+        self.refuse_as_key(span)?;
         let Some(mark) = self.anchors.get(&anchor) else {
-            let fault = Fault::new("is an alias inside what it stands for");
-            return Err(self.flaw(place, fault.help("write the value itself")));
+            let diagnostic = Diagnostic::new("is an alias inside what it stands for");
+            return Err(self.flaw(span, diagnostic.help("write the value itself")));
         };
         self.count += mark.count;
         if self.count > COUNT_MAX {
-            return Err(self.too_many(place));
+            return Err(self.too_many(span));
         }
         self.add(mark.clone(), 0);
         Ok(())
     }
 
     /// Puts a value that is complete where it belongs.
-    fn add(&mut self, mut mark: Mark, anchor: usize) {
+    fn add(&mut self, mut mark: SpannedValue, anchor: usize) {
         let Some(parent) = self.open.last_mut() else {
             self.root = Some(mark);
             return;
@@ -165,8 +166,8 @@ impl Builder {
                 mark.key = None;
                 Step::Index(index)
             }
-            Next::Value(key, place) => {
-                mark.key = Some(place);
+            Next::Value(key, span) => {
+                mark.key = Some(span);
                 Step::Key(key)
             }
             Next::Key => return,
@@ -178,15 +179,15 @@ impl Builder {
         parent.mark.below.insert(step, mark);
     }
 
-    fn refuse_tag(&self, tag: Option<&Tag>, place: Place) -> Result<(), Flaw> {
+    fn refuse_tag(&self, tag: Option<&Tag>, span: Span) -> Result<(), StructureError> {
         let Some(tag) = tag else { return Ok(()) };
-        let fault = Fault::new(format!("has a tag, {}", tag.to_string().escape_debug()));
-        Err(self.flaw(place, fault.help("take it out; text that begins with `!` needs quotes")))
+        let diagnostic = Diagnostic::new(format!("has a tag, {}", tag.to_string().escape_debug()));
+        Err(self.flaw(span, diagnostic.help("take it out; text that begins with `!` needs quotes")))
     }
 
     /// Refuses numbers that YAML reads as something else than what is written: as no value that fits
     /// anywhere, or, where they are keys, as another name.
-    fn refuse_unclear_number(&mut self, text: &str, place: Place) {
+    fn refuse_unclear_number(&mut self, text: &str, span: Span) {
         if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.TF".contains(c)) {
             return;
         }
@@ -196,52 +197,51 @@ impl Builder {
             Ok(serde_yaml::Value::Bool(truth)) => truth.to_string(),
             Ok(_) => return,
             Err(_) => {
-                let fault = Fault::new("is too large for a number");
-                return self.flaws.push(self.flaw(place, fault.help(QUOTES_HELP)));
+                let diagnostic = Diagnostic::new("is too large for a number");
+                return self.errors.push(self.flaw(span, diagnostic.help(QUOTES_HELP)));
             }
         };
         if is_key && read != text {
-            let fault = Fault::new(format!("has a key, {text}, that is read as {read}"));
-            self.flaws.push(self.flaw(place, fault.help(format!("write \"{text}\""))));
+            let diagnostic = Diagnostic::new(format!("has a key, {text}, that is read as {read}"));
+            self.errors.push(self.flaw(span, diagnostic.help(format!("write \"{text}\""))));
         }
     }
 
-    fn refuse_as_key(&self, place: Place) -> Result<(), Flaw> {
+    fn refuse_as_key(&self, span: Span) -> Result<(), StructureError> {
         if let Some(Open { next: Next::Key, .. }) = self.open.last() {
-            let fault = Fault::new("has a key that is not a word");
-            return Err(self.flaw(place, fault.help("a key is a name, written `name: value`")));
+            let diagnostic = Diagnostic::new("has a key that is not a word");
+            return Err(self.flaw(span, diagnostic.help("a key is a name, written `name: value`")));
         }
         Ok(())
     }
 
-    fn count_one(&mut self, place: Place) -> Result<(), Flaw> {
+    fn count_one(&mut self, span: Span) -> Result<(), StructureError> {
         self.count += 1;
-        if self.count > COUNT_MAX { Err(self.too_many(place)) } else { Ok(()) }
+        if self.count > COUNT_MAX { Err(self.too_many(span)) } else { Ok(()) }
     }
 
-    fn too_many(&self, place: Place) -> Flaw {
-        let fault = Fault::new(format!("makes more than {COUNT_MAX} values"));
-        self.flaw(place, fault.help("repeat less by aliases, or write fewer routes and nodes"))
+    fn too_many(&self, span: Span) -> StructureError {
+        let diagnostic = Diagnostic::new(format!("makes more than {COUNT_MAX} values"));
+        self.flaw(span, diagnostic.help("repeat less by aliases, or write fewer routes and nodes"))
     }
 
-    fn syntax_flaw(&self, error: &ScanError, text: &str) -> Flaw {
+    fn syntax_error(&self, error: &ScanError, text: &str) -> StructureError {
         let marker = error.marker();
         let (line, column) = (marker.line().max(1), marker.col() + 1);
-        let place = Place::of_character(line, column);
+        let span = Span::character(line, column);
         let source = text.lines().nth(line - 1).unwrap_or_default();
-        let fault = match (error.info(), syntax_help(source, error.info())) {
+        let diagnostic = match (error.info(), syntax_help(source, error.info())) {
             // The parser reads ahead, and meets its own limit before ours.
             ("recursion limit exceeded", _) => too_deep(),
-            (info, help) => {
-                Fault::new(format!("is not valid YAML: {info}")).help(help.unwrap_or(SYNTAX_HELP))
-            }
+            (info, help) => Diagnostic::new(format!("is not valid YAML: {info}"))
+                .help(help.unwrap_or(SYNTAX_HELP)),
         };
-        Flaw { path: KeyPath::root(), ..self.flaw(place, fault) }
+        StructureError { path: KeyPath::root(), ..self.flaw(span, diagnostic) }
     }
 
-    fn flaw(&self, place: Place, fault: Fault) -> Flaw {
+    fn flaw(&self, span: Span, diagnostic: Diagnostic) -> StructureError {
         let path = self.path();
-        Flaw { is_among_secrets: is_secret(&path), path, place, fault }
+        StructureError { is_among_secrets: is_secret(&path), path, span, diagnostic }
     }
 
     /// The path of what the next event speaks of.
@@ -255,8 +255,8 @@ impl Builder {
     }
 }
 
-fn too_deep() -> Fault {
-    Fault::new("is nested too deep").help("no key needs so many levels")
+fn too_deep() -> Diagnostic {
+    Diagnostic::new("is nested too deep").help("no key needs so many levels")
 }
 
 /// What the author most likely meant, where YAML's own message does not tell.
@@ -282,8 +282,8 @@ pub(super) fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
         .then_some("text with a colon and a space in it needs quotes, or the indent is wrong")
 }
 
-fn place_of(span: Span) -> Place {
-    Place {
+fn span_of(span: saphyr_parser::Span) -> Span {
+    Span {
         line: span.start.line(),
         column: span.start.col() + 1,
         end_line: span.end.line(),

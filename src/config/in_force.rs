@@ -59,9 +59,9 @@ impl AfterRestart {
     }
 
     /// What waits, with the keys of the file.
-    pub fn show(&self) -> Value {
-        let admin = self.admin.map(super::show::admin);
-        let log = self.log_format.map(super::show::log_format);
+    pub fn render(&self) -> Value {
+        let admin = self.admin.map(super::render::admin);
+        let log = self.log_format.map(super::render::log_format);
         let sections = [("admin", admin), ("log", log)].into_iter();
         let sections = sections.filter_map(|(key, shown)| Some((key.into(), shown?)));
         Value::Mapping(Mapping::from_iter(sections))
@@ -89,12 +89,12 @@ mod tests {
         assert_eq!(now.config.log.format, Format::Text);
         assert_eq!(now.config.log.level, tracing::Level::WARN);
         assert_eq!(now.after_restart.keys(), "admin, log.format");
-        let shown = serde_yaml::to_string(&now.after_restart.show()).unwrap();
+        let shown = serde_yaml::to_string(&now.after_restart.render()).unwrap();
         assert_eq!(shown, "admin:\n  bind: 127.0.0.1:2\nlog:\n  format: json\n");
 
         let off = now.followed_by(config(""));
         assert_eq!(off.after_restart.keys(), "admin");
-        let shown = serde_yaml::to_string(&off.after_restart.show()).unwrap();
+        let shown = serde_yaml::to_string(&off.after_restart.render()).unwrap();
         assert_eq!(shown, "admin:\n  bind: off\n");
         assert!(off.followed_by(config("admin: { bind: '127.0.0.1:1' }")).after_restart.is_empty());
     }

@@ -32,7 +32,7 @@ fn explore(path: &KeyPath, shown: &str, found: &mut Vec<String>) {
 
 /// The keys that a map at `path` may have.
 fn known_at(path: &KeyPath) -> &'static [&'static str] {
-    let asked = path.key(STRANGER);
+    let asked = path.key(UNKNOWN_KEY);
     let tree = asked.steps().iter().rfold(Value::Null, |value, step| match step {
         Step::Key(key) => Value::Mapping(Mapping::from_iter([((&**key).into(), value)])),
         Step::Index(_) => Value::Sequence(vec![value]),
@@ -50,7 +50,7 @@ fn known_at(path: &KeyPath) -> &'static [&'static str] {
     }
 }
 
-const STRANGER: &str = "?";
+const UNKNOWN_KEY: &str = "?";
 const ANY_NAME: &str = "*";
 
 #[cfg(test)]

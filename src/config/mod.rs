@@ -1,8 +1,8 @@
 //! What the operator says: a file becomes a [`Config`], which cannot be wrong, or [`Problems`].
 //!
-//! `events` goes over the text once, refuses what is not fit to be read, and leaves `positions`;
+//! `events` goes over the text once, refuses what is not fit to be read, and leaves `source_map`;
 //! `typed` fits the YAML tree into the types of `file`; `resolve` gives them their meaning. Each
-//! tells a `report` what is wrong, and it knows the place. `show` is the way back.
+//! tells a `report` what is wrong, and it knows the span. `render` is the way back.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -13,13 +13,13 @@ mod key_path;
 mod keys;
 mod outline;
 mod patterns;
-mod positions;
+mod source_map;
 mod problem;
 mod report;
 mod resolve;
 mod schema;
 mod secrets;
-mod show;
+mod render;
 mod snippet;
 mod source;
 mod typed;
@@ -40,12 +40,12 @@ use crate::{listener, logging, route, upstream};
 pub use in_force::{AfterRestart, InForce};
 pub use keys::keys;
 pub use outline::{Change, Changes, Outline};
-use positions::Positions;
-use problem::Fault;
-pub use problem::{Place, Problem, Problems};
+use problem::Diagnostic;
+pub use problem::{Problem, Problems, Span};
 use report::Report;
 pub use schema::schema;
 pub use source::{READ_TIMEOUT, is_read_once, within_deadline};
+use source_map::SourceMap;
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,23 +123,28 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
     let file_name = source::name_of(path);
     let bytes = source::read(path, TEXT_BYTES_MAX).map_err(|error| {
-        let fault = match error.kind() {
+        let diagnostic = match error.kind() {
             io::ErrorKind::IsADirectory => {
-                Fault::new("is a directory").help("name the YAML file in it")
+                Diagnostic::new("is a directory").help("name the YAML file in it")
             }
-            io::ErrorKind::TimedOut => Fault::new(format!("cannot be read: {error}"))
+            io::ErrorKind::TimedOut => Diagnostic::new(format!("cannot be read: {error}"))
                 .help("look for a pipe that nobody writes to, or a network mount that is gone"),
-            _ => Fault::new(format!("cannot be read: {error}")),
+            _ => Diagnostic::new(format!("cannot be read: {error}")),
         };
-        Problems::of_file(&file_name, fault)
+        Problems::of_whole_file(&file_name, diagnostic)
     })?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => read(&file_name, text),
-        Err(_) if bytes.len() > TEXT_BYTES_MAX => Err(Problems::of_file(&file_name, too_large())),
+        Err(_) if bytes.len() > TEXT_BYTES_MAX => {
+            Err(Problems::of_whole_file(&file_name, too_large()))
+        }
         Err(error) => {
             let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count();
-            let fault = Fault::new(format!("is not UTF-8 text, first on line {line}"));
-            Err(Problems::of_file(&file_name, fault.help("save it as YAML text in UTF-8")))
+            let diagnostic = Diagnostic::new(format!("is not UTF-8 text, first on line {line}"));
+            Err(Problems::of_whole_file(
+                &file_name,
+                diagnostic.help("save it as YAML text in UTF-8"),
+            ))
         }
     }
 }
@@ -155,26 +160,27 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
 
 fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    refuse_unreadable(text).map_err(|fault| Problems::of_file(file_name, fault))?;
-    let positions = Positions::of(text).map_err(|flaws| report::unfit(file_name, text, flaws))?;
-    if positions.is_empty() {
-        return Err(Problems::of_file(file_name, Fault::new("is empty").help(LEAST)));
+    refuse_unreadable(text).map_err(|diagnostic| Problems::of_whole_file(file_name, diagnostic))?;
+    let source_map =
+        SourceMap::parse(text).map_err(|errors| report::unfit(file_name, text, errors))?;
+    if source_map.is_empty() {
+        return Err(Problems::of_whole_file(file_name, Diagnostic::new("is empty").help(LEAST)));
     }
 
-    let mut report = Report::new(file_name, text, positions);
+    let mut report = Report::new(file_name, text, source_map);
     let config = match serde_yaml::from_str(text) {
         Ok(mut tree) => {
             let config = typed::read(&mut tree, &mut report)
                 .map(|file| resolve::resolve(&file, &mut report));
-            config.map(|config| (config, Outline::of(&tree)))
+            config.map(|config| (config, Outline::from_tree(&tree)))
         }
         Err(error) => {
-            let place = error.location().map(|at| Place::of_character(at.line(), at.column()));
-            let line = place.and_then(|place| text.lines().nth(place.line.saturating_sub(1)));
+            let span = error.location().map(|at| Span::character(at.line(), at.column()));
+            let line = span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
             let what = error.to_string();
             let help = events::syntax_help(line.unwrap_or_default(), &what);
-            let fault = Fault::new(format!("is not valid YAML: {what}"));
-            report.refuse_place(place, fault.help(help.unwrap_or(events::SYNTAX_HELP)));
+            let diagnostic = Diagnostic::new(format!("is not valid YAML: {what}"));
+            report.refuse_place(span, diagnostic.help(help.unwrap_or(events::SYNTAX_HELP)));
             None
         }
     };
@@ -182,7 +188,7 @@ fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
 }
 
 /// Refuses what no editor would save as text: places in it could not be told, nor secrets masked.
-fn refuse_unreadable(text: &str) -> Result<(), Fault> {
+fn refuse_unreadable(text: &str) -> Result<(), Diagnostic> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(too_large());
     }
@@ -193,12 +199,12 @@ fn refuse_unreadable(text: &str) -> Result<(), Fault> {
     };
     let Some(at) = text.char_indices().position(stray) else { return Ok(()) };
     let line = 1 + text.chars().take(at).filter(|c| *c == '\n').count();
-    let fault = Fault::new(format!("holds a control character, first on line {line}"));
-    Err(fault.help("save it as plain YAML text"))
+    let diagnostic = Diagnostic::new(format!("holds a control character, first on line {line}"));
+    Err(diagnostic.help("save it as plain YAML text"))
 }
 
-fn too_large() -> Fault {
-    Fault::new("is larger than 1 MiB").help("no configuration is: is this the right file?")
+fn too_large() -> Diagnostic {
+    Diagnostic::new("is larger than 1 MiB").help("no configuration is: is this the right file?")
 }
 
 /// A configuration of ten thousand routes takes less.

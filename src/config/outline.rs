@@ -43,17 +43,17 @@ pub enum Change {
 }
 
 /// The values of one thing, by key.
-type Keys = BTreeMap<Box<str>, Written>;
+type Keys = BTreeMap<Box<str>, KeyValue>;
 
 #[derive(Clone, PartialEq, Eq)]
-struct Written {
+struct KeyValue {
     text: Box<str>,
     is_secret: bool,
 }
 
 impl Outline {
     /// The outline of a tree that fits the file's types.
-    pub(super) fn of(tree: &Value) -> Self {
+    pub(super) fn from_tree(tree: &Value) -> Self {
         let mut outline = Self::default();
         for (section, value) in entries(tree) {
             match (section.as_str(), value) {
@@ -174,11 +174,11 @@ fn changed_keys(thing: &str, from: &Keys, to: &Keys) -> Vec<Change> {
     keys.into_iter().filter(differs).map(changed).collect()
 }
 
-fn told(written: Option<&Written>) -> Box<str> {
+fn told(written: Option<&KeyValue>) -> Box<str> {
     match written {
         None => "default".into(),
-        Some(Written { is_secret: true, .. }) => "(secret)".into(),
-        Some(Written { text, is_secret: false }) => text.clone(),
+        Some(KeyValue { is_secret: true, .. }) => "(secret)".into(),
+        Some(KeyValue { text, is_secret: false }) => text.clone(),
     }
 }
 
@@ -190,7 +190,7 @@ fn flatten(path: &KeyPath, value: &Value, keys: &mut Keys) {
             }
         }
         _ => {
-            let written = Written { text: shown(value).into(), is_secret: is_secret(path) };
+            let written = KeyValue { text: shown(value).into(), is_secret: is_secret(path) };
             keys.insert(path.to_string().into(), written);
         }
     }
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn outline(text: &str) -> Outline {
-        Outline::of(&serde_yaml::from_str(text).unwrap())
+        Outline::from_tree(&serde_yaml::from_str(text).unwrap())
     }
 
     const BEFORE: &str = "

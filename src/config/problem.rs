@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, told as a compiler would: place, value, what to write.
+//! What is wrong with a configuration, told as a compiler would: span, value, what to write.
 //!
 //! A problem owns all that it prints, and no secret is in it: those who make one mask them.
 //!
@@ -21,7 +21,7 @@ pub struct Problem {
     /// The key, such as `routes[0].tunnel.idle_timeout`; empty if it is the whole file.
     pub path: String,
     /// Where it stands; none if it is the whole file, or a file that could not be read.
-    pub place: Option<Place>,
+    pub span: Option<Span>,
     /// The value as written; none for maps, lists and secrets.
     pub value: Option<String>,
     /// What is wrong, as the rest of a sentence that begins with the key or its value.
@@ -33,7 +33,7 @@ pub struct Problem {
 
 /// A stretch of the file. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Span {
     /// The line of its first character.
     pub line: usize,
     /// The column of its first character.
@@ -46,7 +46,7 @@ pub struct Place {
 
 /// What is wrong with a value, before it is known where the value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct Diagnostic {
     what: String,
     help: Option<String>,
 }
@@ -55,14 +55,14 @@ impl Problems {
     /// Problems that are not empty, of the file of that name.
     pub(super) fn new(file_name: &str, mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "no problems are not an error");
-        problems.sort_by_key(|problem| problem.place.map(|place| (place.line, place.column)));
+        problems.sort_by_key(|problem| problem.span.map(|span| (span.line, span.column)));
         problems.truncate(PROBLEMS_MAX);
         Self { file_name: file_name.to_owned(), problems }
     }
 
     /// The one problem of a file that cannot be looked into.
-    pub(super) fn of_file(file_name: &str, fault: Fault) -> Self {
-        Self::new(file_name, vec![fault.into_problem(String::new())])
+    pub(super) fn of_whole_file(file_name: &str, diagnostic: Diagnostic) -> Self {
+        Self::new(file_name, vec![diagnostic.into_problem(String::new())])
     }
 
     /// Each problem, in the order of the file; at least one and at most a hundred.
@@ -72,7 +72,7 @@ impl Problems {
 }
 
 impl Problems {
-    /// The first of them, each with its place and what to write, on one line for a log.
+    /// The first of them, each with its position and what to write, on one line for a log.
     pub fn on_one_line(&self) -> String {
         let shown = self.problems.iter().take(PROBLEMS_ON_ONE_LINE_MAX);
         let mut line = shown
@@ -87,9 +87,9 @@ impl Problems {
     }
 }
 
-impl Place {
-    /// The place of one character.
-    pub(super) fn of_character(line: usize, column: usize) -> Self {
+impl Span {
+    /// The span of one character.
+    pub(super) fn character(line: usize, column: usize) -> Self {
         Self { line, column, end_line: line, end_column: column + 1 }
     }
 }
@@ -108,11 +108,11 @@ impl fmt::Display for Problems {
 }
 
 impl Problem {
-    /// Place, key, value, and what is wrong with it.
+    /// Span, key, value, and what is wrong with it.
     fn sentence(&self, file_name: &str) -> String {
         let mut sentence = file_name.to_owned();
-        if let Some(place) = self.place {
-            sentence.push_str(&format!(":{}:{}", place.line, place.column));
+        if let Some(span) = self.span {
+            sentence.push_str(&format!(":{}:{}", span.line, span.column));
         }
         sentence.push(':');
         if !self.path.is_empty() {
@@ -137,14 +137,14 @@ impl Problem {
             write!(f, "{snippet}")?;
         }
         if let Some(help) = &self.help {
-            let gutter = gutter_width(self.place.map_or(0, |place| place.line));
+            let gutter = gutter_width(self.span.map_or(0, |span| span.line));
             writeln!(f, "{:gutter$} = help: {help}", "")?;
         }
         Ok(())
     }
 }
 
-impl Fault {
+impl Diagnostic {
     /// `what` goes on from the key or its value: `has no unit`.
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), help: None }
@@ -176,10 +176,10 @@ impl Fault {
         }
     }
 
-    /// The problem that a value at `path` has this fault, of which no place is known.
+    /// The problem that a value at `path` has this diagnostic, of which no span is known.
     pub(super) fn into_problem(self, path: String) -> Problem {
         let (what, help) = (presentable(&self.what), self.help.as_deref().map(presentable));
-        Problem { path, place: None, value: None, what, help, snippet: None }
+        Problem { path, span: None, value: None, what, help, snippet: None }
     }
 
     /// What is wrong.
@@ -195,7 +195,7 @@ impl Fault {
     }
 }
 
-/// What a fault says may hold what the file says: no escape sequence of it reaches a terminal.
+/// What a diagnostic says may hold what the file says: no escape sequence of it reaches a terminal.
 fn presentable(text: &str) -> String {
     let harmless = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
     text.chars().take(TEXT_SHOWN_MAX).map(harmless).collect()
@@ -252,10 +252,10 @@ mod tests {
     #[test]
     fn a_log_gets_the_problems_on_one_line() {
         let problem = |number: usize| {
-            let fault = Fault::new("has no unit").help("write\n  10s");
+            let diagnostic = Diagnostic::new("has no unit").help("write\n  10s");
             Problem {
-                place: Some(Place::of_character(number, 1)),
-                ..fault.into_problem("a".into())
+                span: Some(Span::character(number, 1)),
+                ..diagnostic.into_problem("a".into())
             }
         };
         let two = Problems::new("a.yaml", vec![problem(1), problem(2)]);
@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn a_problem_without_a_place_names_the_file_alone() {
-        let problems = Problems::of_file("a.yaml", Fault::new("is empty").help("write routes"));
+        let problems =
+            Problems::of_whole_file("a.yaml", Diagnostic::new("is empty").help("write routes"));
         assert_eq!(
             problems.to_string(),
             "a.yaml: is empty\n   = help: write routes\n1 problem in a.yaml"

@@ -5,51 +5,56 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use super::events::Flaw;
+use super::events::StructureError;
 use super::file::Chosen;
 use super::key_path::KeyPath;
-use super::positions::Positions;
-use super::problem::{Fault, PROBLEMS_MAX, Place, Problem, Problems};
+use super::problem::{Diagnostic, PROBLEMS_MAX, Problem, Problems, Span};
 use super::secrets::may_hold_secret;
 use super::snippet::Snippet;
+use super::source_map::SourceMap;
 
 /// The problems of one file so far.
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     file_name: &'a str,
     text: &'a str,
-    positions: Positions,
+    source_map: SourceMap,
     problems: Vec<Problem>,
     settled: Vec<KeyPath>,
 }
 
 impl<'a> Report<'a> {
     /// A file without a problem so far.
-    pub(super) fn new(file_name: &'a str, text: &'a str, positions: Positions) -> Self {
+    pub(super) fn new(file_name: &'a str, text: &'a str, source_map: SourceMap) -> Self {
         let (problems, settled) = (Vec::new(), Vec::new());
-        Self { file_name, text, positions, problems, settled }
+        Self { file_name, text, source_map, problems, settled }
     }
 
-    /// The value at `path` has this fault.
-    pub(super) fn refuse(&mut self, path: &KeyPath, fault: Fault) {
-        let place = self.positions.value(path);
-        let value = self.positions.scalar(path).map(shown);
-        self.add(path, place, value, fault);
+    /// The value at `path` has this diagnostic.
+    pub(super) fn refuse(&mut self, path: &KeyPath, diagnostic: Diagnostic) {
+        let span = self.source_map.value(path);
+        let value = self.source_map.scalar(path).map(shown);
+        self.add(path, span, value, diagnostic);
     }
 
     /// There should be no such key as the last of `path`; perhaps `meant` was.
-    pub(super) fn refuse_key(&mut self, path: &KeyPath, meant: Option<KeyPath>, fault: Fault) {
-        let place = self.positions.key(path);
-        self.add(path, place, None, fault);
+    pub(super) fn refuse_key(
+        &mut self,
+        path: &KeyPath,
+        meant: Option<KeyPath>,
+        diagnostic: Diagnostic,
+    ) {
+        let span = self.source_map.key(path);
+        self.add(path, span, None, diagnostic);
         self.settled.extend(meant);
     }
 
     /// Text in which no key can be told, such as what is not YAML.
-    pub(super) fn refuse_place(&mut self, place: Option<Place>, fault: Fault) {
-        let mut problem = fault.into_problem(String::new());
-        problem.place = place;
+    pub(super) fn refuse_place(&mut self, span: Option<Span>, diagnostic: Diagnostic) {
+        let mut problem = diagnostic.into_problem(String::new());
+        problem.span = span;
         problem.snippet =
-            place.and_then(|place| Snippet::of(self.text, place, self.positions.secrets()));
+            span.and_then(|span| Snippet::new(self.text, span, self.source_map.secrets()));
         self.problems.push(problem);
     }
 
@@ -60,13 +65,13 @@ impl<'a> Report<'a> {
         path: &KeyPath,
         written: Option<&str>,
         default: T,
-        parse: impl FnOnce(&str) -> Result<T, Fault>,
+        parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
     ) -> T {
         match written.map(parse) {
             None => default,
             Some(Ok(value)) => value,
-            Some(Err(fault)) => {
-                self.refuse(path, fault);
+            Some(Err(diagnostic)) => {
+                self.refuse(path, diagnostic);
                 default
             }
         }
@@ -79,10 +84,10 @@ impl<'a> Report<'a> {
         path: &KeyPath,
         written: Option<&str>,
         example: &str,
-        parse: impl FnOnce(&str) -> Result<T, Fault>,
+        parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
     ) -> Option<T> {
         if written.is_none() {
-            self.refuse(path, Fault::new("is missing").help(format!("write {example}")));
+            self.refuse(path, Diagnostic::new("is missing").help(format!("write {example}")));
         }
         self.read(path, written, None, |text| parse(text).map(Some))
     }
@@ -98,7 +103,7 @@ impl<'a> Report<'a> {
         match written? {
             Chosen::Is(value) => Some(value),
             Chosen::Empty => {
-                self.refuse(path, Fault::new("is empty").help(format!("write {example}")));
+                self.refuse(path, Diagnostic::new("is empty").help(format!("write {example}")));
                 None
             }
         }
@@ -113,7 +118,9 @@ impl<'a> Report<'a> {
         for (path, item) in items {
             match item {
                 Some(item) => filled.push((path, item)),
-                None => self.refuse(&path, Fault::new("is empty").help("fill it or take it out")),
+                None => {
+                    self.refuse(&path, Diagnostic::new("is empty").help("fill it or take it out"))
+                }
             }
         }
         filled
@@ -121,8 +128,8 @@ impl<'a> Report<'a> {
 
     /// `path`, and the line on which its value stands.
     pub(super) fn locate(&self, path: &KeyPath) -> String {
-        match self.positions.value(path) {
-            Some(place) => format!("{path} (line {})", place.line),
+        match self.source_map.value(path) {
+            Some(span) => format!("{path} (line {})", span.line),
             None => path.to_string(),
         }
     }
@@ -140,33 +147,39 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn add(&mut self, path: &KeyPath, place: Option<Place>, value: Option<String>, fault: Fault) {
+    fn add(
+        &mut self,
+        path: &KeyPath,
+        span: Option<Span>,
+        value: Option<String>,
+        diagnostic: Diagnostic,
+    ) {
         let is_settled = self.settled.iter().any(|settled| settled.starts_with(path));
         if is_settled || self.is_full() {
             return;
         }
         self.settled.push(path.clone());
-        let mut problem = fault.into_problem(path.to_string());
+        let mut problem = diagnostic.into_problem(path.to_string());
         problem.value = value;
-        problem.place = place;
+        problem.span = span;
         problem.snippet =
-            place.and_then(|place| Snippet::of(self.text, place, self.positions.secrets()));
+            span.and_then(|span| Snippet::new(self.text, span, self.source_map.secrets()));
         self.problems.push(problem);
     }
 }
 
 /// The problems of a file that is not fit to be read. Which of its values are secrets is not
 /// known, so lines that could hold one are not shown.
-pub(super) fn unfit(file_name: &str, text: &str, flaws: Vec<Flaw>) -> Problems {
-    let problem = |Flaw { path, place, is_among_secrets, fault }: Flaw| {
-        let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+pub(super) fn unfit(file_name: &str, text: &str, errors: Vec<StructureError>) -> Problems {
+    let problem = |StructureError { path, span, is_among_secrets, diagnostic }: StructureError| {
+        let line = text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
         let is_hidden = is_among_secrets || may_hold_secret(line);
-        let mut problem = fault.into_problem(path.to_string());
-        problem.place = Some(place);
-        problem.snippet = Snippet::of(text, place, &[]).filter(|_| !is_hidden);
+        let mut problem = diagnostic.into_problem(path.to_string());
+        problem.span = Some(span);
+        problem.snippet = Snippet::new(text, span, &[]).filter(|_| !is_hidden);
         problem
     };
-    Problems::new(file_name, flaws.into_iter().take(PROBLEMS_MAX).map(problem).collect())
+    Problems::new(file_name, errors.into_iter().take(PROBLEMS_MAX).map(problem).collect())
 }
 
 /// A value on one line and not too long.

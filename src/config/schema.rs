@@ -17,8 +17,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::file::{
-    Affinity, Balance, File, Health, Keepalive, Node, Rebalance, RendezvousBy, RoutePath, TextOr,
-    Written,
+    Affinity, Balance, File, Health, Keepalive, Node, RawScalar, Rebalance, RendezvousBy,
+    RoutePath, TextOr,
 };
 use super::patterns;
 use super::units::{DURATION_UNITS, SIZE_UNITS, parse_duration, parse_size};
@@ -66,7 +66,7 @@ impl Transform for AsTheManualSays {
     }
 }
 
-/// Says what a [`Written`] value may be: the words and the range of its sentence, or its own form.
+/// Says what a [`RawScalar`] value may be: the words and the range of its sentence, or its own form.
 fn state_scalar(property: &mut Map<String, Value>) {
     if property.remove("x-scalar").is_none() {
         return;
@@ -199,13 +199,13 @@ fn on_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-impl JsonSchema for Written {
+impl JsonSchema for RawScalar {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "Written".into()
+        "RawScalar".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {

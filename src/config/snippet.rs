@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::problem::Place;
+use super::problem::Span;
 
 /// One line of the file, fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +16,15 @@ pub(super) struct Snippet {
 }
 
 impl Snippet {
-    /// The line in which `place` begins; the characters of `secrets` are masked. None if `text`
+    /// The line in which `span` begins; the characters of `secrets` are masked. None if `text`
     /// has no such line.
-    pub(super) fn of(text: &str, place: Place, secrets: &[Place]) -> Option<Self> {
-        let line = text.lines().nth(place.line.checked_sub(1)?)?;
+    pub(super) fn new(text: &str, span: Span, secrets: &[Span]) -> Option<Self> {
+        let line = text.lines().nth(span.line.checked_sub(1)?)?;
         let mut shown: Vec<char> = line.chars().collect();
-        mask(&mut shown, place.line, secrets);
+        mask(&mut shown, span.line, secrets);
 
-        let column = place.column.saturating_sub(1).min(shown.len());
-        let end = if place.end_line == place.line { place.end_column } else { shown.len() + 1 };
+        let column = span.column.saturating_sub(1).min(shown.len());
+        let end = if span.end_line == span.line { span.end_column } else { shown.len() + 1 };
         let from = if column < WIDTH_MAX { 0 } else { column - WIDTH_MAX / 2 };
         let width = WIDTH_MAX.min(shown.len() - from);
         let cut_short = from + width < shown.len();
@@ -33,7 +33,7 @@ impl Snippet {
         line.extend(window.map(|c| if c.is_control() { ' ' } else { *c }));
         line.push_str(if cut_short { "…" } else { "" });
         Some(Self {
-            line_number: place.line,
+            line_number: span.line,
             line,
             caret_column: column - from + usize::from(from > 0),
             caret_length: end.saturating_sub(1).min(from + width).saturating_sub(column).max(1),
@@ -57,7 +57,7 @@ pub(super) fn gutter_width(line_number: usize) -> usize {
 
 /// Puts asterisks over what lies in `secrets`; a comment behind one goes too, for it is where the
 /// old secret is kept.
-fn mask(line: &mut Vec<char>, line_number: usize, secrets: &[Place]) {
+fn mask(line: &mut Vec<char>, line_number: usize, secrets: &[Span]) {
     let mut masked_end = None;
     for secret in secrets.iter().filter(|s| (s.line..=s.end_line).contains(&line_number)) {
         let from = if secret.line == line_number { secret.column.saturating_sub(1) } else { 0 };
@@ -82,35 +82,35 @@ const WIDTH_MAX: usize = 100;
 mod tests {
     use super::*;
 
-    fn place(line: usize, column: usize, end_column: usize) -> Place {
-        Place { line, column, end_line: line, end_column }
+    fn span(line: usize, column: usize, end_column: usize) -> Span {
+        Span { line, column, end_line: line, end_column }
     }
 
-    fn check(text: &str, at: Place, secrets: &[Place], expected: &str) {
-        let shown = Snippet::of(text, at, secrets).map(|s| s.to_string()).unwrap_or_default();
+    fn check(text: &str, at: Span, secrets: &[Span], expected: &str) {
+        let shown = Snippet::new(text, at, secrets).map(|s| s.to_string()).unwrap_or_default();
         assert_eq!(shown, expected);
     }
 
     #[test]
     fn the_caret_is_under_the_place() {
-        check("a: 1\nbc: xyz\n", place(2, 5, 8), &[], " 2 | bc: xyz\n   |     ^^^\n");
-        check("é: ü", place(1, 4, 5), &[], " 1 | é: ü\n   |    ^\n");
-        check("a:\tb", place(1, 4, 5), &[], " 1 | a: b\n   |    ^\n");
+        check("a: 1\nbc: xyz\n", span(2, 5, 8), &[], " 2 | bc: xyz\n   |     ^^^\n");
+        check("é: ü", span(1, 4, 5), &[], " 1 | é: ü\n   |    ^\n");
+        check("a:\tb", span(1, 4, 5), &[], " 1 | a: b\n   |    ^\n");
     }
 
     #[test]
     fn a_place_outside_the_text_is_no_harm() {
-        check("a", place(7, 1, 2), &[], "");
-        check("a", place(0, 0, 1), &[], "");
-        check("a", place(1, 50, 60), &[], " 1 | a\n   |  ^\n");
-        let beyond = Place { line: 1, column: 2, end_line: 9, end_column: 1 };
+        check("a", span(7, 1, 2), &[], "");
+        check("a", span(0, 0, 1), &[], "");
+        check("a", span(1, 50, 60), &[], " 1 | a\n   |  ^\n");
+        let beyond = Span { line: 1, column: 2, end_line: 9, end_column: 1 };
         check("abc\n", beyond, &[], " 1 | abc\n   |  ^^\n");
     }
 
     #[test]
     fn a_long_line_is_cut_around_the_caret() {
         let line = format!("{}HERE{}", "a".repeat(300), "b".repeat(300));
-        let shown = Snippet::of(&line, place(1, 301, 305), &[]).unwrap().to_string();
+        let shown = Snippet::new(&line, span(1, 301, 305), &[]).unwrap().to_string();
         let expected = format!(
             " 1 | …{}HERE{}…\n   | {}^^^^\n",
             "a".repeat(50),
@@ -123,11 +123,11 @@ mod tests {
     #[test]
     fn secrets_are_masked_and_so_is_the_comment_behind() {
         let text = "keys: [hush, b] # old: hash\nx: |\n  hush\n  hush";
-        let first = place(1, 8, 12);
-        let block = Place { line: 2, column: 4, end_line: 4, end_column: 7 };
+        let first = span(1, 8, 12);
+        let block = Span { line: 2, column: 4, end_line: 4, end_column: 7 };
         let secrets = [first, block];
-        check(text, place(1, 1, 5), &secrets, " 1 | keys: [****, b]\n   | ^^^^\n");
-        check(text, place(3, 3, 7), &secrets, " 3 | ******\n   |   ^^^^\n");
-        check(text, place(4, 3, 7), &secrets, " 4 | ******\n   |   ^^^^\n");
+        check(text, span(1, 1, 5), &secrets, " 1 | keys: [****, b]\n   | ^^^^\n");
+        check(text, span(3, 3, 7), &secrets, " 3 | ******\n   |   ^^^^\n");
+        check(text, span(4, 3, 7), &secrets, " 4 | ******\n   |   ^^^^\n");
     }
 }

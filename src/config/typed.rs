@@ -14,7 +14,7 @@ use serde_path_to_error::Segment;
 use serde_yaml::Value;
 
 use super::key_path::{KeyPath, Step};
-use super::problem::{Fault, PROBLEMS_MAX, nearest};
+use super::problem::{Diagnostic, PROBLEMS_MAX, nearest};
 use super::report::Report;
 
 /// Why a value does not fit its type.
@@ -44,7 +44,7 @@ pub(super) fn read<T: DeserializeOwned>(tree: &mut Value, report: &mut Report<'_
         match &mismatch {
             Mismatch::UnknownKey { known } => refuse_key(&path, known, report),
             Mismatch::NoMap { .. } | Mismatch::Kind { .. } | Mismatch::Other(_) => {
-                report.refuse(&path, mismatch.fault());
+                report.refuse(&path, mismatch.diagnostic());
             }
         }
         prune(tree, &path, &mismatch)?;
@@ -71,8 +71,8 @@ fn step(segment: &Segment) -> Option<Step> {
 fn refuse_key(path: &KeyPath, known: &'static [&'static str], report: &mut Report<'_>) {
     let Some((parent, Step::Key(key))) = path.split_last() else { return };
     let meant = nearest(key, known.iter().copied()).map(|near| parent.key(near));
-    let fault = Fault::none_of("is not a known key", key, known.iter().copied());
-    report.refuse_key(path, meant, fault);
+    let diagnostic = Diagnostic::none_of("is not a known key", key, known.iter().copied());
+    report.refuse_key(path, meant, diagnostic);
 }
 
 /// Takes the value at `path` out: a key that nobody knows with it, else only what it holds, so
@@ -123,29 +123,28 @@ fn key_text(key: &Value) -> Option<String> {
 }
 
 impl Mismatch {
-    fn fault(&self) -> Fault {
+    fn diagnostic(&self) -> Diagnostic {
         let expected = match self {
             Self::Kind { expected } => expected,
-            Self::UnknownKey { .. } => return Fault::new("is not a known key"),
+            Self::UnknownKey { .. } => return Diagnostic::new("is not a known key"),
             Self::NoMap { known } => {
                 let help = format!("write a map with any of these keys: {}", known.join(", "));
-                return Fault::new("is not a map").help(help);
+                return Diagnostic::new("is not a map").help(help);
             }
-            Self::Other(what) => return Fault::new(what.as_str()),
+            Self::Other(what) => return Diagnostic::new(what.as_str()),
         };
         match expected.as_str() {
-            "a sequence" => Fault::new("is not a list").help("write a list: [one, two]"),
-            "a map" => Fault::new("is not a map").help("write a map: { key: value }"),
-            "a string" => Fault::new("is not text")
+            "a sequence" => Diagnostic::new("is not a list").help("write a list: [one, two]"),
+            "a map" => Diagnostic::new("is not a map").help("write a map: { key: value }"),
+            "a string" => Diagnostic::new("is not text")
                 .help("write text; a number, and true or false, need quotes"),
-            "a boolean" => Fault::new("is not true or false").help("write true or false"),
+            "a boolean" => Diagnostic::new("is not true or false").help("write true or false"),
             "a single value" => {
-                Fault::new("is not a single value").help("write one value, and no list or map")
+                Diagnostic::new("is not a single value").help("write one value, and no list or map")
             }
-            "text or a map" => {
-                Fault::new("is neither text nor a map").help("write text, or a map: { key: value }")
-            }
-            expected => Fault::new(format!("is not {expected}")),
+            "text or a map" => Diagnostic::new("is neither text nor a map")
+                .help("write text, or a map: { key: value }"),
+            expected => Diagnostic::new(format!("is not {expected}")),
         }
     }
 }

@@ -9,11 +9,14 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::problem::Fault;
+use super::problem::Diagnostic;
 
 /// The duration that `text` writes, if it lies in `range`.
-pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Fault> {
-    let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+pub(super) fn duration(
+    text: &str,
+    range: &RangeInclusive<Duration>,
+) -> Result<Duration, Diagnostic> {
+    let (least, most) = (render_duration(*range.start()), render_duration(*range.end()));
     let range_help = format!("write {least} to {most}");
     if let Some(number) = bare_number(text) {
         let fits = |text: &str| parse_duration(text).is_ok_and(|found| range.contains(&found));
@@ -24,12 +27,12 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
         return Ok(duration);
     }
     let side = if duration < *range.start() { "short" } else { "long" };
-    Err(Fault::new(format!("is too {side}")).help(range_help))
+    Err(Diagnostic::new(format!("is too {side}")).help(range_help))
 }
 
 /// The number of bytes that `text` writes, if it lies in `range`.
-pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
-    let (least, most) = (show_size(*range.start()), show_size(*range.end()));
+pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagnostic> {
+    let (least, most) = (render_size(*range.start()), render_size(*range.end()));
     let range_help = format!("write {least} to {most}");
     if let Some(number) = bare_number(text) {
         let fits = |text: &str| parse_size(text).is_ok_and(|found| range.contains(&found));
@@ -40,25 +43,26 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Fault
         return Ok(bytes);
     }
     let side = if bytes < *range.start() { "small" } else { "large" };
-    Err(Fault::new(format!("is too {side}")).help(range_help))
+    Err(Diagnostic::new(format!("is too {side}")).help(range_help))
 }
 
 /// As [`size`], for what is held in memory.
-pub(super) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<usize, Fault> {
+pub(super) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<usize, Diagnostic> {
     size(text, range).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// The whole number that `text` writes, if it lies in `range`.
-pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
+pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
     let number = whole(text).filter(|number| range.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
-        Fault::new("is out of range").help(format!("write a whole number from {least} to {most}"))
+        Diagnostic::new("is out of range")
+            .help(format!("write a whole number from {least} to {most}"))
     })
 }
 
 /// The percentage that `text` writes, `10%`, if it lies in `range`.
-pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fault> {
+pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
     let digits = text.strip_suffix('%');
     let number = digits.and_then(whole);
     number.filter(|number| range.contains(number)).ok_or_else(|| {
@@ -66,7 +70,7 @@ pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fa
         let range_help = format!("write {}% to {}%", range.start(), range.end());
         match bare_number(text) {
             Some(number) => no_unit(number, &[("%", "percent")], fits, range_help),
-            None => Fault::new("is not a percentage in range").help(range_help),
+            None => Diagnostic::new("is not a percentage in range").help(range_help),
         }
     })
 }
@@ -74,22 +78,22 @@ pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Fa
 /// What `parse` makes of `text`, or none for `off`.
 pub(super) fn off_or<T>(
     text: &str,
-    parse: impl FnOnce(&str) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
+    parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
+) -> Result<Option<T>, Diagnostic> {
     match text {
         "off" => Ok(None),
         text => refuse_other_off(text)
-            .and_then(|()| parse(text).map_err(|fault| fault.or_write("off")))
+            .and_then(|()| parse(text).map_err(|diagnostic| diagnostic.or_write("off")))
             .map(Some),
     }
 }
 
 /// Refuses what `off` becomes in other hands: to YAML 1.1, which Helm and Ansible write, it is
 /// `false`.
-pub(super) fn refuse_other_off(text: &str) -> Result<(), Fault> {
+pub(super) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
     let is_off = ["false", "no", "n", "none", "never"].contains(&text.to_lowercase().as_str());
     match is_off {
-        true => Err(Fault::new("is not how this is turned off").help(OFF_HELP)),
+        true => Err(Diagnostic::new("is not how this is turned off").help(OFF_HELP)),
         false => Ok(()),
     }
 }
@@ -101,7 +105,7 @@ pub(super) fn whole<N: FromStr>(text: &str) -> Option<N> {
 }
 
 /// Whole numbers, each with its unit, the largest unit first.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, Diagnostic> {
     let mut rest = text;
     let mut total_millis: u64 = 0;
     let mut last_unit_millis = u64::MAX;
@@ -124,7 +128,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
     }
 }
 
-pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
+pub(super) fn parse_size(text: &str) -> Result<u64, Diagnostic> {
     let (number, unit) = split_number(text);
     let unit_bytes = SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
     number
@@ -139,13 +143,13 @@ fn split_number(text: &str) -> (&str, &str) {
     text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
 }
 
-fn not_a_duration() -> Fault {
-    Fault::new("is not a duration")
+fn not_a_duration() -> Diagnostic {
+    Diagnostic::new("is not a duration")
         .help("write a whole number and its unit: 500ms, 30s, 10m, 1h or 1m30s")
 }
 
-fn not_a_size() -> Fault {
-    Fault::new("is not a size")
+fn not_a_size() -> Diagnostic {
+    Diagnostic::new("is not a size")
         .help("write a whole number and its unit: 512B, 64KiB, 1MiB, 1GiB or 1MB")
 }
 
@@ -155,11 +159,11 @@ fn no_unit(
     units: &[(&str, &str)],
     fits: impl Fn(&str) -> bool,
     range_help: String,
-) -> Fault {
+) -> Diagnostic {
     let with_unit = |(unit, name): &(&str, &str)| (format!("{number}{unit}"), name.to_string());
     let fitting = units.iter().map(with_unit).find(|(text, _)| fits(text));
     let help = fitting.map_or(range_help, |(text, name)| format!("write {text} for {name}"));
-    Fault::new("has no unit").help(help)
+    Diagnostic::new("has no unit").help(help)
 }
 
 fn bare_number(text: &str) -> Option<&str> {
@@ -168,13 +172,13 @@ fn bare_number(text: &str) -> Option<&str> {
 }
 
 /// `duration` in the largest unit that writes it as a whole number.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(super) fn render_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, &DURATION_UNITS, "s")
 }
 
 /// `bytes` in the largest unit that writes them as a whole number.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(super) fn render_size(bytes: u64) -> String {
     show(bytes, &SIZE_UNITS, "B")
 }
 
@@ -276,19 +280,19 @@ mod tests {
     fn a_range_is_told_in_its_own_units() {
         let range = Duration::from_millis(100)..=Duration::from_secs(90);
         let check = |text: &str, help: Option<&str>| {
-            assert_eq!(duration(text, &range).err().as_ref().and_then(Fault::help_text), help);
+            assert_eq!(duration(text, &range).err().as_ref().and_then(Diagnostic::help_text), help);
         };
         check("99ms", Some("write 100ms to 90s"));
         check("100ms", None);
         check("90s", None);
         check("90s1ms", Some("write 100ms to 90s"));
-        let fault = size("3KiB", &(4096..=16 << 20)).unwrap_err();
-        assert_eq!(fault.help_text(), Some("write 4KiB to 16MiB"));
+        let diagnostic = size("3KiB", &(4096..=16 << 20)).unwrap_err();
+        assert_eq!(diagnostic.help_text(), Some("write 4KiB to 16MiB"));
     }
 
     #[test]
     fn a_bare_number_is_told_with_a_unit_with_which_it_is_in_range() {
-        let help = |fault: Fault| fault.help_text().unwrap_or_default().to_owned();
+        let help = |diagnostic: Diagnostic| diagnostic.help_text().unwrap_or_default().to_owned();
         let check = |text: &str, expected: &str| {
             let range = Duration::from_millis(100)..=Duration::from_mins(1);
             assert_eq!(help(duration(text, &range).unwrap_err()), expected, "{text}");
@@ -311,16 +315,16 @@ mod tests {
 
     #[test]
     fn nothing_at_all_has_a_unit_too() {
-        assert_eq!(show_duration(Duration::ZERO), "0s");
-        assert_eq!(show_size(0), "0B");
+        assert_eq!(render_duration(Duration::ZERO), "0s");
+        assert_eq!(render_size(0), "0B");
     }
 
     proptest! {
         #[test]
         fn what_is_shown_reads_the_same(amount: u64) {
             let wanted = Duration::from_millis(amount);
-            prop_assert_eq!(duration(&show_duration(wanted), &ANY_DURATION).unwrap(), wanted);
-            prop_assert_eq!(size(&show_size(amount), &ANY_SIZE).unwrap(), amount);
+            prop_assert_eq!(duration(&render_duration(wanted), &ANY_DURATION).unwrap(), wanted);
+            prop_assert_eq!(size(&render_size(amount), &ANY_SIZE).unwrap(), amount);
         }
 
         #[test]

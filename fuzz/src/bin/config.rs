@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
     match parse("sockeye.yaml", text) {
         Ok(config) => {
             let _ = config.snapshot(None);
-            let _ = config.show();
+            let _ = config.render();
         }
         Err(problems) => {
             let shown = problems.to_string();

@@ -7,7 +7,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-mod forms;
+mod shorthand;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::patterns;
 use super::schema::whole;
 
-use forms::chosen;
-pub(super) use forms::{Chosen, List, TextOr, Written};
+use shorthand::chosen;
+pub(super) use shorthand::{Chosen, List, RawScalar, TextOr};
 pub(super) use upstream::{
     Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, Node, Rebalance,
     Rendezvous, RendezvousBy, Sid, Upstream,
@@ -39,7 +39,7 @@ pub(super) struct File {
     pub(super) routes: List<Route>,
     /// How many clients may be connected at the same time, WebSockets included, 1 to 10000000;
     /// `auto`: as many as the limits on open files and memory allow. Default: `auto`.
-    pub(super) max_connections: Option<Written>,
+    pub(super) max_connections: Option<RawScalar>,
     /// How the process shuts down. Default: the keys below at their defaults.
     pub(super) stop: Option<Stop>,
     /// The listener for status, metrics and commands. Default: none.
@@ -54,18 +54,18 @@ pub(super) struct File {
 pub(super) struct Listener {
     /// The IP address and port; `:80` is short for `0.0.0.0:80`. Default: none; it is needed.
     #[schemars(extend("x-form" = patterns::bind()))]
-    pub(super) bind: Option<Written>,
+    pub(super) bind: Option<RawScalar>,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted. Default: `[]`.
     #[schemars(extend("x-items" = { "pattern": whole(&patterns::network()) }))]
     pub(super) trusted_proxies: List<String>,
     /// The maximum size of a request head, 8KiB to 1MiB. Default: `64KiB`.
-    pub(super) head_max: Option<Written>,
+    pub(super) head_max: Option<RawScalar>,
     /// The maximum number of header fields in a request, 10 to 1000. Default: `200`.
-    pub(super) head_fields_max: Option<Written>,
+    pub(super) head_fields_max: Option<RawScalar>,
     /// How long a client may take to send a request head, 1s to 5m. Default: `10s`.
-    pub(super) header_timeout: Option<Written>,
+    pub(super) header_timeout: Option<RawScalar>,
     /// How long a connection may be idle between two requests, 1s to 1h. Default: `75s`.
-    pub(super) keep_alive_timeout: Option<Written>,
+    pub(super) keep_alive_timeout: Option<RawScalar>,
 }
 
 /// Which requests go to an upstream, and within what limits.
@@ -81,20 +81,20 @@ pub(super) struct Route {
     pub(super) upstream: Option<String>,
     /// How long a node may take to start its response, 1s to 1h, or `auto`: for polls as long as
     /// the session's handshake allows, for other requests 2m. Default: `auto`.
-    pub(super) response_timeout: Option<Written>,
+    pub(super) response_timeout: Option<RawScalar>,
     /// How long the transfer of a request may make no progress, from the client or to the node, 1s
     /// to 1h. Default: `30s`.
-    pub(super) request_body_timeout: Option<Written>,
+    pub(super) request_body_timeout: Option<RawScalar>,
     /// How long a node may pause within a response body, 1s to 24h, `off`, or `auto`: 30s if the
     /// response has a length, 10m if it has none, and no limit for `text/event-stream`. Default:
     /// `auto`.
-    pub(super) response_body_timeout: Option<Written>,
+    pub(super) response_body_timeout: Option<RawScalar>,
     /// The old key for `request_body_timeout` and `response_body_timeout`, used where they are not
     /// set, 1s to 1h. Default: none.
-    pub(super) body_timeout: Option<Written>,
+    pub(super) body_timeout: Option<RawScalar>,
     /// The maximum size of a request body, 1B to 1024GiB, or `auto`: the `maxPayload` of the
     /// session's handshake, for other requests 64MiB. Default: `auto`.
-    pub(super) body_max: Option<Written>,
+    pub(super) body_max: Option<RawScalar>,
     /// The limits of its WebSockets. Default: the keys below at their defaults.
     pub(super) tunnel: Option<Tunnel>,
 }
@@ -118,28 +118,28 @@ pub(super) struct RoutePath {
 pub(super) struct Tunnel {
     /// How long a WebSocket may be idle, 1s to 24h, or `off`, or `auto`: taken from the session's
     /// handshake, 5m if that is not known or there is no Engine.IO session. Default: `auto`.
-    pub(super) idle_timeout: Option<Written>,
+    pub(super) idle_timeout: Option<RawScalar>,
     /// How long a WebSocket may carry no message, 1s to 24h, or `off`; Pings, Pongs and the
     /// heartbeats of Engine.IO are not messages. Default: `off`.
-    pub(super) idle_messages: Option<Written>,
+    pub(super) idle_messages: Option<RawScalar>,
     /// Whether Sockeye sends Pings on quiet connections: `auto`, which is `off` for Engine.IO,
     /// `off`, or a map with the keys below, which is for all WebSockets. Default: `auto`.
     pub(super) keepalive: Option<TextOr<Keepalive>>,
     /// The maximum size of a client's message, 1B to 1024GiB, or `off`, or `auto`: 100MiB. Default:
     /// `auto`.
-    pub(super) message_max: Option<Written>,
+    pub(super) message_max: Option<RawScalar>,
     /// How many messages a client may send per second, 1 to 1000000, or `off`. Default: `off`.
-    pub(super) messages_per_second: Option<Written>,
+    pub(super) messages_per_second: Option<RawScalar>,
     /// How many control frames and empty fragments a client may send per second, 1 to 1000000, or
     /// `off`; Pongs that answer Pings do not count. Default: `200`.
-    pub(super) control_frames_per_second: Option<Written>,
+    pub(super) control_frames_per_second: Option<RawScalar>,
     /// How long a client may read almost nothing of the data that waits for it, 1s to 1h, or
     /// `auto`: 20s for Engine.IO sessions, 2m for other WebSockets. Default: `auto`.
-    pub(super) stalled_client: Option<Written>,
+    pub(super) stalled_client: Option<RawScalar>,
     /// The maximum age of a WebSocket, 10s to 720h, or `off`. Default: `off`.
-    pub(super) max_age: Option<Written>,
+    pub(super) max_age: Option<RawScalar>,
     /// How much data is buffered for a side that does not read, 4KiB to 16MiB. Default: `64KiB`.
-    pub(super) buffer: Option<Written>,
+    pub(super) buffer: Option<RawScalar>,
 }
 
 /// How the process shuts down.
@@ -148,10 +148,10 @@ pub(super) struct Tunnel {
 pub(super) struct Stop {
     /// How long new connections are still accepted after the shutdown has begun, 0s to 5m. Default:
     /// `0s`.
-    pub(super) delay: Option<Written>,
+    pub(super) delay: Option<RawScalar>,
     /// How long WebSockets and pending responses may continue after the delay, 1s to 1h. Default:
     /// `28s`.
-    pub(super) timeout: Option<Written>,
+    pub(super) timeout: Option<RawScalar>,
 }
 
 /// The listener for status, metrics and commands; it has no authentication.
@@ -160,7 +160,7 @@ pub(super) struct Stop {
 pub(super) struct Admin {
     /// The IP address and port, or `off`. Default: `off`.
     #[schemars(extend("x-form" = patterns::bind()))]
-    pub(super) bind: Option<Written>,
+    pub(super) bind: Option<RawScalar>,
 }
 
 /// When Sockeye sends Pings on quiet connections.
@@ -168,9 +168,9 @@ pub(super) struct Admin {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Keepalive {
     /// How long a side may send nothing before it gets a Ping, 1s to 1h. Default: `25s`.
-    pub(super) every: Option<Written>,
+    pub(super) every: Option<RawScalar>,
     /// How long it may then still send nothing before it counts as lost, 1s to 1h. Default: `20s`.
-    pub(super) lost_after: Option<Written>,
+    pub(super) lost_after: Option<RawScalar>,
 }
 
 /// What is logged.

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Chosen, List, TextOr, Written, chosen};
+use super::{Chosen, List, RawScalar, TextOr, chosen};
 use crate::config::patterns;
 use crate::config::schema::whole;
 
@@ -33,28 +33,28 @@ pub(in crate::config) struct Upstream {
     /// the keys below. Default: `sid`.
     pub(in crate::config) affinity: Option<TextOr<Affinity>>,
     /// How long a TCP connect to a node may take, 100ms to 1m. Default: `3s`.
-    pub(in crate::config) connect_timeout: Option<Written>,
+    pub(in crate::config) connect_timeout: Option<RawScalar>,
     /// The maximum size of a node's response head, 8KiB to 1MiB. Default: `64KiB`.
-    pub(in crate::config) answer_head_max: Option<Written>,
+    pub(in crate::config) answer_head_max: Option<RawScalar>,
     /// The maximum number of header fields in a node's response, 10 to 256. Default: `200`.
-    pub(in crate::config) answer_fields_max: Option<Written>,
+    pub(in crate::config) answer_fields_max: Option<RawScalar>,
     /// Whether sessions share connections to a node: `shared`, `per_session` for several processes
     /// behind one address, or `auto` to share until a node turns out to be several processes.
     /// Default: `auto`.
     #[schemars(extend("x-form" = "shared|per_session"))]
-    pub(in crate::config) connections: Option<Written>,
+    pub(in crate::config) connections: Option<RawScalar>,
     /// How long an idle connection to a node is kept for reuse, 100ms to 1h, or `off` to reuse
     /// none; a node's `Keep-Alive: timeout=` shortens it. Default: `4s`.
-    pub(in crate::config) pool_idle_timeout: Option<Written>,
+    pub(in crate::config) pool_idle_timeout: Option<RawScalar>,
     /// Which node gets a new session: `least-connections`, `round-robin`, `random-two`, or a map
     /// with the key below. Default: `least-connections`.
     pub(in crate::config) balance: Option<TextOr<Balance>>,
     /// How long a new or returning node takes to get its full share of new sessions, 1s to 1h, or
     /// `off`. Default: `10s`.
-    pub(in crate::config) slow_start: Option<Written>,
+    pub(in crate::config) slow_start: Option<RawScalar>,
     /// How many WebSockets and pending requests a node may have and still get new sessions, 1 to
     /// 1000000, or `off`. Default: `off`.
-    pub(in crate::config) max_connections: Option<Written>,
+    pub(in crate::config) max_connections: Option<RawScalar>,
     /// How the health of the nodes is checked: `tcp`, `off`, or a map with the keys below. Default:
     /// `tcp`.
     pub(in crate::config) health: Option<TextOr<Health>>,
@@ -74,13 +74,13 @@ pub(in crate::config) struct Upstream {
 pub(in crate::config) struct Node {
     /// The host and port. Default: none; it is needed.
     #[schemars(extend("x-form" = patterns::node()))]
-    pub(in crate::config) address: Option<Written>,
+    pub(in crate::config) address: Option<RawScalar>,
     /// The name of the node in affinity, logs and metrics. Default: the address as written.
     #[schemars(extend("pattern" = whole(patterns::WORD)))]
     pub(in crate::config) name: Option<String>,
     /// Its share of new sessions relative to the weights of the other nodes, 1 to 1000. Default:
     /// `1`.
-    pub(in crate::config) weight: Option<Written>,
+    pub(in crate::config) weight: Option<RawScalar>,
     /// Drain the node: it gets no new session, and its WebSockets are closed by the end of the
     /// drain timeout. Default: `false`.
     pub(in crate::config) drain: Option<bool>,
@@ -100,10 +100,10 @@ pub(in crate::config) struct Discover {
     #[schemars(with = "String", extend("pattern" = whole(patterns::SRV)))]
     pub(in crate::config) srv: Option<Chosen<String>>,
     /// The maximum time between two lookups, 1s to 1h; a shorter TTL is respected. Default: `5s`.
-    pub(in crate::config) every: Option<Written>,
+    pub(in crate::config) every: Option<RawScalar>,
     /// The DNS server's IP address and port. Default: the system's.
     #[schemars(extend("x-form" = patterns::server()))]
-    pub(in crate::config) server: Option<Written>,
+    pub(in crate::config) server: Option<RawScalar>,
 }
 
 /// Which node gets a new session.
@@ -133,16 +133,16 @@ pub(in crate::config) struct Health {
     #[schemars(with = "HttpCheck")]
     pub(in crate::config) http: Option<Chosen<HttpCheck>>,
     /// How often a node is checked, 100ms to 1h. Default: `2s`.
-    pub(in crate::config) every: Option<Written>,
+    pub(in crate::config) every: Option<RawScalar>,
     /// How long a check may take, 10ms to 1m. Default: `2s`.
-    pub(in crate::config) timeout: Option<Written>,
+    pub(in crate::config) timeout: Option<RawScalar>,
     /// How many consecutive failed checks make a node unhealthy, 1 to 100. Default: `3`.
-    pub(in crate::config) fail: Option<Written>,
+    pub(in crate::config) fail: Option<RawScalar>,
     /// How many consecutive passed checks make a node healthy again, 1 to 100. Default: `2`.
-    pub(in crate::config) pass: Option<Written>,
+    pub(in crate::config) pass: Option<RawScalar>,
     /// How many consecutive failed client handshakes eject a node for a while, 1 to 1000, or `off`;
     /// they must come from at least three client addresses. Default: `5`.
-    pub(in crate::config) eject_after: Option<Written>,
+    pub(in crate::config) eject_after: Option<RawScalar>,
 }
 
 /// An HTTP request and what its response must be.
@@ -157,7 +157,7 @@ pub(in crate::config) struct HttpCheck {
     pub(in crate::config) host: Option<String>,
     /// The status codes of a passed check: one, or the first and the last. Default: `200-299`.
     #[schemars(extend("x-form" = patterns::STATUSES, "x-number" = [100, 599]))]
-    pub(in crate::config) status: Option<Written>,
+    pub(in crate::config) status: Option<RawScalar>,
     /// What the body must contain. Default: none.
     #[schemars(length(min = 1))]
     pub(in crate::config) body: Option<String>,
@@ -171,18 +171,18 @@ pub(in crate::config) struct HttpCheck {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Admission {
     /// How many new sessions may start per second in total, 1 to 1000000, or `off`. Default: `off`.
-    pub(in crate::config) handshakes_per_second: Option<Written>,
+    pub(in crate::config) handshakes_per_second: Option<RawScalar>,
     /// How many new sessions may start per second on each node, 1 to 1000000, or `off`. Default:
     /// `off`.
-    pub(in crate::config) node_handshakes_per_second: Option<Written>,
+    pub(in crate::config) node_handshakes_per_second: Option<RawScalar>,
     /// How many new sessions may start at the same time after a pause, 1 to 1000000, or `auto`: as
     /// many as per second. Default: `auto`.
-    pub(in crate::config) burst: Option<Written>,
+    pub(in crate::config) burst: Option<RawScalar>,
     /// How long a handshake waits for a node or for its turn, 100ms to 15s, or `off`. Default:
     /// `10s`.
-    pub(in crate::config) hold: Option<Written>,
+    pub(in crate::config) hold: Option<RawScalar>,
     /// How many handshakes may wait, 1 to 1000000. Default: `10000`.
-    pub(in crate::config) queue: Option<Written>,
+    pub(in crate::config) queue: Option<RawScalar>,
 }
 
 /// How a node is drained.
@@ -190,10 +190,10 @@ pub(in crate::config) struct Admission {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Drain {
     /// How long the sessions of a draining node may continue, 1s to 24h. Default: `10m`.
-    pub(in crate::config) timeout: Option<Written>,
+    pub(in crate::config) timeout: Option<RawScalar>,
     /// How many of its WebSockets are closed per second towards the end, 1 to 100000. Default:
     /// `100`.
-    pub(in crate::config) closes_per_second: Option<Written>,
+    pub(in crate::config) closes_per_second: Option<RawScalar>,
 }
 
 /// How idle WebSockets are moved to nodes with less load.
@@ -202,9 +202,9 @@ pub(in crate::config) struct Drain {
 pub(in crate::config) struct Rebalance {
     /// How far the load of a node relative to its weight may exceed that of another node, 1% to
     /// 100%. Default: `10%`.
-    pub(in crate::config) within: Option<Written>,
+    pub(in crate::config) within: Option<RawScalar>,
     /// How many WebSockets are closed per second, 1 to 100000. Default: `5`.
-    pub(in crate::config) closes_per_second: Option<Written>,
+    pub(in crate::config) closes_per_second: Option<RawScalar>,
 }
 
 /// How the requests of a session find their node; one of the keys.

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::upstream::NodeAddress;
 
 /// An address to listen on. `:80` is `0.0.0.0:80`; port 0 lets the system choose.
-pub(super) fn bind(text: &str) -> Result<SocketAddr, Fault> {
+pub(super) fn bind(text: &str) -> Result<SocketAddr, Diagnostic> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
@@ -18,55 +18,62 @@ pub(super) fn bind(text: &str) -> Result<SocketAddr, Fault> {
         return Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
     }
     Err(match text.parse() {
-        Ok(address) => Fault::new("has no port").help(format!("write {}", at_port(address, 80))),
-        Err(_) if port(text).is_some() => {
-            Fault::new("is a port alone").help(format!("write \":{text}\" or 0.0.0.0:{text}"))
+        Ok(address) => {
+            Diagnostic::new("has no port").help(format!("write {}", at_port(address, 80)))
         }
-        Err(_) => Fault::new("is not an IP address and a port")
+        Err(_) if port(text).is_some() => {
+            Diagnostic::new("is a port alone").help(format!("write \":{text}\" or 0.0.0.0:{text}"))
+        }
+        Err(_) => Diagnostic::new("is not an IP address and a port")
             .help("write 0.0.0.0:80 for all addresses, \"[::]:80\" for IPv6 too"),
     })
 }
 
 /// The address of a server, which cannot be at port 0.
-pub(super) fn server(text: &str) -> Result<SocketAddr, Fault> {
+pub(super) fn server(text: &str) -> Result<SocketAddr, Diagnostic> {
     match bind(text)? {
         address if address.port() == 0 => {
             let help = format!("write the server's port: {}", SocketAddr::new(address.ip(), 53));
-            Err(Fault::new("has port 0").help(help))
+            Err(Diagnostic::new("has port 0").help(help))
         }
         address => Ok(address),
     }
 }
 
 /// A network, or one address.
-pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
+pub(super) fn network(text: &str) -> Result<IpNet, Diagnostic> {
     let network = text.parse::<IpNet>().map(|network| network.trunc());
     network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-        Fault::new("is not a network").help("write a network such as 10.0.0.0/8, or an address")
+        Diagnostic::new("is not a network")
+            .help("write a network such as 10.0.0.0/8, or an address")
     })
 }
 
 /// Where a node listens.
-pub(in crate::config) fn node(text: &str) -> Result<NodeAddress, Fault> {
+pub(in crate::config) fn node(text: &str) -> Result<NodeAddress, Diagnostic> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return Err(not_a_url(scheme, rest));
     }
     if let Some((before, _)) = text.split_once('/') {
-        return Err(Fault::new("has a path").help(format!("write {before}; routes have paths")));
+        return Err(
+            Diagnostic::new("has a path").help(format!("write {before}; routes have paths"))
+        );
     }
     if port(text).is_some() {
-        return Err(Fault::new("is a port alone").help(format!("write 127.0.0.1:{text}")));
+        return Err(Diagnostic::new("is a port alone").help(format!("write 127.0.0.1:{text}")));
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Err(Fault::new("is an IPv6 address without brackets")
+        return Err(Diagnostic::new("is an IPv6 address without brackets")
             .help("write the address in brackets and the port: \"[::1]:3000\""));
     }
     let Some((host, digits)) = text.rsplit_once(':').filter(|_| !text.ends_with(']')) else {
-        return Err(Fault::new("has no port").help(format!("write {text}:3000")));
+        return Err(Diagnostic::new("has no port").help(format!("write {text}:3000")));
     };
     match port(digits) {
-        None => Err(Fault::new("has no valid port").help("write a port of 1 to 65535")),
-        Some(0) => Err(Fault::new("has port 0").help("write the port that the node listens on")),
+        None => Err(Diagnostic::new("has no valid port").help("write a port of 1 to 65535")),
+        Some(0) => {
+            Err(Diagnostic::new("has port 0").help("write the port that the node listens on"))
+        }
         Some(port) => Ok(NodeAddress { host: node_host(host)?, port }),
     }
 }
@@ -86,13 +93,13 @@ pub(super) fn is_host_name(name: &str) -> bool {
         && (!is_ip || name.parse::<Ipv4Addr>().is_ok())
 }
 
-fn node_host(host: &str) -> Result<Box<str>, Fault> {
+fn node_host(host: &str) -> Result<Box<str>, Diagnostic> {
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address = inside.parse::<Ipv6Addr>();
         return address.map(|address| address.to_string().into()).map_err(|_| not_a_host());
     }
     if host.is_empty() {
-        return Err(Fault::new("has no host").help("write the node's host: 127.0.0.1:3000"));
+        return Err(Diagnostic::new("has no host").help("write the node's host: 127.0.0.1:3000"));
     }
     // A dot at the end spares the resolver the search list.
     if is_host_name(host.strip_suffix('.').unwrap_or(host)) {
@@ -101,12 +108,12 @@ fn node_host(host: &str) -> Result<Box<str>, Fault> {
     Err(not_a_host())
 }
 
-fn not_a_host() -> Fault {
-    Fault::new("has neither an IP address nor a host name")
+fn not_a_host() -> Diagnostic {
+    Diagnostic::new("has neither an IP address nor a host name")
         .help("write 10.0.0.1:3000, \"[::1]:3000\" or chat.example.com:3000")
 }
 
-fn not_a_url(scheme: &str, rest: &str) -> Fault {
+fn not_a_url(scheme: &str, rest: &str) -> Diagnostic {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let authority = authority.rsplit('@').next().unwrap_or_default();
     let has_port = authority.rsplit_once(':').is_some_and(|(_, digits)| port(digits).is_some());
@@ -115,7 +122,7 @@ fn not_a_url(scheme: &str, rest: &str) -> Fault {
         (false, "https" | "wss") => format!("{authority}:443"),
         (false, _) => format!("{authority}:80"),
     };
-    Fault::new("is a URL, and a node is an address").help(format!("write {address}"))
+    Diagnostic::new("is a URL, and a node is an address").help(format!("write {address}"))
 }
 
 fn at_port(address: IpAddr, port: u16) -> String {
@@ -154,8 +161,8 @@ mod tests {
     #[test]
     fn a_server_has_a_port() {
         assert_eq!(server("127.0.0.1:53").unwrap().to_string(), "127.0.0.1:53");
-        let fault = server("127.0.0.1:0").unwrap_err();
-        let said = (fault.what(), fault.help_text());
+        let diagnostic = server("127.0.0.1:0").unwrap_err();
+        let said = (diagnostic.what(), diagnostic.help_text());
         assert_eq!(said, ("has port 0", Some("write the server's port: 127.0.0.1:53")));
     }
 
@@ -185,8 +192,8 @@ mod tests {
     #[test]
     fn what_is_no_node_address_is_refused_with_what_to_write() {
         let check = |text: &str, what: &str, help: &str| {
-            let fault = node(text).unwrap_err();
-            assert_eq!((fault.what(), fault.help_text()), (what, Some(help)), "{text}");
+            let diagnostic = node(text).unwrap_err();
+            assert_eq!((diagnostic.what(), diagnostic.help_text()), (what, Some(help)), "{text}");
         };
         let url = "is a URL, and a node is an address";
         check("http://10.0.0.1:3000", url, "write 10.0.0.1:3000");

@@ -8,7 +8,7 @@ use super::balance;
 use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings, TagForm};
 use crate::config::file::{Affinity, Cookie, List, Sid, TextOr};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 
 /// The rule at `path`; by the session id if none is written.
@@ -41,21 +41,21 @@ pub(super) fn resolve(
         | (Some(_), Some(_), _)
         | (Some(_), _, Some(_))
         | (_, Some(_), Some(_)) => {
-            let fault = Fault::new("must be one rule");
-            report.refuse(path, fault.help("write one of: sid, cookie, rendezvous, none"));
+            let diagnostic = Diagnostic::new("must be one rule");
+            report.refuse(path, diagnostic.help("write one of: sid, cookie, rendezvous, none"));
             Settings::None
         }
     }
 }
 
-fn rule_of_word(word: &str) -> Result<Settings, Fault> {
+fn rule_of_word(word: &str) -> Result<Settings, Diagnostic> {
     match word {
         "sid" => Ok(Settings::default()),
         "cookie" => Ok(Settings::Cookie(CookieSettings { name: cookie_name(), keys: Vec::new() })),
         "none" => Ok(Settings::None),
-        "rendezvous" => Err(Fault::new("does not say by what")
+        "rendezvous" => Err(Diagnostic::new("does not say by what")
             .help("write { rendezvous: { by: address } }, or by a header or a query parameter")),
-        _ => Err(Fault::none_of("is not an affinity", word, RULES.into_iter())),
+        _ => Err(Diagnostic::none_of("is not an affinity", word, RULES.into_iter())),
     }
 }
 
@@ -67,11 +67,11 @@ fn by_sid(path: &KeyPath, sid: &Sid, report: &mut Report<'_>) -> SidSettings {
     }
 }
 
-fn tag_form(word: &str) -> Result<TagForm, Fault> {
+fn tag_form(word: &str) -> Result<TagForm, Diagnostic> {
     let forms = [TagForm::Long, TagForm::Short];
     let form = forms.into_iter().find(|form| form.label() == word);
     form.ok_or_else(|| {
-        Fault::none_of("is not a form of the tag", word, forms.map(TagForm::label).into_iter())
+        Diagnostic::none_of("is not a form of the tag", word, forms.map(TagForm::label).into_iter())
     })
 }
 
@@ -85,12 +85,12 @@ fn by_cookie(path: &KeyPath, cookie: &Cookie, report: &mut Report<'_>) -> Cookie
 }
 
 /// A cookie's name is a token (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2).
-pub(super) fn token(name: &str) -> Result<(), Fault> {
+pub(super) fn token(name: &str) -> Result<(), Diagnostic> {
     let is_token_byte = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if !name.is_empty() && name.bytes().all(is_token_byte) {
         return Ok(());
     }
-    Err(Fault::new("is not a cookie's name").help("write letters, digits, - and _ alone"))
+    Err(Diagnostic::new("is not a cookie's name").help("write letters, digits, - and _ alone"))
 }
 
 fn secrets(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> Vec<Secret> {
@@ -99,10 +99,10 @@ fn secrets(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> V
     let mut secrets = Vec::new();
     for (path, text) in items {
         if text.chars().count() < SECRET_CHARACTERS_MIN {
-            let fault = Fault::new(format!(
+            let diagnostic = Diagnostic::new(format!(
                 "is too short for a secret: at least {SECRET_CHARACTERS_MIN} characters"
             ));
-            report.refuse(&path, fault.help("write what `openssl rand -base64 24` prints"));
+            report.refuse(&path, diagnostic.help("write what `openssl rand -base64 24` prints"));
         }
         secrets.push(Secret(text.as_str().into()));
     }

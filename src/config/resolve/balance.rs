@@ -6,7 +6,7 @@ use super::affinity::token;
 use super::choose;
 use crate::config::file::{self, Rendezvous, RendezvousBy, TextOr};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::upstream::RendezvousKey;
 use crate::upstream::settings::Balance;
@@ -21,7 +21,7 @@ pub(super) fn resolve(
     match written {
         None => default,
         Some(TextOr::Text(word)) => report.read(path, Some(word), default, |word| match word {
-            "rendezvous" => Err(Fault::new("does not say by what").help(WHOLE_HELP)),
+            "rendezvous" => Err(Diagnostic::new("does not say by what").help(WHOLE_HELP)),
             word => choose(word, "is not a balance", &RULES),
         }),
         Some(TextOr::Map(file::Balance { rendezvous })) => {
@@ -29,7 +29,7 @@ pub(super) fn resolve(
             match report.chosen(&at, rendezvous.as_ref(), "rendezvous: { by: address }") {
                 Some(by) => Balance::Rendezvous(key(&at, by, report)),
                 None => {
-                    report.refuse(path, Fault::new("must be a rule").help(WHOLE_HELP));
+                    report.refuse(path, Diagnostic::new("must be a rule").help(WHOLE_HELP));
                     default
                 }
             }
@@ -44,11 +44,14 @@ pub(super) fn key(path: &KeyPath, written: &Rendezvous, report: &mut Report<'_>)
     match &written.by {
         Some(TextOr::Text(word)) => report.read(&path, Some(word), default, |word| match word {
             "address" => Ok(RendezvousKey::Address),
-            _ => Err(Fault::new("is not a property of the request").help(BY_HELP)),
+            _ => Err(Diagnostic::new("is not a property of the request").help(BY_HELP)),
         }),
         Some(TextOr::Map(written)) => property(&path, written, report),
         None => {
-            report.refuse(&path, Fault::new("must be one property of the request").help(BY_HELP));
+            report.refuse(
+                &path,
+                Diagnostic::new("must be one property of the request").help(BY_HELP),
+            );
             default
         }
     }
@@ -70,23 +73,26 @@ fn property(path: &KeyPath, written: &RendezvousBy, report: &mut Report<'_>) -> 
         | (Some(_), Some(_), _)
         | (Some(_), _, Some(_))
         | (_, Some(_), Some(_)) => {
-            report.refuse(path, Fault::new("must be one property of the request").help(BY_HELP));
+            report
+                .refuse(path, Diagnostic::new("must be one property of the request").help(BY_HELP));
             default
         }
     }
 }
 
-fn header(name: &str) -> Result<RendezvousKey, Fault> {
+fn header(name: &str) -> Result<RendezvousKey, Diagnostic> {
     let parsed = name.parse().map(RendezvousKey::Header);
-    parsed.map_err(|_| Fault::new("is not a header's name").help("write a name such as X-User-Id"))
+    parsed.map_err(|_| {
+        Diagnostic::new("is not a header's name").help("write a name such as X-User-Id")
+    })
 }
 
-fn query(name: &str) -> Result<RendezvousKey, Fault> {
+fn query(name: &str) -> Result<RendezvousKey, Diagnostic> {
     let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#' | b'?');
     if !name.is_empty() && name.bytes().all(is_plain) {
         return Ok(RendezvousKey::Query(name.into()));
     }
-    Err(Fault::new("is not a query parameter's name").help("write a name such as room"))
+    Err(Diagnostic::new("is not a query parameter's name").help("write a name such as room"))
 }
 
 /// The rules that are words.

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 
 /// An address and the key that says it.
@@ -25,8 +25,8 @@ pub(super) fn refuse_overlaps(binds: &[Bind], report: &mut Report<'_>) {
             continue;
         };
         let first = report.locate(first);
-        let fault = if taken == address {
-            Fault::new(format!("is the same as {first}")).help("take one of the two out")
+        let diagnostic = if taken == address {
+            Diagnostic::new(format!("is the same as {first}")).help("take one of the two out")
         } else {
             let (wider, other) = if covers(taken.ip(), address.ip()) {
                 (taken.ip(), address.ip())
@@ -34,9 +34,9 @@ pub(super) fn refuse_overlaps(binds: &[Bind], report: &mut Report<'_>) {
                 (address.ip(), taken.ip())
             };
             let help = format!("{wider} takes {other} too: take one of the two out");
-            Fault::new(format!("overlaps with {first}")).help(help)
+            Diagnostic::new(format!("overlaps with {first}")).help(help)
         };
-        report.refuse(path, fault);
+        report.refuse(path, diagnostic);
     }
 }
 

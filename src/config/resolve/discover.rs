@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::address;
-use crate::config::file::{self, Written};
+use crate::config::file::{self, RawScalar};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::upstream::NodeAddress;
@@ -22,13 +22,13 @@ pub(super) fn resolve(
 ) -> Option<Discover> {
     let every = report.read(
         &path.key("every"),
-        written.every.as_ref().map(Written::as_str),
+        written.every.as_ref().map(RawScalar::as_str),
         Discover::EVERY,
         |text| units::duration(text, &EVERY),
     );
     let server = report.read(
         &path.key("server"),
-        written.server.as_ref().map(Written::as_str),
+        written.server.as_ref().map(RawScalar::as_str),
         None,
         |text| address::server(text).map(Some),
     );
@@ -44,23 +44,25 @@ pub(super) fn resolve(
             report.read(&path.key("srv"), Some(srv), None, |text| services(text).map(Some))
         }
         (Some(_), Some(_)) | (None, None) => {
-            report.refuse(path, Fault::new("must be one source").help(HELP));
+            report.refuse(path, Diagnostic::new("must be one source").help(HELP));
             None
         }
     };
     Some(Discover { source: source?, every, server })
 }
 
-fn addresses(text: &str) -> Result<Source, Fault> {
+fn addresses(text: &str) -> Result<Source, Diagnostic> {
     let address: NodeAddress = address::node(text)?;
     match address.host.parse::<std::net::IpAddr>() {
-        Ok(_) => Err(Fault::new("is an address already").help(format!("write nodes: [{text}]"))),
+        Ok(_) => {
+            Err(Diagnostic::new("is an address already").help(format!("write nodes: [{text}]")))
+        }
         Err(_not_an_ip_address) => Ok(Source::Addresses(address)),
     }
 }
 
 /// A name such as `_socketio._tcp.chat.example.com`.
-fn services(text: &str) -> Result<Source, Fault> {
+fn services(text: &str) -> Result<Source, Diagnostic> {
     let is_label = |label: &str| {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         (1..=63).contains(&label.len()) && label.bytes().all(is_plain)
@@ -69,8 +71,8 @@ fn services(text: &str) -> Result<Source, Fault> {
     if name.len() <= 253 && name.split('.').all(is_label) {
         return Ok(Source::Services(text.into()));
     }
-    let fault = Fault::new("is not a name of SRV records");
-    Err(fault.help("write a name such as _socketio._tcp.chat.example.com, without a port"))
+    let diagnostic = Diagnostic::new("is not a name of SRV records");
+    Err(diagnostic.help("write a name such as _socketio._tcp.chat.example.com, without a port"))
 }
 
 const EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);

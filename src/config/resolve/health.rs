@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::pacing::{count, positive};
-use crate::config::file::{self, TextOr, Written};
+use crate::config::file::{self, RawScalar, TextOr};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::upstream::health::settings::{Check, Health, HttpCheck};
@@ -27,13 +27,13 @@ pub(super) fn resolve(
                 "tcp" => Ok(Check::Tcp),
                 "off" => Ok(Check::Off),
                 other => units::refuse_other_off(other)
-                    .and_then(|()| Err(Fault::new("is not a health check").help(HELP))),
+                    .and_then(|()| Err(Diagnostic::new("is not a health check").help(HELP))),
             });
             return Health { check, ..default };
         }
         Some(TextOr::Map(written)) => written,
     };
-    let mut time = |key, written: &Option<Written>, default, range| {
+    let mut time = |key, written: &Option<RawScalar>, default, range| {
         report.read(&path.key(key), text(written), default, |text| units::duration(text, &range))
     };
     let every = time("every", &written.every, default.every, EVERY);
@@ -61,19 +61,19 @@ fn check(path: &KeyPath, written: &file::Health, report: &mut Report<'_>) -> Che
     match (engineio, report.chosen(&path.key("http"), written.http.as_ref(), http_help)) {
         (None, None) => Check::Tcp,
         (Some(at), None) => {
-            let read = report.read(&at_engineio, Some(at), "/".into(), |at| {
-                request_path(at, "/socket.io/").and_then(|at| match at.contains('?') {
-                    true => {
-                        Err(Fault::new("has a query").help("write the path alone: /socket.io/"))
-                    }
-                    false => Ok(at),
-                })
-            });
+            let read =
+                report.read(&at_engineio, Some(at), "/".into(), |at| {
+                    request_path(at, "/socket.io/").and_then(|at| match at.contains('?') {
+                        true => Err(Diagnostic::new("has a query")
+                            .help("write the path alone: /socket.io/")),
+                        false => Ok(at),
+                    })
+                });
             Check::EngineIo(read)
         }
         (None, Some(check)) => Check::Http(http(&path.key("http"), check, report)),
         (Some(_), Some(_)) => {
-            report.refuse(path, Fault::new("must be one check").help(HELP));
+            report.refuse(path, Diagnostic::new("must be one check").help(HELP));
             Check::Tcp
         }
     }
@@ -89,7 +89,9 @@ fn http(path: &KeyPath, written: &file::HttpCheck, report: &mut Report<'_>) -> H
             let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-[]".contains(&byte);
             match host.bytes().all(is_host) && (1..=255).contains(&host.len()) {
                 true => Ok(Some(host.into())),
-                false => Err(Fault::new("is not a host").help("write a name: chat.example.com")),
+                false => {
+                    Err(Diagnostic::new("is not a host").help("write a name: chat.example.com"))
+                }
             }
         }),
         status: report.read(
@@ -103,32 +105,32 @@ fn http(path: &KeyPath, written: &file::HttpCheck, report: &mut Report<'_>) -> H
     }
 }
 
-fn request_path(at: &str, example: &str) -> Result<Box<str>, Fault> {
+fn request_path(at: &str, example: &str) -> Result<Box<str>, Diagnostic> {
     if at.starts_with('/') && at.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Ok(at.into());
     }
-    Err(Fault::new("is not a path").help(format!("write a path such as {example}")))
+    Err(Diagnostic::new("is not a path").help(format!("write a path such as {example}")))
 }
 
 /// `200`, or `200-299`.
-fn statuses(text: &str) -> Result<RangeInclusive<u16>, Fault> {
+fn statuses(text: &str) -> Result<RangeInclusive<u16>, Diagnostic> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let status = |text: &str| units::whole(text).filter(|status| (100..=599).contains(status));
     match (status(first), status(last)) {
         (Some(first), Some(last)) if first <= last => Ok(first..=last),
-        _ => Err(Fault::new("is not a status").help("write 200, or 200-299")),
+        _ => Err(Diagnostic::new("is not a status").help("write 200, or 200-299")),
     }
 }
 
 fn words(path: &KeyPath, written: Option<&str>, report: &mut Report<'_>) -> Option<Box<str>> {
     report.read(path, written, None, |words| match words {
-        "" => Err(Fault::new("is in every body").help("write a word of the answer's body")),
+        "" => Err(Diagnostic::new("is in every body").help("write a word of the answer's body")),
         words => Ok(Some(words.into())),
     })
 }
 
-fn text(written: &Option<Written>) -> Option<&str> {
-    written.as_ref().map(Written::as_str)
+fn text(written: &Option<RawScalar>) -> Option<&str> {
+    written.as_ref().map(RawScalar::as_str)
 }
 
 const EVERY: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);

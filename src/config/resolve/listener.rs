@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address;
-use crate::config::file::{Listener, Written};
+use crate::config::file::{Listener, RawScalar};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::listener::Settings;
@@ -23,8 +23,8 @@ pub(super) fn resolve(
 ) -> Vec<(KeyPath, Settings)> {
     let Some(written) = written else { return vec![(path.clone(), Settings::default())] };
     if written.is_empty() {
-        let fault = Fault::new("has no listener");
-        report.refuse(path, fault.help("take the key out to listen on 0.0.0.0:8080"));
+        let diagnostic = Diagnostic::new("has no listener");
+        report.refuse(path, diagnostic.help("take the key out to listen on 0.0.0.0:8080"));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let items = report.filled(items);
@@ -35,9 +35,9 @@ pub(super) fn resolve(
 }
 
 fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<Settings> {
-    let header_timeout = listener.header_timeout.as_ref().map(Written::as_str);
-    let keep_alive_timeout = listener.keep_alive_timeout.as_ref().map(Written::as_str);
-    let bind = listener.bind.as_ref().map(Written::as_str);
+    let header_timeout = listener.header_timeout.as_ref().map(RawScalar::as_str);
+    let keep_alive_timeout = listener.keep_alive_timeout.as_ref().map(RawScalar::as_str);
+    let bind = listener.bind.as_ref().map(RawScalar::as_str);
 
     let head = head(path, listener, report);
     let trusted_proxies = networks(&path.key("trusted_proxies"), listener, report);
@@ -62,13 +62,13 @@ fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLim
     HeadLimits {
         bytes_max: report.read(
             &path.key("head_max"),
-            listener.head_max.as_ref().map(Written::as_str),
+            listener.head_max.as_ref().map(RawScalar::as_str),
             default.bytes_max,
             |text| units::size_in_memory(text, &HEAD_MAX),
         ),
         fields_max: report.read(
             &path.key("head_fields_max"),
-            listener.head_fields_max.as_ref().map(Written::as_str),
+            listener.head_fields_max.as_ref().map(RawScalar::as_str),
             default.fields_max,
             |text| units::number(text, &HEAD_FIELDS_MAX).map(|number| number as usize),
         ),

@@ -27,9 +27,9 @@ use tracing::Level;
 pub(super) use address::node as node_address;
 pub(super) use balance::RULES as BALANCE_RULES;
 
-use super::file::{Admin, File, Log, Stop, Written};
+use super::file::{Admin, File, Log, RawScalar, Stop};
 use super::key_path::KeyPath;
-use super::problem::Fault;
+use super::problem::Diagnostic;
 use super::report::Report;
 use super::{Config, units};
 use crate::logging::{self, Format};
@@ -55,14 +55,14 @@ pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
 }
 
 fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Option<usize> {
-    let written = file.max_connections.as_ref().map(Written::as_str);
+    let written = file.max_connections.as_ref().map(RawScalar::as_str);
     report.read(path, written, None, |text| match text {
         "auto" => Ok(None),
         text => {
             let number = units::whole(text).filter(|number| MAX_CONNECTIONS.contains(number));
             number.map(Some).ok_or_else(|| {
                 let (least, most) = (MAX_CONNECTIONS.start(), MAX_CONNECTIONS.end());
-                Fault::new("is not a number of connections")
+                Diagnostic::new("is not a number of connections")
                     .help(format!("write a whole number from {least} to {most}, or auto"))
             })
         }
@@ -72,8 +72,8 @@ fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Opti
 fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> shutdown::Settings {
     let default = shutdown::Settings::default();
     let Some(written) = written else { return default };
-    let delay = written.delay.as_ref().map(Written::as_str);
-    let timeout = written.timeout.as_ref().map(Written::as_str);
+    let delay = written.delay.as_ref().map(RawScalar::as_str);
+    let timeout = written.timeout.as_ref().map(RawScalar::as_str);
     shutdown::Settings {
         delay: report.read(&path.key("delay"), delay, default.delay, |text| {
             units::duration(text, &STOP_DELAY)
@@ -85,7 +85,7 @@ fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> shut
 }
 
 fn admin(path: &KeyPath, written: Option<&Admin>, report: &mut Report<'_>) -> Option<SocketAddr> {
-    let bind = written?.bind.as_ref().map(Written::as_str);
+    let bind = written?.bind.as_ref().map(RawScalar::as_str);
     report.read(&path.key("bind"), bind, None, |text| units::off_or(text, address::bind))
 }
 
@@ -104,9 +104,9 @@ fn log(path: &KeyPath, written: Option<&Log>, report: &mut Report<'_>) -> loggin
 }
 
 /// What stands beside `word` in `known`.
-fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Fault> {
+fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Diagnostic> {
     let chosen = known.iter().find(|(name, _)| *name == word).map(|(_, chosen)| chosen.clone());
-    chosen.ok_or_else(|| Fault::none_of(what, word, known.iter().map(|(name, _)| *name)))
+    chosen.ok_or_else(|| Diagnostic::none_of(what, word, known.iter().map(|(name, _)| *name)))
 }
 
 const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;

@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::file::{self, TextOr, Written};
+use crate::config::file::{self, RawScalar, TextOr};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::upstream::settings::{Admission, Drain, Rate, Rebalance};
@@ -21,7 +21,7 @@ pub(super) fn admission(
 ) -> Admission {
     let default = Admission::default();
     let Some(written) = written else { return default };
-    let mut rate = |key, written: &Option<Written>| {
+    let mut rate = |key, written: &Option<RawScalar>| {
         report.read(&path.key(key), text(written), None, |text| {
             units::off_or(text, |text| positive(text, &HANDSHAKES))
         })
@@ -30,7 +30,9 @@ pub(super) fn admission(
     let on_each = rate("node_handshakes_per_second", &written.node_handshakes_per_second);
     let burst = report.read(&path.key("burst"), text(&written.burst), None, |text| match text {
         "auto" => Ok(None),
-        text => positive(text, &HANDSHAKES).map(Some).map_err(|fault| fault.or_write("auto")),
+        text => {
+            positive(text, &HANDSHAKES).map(Some).map_err(|diagnostic| diagnostic.or_write("auto"))
+        }
     });
     let with_burst = |rate: Option<NonZeroU32>| {
         rate.map(|per_second| Rate { per_second, burst: burst.unwrap_or(per_second) })
@@ -84,7 +86,7 @@ pub(super) fn rebalance(
         TextOr::Text(word) => report.read(path, Some(word), None, |word| match word {
             "off" => Ok(None),
             other => units::refuse_other_off(other).and_then(|()| {
-                Err(Fault::new("is not a rebalance").help("write off, or { within: 10% }"))
+                Err(Diagnostic::new("is not a rebalance").help("write off, or { within: 10% }"))
             }),
         }),
         TextOr::Map(written) => Some(Rebalance {
@@ -106,7 +108,7 @@ pub(super) fn rebalance(
 
 fn closes(
     path: &KeyPath,
-    written: &Option<Written>,
+    written: &Option<RawScalar>,
     default: NonZeroU32,
     report: &mut Report<'_>,
 ) -> NonZeroU32 {
@@ -116,7 +118,7 @@ fn closes(
 /// The number at `path`, which lies in `range`.
 pub(super) fn count(
     path: &KeyPath,
-    written: &Option<Written>,
+    written: &Option<RawScalar>,
     default: NonZeroU32,
     range: &RangeInclusive<u32>,
     report: &mut Report<'_>,
@@ -125,13 +127,13 @@ pub(super) fn count(
 }
 
 /// The number that `text` writes, which lies in `range` and is not zero.
-pub(super) fn positive(text: &str, range: &RangeInclusive<u32>) -> Result<NonZeroU32, Fault> {
+pub(super) fn positive(text: &str, range: &RangeInclusive<u32>) -> Result<NonZeroU32, Diagnostic> {
     let number = units::number(text, range)?;
-    NonZeroU32::new(number).ok_or_else(|| Fault::new("is zero"))
+    NonZeroU32::new(number).ok_or_else(|| Diagnostic::new("is zero"))
 }
 
-fn text(written: &Option<Written>) -> Option<&str> {
-    written.as_ref().map(Written::as_str)
+fn text(written: &Option<RawScalar>) -> Option<&str> {
+    written.as_ref().map(RawScalar::as_str)
 }
 
 const HANDSHAKES: RangeInclusive<u32> = 1..=1_000_000;

@@ -5,11 +5,11 @@
 use std::net::Ipv6Addr;
 
 use super::address::is_host_name;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::route::{HostPattern, PathPattern};
 
 /// `*`, `*.example.com`, a name or an IP address; an IPv6 address in brackets, as in a URL.
-pub(super) fn host(text: &str) -> Result<HostPattern, Fault> {
+pub(super) fn host(text: &str) -> Result<HostPattern, Diagnostic> {
     if text == "*" {
         return Ok(HostPattern::Any);
     }
@@ -28,59 +28,62 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Fault> {
 }
 
 /// All paths that begin with `text`.
-pub(super) fn prefix(text: &str) -> Result<PathPattern, Fault> {
+pub(super) fn prefix(text: &str) -> Result<PathPattern, Diagnostic> {
     if let Some(before) = text.strip_suffix('*') {
-        let fault = Fault::new("ends with `*`, and a path is a prefix as it is");
-        return Err(fault.help(format!("write {before}")));
+        let diagnostic = Diagnostic::new("ends with `*`, and a path is a prefix as it is");
+        return Err(diagnostic.help(format!("write {before}")));
     }
     path(text).map(|path| PathPattern::Prefix(path.into()))
 }
 
 /// The path `text` alone.
-pub(super) fn exact(text: &str) -> Result<PathPattern, Fault> {
+pub(super) fn exact(text: &str) -> Result<PathPattern, Diagnostic> {
     path(text).map(|path| PathPattern::Exact(path.into()))
 }
 
-fn not_a_host(text: &str) -> Fault {
+fn not_a_host(text: &str) -> Diagnostic {
     if let Some((_, rest)) = text.split_once("://") {
         let name = rest.split(['/', ':', '?']).next().unwrap_or_default();
-        return Fault::new("is a URL, and a host is a name").help(format!("write {name}"));
+        return Diagnostic::new("is a URL, and a host is a name").help(format!("write {name}"));
     }
     if let Some((name, path)) = text.split_once('/') {
-        return Fault::new("has a path").help(format!("write host: {name} and path: /{path}"));
+        return Diagnostic::new("has a path").help(format!("write host: {name} and path: /{path}"));
     }
     if !text.is_ascii() {
-        return Fault::new("is not ASCII").help("write it as browsers send it: xn--...");
+        return Diagnostic::new("is not ASCII").help("write it as browsers send it: xn--...");
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        return Fault::new("needs brackets").help(format!("write \"[{text}]\""));
+        return Diagnostic::new("needs brackets").help(format!("write \"[{text}]\""));
     }
     if let Some((name, _)) = text.rsplit_once(':') {
-        return Fault::new("has a port").help(format!("write {name}; the port is the listener's"));
+        return Diagnostic::new("has a port")
+            .help(format!("write {name}; the port is the listener's"));
     }
     if text.contains('*') {
-        let fault = Fault::new("has a `*` that is not the whole first label");
-        return fault.help("write \"*.example.com\", or \"*\" for all hosts");
+        let diagnostic = Diagnostic::new("has a `*` that is not the whole first label");
+        return diagnostic.help("write \"*.example.com\", or \"*\" for all hosts");
     }
-    Fault::new("is not a host name").help("write a name such as chat.example.com")
+    Diagnostic::new("is not a host name").help("write a name such as chat.example.com")
 }
 
-fn path(text: &str) -> Result<&str, Fault> {
+fn path(text: &str) -> Result<&str, Diagnostic> {
     if !text.starts_with('/') {
-        let fault = Fault::new("does not begin with a slash");
+        let diagnostic = Diagnostic::new("does not begin with a slash");
         return Err(match text.split_once("://").and_then(|(_, rest)| rest.split_once('/')) {
-            Some((_, path)) => fault.help(format!("write /{path}")),
-            None => fault.help(format!("write /{text}")),
+            Some((_, path)) => diagnostic.help(format!("write /{path}")),
+            None => diagnostic.help(format!("write /{text}")),
         });
     }
     let is_plain = |c: char| c.is_ascii_graphic() && !PATH_REFUSED.contains(&c);
     if let Some(stray) = text.chars().find(|c| !is_plain(*c)) {
-        let fault = Fault::new(format!("has a {stray:?}, which no path has"));
-        return Err(fault.help("write the path as clients send it, percent-encoded, without query"));
+        let diagnostic = Diagnostic::new(format!("has a {stray:?}, which no path has"));
+        return Err(
+            diagnostic.help("write the path as clients send it, percent-encoded, without query")
+        );
     }
     // Clients take such segments away before they send a request.
     if text.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(Fault::new("has a `.` or `..` segment").help("write the path without it"));
+        return Err(Diagnostic::new("has a `.` or `..` segment").help("write the path without it"));
     }
     Ok(text)
 }
@@ -107,8 +110,8 @@ mod tests {
     #[test]
     fn what_is_no_host_is_refused_with_what_to_write() {
         let check = |text: &str, what: &str, help: &str| {
-            let fault = host(text).unwrap_err();
-            assert_eq!((fault.what(), fault.help_text()), (what, Some(help)), "{text}");
+            let diagnostic = host(text).unwrap_err();
+            assert_eq!((diagnostic.what(), diagnostic.help_text()), (what, Some(help)), "{text}");
         };
         let name = "write chat.example.com";
         check("https://chat.example.com", "is a URL, and a host is a name", name);

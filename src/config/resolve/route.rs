@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{pattern, tunnel};
-use crate::config::file::{Chosen, File, Route, RoutePath, TextOr, Written};
+use crate::config::file::{Chosen, File, RawScalar, Route, RoutePath, TextOr};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::insight;
@@ -20,8 +20,9 @@ use crate::route::{HostPattern, Limits, PathPattern, Settings, Silence};
 pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
     let written = file.routes.as_deref().unwrap_or_default();
     if written.is_empty() {
-        let fault = Fault::new("has no route, so nothing would be served");
-        report.refuse(path, fault.help("write routes: [{ path: /socket.io/, upstream: NAME }]"));
+        let diagnostic = Diagnostic::new("has no route, so nothing would be served");
+        report
+            .refuse(path, diagnostic.help("write routes: [{ path: /socket.io/, upstream: NAME }]"));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let mut first_with = HashMap::new();
@@ -34,8 +35,8 @@ pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> V
         let pattern = (settings.host.clone(), settings.path.clone());
         if let Some(first) = first_with.insert(pattern, path.clone()) {
             let first = report.locate(&first);
-            let fault = Fault::new(format!("has the host and path of {first}"));
-            report.refuse(&path, fault.help("change one of the two or take it out"));
+            let diagnostic = Diagnostic::new(format!("has the host and path of {first}"));
+            report.refuse(&path, diagnostic.help("change one of the two or take it out"));
         }
         routes.push(settings);
     }
@@ -56,14 +57,16 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
     Some(Settings { host: host?, path: path_pattern?, upstream, limits, tunnel, insight })
 }
 
-fn known(name: &str, file: &File) -> Result<Arc<str>, Fault> {
+fn known(name: &str, file: &File) -> Result<Arc<str>, Diagnostic> {
     let what = "is not an upstream";
     match &file.upstreams {
         Some(known) if known.contains_key(name) => Ok(name.into()),
         Some(known) if !known.is_empty() => {
-            Err(Fault::none_of(what, name, known.keys().map(|name| name.as_str())))
+            Err(Diagnostic::none_of(what, name, known.keys().map(|name| name.as_str())))
         }
-        Some(_) | None => Err(Fault::new(what).help("there is none: write it under upstreams")),
+        Some(_) | None => {
+            Err(Diagnostic::new(what).help("there is none: write it under upstreams"))
+        }
     }
 }
 
@@ -90,11 +93,11 @@ fn path_pattern(
 
 fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
     let default = Limits::default();
-    let response_timeout = route.response_timeout.as_ref().map(Written::as_str);
-    let body_max = route.body_max.as_ref().map(Written::as_str);
+    let response_timeout = route.response_timeout.as_ref().map(RawScalar::as_str);
+    let body_max = route.body_max.as_ref().map(RawScalar::as_str);
     let both = report.read(
         &path.key("body_timeout"),
-        route.body_timeout.as_ref().map(Written::as_str),
+        route.body_timeout.as_ref().map(RawScalar::as_str),
         None,
         |text| units::duration(text, &BODY_TIMEOUT).map(Some),
     );
@@ -107,13 +110,13 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
         ),
         request_body_timeout: report.read(
             &path.key("request_body_timeout"),
-            route.request_body_timeout.as_ref().map(Written::as_str),
+            route.request_body_timeout.as_ref().map(RawScalar::as_str),
             both.unwrap_or(default.request_body_timeout),
             |text| units::duration(text, &BODY_TIMEOUT),
         ),
         response_body_timeout: report.read(
             &path.key("response_body_timeout"),
-            route.response_body_timeout.as_ref().map(Written::as_str),
+            route.response_body_timeout.as_ref().map(RawScalar::as_str),
             both.map_or(default.response_body_timeout, Silence::After),
             silence,
         ),
@@ -129,22 +132,22 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
 /// None for `auto`.
 fn auto_or<T>(
     text: &str,
-    parse: impl FnOnce(&str) -> Result<T, Fault>,
-) -> Result<Option<T>, Fault> {
+    parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
+) -> Result<Option<T>, Diagnostic> {
     match text {
         "auto" => Ok(None),
-        text => parse(text).map(Some).map_err(|fault| fault.or_write("auto")),
+        text => parse(text).map(Some).map_err(|diagnostic| diagnostic.or_write("auto")),
     }
 }
 
-fn silence(text: &str) -> Result<Silence, Fault> {
+fn silence(text: &str) -> Result<Silence, Diagnostic> {
     match text {
         "auto" => Ok(Silence::Auto),
         "off" => Ok(Silence::Off),
         text => units::refuse_other_off(text).and_then(|()| {
             units::duration(text, &SILENCE)
                 .map(Silence::After)
-                .map_err(|fault| fault.or_write("auto").or_write("off"))
+                .map_err(|diagnostic| diagnostic.or_write("auto").or_write("off"))
         }),
     }
 }

@@ -5,9 +5,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::file::{Keepalive, TextOr, Tunnel, Written};
+use crate::config::file::{Keepalive, RawScalar, TextOr, Tunnel};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax, StalledClient};
@@ -81,7 +81,7 @@ fn keepalive(
             "auto" => Ok(tunnel::Keepalive::Auto),
             "off" => Ok(tunnel::Keepalive::Off),
             other => units::refuse_other_off(other).and_then(|()| {
-                Err(Fault::new("is not a keepalive")
+                Err(Diagnostic::new("is not a keepalive")
                     .help("write auto, off, or { every: 25s, lost_after: 20s }"))
             }),
         }),
@@ -100,54 +100,55 @@ fn keepalive(
     }
 }
 
-fn idle_timeout(text: &str) -> Result<IdleTimeout, Fault> {
+fn idle_timeout(text: &str) -> Result<IdleTimeout, Diagnostic> {
     match text {
         "auto" => Ok(IdleTimeout::Auto),
         "off" => Ok(IdleTimeout::Off),
         text => units::refuse_other_off(text).and_then(|()| {
             units::duration(text, &IDLE_TIMEOUT)
                 .map(IdleTimeout::After)
-                .map_err(|fault| fault.or_write("auto or off"))
+                .map_err(|diagnostic| diagnostic.or_write("auto or off"))
         }),
     }
 }
 
-fn stalled_client(text: &str) -> Result<StalledClient, Fault> {
+fn stalled_client(text: &str) -> Result<StalledClient, Diagnostic> {
     match text {
         "auto" => Ok(StalledClient::Auto),
         text => units::duration(text, &STALLED_CLIENT)
             .map(StalledClient::After)
-            .map_err(|fault| fault.or_write("auto")),
+            .map_err(|diagnostic| diagnostic.or_write("auto")),
     }
 }
 
-fn message_max(text: &str) -> Result<MessageMax, Fault> {
+fn message_max(text: &str) -> Result<MessageMax, Diagnostic> {
     match text {
         "auto" => Ok(MessageMax::Auto),
         "off" => Ok(MessageMax::Off),
         text => units::refuse_other_off(text).and_then(|()| {
             units::size(text, &MESSAGE_BYTES_MAX)
                 .map(MessageMax::Bytes)
-                .map_err(|fault| fault.or_write("auto or off"))
+                .map_err(|diagnostic| diagnostic.or_write("auto or off"))
         }),
     }
 }
 
-fn rate(text: &str) -> Result<u32, Fault> {
+fn rate(text: &str) -> Result<u32, Diagnostic> {
     let number = units::whole(text).filter(|number| RATE.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (RATE.start(), RATE.end());
-        Fault::new("is not a rate").help(format!("write a whole number from {least} to {most}"))
+        Diagnostic::new("is not a rate")
+            .help(format!("write a whole number from {least} to {most}"))
     })
 }
 
-fn buffer_bytes(text: &str) -> Result<usize, Fault> {
+fn buffer_bytes(text: &str) -> Result<usize, Diagnostic> {
     let bytes = units::size(text, &BUFFER_BYTES)?;
-    usize::try_from(bytes).map_err(|_| Fault::new("is too large for this machine"))
+    usize::try_from(bytes).map_err(|_| Diagnostic::new("is too large for this machine"))
 }
 
-fn text(written: &Option<Written>) -> Option<&str> {
-    written.as_ref().map(Written::as_str)
+fn text(written: &Option<RawScalar>) -> Option<&str> {
+    written.as_ref().map(RawScalar::as_str)
 }
 
 const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);

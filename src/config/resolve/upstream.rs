@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::{address, affinity, balance, discover, health, pacing};
 use crate::config::UpstreamSettings;
-use crate::config::file::{Node, TextOr, Upstream, Written};
+use crate::config::file::{Node, RawScalar, TextOr, Upstream};
 use crate::config::key_path::KeyPath;
-use crate::config::problem::Fault;
+use crate::config::problem::Diagnostic;
 use crate::config::report::Report;
 use crate::config::units;
 use crate::upstream::pool::HeadLimits;
@@ -25,8 +25,9 @@ pub(super) fn resolve(
     report: &mut Report<'_>,
 ) -> Vec<UpstreamSettings> {
     let Some(written) = written.filter(|upstreams| !upstreams.is_empty()) else {
-        let fault = Fault::new("has no upstream");
-        report.refuse(path, fault.help("write upstreams: { chat: { nodes: [10.0.0.1:3000] } }"));
+        let diagnostic = Diagnostic::new("has no upstream");
+        report
+            .refuse(path, diagnostic.help("write upstreams: { chat: { nodes: [10.0.0.1:3000] } }"));
         return Vec::new();
     };
     let items = written
@@ -38,8 +39,8 @@ pub(super) fn resolve(
             break;
         }
         if !is_name(name) {
-            let fault = Fault::new("is not an upstream's name");
-            report.refuse_key(&path, None, fault.help(NAME_HELP));
+            let diagnostic = Diagnostic::new("is not an upstream's name");
+            report.refuse_key(&path, None, diagnostic.help(NAME_HELP));
         }
         upstreams.push(one(name, &path, upstream, report));
     }
@@ -55,7 +56,7 @@ fn one(
     let affinity = affinity::resolve(&path.key("affinity"), upstream.affinity.as_ref(), report);
     let connect_timeout = report.read(
         &path.key("connect_timeout"),
-        upstream.connect_timeout.as_ref().map(Written::as_str),
+        upstream.connect_timeout.as_ref().map(RawScalar::as_str),
         Settings::CONNECT_TIMEOUT,
         |text| units::duration(text, &CONNECT_TIMEOUT),
     );
@@ -67,13 +68,13 @@ fn one(
         answer_head: answer_head(path, upstream, report),
         connections: report.read(
             &path.key("connections"),
-            upstream.connections.as_ref().map(Written::as_str),
+            upstream.connections.as_ref().map(RawScalar::as_str),
             Connections::Auto,
             connections,
         ),
         pool_idle_timeout: report.read(
             &path.key("pool_idle_timeout"),
-            upstream.pool_idle_timeout.as_ref().map(Written::as_str),
+            upstream.pool_idle_timeout.as_ref().map(RawScalar::as_str),
             Settings::POOL_IDLE_TIMEOUT,
             |text| {
                 let read = units::off_or(text, |text| units::duration(text, &POOL_IDLE_TIMEOUT));
@@ -83,13 +84,13 @@ fn one(
         balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
         slow_start: report.read(
             &path.key("slow_start"),
-            upstream.slow_start.as_ref().map(Written::as_str),
+            upstream.slow_start.as_ref().map(RawScalar::as_str),
             Some(Settings::SLOW_START),
             |text| units::off_or(text, |text| units::duration(text, &SLOW_START)),
         ),
         max_connections: report.read(
             &path.key("max_connections"),
-            upstream.max_connections.as_ref().map(Written::as_str),
+            upstream.max_connections.as_ref().map(RawScalar::as_str),
             None,
             |text| units::off_or(text, |text| pacing::positive(text, &MAX_CONNECTIONS)),
         ),
@@ -101,15 +102,13 @@ fn one(
     UpstreamSettings { upstream, affinity }
 }
 
-fn connections(text: &str) -> Result<Connections, Fault> {
+fn connections(text: &str) -> Result<Connections, Diagnostic> {
     match text {
         "auto" => Ok(Connections::Auto),
         "shared" => Ok(Connections::Shared),
         "per_session" => Ok(Connections::PerSession),
-        _ => {
-            Err(Fault::new("is no way to use connections")
-                .help("write auto, shared or per_session"))
-        }
+        _ => Err(Diagnostic::new("is no way to use connections")
+            .help("write auto, shared or per_session")),
     }
 }
 
@@ -118,13 +117,13 @@ fn answer_head(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> 
     HeadLimits {
         bytes_max: report.read(
             &path.key("answer_head_max"),
-            upstream.answer_head_max.as_ref().map(Written::as_str),
+            upstream.answer_head_max.as_ref().map(RawScalar::as_str),
             default.bytes_max,
             |text| units::size_in_memory(text, &super::listener::HEAD_MAX),
         ),
         fields_max: report.read(
             &path.key("answer_fields_max"),
-            upstream.answer_fields_max.as_ref().map(Written::as_str),
+            upstream.answer_fields_max.as_ref().map(RawScalar::as_str),
             default.fields_max,
             |text| units::number(text, &ANSWER_FIELDS_MAX).map(|number| number as usize),
         ),
@@ -135,8 +134,8 @@ fn discover(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Opt
     let discover = upstream.discover.as_ref()?;
     let path = path.key("discover");
     if upstream.nodes.is_some() {
-        let fault = Fault::new("stands beside nodes");
-        report.refuse_key(&path, None, fault.help("take one of the two out"));
+        let diagnostic = Diagnostic::new("stands beside nodes");
+        report.refuse_key(&path, None, diagnostic.help("take one of the two out"));
     }
     discover::resolve(&path, discover, report)
 }
@@ -145,8 +144,8 @@ fn nodes(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Vec<No
     let path = path.key("nodes");
     let written = upstream.nodes.as_deref().unwrap_or_default();
     if written.is_empty() && upstream.discover.is_none() {
-        let fault = Fault::new("must have at least one node");
-        report.refuse(&path, fault.help("write nodes: [10.0.0.1:3000]"));
+        let diagnostic = Diagnostic::new("must have at least one node");
+        report.refuse(&path, diagnostic.help("write nodes: [10.0.0.1:3000]"));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let mut taken = Taken::default();
@@ -172,10 +171,10 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
         TextOr::Map(node) => node,
     };
     let weight = weight(&path.key("weight"), node.weight.as_ref(), report);
-    let written = node.address.as_ref().map(Written::as_str);
+    let written = node.address.as_ref().map(RawScalar::as_str);
     let as_address = written.map(Arc::from);
     let name = report.read(&path.key("name"), node.name.as_deref(), as_address, |name| {
-        let refused = || Fault::new("is not a node's name").help(NAME_HELP);
+        let refused = || Diagnostic::new("is not a node's name").help(NAME_HELP);
         is_name(name).then(|| Some(name.into())).ok_or_else(refused)
     });
     let example = "address: 10.0.0.1:3000";
@@ -183,10 +182,10 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
     Some(NodeSettings { name: name?, address, weight, drain: node.drain.unwrap_or(false) })
 }
 
-fn weight(path: &KeyPath, written: Option<&Written>, report: &mut Report<'_>) -> u32 {
-    report.read(path, written.map(Written::as_str), 1, |text| {
+fn weight(path: &KeyPath, written: Option<&RawScalar>, report: &mut Report<'_>) -> u32 {
+    report.read(path, written.map(RawScalar::as_str), 1, |text| {
         let weight = units::whole(text).filter(|weight| WEIGHT.contains(weight));
-        weight.ok_or_else(|| Fault::new("is not a weight").help("write 1 to 1000"))
+        weight.ok_or_else(|| Diagnostic::new("is not a weight").help("write 1 to 1000"))
     })
 }
 
@@ -208,8 +207,8 @@ impl Taken {
             (None, None) => return,
         };
         let twin = report.locate(&twin);
-        let fault = Fault::new(format!("has the {what} of {twin}"));
-        report.refuse(path, fault.help(help));
+        let diagnostic = Diagnostic::new(format!("has the {what} of {twin}"));
+        report.refuse(path, diagnostic.help(help));
     }
 }
 

@@ -3,7 +3,7 @@
 //! The words up to the first comma, colon, semicolon or full stop are alike in all three, so are
 //! ranges ("1s to 5m") and defaults. Beyond that each may say more.
 
-use super::super::positions::Positions;
+use super::super::source_map::SourceMap;
 use super::schema::{DescribedKey, described_keys};
 use super::shipped::{generic, shipped};
 
@@ -71,11 +71,10 @@ impl Said<'_> {
         same_default && self.agrees_with(text, &format!("{kind} {text}"))
     }
 
-    fn is_at(&self, place: &Mention) -> bool {
+    fn is_at(&self, span: &Mention) -> bool {
         // The value of a map stands below it.
-        let same_default =
-            !self.is_literal || place.value.is_empty() || place.value == self.default;
-        same_default && self.agrees_with(&place.comment, &place.comment)
+        let same_default = !self.is_literal || span.value.is_empty() || span.value == self.default;
+        same_default && self.agrees_with(&span.comment, &span.comment)
     }
 
     /// Whether `text` begins as the sentence does, and `whole` has its ranges.
@@ -100,11 +99,11 @@ struct Mention {
 }
 
 fn mentions(reference: &str, key: &str) -> Vec<Mention> {
-    let positions = Positions::of(reference).unwrap();
+    let source_map = SourceMap::parse(reference).unwrap();
     let lines: Vec<&str> = reference.lines().collect();
-    let paths = positions.paths();
-    let places =
-        paths.iter().filter(|path| generic(path) == key).filter_map(|path| positions.key(path));
+    let paths = source_map.paths();
+    let spans =
+        paths.iter().filter(|path| generic(path) == key).filter_map(|path| source_map.key(path));
     let mention = |line: usize| {
         let (above, at) = lines.split_at(line - 1);
         let value =
@@ -113,7 +112,7 @@ fn mentions(reference: &str, key: &str) -> Vec<Mention> {
         let comment = comments.collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" ");
         Mention { value: plain(value), comment: plain(&comment) }
     };
-    places.map(|place| mention(place.line)).collect()
+    spans.map(|span| mention(span.line)).collect()
 }
 
 fn comment(line: &str) -> Option<&str> {

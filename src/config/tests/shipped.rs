@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::super::key_path::{KeyPath, Step};
-use super::super::positions::Positions;
+use super::super::source_map::SourceMap;
 use super::super::{keys, load, parse};
 
 /// The files directly in `configs/`; what is below is for other programs.
@@ -47,8 +47,8 @@ fn every_example_file_is_valid() {
 
 #[test]
 fn the_reference_has_every_key() {
-    let positions = Positions::of(&shipped("configs/reference.yaml")).unwrap();
-    let written: BTreeSet<String> = positions.paths().iter().map(generic).collect();
+    let source_map = SourceMap::parse(&shipped("configs/reference.yaml")).unwrap();
+    let written: BTreeSet<String> = source_map.paths().iter().map(generic).collect();
     let missing: Vec<String> = keys().into_iter().filter(|key| !written.contains(key)).collect();
     assert!(missing.is_empty(), "not in reference.yaml: {missing:?}");
 }

@@ -14,11 +14,11 @@ use serde_yaml::Value;
 
 use super::Config;
 use super::file::{
-    Admin, Chosen, File, Keepalive, List, Listener, Log, Route, RoutePath, Stop, TextOr, Tunnel,
-    Written,
+    Admin, Chosen, File, Keepalive, List, Listener, Log, RawScalar, Route, RoutePath, Stop, TextOr,
+    Tunnel,
 };
 use super::resolve::{FORMATS, LEVELS};
-use super::units::{show_duration, show_size};
+use super::units::{render_duration, render_size};
 use crate::route::PathPattern;
 use crate::route::Silence;
 use crate::tunnel::{IdleTimeout, MessageMax, StalledClient};
@@ -26,13 +26,13 @@ use crate::{listener, logging, route, tunnel};
 
 impl Config {
     /// All of it, with the keys of the file and in their order. Secrets are hidden.
-    pub fn show(&self) -> Value {
+    pub fn render(&self) -> Value {
         let file = File {
             listeners: list(&self.listeners, listener),
-            upstreams: Some(self.upstreams.iter().map(upstream::show).collect()),
+            upstreams: Some(self.upstreams.iter().map(upstream::render).collect()),
             routes: list(&self.routes, route),
             max_connections: Some(
-                self.max_connections.map_or_else(auto, |max| Written::new(max.to_string())),
+                self.max_connections.map_or_else(auto, |max| RawScalar::new(max.to_string())),
             ),
             stop: Some(Stop {
                 delay: Some(duration(self.stop.delay)),
@@ -56,7 +56,7 @@ pub(super) fn log_format(format: logging::Format) -> Value {
 }
 
 fn admin_section(bind: Option<SocketAddr>) -> Admin {
-    Admin { bind: Some(bind.map_or_else(|| Written::new("off"), Written::new)) }
+    Admin { bind: Some(bind.map_or_else(|| RawScalar::new("off"), RawScalar::new)) }
 }
 
 fn value(section: &impl Serialize) -> Value {
@@ -66,10 +66,10 @@ fn value(section: &impl Serialize) -> Value {
 
 fn listener(settings: &listener::Settings) -> Listener {
     Listener {
-        bind: Some(Written::new(settings.bind)),
+        bind: Some(RawScalar::new(settings.bind)),
         trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
         head_max: Some(size(settings.head.bytes_max as u64)),
-        head_fields_max: Some(Written::new(settings.head.fields_max)),
+        head_fields_max: Some(RawScalar::new(settings.head.fields_max)),
         header_timeout: Some(duration(settings.header_timeout)),
         keep_alive_timeout: Some(duration(settings.keep_alive_timeout)),
     }
@@ -90,7 +90,7 @@ fn route(settings: &route::Settings) -> Route {
         request_body_timeout: Some(duration(limits.request_body_timeout)),
         response_body_timeout: Some(match limits.response_body_timeout {
             Silence::Auto => auto(),
-            Silence::Off => Written::new("off"),
+            Silence::Off => RawScalar::new("off"),
             Silence::After(bound) => duration(bound),
         }),
         body_timeout: None,
@@ -100,7 +100,7 @@ fn route(settings: &route::Settings) -> Route {
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
-    let off = || Written::new("off");
+    let off = || RawScalar::new("off");
     Tunnel {
         idle_timeout: Some(match limits.idle_timeout {
             IdleTimeout::Auto => auto(),
@@ -122,12 +122,12 @@ fn tunnel(limits: &tunnel::Limits) -> Tunnel {
             MessageMax::Bytes(bytes) => size(bytes),
         }),
         messages_per_second: Some(
-            limits.messages_per_second.map_or_else(off, |rate| Written::new(rate.to_string())),
+            limits.messages_per_second.map_or_else(off, |rate| RawScalar::new(rate.to_string())),
         ),
         control_frames_per_second: Some(
             limits
                 .control_frames_per_second
-                .map_or_else(off, |rate| Written::new(rate.to_string())),
+                .map_or_else(off, |rate| RawScalar::new(rate.to_string())),
         ),
         stalled_client: Some(match limits.stalled_client {
             StalledClient::Auto => auto(),
@@ -147,20 +147,20 @@ fn word<T: PartialEq>(known: &[(&str, T)], chosen: T) -> Option<String> {
     known.iter().find(|(_, value)| *value == chosen).map(|(word, _)| (*word).to_owned())
 }
 
-fn auto() -> Written {
-    Written::new("auto")
+fn auto() -> RawScalar {
+    RawScalar::new("auto")
 }
 
 fn list<T, U>(items: &[T], show: impl Fn(&T) -> U) -> List<U> {
     Some(items.iter().map(|item| Some(show(item))).collect())
 }
 
-fn duration(duration: Duration) -> Written {
-    Written::new(show_duration(duration))
+fn duration(duration: Duration) -> RawScalar {
+    RawScalar::new(render_duration(duration))
 }
 
-fn size(bytes: u64) -> Written {
-    Written::new(show_size(bytes))
+fn size(bytes: u64) -> RawScalar {
+    RawScalar::new(render_size(bytes))
 }
 
 /// Keys without a value, which a person would not write.
@@ -187,7 +187,7 @@ mod tests {
     /// What is shown of `text` means the same.
     fn check(text: &str) -> String {
         let config = parse("a.yaml", text).unwrap();
-        let shown = serde_yaml::to_string(&config.show()).unwrap();
+        let shown = serde_yaml::to_string(&config.render()).unwrap();
         match parse("shown.yaml", &shown) {
             Ok(again) => assert_eq!(again, config, "{shown}"),
             Err(problems) => panic!("{problems}\n{shown}"),
@@ -245,7 +245,7 @@ log: { format: json, level: debug }
   a: { nodes: [h:1], affinity: { sid: { keys: [0123456789abcdef] } } }
   b: { nodes: [h:1], affinity: { cookie: { keys: [0123456789abcdef] } } }
 routes: [{ upstream: a }]";
-        let shown = serde_yaml::to_string(&parse("a.yaml", text).unwrap().show()).unwrap();
+        let shown = serde_yaml::to_string(&parse("a.yaml", text).unwrap().render()).unwrap();
         assert!(!shown.contains("0123456789abcdef"), "{shown}");
         assert_eq!(shown.matches(HIDDEN).count(), 2, "{shown}");
         let problems = parse("shown.yaml", &shown).unwrap_err().to_string();

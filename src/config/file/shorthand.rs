@@ -15,7 +15,7 @@ pub(in crate::config) type List<T> = Option<Vec<Option<T>>>;
 /// Text, a number, or true or false, as it was written: which it is, is no matter of YAML. Shown as a
 /// number if it is one.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct Written(String);
+pub(in crate::config) struct RawScalar(String);
 
 /// A value that has a short form.
 #[derive(Clone, Debug, Serialize)]
@@ -44,7 +44,7 @@ pub(super) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(Some(Option::deserialize(deserializer)?.map_or(Chosen::Empty, Chosen::Is)))
 }
 
-impl Written {
+impl RawScalar {
     /// As it is to be written.
     pub(in crate::config) fn new(text: impl ToString) -> Self {
         Self(text.to_string())
@@ -56,7 +56,7 @@ impl Written {
     }
 }
 
-impl Serialize for Written {
+impl Serialize for RawScalar {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.parse::<u64>() {
             Ok(number) if number.to_string() == self.0 => serializer.serialize_u64(number),
@@ -65,39 +65,39 @@ impl Serialize for Written {
     }
 }
 
-impl<'de> Deserialize<'de> for Written {
+impl<'de> Deserialize<'de> for RawScalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WrittenVisitor)
+        deserializer.deserialize_any(RawScalarVisitor)
     }
 }
 
-struct WrittenVisitor;
+struct RawScalarVisitor;
 
-impl Visitor<'_> for WrittenVisitor {
-    type Value = Written;
+impl Visitor<'_> for RawScalarVisitor {
+    type Value = RawScalar;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a single value")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Written, E> {
-        Ok(Written(text.to_owned()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<RawScalar, E> {
+        Ok(RawScalar(text.to_owned()))
     }
 
-    fn visit_bool<E: Error>(self, truth: bool) -> Result<Written, E> {
-        Ok(Written(truth.to_string()))
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<RawScalar, E> {
+        Ok(RawScalar(truth.to_string()))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Written, E> {
-        Ok(Written(number.to_string()))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<RawScalar, E> {
+        Ok(RawScalar(number.to_string()))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Written, E> {
-        Ok(Written(number.to_string()))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<RawScalar, E> {
+        Ok(RawScalar(number.to_string()))
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Written, E> {
-        Ok(Written(number.to_string()))
+    fn visit_f64<E: Error>(self, number: f64) -> Result<RawScalar, E> {
+        Ok(RawScalar(number.to_string()))
     }
 }
 

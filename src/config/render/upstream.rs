@@ -7,16 +7,16 @@ use crate::affinity::settings::{Secret, Settings as AffinitySettings};
 use crate::config::UpstreamSettings;
 use crate::config::file::{
     Admission, Affinity, Balance, Chosen, Cookie, Discover, Drain, Health, HttpCheck, List, Node,
-    Rebalance, Rendezvous, RendezvousBy, Sid, TextOr, Upstream, Written,
+    RawScalar, Rebalance, Rendezvous, RendezvousBy, Sid, TextOr, Upstream,
 };
 use crate::config::resolve::{BALANCE_RULES, node_address};
-use crate::config::units::show_size;
+use crate::config::units::render_size;
 use crate::upstream::health::settings::{self as health, Check};
 use crate::upstream::settings::{self, Connections, Source};
 use crate::upstream::{NodeSettings, RendezvousKey};
 
 /// The upstream's name and what is below it.
-pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
+pub(super) fn render(group: &UpstreamSettings) -> (String, Option<Upstream>) {
     let settings = &group.upstream;
     let is_discovered = settings.discover.is_some();
     let upstream = Upstream {
@@ -25,9 +25,9 @@ pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
         discover: settings.discover.as_ref().map(discover),
         affinity: Some(affinity(&group.affinity)),
         connect_timeout: Some(duration(settings.connect_timeout)),
-        answer_head_max: Some(Written::new(show_size(settings.answer_head.bytes_max as u64))),
-        answer_fields_max: Some(Written::new(settings.answer_head.fields_max)),
-        connections: Some(Written::new(match settings.connections {
+        answer_head_max: Some(RawScalar::new(render_size(settings.answer_head.bytes_max as u64))),
+        answer_fields_max: Some(RawScalar::new(settings.answer_head.fields_max)),
+        connections: Some(RawScalar::new(match settings.connections {
             Connections::Auto => "auto",
             Connections::Shared => "shared",
             Connections::PerSession => "per_session",
@@ -39,19 +39,19 @@ pub(super) fn show(group: &UpstreamSettings) -> (String, Option<Upstream>) {
         }),
         balance: Some(balance(&settings.balance)),
         slow_start: Some(settings.slow_start.map_or_else(off, duration)),
-        max_connections: Some(settings.max_connections.map_or_else(off, Written::new)),
+        max_connections: Some(settings.max_connections.map_or_else(off, RawScalar::new)),
         health: Some(health(&settings.health)),
         admission: Some(admission(&settings.admission)),
         drain: Some(Drain {
             timeout: Some(duration(settings.drain.timeout)),
-            closes_per_second: Some(Written::new(settings.drain.closes_per_second)),
+            closes_per_second: Some(RawScalar::new(settings.drain.closes_per_second)),
         }),
         rebalance: Some(settings.rebalance.map_or_else(
             || TextOr::Text("off".to_owned()),
             |rebalance| {
                 TextOr::Map(Rebalance {
-                    within: Some(Written::new(format!("{}%", rebalance.within_percent))),
-                    closes_per_second: Some(Written::new(rebalance.closes_per_second)),
+                    within: Some(RawScalar::new(format!("{}%", rebalance.within_percent))),
+                    closes_per_second: Some(RawScalar::new(rebalance.closes_per_second)),
                 })
             },
         )),
@@ -65,12 +65,12 @@ fn node(settings: &NodeSettings) -> Node {
     let is_named = node_address(&settings.name).as_ref() != Ok(&settings.address);
     Node {
         address: Some(if is_named {
-            Written::new(&settings.address)
+            RawScalar::new(&settings.address)
         } else {
-            Written::new(&settings.name)
+            RawScalar::new(&settings.name)
         }),
         name: is_named.then(|| settings.name.to_string()),
-        weight: Some(Written::new(settings.weight)),
+        weight: Some(RawScalar::new(settings.weight)),
         drain: Some(settings.drain),
     }
 }
@@ -84,7 +84,7 @@ fn discover(settings: &settings::Discover) -> Discover {
         dns,
         srv,
         every: Some(duration(settings.every)),
-        server: settings.server.map(Written::new),
+        server: settings.server.map(RawScalar::new),
     }
 }
 
@@ -113,9 +113,9 @@ fn health(settings: &health::Health) -> TextOr<Health> {
         http,
         every: Some(duration(settings.every)),
         timeout: Some(duration(settings.timeout)),
-        fail: Some(Written::new(settings.fail)),
-        pass: Some(Written::new(settings.pass)),
-        eject_after: Some(settings.eject_after.map_or_else(off, Written::new)),
+        fail: Some(RawScalar::new(settings.fail)),
+        pass: Some(RawScalar::new(settings.pass)),
+        eject_after: Some(settings.eject_after.map_or_else(off, RawScalar::new)),
     })
 }
 
@@ -124,7 +124,7 @@ fn http_check(check: &health::HttpCheck) -> HttpCheck {
     HttpCheck {
         path: Some(check.path.to_string()),
         host: check.host.as_deref().map(str::to_owned),
-        status: Some(Written::new(format!("{first}-{last}"))),
+        status: Some(RawScalar::new(format!("{first}-{last}"))),
         body: check.body.as_deref().map(str::to_owned),
         drain: check.drain.as_deref().map(str::to_owned),
     }
@@ -132,16 +132,18 @@ fn http_check(check: &health::HttpCheck) -> HttpCheck {
 
 fn admission(settings: &settings::Admission) -> Admission {
     let rate = |rate: Option<settings::Rate>| {
-        Some(rate.map_or_else(off, |rate| Written::new(rate.per_second)))
+        Some(rate.map_or_else(off, |rate| RawScalar::new(rate.per_second)))
     };
     let bursts = [settings.rate, settings.node_rate];
     let burst = bursts.into_iter().flatten().find(|rate| rate.burst != rate.per_second);
     Admission {
         handshakes_per_second: rate(settings.rate),
         node_handshakes_per_second: rate(settings.node_rate),
-        burst: Some(burst.map_or_else(|| Written::new("auto"), |rate| Written::new(rate.burst))),
+        burst: Some(
+            burst.map_or_else(|| RawScalar::new("auto"), |rate| RawScalar::new(rate.burst)),
+        ),
         hold: Some(if settings.hold.is_zero() { off() } else { duration(settings.hold) }),
-        queue: Some(Written::new(settings.queue_max)),
+        queue: Some(RawScalar::new(settings.queue_max)),
     }
 }
 
@@ -187,8 +189,8 @@ fn hidden(secrets: &[Secret]) -> List<String> {
     list(secrets, |_| HIDDEN.to_owned())
 }
 
-fn off() -> Written {
-    Written::new("off")
+fn off() -> RawScalar {
+    RawScalar::new("off")
 }
 
 /// Too short for a secret, so that who copies the answer is told.

@@ -4,23 +4,23 @@
 
 use std::collections::BTreeMap;
 
-use super::events::{Flaw, marks_of};
+use super::events::{StructureError, spanned_values};
 use super::key_path::{KeyPath, Step};
-use super::problem::Place;
+use super::problem::Span;
 use super::secrets::is_secret;
 
-/// The places of a file's keys and values.
+/// The spans of a file's keys and values.
 #[derive(Debug)]
-pub(super) struct Positions {
-    root: Mark,
-    secrets: Vec<Place>,
+pub(super) struct SourceMap {
+    root: SpannedValue,
+    secrets: Vec<Span>,
 }
 
 /// A value, where it and its key stand, and what is below it.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
-    pub(super) key: Option<Place>,
-    pub(super) value: Place,
+pub(super) struct SpannedValue {
+    pub(super) key: Option<Span>,
+    pub(super) value: Span,
     /// The text of a scalar.
     pub(super) scalar: Option<Box<str>>,
     pub(super) below: BTreeMap<Step, Self>,
@@ -28,14 +28,14 @@ pub(super) struct Mark {
     pub(super) count: usize,
 }
 
-impl Positions {
+impl SourceMap {
     /// Goes over all of `text`.
     ///
     /// # Errors
     ///
     /// All keys that are written twice, or the one flaw that stopped the reading.
-    pub(super) fn of(text: &str) -> Result<Self, Vec<Flaw>> {
-        let root = marks_of(text)?.unwrap_or_else(|| Mark::scalar(START, ""));
+    pub(super) fn parse(text: &str) -> Result<Self, Vec<StructureError>> {
+        let root = spanned_values(text)?.unwrap_or_else(|| SpannedValue::scalar(START, ""));
         let mut secrets = Vec::new();
         root.collect_secrets(&KeyPath::root(), &mut secrets);
         Ok(Self { root, secrets })
@@ -43,7 +43,7 @@ impl Positions {
 
     /// Where the value at `path` stands: a map or list by its key. For a path that the file does
     /// not have, the nearest that it has above it; none for the whole file.
-    pub(super) fn value(&self, path: &KeyPath) -> Option<Place> {
+    pub(super) fn value(&self, path: &KeyPath) -> Option<Span> {
         let (mark, depth) = self.deepest(path);
         let is_shown_by_key = mark.scalar.as_deref().is_none_or(str::is_empty);
         (depth > 0).then_some(match mark.key {
@@ -53,7 +53,7 @@ impl Positions {
     }
 
     /// Where the key of `path` stands.
-    pub(super) fn key(&self, path: &KeyPath) -> Option<Place> {
+    pub(super) fn key(&self, path: &KeyPath) -> Option<Span> {
         let (mark, depth) = self.deepest(path);
         (depth > 0).then(|| mark.key.unwrap_or(mark.value))
     }
@@ -71,12 +71,12 @@ impl Positions {
     }
 
     /// What must not be shown.
-    pub(super) fn secrets(&self) -> &[Place] {
+    pub(super) fn secrets(&self) -> &[Span] {
         &self.secrets
     }
 
     /// The last value on the way down `path`, and how many steps down it is.
-    fn deepest(&self, path: &KeyPath) -> (&Mark, usize) {
+    fn deepest(&self, path: &KeyPath) -> (&SpannedValue, usize) {
         let mut mark = &self.root;
         for (depth, step) in path.steps().iter().enumerate() {
             let Some(next) = mark.below.get(step) else { return (mark, depth) };
@@ -100,19 +100,19 @@ impl Positions {
     }
 }
 
-impl Mark {
+impl SpannedValue {
     /// A scalar with nothing below it.
-    pub(super) fn scalar(value: Place, text: &str) -> Self {
+    pub(super) fn scalar(value: Span, text: &str) -> Self {
         let scalar = Some(text.into());
         Self { key: None, value, scalar, below: BTreeMap::new(), count: 1 }
     }
 
     /// A map or list that is still empty.
-    pub(super) fn collection(value: Place) -> Self {
+    pub(super) fn collection(value: Span) -> Self {
         Self { key: None, value, scalar: None, below: BTreeMap::new(), count: 1 }
     }
 
-    fn collect_secrets(&self, path: &KeyPath, secrets: &mut Vec<Place>) {
+    fn collect_secrets(&self, path: &KeyPath, secrets: &mut Vec<Span>) {
         let is_secret = is_secret(path);
         if is_secret && self.scalar.is_some() {
             secrets.push(self.value);
@@ -125,4 +125,4 @@ impl Mark {
     }
 }
 
-const START: Place = Place { line: 1, column: 1, end_line: 1, end_column: 2 };
+const START: Span = Span { line: 1, column: 1, end_line: 1, end_column: 2 };
