@@ -15,6 +15,7 @@ pub mod insight;
 
 // WHAT THE OPERATOR SAYS
 pub mod config;
+mod yaml;
 pub mod admin;
 pub mod cli;
 

@@ -7,8 +7,8 @@
 use serde_yaml::{Mapping, Value};
 
 use super::file::File;
-use super::key_path::{KeyPath, Step};
-use super::typed::{self, Mismatch};
+use crate::yaml::typed::{self, Mismatch};
+use crate::yaml::{KeyPath, Step};
 
 /// All keys of the configuration, such as `routes[].tunnel.idle_timeout`; `*` is a name that the
 /// operator chooses.

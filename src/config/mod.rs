@@ -1,29 +1,19 @@
 //! What the operator says: a file becomes a [`Config`], which cannot be wrong, or [`Problems`].
 //!
-//! `events` goes over the text once, refuses what is not fit to be read, and leaves `source_map`;
-//! `typed` fits the YAML tree into the types of `file`; `resolve` gives them their meaning. Each
-//! tells a `report` what is wrong, and it knows the span. `render` is the way back.
+//! The room `yaml` reads the text into the types of `file`; `resolve` gives them their meaning and
+//! reports what is wrong. `render` is the way back.
 //!
 //! Runs at start, at reload, or on a timer.
 
-mod events;
 mod file;
 mod in_force;
-mod key_path;
 mod keys;
 mod outline;
 mod patterns;
-mod source_map;
-mod problem;
-mod report;
+mod render;
 mod resolve;
 mod schema;
-mod secrets;
-mod render;
-mod snippet;
 mod source;
-mod typed;
-mod units;
 #[cfg(test)]
 mod tests;
 
@@ -36,16 +26,14 @@ use crate::affinity::{self, TagClash};
 use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
+use crate::yaml::{self, Diagnostic};
+pub use crate::yaml::{Problem, Problems, Span};
 use crate::{listener, logging, route, upstream};
 pub use in_force::{AfterRestart, InForce};
 pub use keys::keys;
 pub use outline::{Change, Changes, Outline};
-use problem::Diagnostic;
-pub use problem::{Problem, Problems, Span};
-use report::Report;
 pub use schema::schema;
 pub use source::{READ_TIMEOUT, is_read_once, within_deadline};
-use source_map::SourceMap;
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +110,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// As [`load`].
 pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
     let file_name = source::name_of(path);
-    let bytes = source::read(path, TEXT_BYTES_MAX).map_err(|error| {
+    let bytes = source::read(path, yaml::TEXT_BYTES_MAX).map_err(|error| {
         let diagnostic = match error.kind() {
             io::ErrorKind::IsADirectory => {
                 Diagnostic::new("is a directory").help("name the YAML file in it")
@@ -135,8 +123,8 @@ pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
     })?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => read(&file_name, text),
-        Err(_) if bytes.len() > TEXT_BYTES_MAX => {
-            Err(Problems::of_whole_file(&file_name, too_large()))
+        Err(_) if bytes.len() > yaml::TEXT_BYTES_MAX => {
+            Err(Problems::of_whole_file(&file_name, yaml::too_large()))
         }
         Err(error) => {
             let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count();
@@ -159,58 +147,13 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
 }
 
 fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    refuse_unreadable(text).map_err(|diagnostic| Problems::of_whole_file(file_name, diagnostic))?;
-    let source_map =
-        SourceMap::parse(text).map_err(|errors| report::unfit(file_name, text, errors))?;
-    if source_map.is_empty() {
-        return Err(Problems::of_whole_file(file_name, Diagnostic::new("is empty").help(LEAST)));
-    }
-
-    let mut report = Report::new(file_name, text, source_map);
-    let config = match serde_yaml::from_str(text) {
-        Ok(mut tree) => {
-            let config = typed::read(&mut tree, &mut report)
-                .map(|file| resolve::resolve(&file, &mut report));
-            config.map(|config| (config, Outline::from_tree(&tree)))
-        }
-        Err(error) => {
-            let span = error.location().map(|at| Span::character(at.line(), at.column()));
-            let line = span.and_then(|span| text.lines().nth(span.line.saturating_sub(1)));
-            let what = error.to_string();
-            let help = events::syntax_help(line.unwrap_or_default(), &what);
-            let diagnostic = Diagnostic::new(format!("is not valid YAML: {what}"));
-            report.refuse_place(span, diagnostic.help(help.unwrap_or(events::SYNTAX_HELP)));
-            None
-        }
-    };
-    report.finish(config)
+    let (mut tree, mut report) = yaml::parse(file_name, text, MINIMAL)?;
+    let config =
+        yaml::typed::read(&mut tree, &mut report).map(|file| resolve::resolve(&file, &mut report));
+    report.finish(config).map(|config| (config, Outline::from_tree(&tree)))
 }
 
-/// Refuses what no editor would save as text: places in it could not be told, nor secrets masked.
-fn refuse_unreadable(text: &str) -> Result<(), Diagnostic> {
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(too_large());
-    }
-    let stray = |(at, c): (usize, char)| match c {
-        '\r' => !text.get(at + 1..).is_some_and(|rest| rest.starts_with('\n')),
-        '\n' | '\t' => false,
-        c => c.is_control(),
-    };
-    let Some(at) = text.char_indices().position(stray) else { return Ok(()) };
-    let line = 1 + text.chars().take(at).filter(|c| *c == '\n').count();
-    let diagnostic = Diagnostic::new(format!("holds a control character, first on line {line}"));
-    Err(diagnostic.help("save it as plain YAML text"))
-}
-
-fn too_large() -> Diagnostic {
-    Diagnostic::new("is larger than 1 MiB").help("no configuration is: is this the right file?")
-}
-
-/// A configuration of ten thousand routes takes less.
-const TEXT_BYTES_MAX: usize = 1 << 20;
-
-const LEAST: &str = "the least that works is\n\
+const MINIMAL: &str = "the least that works is\n\
     \n    upstreams:\
     \n      chat: { nodes: [10.0.0.1:3000] }\
     \n    routes:\

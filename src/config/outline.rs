@@ -9,10 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::yaml::{KeyPath, is_secret};
 use serde_yaml::{Mapping, Value};
-
-use super::key_path::KeyPath;
-use super::secrets::is_secret;
 
 /// What was written: listeners, upstreams, nodes, routes and sections, each with its keys.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -17,11 +17,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::file::{
-    Affinity, Balance, File, Health, Keepalive, Node, RawScalar, Rebalance, RendezvousBy,
-    RoutePath, TextOr,
+    Affinity, Balance, File, Health, Keepalive, Node, Rebalance, RendezvousBy, RoutePath,
 };
 use super::patterns;
-use super::units::{DURATION_UNITS, SIZE_UNITS, parse_duration, parse_size};
+use crate::yaml::units::{DURATION_UNITS, SIZE_UNITS, parse_duration, parse_size};
+use crate::yaml::{RawScalar, TextOr};
 
 /// The JSON Schema that each configuration file fits.
 pub fn schema() -> Value {

@@ -7,7 +7,6 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-mod shorthand;
 mod upstream;
 
 use std::collections::BTreeMap;
@@ -17,9 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::patterns;
 use super::schema::whole;
-
-use shorthand::chosen;
-pub(super) use shorthand::{Chosen, List, RawScalar, TextOr};
+use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 pub(super) use upstream::{
     Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, Node, Rebalance,
     Rendezvous, RendezvousBy, Sid, Upstream,

@@ -5,9 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Chosen, List, RawScalar, TextOr, chosen};
 use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// A named group of nodes.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]

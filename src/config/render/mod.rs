@@ -13,15 +13,13 @@ use serde::Serialize;
 use serde_yaml::Value;
 
 use super::Config;
-use super::file::{
-    Admin, Chosen, File, Keepalive, List, Listener, Log, RawScalar, Route, RoutePath, Stop, TextOr,
-    Tunnel,
-};
+use super::file::{Admin, File, Keepalive, Listener, Log, Route, RoutePath, Stop, Tunnel};
 use super::resolve::{FORMATS, LEVELS};
-use super::units::{render_duration, render_size};
 use crate::route::PathPattern;
 use crate::route::Silence;
 use crate::tunnel::{IdleTimeout, MessageMax, StalledClient};
+use crate::yaml::units::{render_duration, render_size};
+use crate::yaml::{Chosen, List, RawScalar, TextOr};
 use crate::{listener, logging, route, tunnel};
 
 impl Config {

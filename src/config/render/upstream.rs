@@ -6,14 +6,15 @@ use super::{duration, list, word};
 use crate::affinity::settings::{Secret, Settings as AffinitySettings};
 use crate::config::UpstreamSettings;
 use crate::config::file::{
-    Admission, Affinity, Balance, Chosen, Cookie, Discover, Drain, Health, HttpCheck, List, Node,
-    RawScalar, Rebalance, Rendezvous, RendezvousBy, Sid, TextOr, Upstream,
+    Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, Node, Rebalance,
+    Rendezvous, RendezvousBy, Sid, Upstream,
 };
 use crate::config::resolve::{BALANCE_RULES, node_address};
-use crate::config::units::render_size;
 use crate::upstream::health::settings::{self as health, Check};
 use crate::upstream::settings::{self, Connections, Source};
 use crate::upstream::{NodeSettings, RendezvousKey};
+use crate::yaml::units::render_size;
+use crate::yaml::{Chosen, List, RawScalar, TextOr};
 
 /// The upstream's name and what is below it.
 pub(super) fn render(group: &UpstreamSettings) -> (String, Option<Upstream>) {

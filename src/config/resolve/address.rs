@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::config::problem::Diagnostic;
 use crate::upstream::NodeAddress;
+use crate::yaml::Diagnostic;
 
 /// An address to listen on. `:80` is `0.0.0.0:80`; port 0 lets the system choose.
 pub(super) fn bind(text: &str) -> Result<SocketAddr, Diagnostic> {

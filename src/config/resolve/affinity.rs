@@ -6,10 +6,8 @@ use std::sync::Arc;
 
 use super::balance;
 use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings, TagForm};
-use crate::config::file::{Affinity, Cookie, List, Sid, TextOr};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
+use crate::config::file::{Affinity, Cookie, Sid};
+use crate::yaml::{Diagnostic, KeyPath, List, Report, TextOr};
 
 /// The rule at `path`; by the session id if none is written.
 pub(super) fn resolve(

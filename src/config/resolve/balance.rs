@@ -4,12 +4,10 @@
 
 use super::affinity::token;
 use super::choose;
-use crate::config::file::{self, Rendezvous, RendezvousBy, TextOr};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
+use crate::config::file::{self, Rendezvous, RendezvousBy};
 use crate::upstream::RendezvousKey;
 use crate::upstream::settings::Balance;
+use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
 /// The rule at `path`; by least connections if none is written.
 pub(super) fn resolve(

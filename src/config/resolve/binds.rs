@@ -4,11 +4,8 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use crate::yaml::{Diagnostic, KeyPath, Report};
 use std::net::{IpAddr, SocketAddr};
-
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
 
 /// An address and the key that says it.
 pub(super) type Bind = (KeyPath, SocketAddr);

@@ -6,13 +6,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::address;
-use crate::config::file::{self, RawScalar};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file;
 use crate::upstream::NodeAddress;
 use crate::upstream::settings::{Discover, Source};
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
 /// Where nodes are asked for, as said at `path`.
 pub(super) fn resolve(

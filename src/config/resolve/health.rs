@@ -6,12 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::pacing::{count, positive};
-use crate::config::file::{self, RawScalar, TextOr};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file;
 use crate::upstream::health::settings::{Check, Health, HttpCheck};
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The checks at `path`; by TCP if none are written.
 pub(super) fn resolve(

@@ -7,13 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address;
-use crate::config::file::{Listener, RawScalar};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file::Listener;
 use crate::listener::Settings;
 use crate::listener::head_guard::HeadLimits;
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
 /// The listeners, each with the key of its address; the default one if the file names none.
 pub(super) fn resolve(

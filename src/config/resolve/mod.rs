@@ -27,13 +27,11 @@ use tracing::Level;
 pub(super) use address::node as node_address;
 pub(super) use balance::RULES as BALANCE_RULES;
 
-use super::file::{Admin, File, Log, RawScalar, Stop};
-use super::key_path::KeyPath;
-use super::problem::Diagnostic;
-use super::report::Report;
-use super::{Config, units};
+use super::Config;
+use super::file::{Admin, File, Log, Stop};
 use crate::logging::{self, Format};
 use crate::shutdown;
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
 /// Gives `file` its meaning and tells `report` what has none.
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {

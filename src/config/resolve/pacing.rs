@@ -6,12 +6,9 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::file::{self, RawScalar, TextOr};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file;
 use crate::upstream::settings::{Admission, Drain, Rate, Rebalance};
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The admission at `path`.
 pub(super) fn admission(

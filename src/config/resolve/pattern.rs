@@ -5,8 +5,8 @@
 use std::net::Ipv6Addr;
 
 use super::address::is_host_name;
-use crate::config::problem::Diagnostic;
 use crate::route::{HostPattern, PathPattern};
+use crate::yaml::Diagnostic;
 
 /// `*`, `*.example.com`, a name or an IP address; an IPv6 address in brackets, as in a URL.
 pub(super) fn host(text: &str) -> Result<HostPattern, Diagnostic> {

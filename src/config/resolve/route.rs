@@ -8,13 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{pattern, tunnel};
-use crate::config::file::{Chosen, File, RawScalar, Route, RoutePath, TextOr};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file::{File, Route, RoutePath};
 use crate::insight;
 use crate::route::{HostPattern, Limits, PathPattern, Settings, Silence};
+use crate::yaml::{Chosen, Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The routes, in the order of the file.
 pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {

@@ -5,12 +5,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::config::file::{Keepalive, RawScalar, TextOr, Tunnel};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file::{Keepalive, Tunnel};
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax, StalledClient};
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The bounds at `path`; the defaults where none are written.
 pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Report<'_>) -> Limits {

@@ -9,14 +9,11 @@ use std::time::Duration;
 
 use super::{address, affinity, balance, discover, health, pacing};
 use crate::config::UpstreamSettings;
-use crate::config::file::{Node, RawScalar, TextOr, Upstream};
-use crate::config::key_path::KeyPath;
-use crate::config::problem::Diagnostic;
-use crate::config::report::Report;
-use crate::config::units;
+use crate::config::file::{Node, Upstream};
 use crate::upstream::pool::HeadLimits;
 use crate::upstream::settings::{Connections, Discover};
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The upstreams, by name. One that no route names does no harm: it may wait for its route.
 pub(super) fn resolve(

@@ -3,9 +3,9 @@
 //! The words up to the first comma, colon, semicolon or full stop are alike in all three, so are
 //! ranges ("1s to 5m") and defaults. Beyond that each may say more.
 
-use super::super::source_map::SourceMap;
 use super::schema::{DescribedKey, described_keys};
 use super::shipped::{generic, shipped};
+use crate::yaml::SourceMap;
 
 #[test]
 fn manual_and_reference_say_of_each_key_what_its_type_says() {

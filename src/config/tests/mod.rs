@@ -14,6 +14,7 @@ use crate::affinity::Settings as Affinity;
 use crate::affinity::settings::{CookieSettings, RendezvousKey, Secret, SidSettings, TagForm};
 use crate::route::{HostPattern, PathPattern};
 use crate::tunnel::{self, IdleTimeout, Keepalive, KeepaliveTimes, MessageMax, StalledClient};
+use crate::yaml::{KeyPath, is_secret};
 
 /// The upstream with this `affinity:`.
 fn affinity(written: &str) -> Affinity {
@@ -183,6 +184,14 @@ routes:
     )
     .unwrap();
     assert_eq!(config.routes[1].tunnel.idle_timeout, IdleTimeout::Off);
+}
+
+#[test]
+fn the_keys_of_secrets_are_secret_and_no_other() {
+    for key in keys() {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        assert_eq!(is_secret(&KeyPath::root().key(last).index(0)), last == "keys", "{key}");
+    }
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use super::super::key_path::{KeyPath, Step};
-use super::super::source_map::SourceMap;
 use super::super::{keys, load, parse};
+use crate::yaml::{KeyPath, SourceMap, Step};
 
 /// The files directly in `configs/`; what is below is for other programs.
 pub(super) fn example_files() -> Vec<PathBuf> {

@@ -10,7 +10,17 @@ use super::{Finding, TextFile, assert_tidy, file, sources};
 
 /// All rooms from the lowest to the highest; rooms of one rank do not know each other.
 const RANKS: [&[&str]; 16] = [
-    &["client", "descriptors", "logging", "metrics", "readiness", "shutdown", "systemd", "tasks"],
+    &[
+        "client",
+        "descriptors",
+        "logging",
+        "metrics",
+        "readiness",
+        "shutdown",
+        "systemd",
+        "tasks",
+        "yaml",
+    ],
     &["engineio", "websocket"],
     &["tunnel"],
     &["upstream"],

@@ -6,11 +6,11 @@ use std::fmt;
 
 /// The way from the top of the file to one of its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct KeyPath(Vec<Step>);
+pub(crate) struct KeyPath(Vec<Step>);
 
 /// One step of the way down.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To a key's value.
     Key(Box<str>),
     /// To an item of a list, counted from 0.
@@ -19,22 +19,22 @@ pub(super) enum Step {
 
 impl KeyPath {
     /// The whole file.
-    pub(super) fn root() -> Self {
+    pub(crate) fn root() -> Self {
         Self::default()
     }
 
     /// The value of `key` in this map.
-    pub(super) fn key(&self, key: &str) -> Self {
+    pub(crate) fn key(&self, key: &str) -> Self {
         self.then(Step::Key(key.into()))
     }
 
     /// The item of this list with that number, counted from 0.
-    pub(super) fn index(&self, index: usize) -> Self {
+    pub(crate) fn index(&self, index: usize) -> Self {
         self.then(Step::Index(index))
     }
 
     /// One step further down.
-    pub(super) fn then(&self, step: Step) -> Self {
+    pub(crate) fn then(&self, step: Step) -> Self {
         let mut steps = Vec::with_capacity(self.0.len() + 1);
         steps.extend_from_slice(&self.0);
         steps.push(step);
@@ -42,17 +42,17 @@ impl KeyPath {
     }
 
     /// The steps from the top.
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }
 
     /// Whether this is `above` or below it.
-    pub(super) fn starts_with(&self, above: &Self) -> bool {
+    pub(crate) fn starts_with(&self, above: &Self) -> bool {
         self.0.starts_with(&above.0)
     }
 
     /// The map or list that holds the last step, and that step; none at the top.
-    pub(super) fn split_last(&self) -> Option<(Self, &Step)> {
+    pub(crate) fn split_last(&self) -> Option<(Self, &Step)> {
         self.0.split_last().map(|(last, parents)| (Self(parents.to_vec()), last))
     }
 }

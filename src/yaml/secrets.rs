@@ -9,7 +9,7 @@ use super::key_path::{KeyPath, Step};
 
 /// Whether what is written at `path` may be a secret, even if it is at the wrong place or under a
 /// key with a typing error.
-pub(super) fn is_secret(path: &KeyPath) -> bool {
+pub(crate) fn is_secret(path: &KeyPath) -> bool {
     path.steps().iter().any(|step| match step {
         Step::Key(key) => is_secret_key(key),
         Step::Index(_) => false,
@@ -17,7 +17,7 @@ pub(super) fn is_secret(path: &KeyPath) -> bool {
 }
 
 /// Whether `line` must not be shown, where it cannot be told which part of it is a secret.
-pub(super) fn may_hold_secret(line: &str) -> bool {
+pub(crate) fn may_hold_secret(line: &str) -> bool {
     // No hand writes a longer line, and each word of it costs.
     line.len() > LINE_SHOWN_MAX
         || line.split(|c: char| !c.is_alphanumeric() && c != '_').any(is_secret_key)
@@ -47,9 +47,8 @@ mod tests {
         for key in ["keys", "key", "Keys", "kesy", "eys", "secret", "secret_key", "apikey"] {
             check(key, true);
         }
-        for key in super::super::keys() {
-            let last = key.rsplit('.').next().unwrap_or_default();
-            check(last, last == "keys");
+        for key in ["nodes", "tag", "name", "query", "every", "cookie", "header"] {
+            check(key, false);
         }
     }
 

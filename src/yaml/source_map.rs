@@ -11,21 +11,21 @@ use super::secrets::is_secret;
 
 /// The spans of a file's keys and values.
 #[derive(Debug)]
-pub(super) struct SourceMap {
+pub(crate) struct SourceMap {
     root: SpannedValue,
     secrets: Vec<Span>,
 }
 
 /// A value, where it and its key stand, and what is below it.
 #[derive(Clone, Debug)]
-pub(super) struct SpannedValue {
-    pub(super) key: Option<Span>,
-    pub(super) value: Span,
+pub(crate) struct SpannedValue {
+    pub(crate) key: Option<Span>,
+    pub(crate) value: Span,
     /// The text of a scalar.
-    pub(super) scalar: Option<Box<str>>,
-    pub(super) below: BTreeMap<Step, Self>,
+    pub(crate) scalar: Option<Box<str>>,
+    pub(crate) below: BTreeMap<Step, Self>,
     /// How many values this is, itself and what aliases repeat included.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 impl SourceMap {
@@ -34,7 +34,7 @@ impl SourceMap {
     /// # Errors
     ///
     /// All keys that are written twice, or the one flaw that stopped the reading.
-    pub(super) fn parse(text: &str) -> Result<Self, Vec<StructureError>> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<StructureError>> {
         let root = spanned_values(text)?.unwrap_or_else(|| SpannedValue::scalar(START, ""));
         let mut secrets = Vec::new();
         root.collect_secrets(&KeyPath::root(), &mut secrets);
@@ -43,7 +43,7 @@ impl SourceMap {
 
     /// Where the value at `path` stands: a map or list by its key. For a path that the file does
     /// not have, the nearest that it has above it; none for the whole file.
-    pub(super) fn value(&self, path: &KeyPath) -> Option<Span> {
+    pub(crate) fn value(&self, path: &KeyPath) -> Option<Span> {
         let (mark, depth) = self.deepest(path);
         let is_shown_by_key = mark.scalar.as_deref().is_none_or(str::is_empty);
         (depth > 0).then_some(match mark.key {
@@ -53,25 +53,25 @@ impl SourceMap {
     }
 
     /// Where the key of `path` stands.
-    pub(super) fn key(&self, path: &KeyPath) -> Option<Span> {
+    pub(crate) fn key(&self, path: &KeyPath) -> Option<Span> {
         let (mark, depth) = self.deepest(path);
         (depth > 0).then(|| mark.key.unwrap_or(mark.value))
     }
 
     /// The scalar at `path`, if it is one and no secret.
-    pub(super) fn scalar(&self, path: &KeyPath) -> Option<&str> {
+    pub(crate) fn scalar(&self, path: &KeyPath) -> Option<&str> {
         let (mark, depth) = self.deepest(path);
         let is_shown = depth == path.steps().len() && !self.secrets.contains(&mark.value);
         mark.scalar.as_deref().filter(|text| is_shown && !text.is_empty())
     }
 
     /// Whether the file holds nothing but comments.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.root.scalar.as_deref().is_some_and(str::is_empty)
     }
 
     /// What must not be shown.
-    pub(super) fn secrets(&self) -> &[Span] {
+    pub(crate) fn secrets(&self) -> &[Span] {
         &self.secrets
     }
 
@@ -87,7 +87,7 @@ impl SourceMap {
 
     /// The path of each value.
     #[cfg(test)]
-    pub(super) fn paths(&self) -> Vec<KeyPath> {
+    pub(crate) fn paths(&self) -> Vec<KeyPath> {
         let mut paths = vec![KeyPath::root()];
         let mut marks = vec![&self.root];
         let mut seen = 0;
@@ -102,13 +102,13 @@ impl SourceMap {
 
 impl SpannedValue {
     /// A scalar with nothing below it.
-    pub(super) fn scalar(value: Span, text: &str) -> Self {
+    pub(crate) fn scalar(value: Span, text: &str) -> Self {
         let scalar = Some(text.into());
         Self { key: None, value, scalar, below: BTreeMap::new(), count: 1 }
     }
 
     /// A map or list that is still empty.
-    pub(super) fn collection(value: Span) -> Self {
+    pub(crate) fn collection(value: Span) -> Self {
         Self { key: None, value, scalar: None, below: BTreeMap::new(), count: 1 }
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::problem::Diagnostic;
 
 /// The duration that `text` writes, if it lies in `range`.
-pub(super) fn duration(
+pub(crate) fn duration(
     text: &str,
     range: &RangeInclusive<Duration>,
 ) -> Result<Duration, Diagnostic> {
@@ -31,7 +31,7 @@ pub(super) fn duration(
 }
 
 /// The number of bytes that `text` writes, if it lies in `range`.
-pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagnostic> {
+pub(crate) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagnostic> {
     let (least, most) = (render_size(*range.start()), render_size(*range.end()));
     let range_help = format!("write {least} to {most}");
     if let Some(number) = bare_number(text) {
@@ -47,12 +47,12 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagn
 }
 
 /// As [`size`], for what is held in memory.
-pub(super) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<usize, Diagnostic> {
+pub(crate) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<usize, Diagnostic> {
     size(text, range).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
 /// The whole number that `text` writes, if it lies in `range`.
-pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
+pub(crate) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
     let number = whole(text).filter(|number| range.contains(number));
     number.ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
@@ -62,7 +62,7 @@ pub(super) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Dia
 }
 
 /// The percentage that `text` writes, `10%`, if it lies in `range`.
-pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
+pub(crate) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
     let digits = text.strip_suffix('%');
     let number = digits.and_then(whole);
     number.filter(|number| range.contains(number)).ok_or_else(|| {
@@ -76,7 +76,7 @@ pub(super) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Di
 }
 
 /// What `parse` makes of `text`, or none for `off`.
-pub(super) fn off_or<T>(
+pub(crate) fn off_or<T>(
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
 ) -> Result<Option<T>, Diagnostic> {
@@ -90,7 +90,7 @@ pub(super) fn off_or<T>(
 
 /// Refuses what `off` becomes in other hands: to YAML 1.1, which Helm and Ansible write, it is
 /// `false`.
-pub(super) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
+pub(crate) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
     let is_off = ["false", "no", "n", "none", "never"].contains(&text.to_lowercase().as_str());
     match is_off {
         true => Err(Diagnostic::new("is not how this is turned off").help(OFF_HELP)),
@@ -99,13 +99,13 @@ pub(super) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
 }
 
 /// The number that `text` writes in digits alone: `parse` takes a sign too.
-pub(super) fn whole<N: FromStr>(text: &str) -> Option<N> {
+pub(crate) fn whole<N: FromStr>(text: &str) -> Option<N> {
     let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     is_digits.then(|| text.parse().ok()).flatten()
 }
 
 /// Whole numbers, each with its unit, the largest unit first.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, Diagnostic> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Diagnostic> {
     let mut rest = text;
     let mut total_millis: u64 = 0;
     let mut last_unit_millis = u64::MAX;
@@ -128,7 +128,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Diagnostic> {
     }
 }
 
-pub(super) fn parse_size(text: &str) -> Result<u64, Diagnostic> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, Diagnostic> {
     let (number, unit) = split_number(text);
     let unit_bytes = SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes);
     number
@@ -172,13 +172,13 @@ fn bare_number(text: &str) -> Option<&str> {
 }
 
 /// `duration` in the largest unit that writes it as a whole number.
-pub(super) fn render_duration(duration: Duration) -> String {
+pub(crate) fn render_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, &DURATION_UNITS, "s")
 }
 
 /// `bytes` in the largest unit that writes them as a whole number.
-pub(super) fn render_size(bytes: u64) -> String {
+pub(crate) fn render_size(bytes: u64) -> String {
     show(bytes, &SIZE_UNITS, "B")
 }
 
@@ -200,11 +200,11 @@ const SIZE_UNIT_NAMES: [(&str, &str); 3] =
     [("B", "bytes"), ("KiB", "units of 1024 bytes"), ("MiB", "units of 1024 KiB")];
 
 /// Units in milliseconds, the largest first.
-pub(super) const DURATION_UNITS: [(&str, u64); 4] =
+pub(crate) const DURATION_UNITS: [(&str, u64); 4] =
     [("h", 60 * 60 * 1000), ("m", 60 * 1000), ("s", 1000), ("ms", 1)];
 
 /// Units in bytes, in the order in which [`show`] prefers them.
-pub(super) const SIZE_UNITS: [(&str, u64); 7] = [
+pub(crate) const SIZE_UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),

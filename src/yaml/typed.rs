@@ -19,7 +19,7 @@ use super::report::Report;
 
 /// Why a value does not fit its type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Mismatch {
+pub(crate) enum Mismatch {
     /// A map has a key that its type does not know.
     #[error("unknown key")]
     UnknownKey { known: &'static [&'static str] },
@@ -35,7 +35,7 @@ pub(super) enum Mismatch {
 }
 
 /// Reads `tree`, and tells each value that does not fit. None if what is left fits no better.
-pub(super) fn read<T: DeserializeOwned>(tree: &mut Value, report: &mut Report<'_>) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned>(tree: &mut Value, report: &mut Report<'_>) -> Option<T> {
     for _ in 0..PROBLEMS_MAX {
         let (path, mismatch) = match read_once(tree) {
             Ok(read) => return Some(read),
@@ -53,7 +53,7 @@ pub(super) fn read<T: DeserializeOwned>(tree: &mut Value, report: &mut Report<'_
 }
 
 /// Reads `tree` up to the first value that does not fit.
-pub(super) fn read_once<T: DeserializeOwned>(tree: &Value) -> Result<T, (KeyPath, Mismatch)> {
+pub(crate) fn read_once<T: DeserializeOwned>(tree: &Value) -> Result<T, (KeyPath, Mismatch)> {
     serde_path_to_error::deserialize(Node(tree)).map_err(|error| {
         let path = error.path().iter().filter_map(step).collect();
         (path, error.into_inner())

@@ -6,16 +6,16 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use super::events::StructureError;
-use super::file::Chosen;
 use super::key_path::KeyPath;
 use super::problem::{Diagnostic, PROBLEMS_MAX, Problem, Problems, Span};
 use super::secrets::may_hold_secret;
+use super::shorthand::Chosen;
 use super::snippet::Snippet;
 use super::source_map::SourceMap;
 
 /// The problems of one file so far.
 #[derive(Debug)]
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     file_name: &'a str,
     text: &'a str,
     source_map: SourceMap,
@@ -25,20 +25,20 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// A file without a problem so far.
-    pub(super) fn new(file_name: &'a str, text: &'a str, source_map: SourceMap) -> Self {
+    pub(crate) fn new(file_name: &'a str, text: &'a str, source_map: SourceMap) -> Self {
         let (problems, settled) = (Vec::new(), Vec::new());
         Self { file_name, text, source_map, problems, settled }
     }
 
     /// The value at `path` has this diagnostic.
-    pub(super) fn refuse(&mut self, path: &KeyPath, diagnostic: Diagnostic) {
+    pub(crate) fn refuse(&mut self, path: &KeyPath, diagnostic: Diagnostic) {
         let span = self.source_map.value(path);
         let value = self.source_map.scalar(path).map(shown);
         self.add(path, span, value, diagnostic);
     }
 
     /// There should be no such key as the last of `path`; perhaps `meant` was.
-    pub(super) fn refuse_key(
+    pub(crate) fn refuse_key(
         &mut self,
         path: &KeyPath,
         meant: Option<KeyPath>,
@@ -50,7 +50,7 @@ impl<'a> Report<'a> {
     }
 
     /// Text in which no key can be told, such as what is not YAML.
-    pub(super) fn refuse_place(&mut self, span: Option<Span>, diagnostic: Diagnostic) {
+    pub(crate) fn refuse_span(&mut self, span: Option<Span>, diagnostic: Diagnostic) {
         let mut problem = diagnostic.into_problem(String::new());
         problem.span = span;
         problem.snippet =
@@ -60,7 +60,7 @@ impl<'a> Report<'a> {
 
     /// What `parse` makes of `written`, the value at `path`; `default` if nothing is written or it
     /// is refused.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &mut self,
         path: &KeyPath,
         written: Option<&str>,
@@ -79,7 +79,7 @@ impl<'a> Report<'a> {
 
     /// What `parse` makes of `written`, the value at `path`, which must be written; `example` is
     /// what to write.
-    pub(super) fn require<T>(
+    pub(crate) fn require<T>(
         &mut self,
         path: &KeyPath,
         written: Option<&str>,
@@ -94,7 +94,7 @@ impl<'a> Report<'a> {
 
     /// What `written`, the value at `path`, is; none if it is not written, and if it is empty, which
     /// is refused. `example` is what to write.
-    pub(super) fn chosen<'w, T>(
+    pub(crate) fn chosen<'w, T>(
         &mut self,
         path: &KeyPath,
         written: Option<&'w Chosen<T>>,
@@ -110,7 +110,7 @@ impl<'a> Report<'a> {
     }
 
     /// The items of a list or map, each with its path; those that are empty are refused.
-    pub(super) fn filled<T>(
+    pub(crate) fn filled<T>(
         &mut self,
         items: impl Iterator<Item = (KeyPath, Option<T>)>,
     ) -> Vec<(KeyPath, T)> {
@@ -127,7 +127,7 @@ impl<'a> Report<'a> {
     }
 
     /// `path`, and the line on which its value stands.
-    pub(super) fn locate(&self, path: &KeyPath) -> String {
+    pub(crate) fn locate(&self, path: &KeyPath) -> String {
         match self.source_map.value(path) {
             Some(span) => format!("{path} (line {})", span.line),
             None => path.to_string(),
@@ -135,16 +135,21 @@ impl<'a> Report<'a> {
     }
 
     /// Whether so much is wrong that nobody wants to know more.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.problems.len() >= PROBLEMS_MAX
     }
 
     /// `value`, if nothing was wrong.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),
-            Some(_) | None => Err(Problems::new(self.file_name, self.problems)),
+            Some(_) | None => Err(self.into_problems()),
         }
+    }
+
+    /// The problems, of which there is at least one.
+    pub(crate) fn into_problems(self) -> Problems {
+        Problems::new(self.file_name, self.problems)
     }
 
     fn add(
@@ -170,7 +175,7 @@ impl<'a> Report<'a> {
 
 /// The problems of a file that is not fit to be read. Which of its values are secrets is not
 /// known, so lines that could hold one are not shown.
-pub(super) fn unfit(file_name: &str, text: &str, errors: Vec<StructureError>) -> Problems {
+pub(crate) fn unfit(file_name: &str, text: &str, errors: Vec<StructureError>) -> Problems {
     let problem = |StructureError { path, span, is_among_secrets, diagnostic }: StructureError| {
         let line = text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
         let is_hidden = is_among_secrets || may_hold_secret(line);

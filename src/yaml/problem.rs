@@ -28,7 +28,7 @@ pub struct Problem {
     pub what: String,
     /// What to write instead.
     pub help: Option<String>,
-    pub(super) snippet: Option<Snippet>,
+    pub(crate) snippet: Option<Snippet>,
 }
 
 /// A stretch of the file. Lines and columns count from 1, columns in characters.
@@ -46,14 +46,14 @@ pub struct Span {
 
 /// What is wrong with a value, before it is known where the value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Diagnostic {
+pub(crate) struct Diagnostic {
     what: String,
     help: Option<String>,
 }
 
 impl Problems {
     /// Problems that are not empty, of the file of that name.
-    pub(super) fn new(file_name: &str, mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(file_name: &str, mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "no problems are not an error");
         problems.sort_by_key(|problem| problem.span.map(|span| (span.line, span.column)));
         problems.truncate(PROBLEMS_MAX);
@@ -61,7 +61,7 @@ impl Problems {
     }
 
     /// The one problem of a file that cannot be looked into.
-    pub(super) fn of_whole_file(file_name: &str, diagnostic: Diagnostic) -> Self {
+    pub(crate) fn of_whole_file(file_name: &str, diagnostic: Diagnostic) -> Self {
         Self::new(file_name, vec![diagnostic.into_problem(String::new())])
     }
 
@@ -89,7 +89,7 @@ impl Problems {
 
 impl Span {
     /// The span of one character.
-    pub(super) fn character(line: usize, column: usize) -> Self {
+    pub(crate) fn character(line: usize, column: usize) -> Self {
         Self { line, column, end_line: line, end_column: column + 1 }
     }
 }
@@ -146,23 +146,23 @@ impl Problem {
 
 impl Diagnostic {
     /// `what` goes on from the key or its value: `has no unit`.
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), help: None }
     }
 
     /// Says what to write instead.
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
     /// Says that a word of ours would do as well.
-    pub(super) fn or_write(self, words: &str) -> Self {
+    pub(crate) fn or_write(self, words: &str) -> Self {
         let help = self.help.map(|help| format!("{help}, or {words}"));
         Self { help, ..self }
     }
 
     /// A value that is none of `known`, with the nearest of them.
-    pub(super) fn none_of<'a>(
+    pub(crate) fn none_of<'a>(
         what: &str,
         word: &str,
         known: impl Iterator<Item = &'a str> + Clone,
@@ -177,20 +177,20 @@ impl Diagnostic {
     }
 
     /// The problem that a value at `path` has this diagnostic, of which no span is known.
-    pub(super) fn into_problem(self, path: String) -> Problem {
+    pub(crate) fn into_problem(self, path: String) -> Problem {
         let (what, help) = (presentable(&self.what), self.help.as_deref().map(presentable));
         Problem { path, span: None, value: None, what, help, snippet: None }
     }
 
     /// What is wrong.
     #[cfg(test)]
-    pub(super) fn what(&self) -> &str {
+    pub(crate) fn what(&self) -> &str {
         &self.what
     }
 
     /// What to write instead.
     #[cfg(test)]
-    pub(super) fn help_text(&self) -> Option<&str> {
+    pub(crate) fn help_text(&self) -> Option<&str> {
         self.help.as_deref()
     }
 }
@@ -202,7 +202,7 @@ fn presentable(text: &str) -> String {
 }
 
 /// The one of `known` that `word` was meant to be, if it is only some letters off.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     // The distance takes time by the product of the lengths: no real name is longer.
     if word.len() > NAME_COMPARED_MAX {
@@ -218,7 +218,7 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 /// After so many nobody reads on, and a hostile file must not cost more.
-pub(super) const PROBLEMS_MAX: usize = 100;
+pub(crate) const PROBLEMS_MAX: usize = 100;
 
 /// More would be no line of a log.
 const PROBLEMS_ON_ONE_LINE_MAX: usize = 10;

@@ -10,17 +10,17 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A list whose items may be empty, as `- ` writes one.
-pub(in crate::config) type List<T> = Option<Vec<Option<T>>>;
+pub(crate) type List<T> = Option<Vec<Option<T>>>;
 
 /// Text, a number, or true or false, as it was written: which it is, is no matter of YAML. Shown as a
 /// number if it is one.
 #[derive(Clone, Debug)]
-pub(in crate::config) struct RawScalar(String);
+pub(crate) struct RawScalar(String);
 
 /// A value that has a short form.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(in crate::config) enum TextOr<M> {
+pub(crate) enum TextOr<M> {
     /// The short form.
     Text(String),
     /// The long one.
@@ -30,7 +30,7 @@ pub(in crate::config) enum TextOr<M> {
 /// A key whose presence says something already, so that it must not be empty.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub(in crate::config) enum Chosen<T> {
+pub(crate) enum Chosen<T> {
     /// The key is there and has no value.
     Empty,
     /// It has this one.
@@ -38,7 +38,7 @@ pub(in crate::config) enum Chosen<T> {
 }
 
 /// Reads a [`Chosen`]: an `Option` alone would take an empty key for none.
-pub(super) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Chosen<T>>, D::Error> {
     Ok(Some(Option::deserialize(deserializer)?.map_or(Chosen::Empty, Chosen::Is)))
@@ -46,12 +46,12 @@ pub(super) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 
 impl RawScalar {
     /// As it is to be written.
-    pub(in crate::config) fn new(text: impl ToString) -> Self {
+    pub(crate) fn new(text: impl ToString) -> Self {
         Self(text.to_string())
     }
 
     /// As written; numbers as YAML shows them.
-    pub(in crate::config) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

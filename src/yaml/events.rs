@@ -17,13 +17,13 @@ use super::source_map::SpannedValue;
 
 /// Something that makes a file unfit to be read.
 #[derive(Debug)]
-pub(super) struct StructureError {
+pub(crate) struct StructureError {
     /// The key; the whole file if it is no YAML.
-    pub(super) path: KeyPath,
-    pub(super) span: Span,
+    pub(crate) path: KeyPath,
+    pub(crate) span: Span,
     /// Whether it stands where secrets do.
-    pub(super) is_among_secrets: bool,
-    pub(super) diagnostic: Diagnostic,
+    pub(crate) is_among_secrets: bool,
+    pub(crate) diagnostic: Diagnostic,
 }
 
 /// Goes over all of `text`; none if it holds nothing but comments.
@@ -31,7 +31,7 @@ pub(super) struct StructureError {
 /// # Errors
 ///
 /// All keys that are written twice, or the one flaw that stopped the reading.
-pub(super) fn spanned_values(text: &str) -> Result<Option<SpannedValue>, Vec<StructureError>> {
+pub(crate) fn spanned_values(text: &str) -> Result<Option<SpannedValue>, Vec<StructureError>> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let taken = match event {
@@ -260,7 +260,7 @@ fn too_deep() -> Diagnostic {
 }
 
 /// What the author most likely meant, where YAML's own message does not tell.
-pub(super) fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
+pub(crate) fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
     let value = line.trim_start().trim_start_matches("- ");
     let value = value.split_once(": ").map_or(value, |(_, value)| value).trim_start();
     if info.contains("expected ',' or") {
@@ -292,7 +292,7 @@ fn span_of(span: saphyr_parser::Span) -> Span {
 }
 
 /// Where nothing better is known.
-pub(super) const SYNTAX_HELP: &str =
+pub(crate) const SYNTAX_HELP: &str =
     "look here and on the lines before for a quote or bracket that is open, or a wrong indent";
 
 const QUOTES_HELP: &str = "write a smaller number, or in quotes if it is text";

@@ -8,7 +8,7 @@ use super::problem::Span;
 
 /// One line of the file, fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Snippet {
+pub(crate) struct Snippet {
     line_number: usize,
     line: String,
     caret_column: usize,
@@ -18,7 +18,7 @@ pub(super) struct Snippet {
 impl Snippet {
     /// The line in which `span` begins; the characters of `secrets` are masked. None if `text`
     /// has no such line.
-    pub(super) fn new(text: &str, span: Span, secrets: &[Span]) -> Option<Self> {
+    pub(crate) fn new(text: &str, span: Span, secrets: &[Span]) -> Option<Self> {
         let line = text.lines().nth(span.line.checked_sub(1)?)?;
         let mut shown: Vec<char> = line.chars().collect();
         mask(&mut shown, span.line, secrets);
@@ -51,7 +51,7 @@ impl fmt::Display for Snippet {
 }
 
 /// The columns that a line's number takes, in front of the bar.
-pub(super) fn gutter_width(line_number: usize) -> usize {
+pub(crate) fn gutter_width(line_number: usize) -> usize {
     line_number.to_string().len().max(2)
 }
 
