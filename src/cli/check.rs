@@ -8,10 +8,13 @@ use super::Outcome;
 use crate::config;
 
 /// Counts what the file at `path` holds, or fails with all that is wrong with it.
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
 pub(super) fn check(path: &Path) -> Outcome {
     let config = config::load(path)?;
     config.snapshot(None)?;
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
     println!(
         "{} is fine: {}, {}, {}",
         path.display(),

@@ -23,6 +23,9 @@ pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     let (config, outline) = config::load_with_outline(path)?;
     let _writing = logging::init(config.log);
     panic::set_hook(Box::new(log_panic));
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     descriptors::raise();
     let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
     let reloader = server.follow(path.to_owned(), outline);

@@ -66,12 +66,12 @@ mod tests {
             "upstreams.*.affinity.rendezvous.by.header",
             "routes[].path.exact",
             "routes[].tunnel.idle_timeout",
-            "stop.delay",
+            "shutdown.delay",
             "log",
             "log.level",
         ] {
             assert!(keys.iter().any(|known| known == key), "{key} is not in {keys:?}");
         }
-        assert_eq!(keys.len(), 100, "{keys:?}");
+        assert_eq!(keys.len(), 99, "{keys:?}");
     }
 }

@@ -26,6 +26,7 @@ use crate::affinity::{self, TagClash};
 use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
+use crate::yaml::rename::Rename;
 use crate::yaml::{self, Diagnostic};
 pub use crate::yaml::{Problem, Problems, Span};
 use crate::{listener, logging, route, upstream};
@@ -47,12 +48,14 @@ pub struct Config {
     /// How many clients may be connected at once; `None`: as many as descriptors and memory
     /// allow.
     pub max_connections: Option<usize>,
-    /// The `stop:` section.
-    pub stop: shutdown::Settings,
+    /// The `shutdown:` section.
+    pub shutdown: shutdown::Settings,
     /// Where the admin listener listens; `None` is nowhere.
     pub admin: Option<SocketAddr>,
     /// The `log:` section.
     pub log: logging::Settings,
+    /// What of the file is outdated and still works, one line for each key.
+    pub warnings: Vec<String>,
 }
 
 /// An upstream, with the rule that brings sessions back to its nodes.
@@ -148,10 +151,22 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
 
 fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
     let (mut tree, mut report) = yaml::parse(file_name, text, MINIMAL)?;
+    yaml::rename::apply(RENAMED_KEYS, &mut tree, &mut report);
     let config =
         yaml::typed::read(&mut tree, &mut report).map(|file| resolve::resolve(&file, &mut report));
-    report.finish(config).map(|config| (config, Outline::from_tree(&tree)))
+    let (config, warnings) = report.finish(config)?;
+    Ok((Config { warnings, ..config }, Outline::from_tree(&tree)))
 }
+
+/// Keys that have new names.
+const RENAMED_KEYS: &[Rename] = &[
+    Rename { old: "stop", new: &["shutdown"], until: "1.0" },
+    Rename {
+        old: "routes[].body_timeout",
+        new: &["request_body_timeout", "response_body_timeout"],
+        until: "1.0",
+    },
+];
 
 const MINIMAL: &str = "the least that works is\n\
     \n    upstreams:\

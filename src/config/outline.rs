@@ -282,7 +282,7 @@ log: { level: info }
             "route a.example = /h upstream chat -> b",
         );
         check("level: info", "level: debug", "log level info -> debug");
-        check("log:", "stop: { delay: 1s }\nlog:", "+stop");
+        check("log:", "shutdown: { delay: 1s }\nlog:", "+shutdown");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::task::{JoinError, spawn_blocking};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use crate::affinity::TagClash;
 use crate::config::{self, Changes, Config, Outline, Problems};
@@ -221,6 +221,9 @@ impl Reloads {
             read.map_err(ReloadError::Broken)?.map_err(ReloadError::Problems)?;
         let changes = self.outline.changes(&outline);
         if !changes.is_empty() {
+            for warning in &config.warnings {
+                warn!("{warning}");
+            }
             apply(config)?;
             self.outline = outline;
         }

@@ -66,7 +66,7 @@ pub enum StartError {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// All were served to their end, or to the end of `stop.timeout`.
+    /// All were served to their end, or to the end of `shutdown.timeout`.
     InOrder,
     /// It was cut before.
     Cut,

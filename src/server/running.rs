@@ -170,7 +170,7 @@ impl Running {
         mut seen_shutdown: ShutdownWatch,
         shutdown: &Shutdown,
     ) {
-        let shutdown::Settings { delay, timeout } = self.config.load().config.stop;
+        let shutdown::Settings { delay, timeout } = self.config.load().config.shutdown;
         let connections: usize = self.control.connections().sum();
         let (delay_seconds, timeout_seconds) = (delay.as_secs_f64(), timeout.as_secs_f64());
         info!(connections, delay_seconds, timeout_seconds, "stopping");

@@ -3,7 +3,7 @@
 //!
 //! `events` walks the text once, refuses what is unsafe or ambiguous, and leaves a `source_map`;
 //! `typed` reads the tree into serde types and reports every value that does not fit; `report`
-//! collects the problems and knows their spans. `units` and `shorthand` are forms of single values.
+//! collects the problems and knows their spans. `rename` keeps old keys working. `units` and `shorthand` are forms of single values.
 //! Nothing here knows which keys a file may have.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
@@ -11,6 +11,7 @@
 mod events;
 mod key_path;
 mod problem;
+pub(crate) mod rename;
 mod report;
 mod secrets;
 mod shorthand;

@@ -21,13 +21,14 @@ pub(crate) struct Report<'a> {
     source_map: SourceMap,
     problems: Vec<Problem>,
     settled: Vec<KeyPath>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Report<'a> {
     /// A file without a problem so far.
     pub(crate) fn new(file_name: &'a str, text: &'a str, source_map: SourceMap) -> Self {
-        let (problems, settled) = (Vec::new(), Vec::new());
-        Self { file_name, text, source_map, problems, settled }
+        let (problems, settled, warnings) = (Vec::new(), Vec::new(), Vec::new());
+        Self { file_name, text, source_map, problems, settled, warnings }
     }
 
     /// The value at `path` has this diagnostic.
@@ -56,6 +57,20 @@ impl<'a> Report<'a> {
         problem.snippet =
             span.and_then(|span| Snippet::new(self.text, span, self.source_map.secrets()));
         self.problems.push(problem);
+    }
+
+    /// Says on one line of the key at `path` that it `is` outdated. At most [`PROBLEMS_MAX`] are kept.
+    pub(crate) fn warn(&mut self, path: &KeyPath, is: &str) {
+        if self.warnings.len() < PROBLEMS_MAX {
+            let span = self.source_map.key(path);
+            let at = span.map(|span| format!(":{}:{}", span.line, span.column)).unwrap_or_default();
+            self.warnings.push(format!("{}{at}: {path}: {is}", self.file_name));
+        }
+    }
+
+    /// Lets the value at `path` be found under `key` of the same map too.
+    pub(crate) fn rename(&mut self, path: &KeyPath, key: &str) {
+        self.source_map.rename(path, key);
     }
 
     /// What `parse` makes of `written`, the value at `path`; `default` if nothing is written or it
@@ -139,10 +154,10 @@ impl<'a> Report<'a> {
         self.problems.len() >= PROBLEMS_MAX
     }
 
-    /// `value`, if nothing was wrong.
-    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+    /// `value` and the warnings, if nothing was wrong.
+    pub(crate) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<String>), Problems> {
         match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
+            Some(value) if self.problems.is_empty() => Ok((value, self.warnings)),
             Some(_) | None => Err(self.into_problems()),
         }
     }

@@ -65,6 +65,19 @@ impl SourceMap {
         mark.scalar.as_deref().filter(|text| is_shown && !text.is_empty())
     }
 
+    /// Lets the value at `path` be found under `key` of the same map too.
+    pub(crate) fn rename(&mut self, path: &KeyPath, key: &str) {
+        let Some((parent, old)) = path.split_last() else { return };
+        let mut map = &mut self.root;
+        for step in parent.steps() {
+            let Some(below) = map.below.get_mut(step) else { return };
+            map = below;
+        }
+        if let Some(value) = map.below.get(old).cloned() {
+            map.below.insert(Step::Key(key.into()), value);
+        }
+    }
+
     /// Whether the file holds nothing but comments.
     pub(crate) fn is_empty(&self) -> bool {
         self.root.scalar.as_deref().is_some_and(str::is_empty)

@@ -80,7 +80,7 @@ async fn client_libraries_come_back_through_the_other_proxy_when_one_stops() {
         "listeners: [{{ bind: '127.0.0.1:0' }}]\n\
          upstreams: {{ chat: {{ nodes: ['{}'] }} }}\n\
          routes: [{{ path: /, upstream: chat }}]\n\
-         stop: {{ timeout: 2s }}\n",
+         shutdown: {{ timeout: 2s }}\n",
         node.address(),
     );
     let (mut leaving, staying) = (Site::start(&yaml), Site::start(&yaml));

@@ -156,7 +156,7 @@ async fn what_dns_fails_to_say_changes_nothing() {
 async fn what_dns_says_is_followed_while_a_stop_waits_for_its_delay() {
     let [a, b] = on_one_port(["a", "b"]).await;
     let dns = FakeDns::start(says(&[&a], 1)).await;
-    let yaml = by_address(&dns, &a, "1s") + "stop: { delay: 1m }\n";
+    let yaml = by_address(&dns, &a, "1s") + "shutdown: { delay: 1m }\n";
     let mut site = Site::start(&yaml);
     until_nodes(site.admin, &[&a]).await;
     site.begin_stop();

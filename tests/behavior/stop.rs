@@ -29,7 +29,7 @@ async fn pending_poll(proxy: std::net::SocketAddr) -> (Client, &'static str) {
 async fn a_pending_poll_is_answered_after_the_stop_began() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let yaml = config(&[listener.local_addr().unwrap()], "", "");
-    let mut site = Site::start(&format!("{yaml}stop: {{ timeout: 20s }}\n"));
+    let mut site = Site::start(&format!("{yaml}shutdown: {{ timeout: 20s }}\n"));
     let (mut poll, noop) = pending_poll(site.address()).await;
     let (stream, _) = listener.accept().await.unwrap();
     let mut node = Client { stream, buffer: Vec::new() };
@@ -68,7 +68,7 @@ async fn a_poll_that_is_on_its_way_when_the_stop_begins_is_served() {
 async fn new_connections_are_taken_during_the_delay_and_refused_behind_it() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let yaml = config(&[node.address], "", "");
-    let mut site = Site::start(&format!("{yaml}stop: {{ delay: 2s }}\n"));
+    let mut site = Site::start(&format!("{yaml}shutdown: {{ delay: 2s }}\n"));
     assert_eq!(get(site.address(), "/").await.text(), "yes");
     assert!(site.readiness.is_ready());
 
@@ -90,7 +90,7 @@ async fn new_connections_are_taken_during_the_delay_and_refused_behind_it() {
 async fn tunnels_are_closed_one_after_the_other() {
     let node = FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await;
     let yaml = config(&[node.address], "", "");
-    let mut site = Site::start(&format!("{yaml}stop: {{ timeout: 5s }}\n"));
+    let mut site = Site::start(&format!("{yaml}shutdown: {{ timeout: 5s }}\n"));
     let mut tunnels = tokio::task::JoinSet::new();
     let mut clients = Vec::new();
     for _ in 0..40 {
@@ -121,7 +121,7 @@ async fn tunnels_are_closed_one_after_the_other() {
 async fn what_does_not_end_in_time_is_cut_and_the_end_is_in_order() {
     let node = FakeNode::start(|_| Reply::Silence).await;
     let yaml = config(&[node.address], "", "");
-    let mut proxy = ProxyProcess::start(&format!("{yaml}stop: {{ timeout: 1s }}\n")).await;
+    let mut proxy = ProxyProcess::start(&format!("{yaml}shutdown: {{ timeout: 1s }}\n")).await;
     proxy.until_log(" ready").await;
     let (mut poll, _) = pending_poll(proxy.address).await;
     node.until_requests(1).await;
@@ -136,7 +136,7 @@ async fn what_does_not_end_in_time_is_cut_and_the_end_is_in_order() {
 async fn a_tunnel_that_is_cut_has_its_line() {
     let node = FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await;
     let yaml = config(&[node.address], "", "");
-    let mut proxy = ProxyProcess::start(&format!("{yaml}stop: {{ timeout: 1s }}\n")).await;
+    let mut proxy = ProxyProcess::start(&format!("{yaml}shutdown: {{ timeout: 1s }}\n")).await;
     proxy.until_log(" ready").await;
     // It does not answer the Close frame, for which it has 5 s.
     let _client = open(proxy.address, "/ws").await;
@@ -149,7 +149,7 @@ async fn a_tunnel_that_is_cut_has_its_line() {
 #[tokio::test]
 async fn a_second_signal_ends_at_once_and_says_so() {
     let node = FakeNode::start(|_| Reply::Silence).await;
-    for during in ["stop: { delay: 5m }\n", "stop: { timeout: 1h }\n"] {
+    for during in ["shutdown: { delay: 5m }\n", "shutdown: { timeout: 1h }\n"] {
         let yaml = config(&[node.address], "", "") + during;
         let mut proxy = ProxyProcess::start(&yaml).await;
         proxy.until_log(" ready").await;
@@ -172,7 +172,7 @@ async fn a_polling_session_goes_on_through_the_other_proxy_without_a_lost_messag
     let nodes =
         [NodeServer::start(&["--name", "n1"]).await, NodeServer::start(&["--name", "n2"]).await];
     let addresses: Vec<_> = nodes.iter().map(|node| node.address().parse().unwrap()).collect();
-    let yaml = config(&addresses, "", "") + "stop: { timeout: 20s }\n";
+    let yaml = config(&addresses, "", "") + "shutdown: { timeout: 20s }\n";
     let mut leaving = ProxyProcess::start(&yaml).await;
     leaving.until_log(" ready").await;
     let staying = ProxyProcess::start(&yaml).await;

@@ -38,7 +38,7 @@ pub(super) struct File {
     /// `auto`: as many as the limits on open files and memory allow. Default: `auto`.
     pub(super) max_connections: Option<RawScalar>,
     /// How the process shuts down. Default: the keys below at their defaults.
-    pub(super) stop: Option<Stop>,
+    pub(super) shutdown: Option<Shutdown>,
     /// The listener for status, metrics and commands. Default: none.
     pub(super) admin: Option<Admin>,
     /// What is logged. Default: text at level `info`.
@@ -86,9 +86,6 @@ pub(super) struct Route {
     /// response has a length, 10m if it has none, and no limit for `text/event-stream`. Default:
     /// `auto`.
     pub(super) response_body_timeout: Option<RawScalar>,
-    /// The old key for `request_body_timeout` and `response_body_timeout`, used where they are not
-    /// set, 1s to 1h. Default: none.
-    pub(super) body_timeout: Option<RawScalar>,
     /// The maximum size of a request body, 1B to 1024GiB, or `auto`: the `maxPayload` of the
     /// session's handshake, for other requests 64MiB. Default: `auto`.
     pub(super) body_max: Option<RawScalar>,
@@ -142,7 +139,7 @@ pub(super) struct Tunnel {
 /// How the process shuts down.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Stop {
+pub(super) struct Shutdown {
     /// How long new connections are still accepted after the shutdown has begun, 0s to 5m. Default:
     /// `0s`.
     pub(super) delay: Option<RawScalar>,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_yaml::Value;
 
 use super::Config;
-use super::file::{Admin, File, Keepalive, Listener, Log, Route, RoutePath, Stop, Tunnel};
+use super::file::{Admin, File, Keepalive, Listener, Log, Route, RoutePath, Shutdown, Tunnel};
 use super::resolve::{FORMATS, LEVELS};
 use crate::route::PathPattern;
 use crate::route::Silence;
@@ -32,9 +32,9 @@ impl Config {
             max_connections: Some(
                 self.max_connections.map_or_else(auto, |max| RawScalar::new(max.to_string())),
             ),
-            stop: Some(Stop {
-                delay: Some(duration(self.stop.delay)),
-                timeout: Some(duration(self.stop.timeout)),
+            shutdown: Some(Shutdown {
+                delay: Some(duration(self.shutdown.delay)),
+                timeout: Some(duration(self.shutdown.timeout)),
             }),
             admin: Some(admin_section(self.admin)),
             log: Some(log(self.log)),
@@ -91,7 +91,6 @@ fn route(settings: &route::Settings) -> Route {
             Silence::Off => RawScalar::new("off"),
             Silence::After(bound) => duration(bound),
         }),
-        body_timeout: None,
         body_max: Some(limits.body_bytes_max.map_or_else(auto, size)),
         tunnel: Some(tunnel(&settings.tunnel)),
     }

@@ -28,7 +28,7 @@ pub(super) use address::node as node_address;
 pub(super) use balance::RULES as BALANCE_RULES;
 
 use super::Config;
-use super::file::{Admin, File, Log, Stop};
+use super::file::{Admin, File, Log, Shutdown};
 use crate::logging::{self, Format};
 use crate::shutdown;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
@@ -43,12 +43,13 @@ pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);
     Config {
         max_connections: max_connections(&top.key("max_connections"), file, report),
-        stop: stop(&top.key("stop"), file.stop.as_ref(), report),
+        shutdown: shutdown(&top.key("shutdown"), file.shutdown.as_ref(), report),
         admin,
         log: log(&top.key("log"), file.log.as_ref(), report),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
         routes: route::resolve(&top.key("routes"), file, report),
+        warnings: Vec::new(),
     }
 }
 
@@ -67,17 +68,17 @@ fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Opti
     })
 }
 
-fn stop(path: &KeyPath, written: Option<&Stop>, report: &mut Report<'_>) -> shutdown::Settings {
+fn shutdown(path: &KeyPath, written: Option<&Shutdown>, report: &mut Report<'_>) -> shutdown::Settings {
     let default = shutdown::Settings::default();
     let Some(written) = written else { return default };
     let delay = written.delay.as_ref().map(RawScalar::as_str);
     let timeout = written.timeout.as_ref().map(RawScalar::as_str);
     shutdown::Settings {
         delay: report.read(&path.key("delay"), delay, default.delay, |text| {
-            units::duration(text, &STOP_DELAY)
+            units::duration(text, &SHUTDOWN_DELAY)
         }),
         timeout: report.read(&path.key("timeout"), timeout, default.timeout, |text| {
-            units::duration(text, &STOP_TIMEOUT)
+            units::duration(text, &SHUTDOWN_TIMEOUT)
         }),
     }
 }
@@ -108,8 +109,8 @@ fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Di
 }
 
 const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
-const STOP_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
-const STOP_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
+const SHUTDOWN_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 pub(super) const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 

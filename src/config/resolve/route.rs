@@ -92,12 +92,6 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
     let default = Limits::default();
     let response_timeout = route.response_timeout.as_ref().map(RawScalar::as_str);
     let body_max = route.body_max.as_ref().map(RawScalar::as_str);
-    let both = report.read(
-        &path.key("body_timeout"),
-        route.body_timeout.as_ref().map(RawScalar::as_str),
-        None,
-        |text| units::duration(text, &BODY_TIMEOUT).map(Some),
-    );
     Limits {
         response_timeout: report.read(
             &path.key("response_timeout"),
@@ -108,13 +102,13 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
         request_body_timeout: report.read(
             &path.key("request_body_timeout"),
             route.request_body_timeout.as_ref().map(RawScalar::as_str),
-            both.unwrap_or(default.request_body_timeout),
+            default.request_body_timeout,
             |text| units::duration(text, &BODY_TIMEOUT),
         ),
         response_body_timeout: report.read(
             &path.key("response_body_timeout"),
             route.response_body_timeout.as_ref().map(RawScalar::as_str),
-            both.map_or(default.response_body_timeout, Silence::After),
+            default.response_body_timeout,
             silence,
         ),
         body_bytes_max: report.read(

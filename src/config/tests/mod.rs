@@ -4,6 +4,7 @@ mod generated;
 mod hostile;
 mod manual;
 mod problems;
+mod renames;
 mod schema;
 mod shipped;
 
@@ -43,7 +44,7 @@ fn the_least_that_works_has_all_defaults() {
     assert_eq!(route.path, PathPattern::Prefix("/".into()));
     assert_eq!(route.limits, route::Limits::default());
     assert_eq!(route.tunnel, tunnel::Limits::default());
-    assert_eq!(config.stop, shutdown::Settings::default());
+    assert_eq!(config.shutdown, shutdown::Settings::default());
     assert_eq!(config.log, logging::Settings::default());
 }
 
@@ -66,11 +67,11 @@ routes:
     path: { exact: /health }
     upstream: chat
     response_timeout: 4s
-    body_timeout: 5s
+    request_body_timeout: 5s
     response_body_timeout: 6s
     body_max: 6KiB
     tunnel: { buffer: 8KiB }
-stop: { delay: 9s, timeout: 10s }
+shutdown: { delay: 9s, timeout: 10s }
 log: { format: json, level: debug }
 "#,
     )
@@ -91,12 +92,12 @@ log: { format: json, level: debug }
     assert_eq!(&*route.upstream, "chat");
     assert_eq!(route.limits.response_timeout, Some(Duration::from_secs(4)));
     let seconds = Duration::from_secs;
-    assert_eq!(route.limits.request_body_timeout, seconds(5), "by its old name");
+    assert_eq!(route.limits.request_body_timeout, seconds(5));
     assert_eq!(route.limits.response_body_timeout, route::Silence::After(seconds(6)));
     assert_eq!(route.limits.body_bytes_max, Some(6 * 1024));
     assert_eq!(route.tunnel.buffer_bytes, 8 * 1024);
-    assert_eq!(config.stop.delay, Duration::from_secs(9));
-    assert_eq!(config.stop.timeout, Duration::from_secs(10));
+    assert_eq!(config.shutdown.delay, Duration::from_secs(9));
+    assert_eq!(config.shutdown.timeout, Duration::from_secs(10));
     assert_eq!(config.log.format, logging::Format::Json);
     assert_eq!(config.log.level, tracing::Level::DEBUG);
 }

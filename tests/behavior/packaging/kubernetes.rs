@@ -76,7 +76,7 @@ fn the_orderly_end_has_the_time_it_needs() {
     let config: Value =
         serde_yaml::from_str(map["data"]["sockeye.yaml"].as_str().unwrap()).unwrap();
     let seconds = |key: &str| -> u64 {
-        config["stop"][key].as_str().unwrap().trim_end_matches('s').parse().unwrap()
+        config["shutdown"][key].as_str().unwrap().trim_end_matches('s').parse().unwrap()
     };
     let pod = &manifest("deployment")["spec"]["template"]["spec"];
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();

@@ -1,0 +1,66 @@
+//! Old keys keep working, with one warning each.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::shipped::shipped;
+use crate::config::{Config, Problems, RENAMED_KEYS, keys, parse};
+use crate::route::Silence;
+
+fn with(section: &str, route: &str) -> Result<Config, Problems> {
+    let upstreams = "upstreams: { a: { nodes: [b:1] } }";
+    parse("a.yaml", &format!("{section}\n{upstreams}\nroutes:\n  - {{ upstream: a{route} }}\n"))
+}
+
+#[test]
+fn an_old_key_fills_the_new_one_and_is_named_in_a_warning() {
+    let old = with("stop: { delay: 9s }", "").unwrap();
+    let new = with("shutdown: { delay: 9s }", "").unwrap();
+    assert_eq!(old.shutdown.delay, Duration::from_secs(9));
+    let warning = "a.yaml:1:1: stop: is an old key and works until 1.0: write shutdown";
+    assert_eq!(old.warnings, [warning]);
+    assert!(new.warnings.is_empty());
+    assert_eq!(Config { warnings: Vec::new(), ..old }, new);
+}
+
+#[test]
+fn a_key_that_was_divided_fills_what_is_not_written() {
+    let config = with("", ", body_timeout: 5s, response_body_timeout: off").unwrap();
+    let [route] = &config.routes[..] else { panic!() };
+    assert_eq!(route.limits.request_body_timeout, Duration::from_secs(5));
+    assert_eq!(route.limits.response_body_timeout, Silence::Off);
+    let warning = "a.yaml:4:20: routes[0].body_timeout: is an old key and works until 1.0: \
+                   write request_body_timeout and response_body_timeout";
+    assert_eq!(config.warnings, [warning]);
+}
+
+#[test]
+fn a_wrong_value_of_an_old_key_is_shown_where_it_is_written() {
+    let problems = with("stop: { delay: 9 }", "").unwrap_err().to_string();
+    let expected = "a.yaml:1:16: shutdown.delay: `9` has no unit\n 1 | stop: { delay: 9 }\n";
+    assert!(problems.starts_with(expected), "{problems}");
+}
+
+#[test]
+fn an_old_key_beside_its_new_keys_is_refused() {
+    let problems = with("stop: {}\nshutdown: {}", "").unwrap_err();
+    let reported: Vec<_> = problems.iter().map(|p| (&*p.path, &*p.what)).collect();
+    assert_eq!(reported, [("stop", "is the old key for shutdown, and both are written")]);
+}
+
+#[test]
+fn new_keys_exist_and_old_ones_are_in_the_manual_alone() {
+    let keys: BTreeSet<String> = keys().into_iter().collect();
+    let manual = shipped("docs/configuration.md");
+    for rename in RENAMED_KEYS {
+        let parent = rename.old.rsplit_once('.').map(|(parent, _)| format!("{parent}."));
+        let parent = parent.unwrap_or_default();
+        assert!(!keys.contains(rename.old), "{}", rename.old);
+        for new in rename.new {
+            assert!(keys.contains(&format!("{parent}{new}")), "{new}");
+        }
+        let new: Vec<_> = rename.new.iter().map(|new| format!("`{new}`")).collect();
+        let row = format!("| `{}` | {} | {} |", rename.old, new.join(" and "), rename.until);
+        assert!(manual.contains(&row), "not in the manual: {row}");
+    }
+}
