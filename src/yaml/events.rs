@@ -1,8 +1,8 @@
-//! From the parser's events to [`SpannedValue`]s, and what stops the way there.
+//! From the parser's events to [`SpannedValue`]s, or to the errors in the structure of a file.
 //!
-//! What no configuration needs and what could cost much is refused here, before anything else is
-//! built of the file: depth, aliases that multiply, several documents, tags, keys that are not
-//! words, keys written twice. Deep files cannot overflow the stack: each event is one call.
+//! Structures that no configuration needs and that could be expensive are refused here, before
+//! anything else is built: deep nesting, aliases that multiply, several documents, tags, keys that
+//! are not words, duplicate keys. Deep files cannot overflow the stack: each event is one call.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -15,22 +15,22 @@ use super::problem::{Diagnostic, Span};
 use super::secrets::is_secret;
 use super::source_map::SpannedValue;
 
-/// Something that makes a file unfit to be read.
+/// An error in the structure of a file.
 #[derive(Debug)]
 pub(crate) struct StructureError {
-    /// The key; the whole file if it is no YAML.
+    /// The key; the root if the file is not YAML.
     pub(crate) path: KeyPath,
     pub(crate) span: Span,
-    /// Whether it stands where secrets do.
+    /// Whether it is below a key that holds secrets.
     pub(crate) is_among_secrets: bool,
     pub(crate) diagnostic: Diagnostic,
 }
 
-/// Goes over all of `text`; none if it holds nothing but comments.
+/// Reads all of `text`; `None` if it contains only comments.
 ///
 /// # Errors
 ///
-/// All keys that are written twice, or the one flaw that stopped the reading.
+/// All duplicate keys, or the one error that ended the parsing.
 pub(crate) fn spanned_values(text: &str) -> Result<Option<SpannedValue>, Vec<StructureError>> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
@@ -38,15 +38,15 @@ pub(crate) fn spanned_values(text: &str) -> Result<Option<SpannedValue>, Vec<Str
             Ok((event, span)) => builder.take(event, span_of(span)),
             Err(error) => Err(builder.syntax_error(&error, text)),
         };
-        if let Err(flaw) = taken {
-            builder.errors.push(flaw);
+        if let Err(error) = taken {
+            builder.errors.push(error);
             break;
         }
     }
     if builder.errors.is_empty() { Ok(builder.root) } else { Err(builder.errors) }
 }
 
-/// Takes one event after the other; never deeper on the stack than one call.
+/// Builds the values from the events, without recursion.
 #[derive(Default)]
 struct Builder {
     root: Option<SpannedValue>,
@@ -57,7 +57,7 @@ struct Builder {
     errors: Vec<StructureError>,
 }
 
-/// A map or list whose end has not come.
+/// A map or list that has not ended yet.
 struct Open {
     mark: SpannedValue,
     anchor: usize,
@@ -100,7 +100,9 @@ impl Builder {
         self.documents += 1;
         if self.documents > 1 {
             let diagnostic = Diagnostic::new("holds a second YAML document");
-            return Err(self.flaw(span, diagnostic.help("write one document; take out this `---`")));
+            return Err(
+                self.error(span, diagnostic.help("write one document; take out this `---`"))
+            );
         }
         Ok(())
     }
@@ -115,8 +117,8 @@ impl Builder {
         if let Some(first) = first {
             let diagnostic =
                 Diagnostic::new(format!("is written twice, first on line {}", first.line));
-            let flaw = self.flaw(span, diagnostic.help("take out one of the two"));
-            self.errors.push(flaw);
+            let error = self.error(span, diagnostic.help("take out one of the two"));
+            self.errors.push(error);
         }
         Ok(())
     }
@@ -124,7 +126,7 @@ impl Builder {
     fn begin(&mut self, anchor: usize, next: Next, span: Span) -> Result<(), StructureError> {
         self.refuse_as_key(span)?;
         if self.open.len() >= DEPTH_MAX {
-            return Err(self.flaw(span, too_deep()));
+            return Err(self.error(span, too_deep()));
         }
         // A collection begins with its first character; its end is not known yet.
         let span = Span::character(span.line, span.column);
@@ -134,7 +136,7 @@ impl Builder {
 
     fn end(&mut self, span: Span) -> Result<(), StructureError> {
         let Some(Open { mark, anchor, .. }) = self.open.pop() else {
-            return Err(self.flaw(span, Diagnostic::new("ends what has not begun")));
+            return Err(self.error(span, Diagnostic::new("ends what has not begun")));
         };
         self.add(mark, anchor);
         Ok(())
@@ -144,7 +146,7 @@ impl Builder {
         self.refuse_as_key(span)?;
         let Some(mark) = self.anchors.get(&anchor) else {
             let diagnostic = Diagnostic::new("is an alias inside what it stands for");
-            return Err(self.flaw(span, diagnostic.help("write the value itself")));
+            return Err(self.error(span, diagnostic.help("write the value itself")));
         };
         self.count += mark.count;
         if self.count > COUNT_MAX {
@@ -154,7 +156,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a value that is complete where it belongs.
+    /// Adds a complete value to its parent.
     fn add(&mut self, mut mark: SpannedValue, anchor: usize) {
         let Some(parent) = self.open.last_mut() else {
             self.root = Some(mark);
@@ -182,11 +184,12 @@ impl Builder {
     fn refuse_tag(&self, tag: Option<&Tag>, span: Span) -> Result<(), StructureError> {
         let Some(tag) = tag else { return Ok(()) };
         let diagnostic = Diagnostic::new(format!("has a tag, {}", tag.to_string().escape_debug()));
-        Err(self.flaw(span, diagnostic.help("take it out; text that begins with `!` needs quotes")))
+        Err(self
+            .error(span, diagnostic.help("take it out; text that begins with `!` needs quotes")))
     }
 
-    /// Refuses numbers that YAML reads as something else than what is written: as no value that fits
-    /// anywhere, or, where they are keys, as another name.
+    /// Refuses plain numbers whose value differs from their text: numbers that are too large, and keys
+    /// that would get another name.
     fn refuse_unclear_number(&mut self, text: &str, span: Span) {
         if !text.starts_with(|c: char| c.is_ascii_digit() || "+-.TF".contains(c)) {
             return;
@@ -198,19 +201,19 @@ impl Builder {
             Ok(_) => return,
             Err(_) => {
                 let diagnostic = Diagnostic::new("is too large for a number");
-                return self.errors.push(self.flaw(span, diagnostic.help(QUOTES_HELP)));
+                return self.errors.push(self.error(span, diagnostic.help(QUOTES_HELP)));
             }
         };
         if is_key && read != text {
             let diagnostic = Diagnostic::new(format!("has a key, {text}, that is read as {read}"));
-            self.errors.push(self.flaw(span, diagnostic.help(format!("write \"{text}\""))));
+            self.errors.push(self.error(span, diagnostic.help(format!("write \"{text}\""))));
         }
     }
 
     fn refuse_as_key(&self, span: Span) -> Result<(), StructureError> {
         if let Some(Open { next: Next::Key, .. }) = self.open.last() {
             let diagnostic = Diagnostic::new("has a key that is not a word");
-            return Err(self.flaw(span, diagnostic.help("a key is a name, written `name: value`")));
+            return Err(self.error(span, diagnostic.help("a key is a name, written `name: value`")));
         }
         Ok(())
     }
@@ -222,7 +225,7 @@ impl Builder {
 
     fn too_many(&self, span: Span) -> StructureError {
         let diagnostic = Diagnostic::new(format!("makes more than {COUNT_MAX} values"));
-        self.flaw(span, diagnostic.help("repeat less by aliases, or write fewer routes and nodes"))
+        self.error(span, diagnostic.help("repeat less by aliases, or write fewer routes and nodes"))
     }
 
     fn syntax_error(&self, error: &ScanError, text: &str) -> StructureError {
@@ -236,15 +239,15 @@ impl Builder {
             (info, help) => Diagnostic::new(format!("is not valid YAML: {info}"))
                 .help(help.unwrap_or(SYNTAX_HELP)),
         };
-        StructureError { path: KeyPath::root(), ..self.flaw(span, diagnostic) }
+        StructureError { path: KeyPath::root(), ..self.error(span, diagnostic) }
     }
 
-    fn flaw(&self, span: Span, diagnostic: Diagnostic) -> StructureError {
+    fn error(&self, span: Span, diagnostic: Diagnostic) -> StructureError {
         let path = self.path();
         StructureError { is_among_secrets: is_secret(&path), path, span, diagnostic }
     }
 
-    /// The path of what the next event speaks of.
+    /// The path of the next event's value.
     fn path(&self) -> KeyPath {
         let step = |open: &Open| match &open.next {
             Next::Item(index) => Some(Step::Index(*index)),
@@ -259,7 +262,7 @@ fn too_deep() -> Diagnostic {
     Diagnostic::new("is nested too deep").help("no key needs so many levels")
 }
 
-/// What the author most likely meant, where YAML's own message does not tell.
+/// What the author most likely meant, for errors whose YAML message does not say it.
 pub(crate) fn syntax_help(line: &str, info: &str) -> Option<&'static str> {
     let value = line.trim_start().trim_start_matches("- ");
     let value = value.split_once(": ").map_or(value, |(_, value)| value).trim_start();
@@ -291,14 +294,14 @@ fn span_of(span: saphyr_parser::Span) -> Span {
     }
 }
 
-/// Where nothing better is known.
+/// The help for all other syntax errors.
 pub(crate) const SYNTAX_HELP: &str =
     "look here and on the lines before for a quote or bracket that is open, or a wrong indent";
 
 const QUOTES_HELP: &str = "write a smaller number, or in quotes if it is text";
 
-/// The deepest key of ours is seven levels down.
+/// The deepest known key is seven levels down.
 const DEPTH_MAX: usize = 16;
 
-/// Values in a file, those that aliases repeat included: some ten thousand routes.
+/// Values in a file, including those that aliases repeat: about ten thousand routes.
 const COUNT_MAX: usize = 100_000;

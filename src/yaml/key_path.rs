@@ -1,14 +1,14 @@
-//! Where a key stands in the configuration: `routes[0].tunnel.idle_timeout`.
+//! The path of a key in the file: `routes[0].tunnel.idle_timeout`.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::fmt;
 
-/// The way from the top of the file to one of its values.
+/// The steps from the root of the file to one of its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct KeyPath(Vec<Step>);
 
-/// One step of the way down.
+/// One step down.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// To a key's value.
@@ -41,17 +41,17 @@ impl KeyPath {
         Self(steps)
     }
 
-    /// The steps from the top.
+    /// The steps from the root.
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }
 
-    /// Whether this is `above` or below it.
+    /// Whether this path is `above` or a path below it.
     pub(crate) fn starts_with(&self, above: &Self) -> bool {
         self.0.starts_with(&above.0)
     }
 
-    /// The map or list that holds the last step, and that step; none at the top.
+    /// The path of the map or list that contains the last step, and that step; `None` at the root.
     pub(crate) fn split_last(&self) -> Option<(Self, &Step)> {
         self.0.split_last().map(|(last, parents)| (Self(parents.to_vec()), last))
     }

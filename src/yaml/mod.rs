@@ -3,8 +3,8 @@
 //!
 //! `events` walks the text once, refuses what is unsafe or ambiguous, and leaves a `source_map`;
 //! `typed` reads the tree into serde types and reports every value that does not fit; `report`
-//! collects the problems and knows their spans. `rename` keeps old keys working. `units` and `shorthand` are forms of single values.
-//! Nothing here knows which keys a file may have.
+//! collects the problems and knows their spans. `rename` keeps old keys working. `units` and
+//! `shorthand` are forms of single values. Nothing here knows which keys a file may have.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 

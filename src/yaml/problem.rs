@@ -1,6 +1,6 @@
-//! What is wrong with a configuration, told as a compiler would: span, value, what to write.
+//! Problems of a file, shown as a compiler does: position, value, what is wrong, what to write.
 //!
-//! A problem owns all that it prints, and no secret is in it: those who make one mask them.
+//! A problem owns all text that it prints. It contains no secrets: the code that makes it masks them.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::snippet::{Snippet, gutter_width};
 
-/// All that is wrong with one configuration, in the order of the file.
+/// All problems of one file, in the order of their positions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     file_name: String,
@@ -20,9 +20,9 @@ pub struct Problems {
 pub struct Problem {
     /// The key, such as `routes[0].tunnel.idle_timeout`; empty if it is the whole file.
     pub path: String,
-    /// Where it stands; none if it is the whole file, or a file that could not be read.
+    /// Where it is; `None` if it is the whole file, or a file that could not be read.
     pub span: Option<Span>,
-    /// The value as written; none for maps, lists and secrets.
+    /// The value as written; `None` for maps, lists and secrets.
     pub value: Option<String>,
     /// What is wrong, as the rest of a sentence that begins with the key or its value.
     pub what: String,
@@ -31,7 +31,7 @@ pub struct Problem {
     pub(crate) snippet: Option<Snippet>,
 }
 
-/// A stretch of the file. Lines and columns count from 1, columns in characters.
+/// A range of the file's text. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The line of its first character.
@@ -40,11 +40,11 @@ pub struct Span {
     pub column: usize,
     /// The line in which it ends.
     pub end_line: usize,
-    /// The column behind its last character.
+    /// The column after its last character.
     pub end_column: usize,
 }
 
-/// What is wrong with a value, before it is known where the value stands.
+/// What is wrong with a value and what to write instead, without its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
     what: String,
@@ -52,7 +52,7 @@ pub(crate) struct Diagnostic {
 }
 
 impl Problems {
-    /// Problems that are not empty, of the file of that name.
+    /// The problems of the file with that name; at least one.
     pub(crate) fn new(file_name: &str, mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "no problems are not an error");
         problems.sort_by_key(|problem| problem.span.map(|span| (span.line, span.column)));
@@ -60,7 +60,7 @@ impl Problems {
         Self { file_name: file_name.to_owned(), problems }
     }
 
-    /// The one problem of a file that cannot be looked into.
+    /// The one problem of a file that cannot be read.
     pub(crate) fn of_whole_file(file_name: &str, diagnostic: Diagnostic) -> Self {
         Self::new(file_name, vec![diagnostic.into_problem(String::new())])
     }
@@ -108,7 +108,7 @@ impl fmt::Display for Problems {
 }
 
 impl Problem {
-    /// Span, key, value, and what is wrong with it.
+    /// Position, key, value, and what is wrong with it.
     fn sentence(&self, file_name: &str) -> String {
         let mut sentence = file_name.to_owned();
         if let Some(span) = self.span {
@@ -145,7 +145,7 @@ impl Problem {
 }
 
 impl Diagnostic {
-    /// `what` goes on from the key or its value: `has no unit`.
+    /// `what` continues a sentence that begins with the key or its value: `has no unit`.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), help: None }
     }
@@ -155,13 +155,13 @@ impl Diagnostic {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// Says that a word of ours would do as well.
+    /// Adds `words` to what can be written instead.
     pub(crate) fn or_write(self, words: &str) -> Self {
         let help = self.help.map(|help| format!("{help}, or {words}"));
         Self { help, ..self }
     }
 
-    /// A value that is none of `known`, with the nearest of them.
+    /// A value that is not one of `known`, with the most similar one as help.
     pub(crate) fn none_of<'a>(
         what: &str,
         word: &str,
@@ -176,7 +176,7 @@ impl Diagnostic {
         }
     }
 
-    /// The problem that a value at `path` has this diagnostic, of which no span is known.
+    /// The problem of the value at `path`, without a position.
     pub(crate) fn into_problem(self, path: String) -> Problem {
         let (what, help) = (presentable(&self.what), self.help.as_deref().map(presentable));
         Problem { path, span: None, value: None, what, help, snippet: None }
@@ -195,13 +195,13 @@ impl Diagnostic {
     }
 }
 
-/// What a diagnostic says may hold what the file says: no escape sequence of it reaches a terminal.
+/// A diagnostic may quote the file: control characters, such as escape sequences, are removed.
 fn presentable(text: &str) -> String {
     let harmless = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
     text.chars().take(TEXT_SHOWN_MAX).map(harmless).collect()
 }
 
-/// The one of `known` that `word` was meant to be, if it is only some letters off.
+/// The most similar one of `known`, if it differs from `word` in a few letters only.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     // The distance takes time by the product of the lengths: no real name is longer.
@@ -217,10 +217,10 @@ pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, name)| name)
 }
 
-/// After so many nobody reads on, and a hostile file must not cost more.
+/// Nobody reads more, and a hostile file must not cost more.
 pub(crate) const PROBLEMS_MAX: usize = 100;
 
-/// More would be no line of a log.
+/// More would be too long for a line of a log.
 const PROBLEMS_ON_ONE_LINE_MAX: usize = 10;
 
 /// In characters; what we say ourselves is shorter.

@@ -62,7 +62,8 @@ impl Rename {
         let free: Vec<&str> =
             self.new.iter().copied().filter(|key| !map.contains_key(*key)).collect();
         if free.is_empty() {
-            let diagnostic = Diagnostic::new(format!("is the old key for {new}, and both are written"));
+            let diagnostic =
+                Diagnostic::new(format!("is the old key for {new}, and both are written"));
             return report.refuse_key(&at, None, diagnostic.help("take the old key out"));
         }
         let until = self.until;

@@ -1,7 +1,7 @@
-//! Collects what is wrong with one file, so that all of it is told at once.
+//! Collects all problems of one file.
 //!
-//! A key has one problem at most, and none if there was one below it: what follows from another
-//! problem is not told.
+//! A key has at most one problem, and none if a key below it has one: problems that follow from others
+//! are not reported.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -31,14 +31,15 @@ impl<'a> Report<'a> {
         Self { file_name, text, source_map, problems, settled, warnings }
     }
 
-    /// The value at `path` has this diagnostic.
+    /// Reports a problem of the value at `path`.
     pub(crate) fn refuse(&mut self, path: &KeyPath, diagnostic: Diagnostic) {
         let span = self.source_map.value(path);
         let value = self.source_map.scalar(path).map(shown);
         self.add(path, span, value, diagnostic);
     }
 
-    /// There should be no such key as the last of `path`; perhaps `meant` was.
+    /// Reports a problem of the key at `path`; `meant` is the key that the author probably meant, whose
+    /// absence is then not reported.
     pub(crate) fn refuse_key(
         &mut self,
         path: &KeyPath,
@@ -50,7 +51,7 @@ impl<'a> Report<'a> {
         self.settled.extend(meant);
     }
 
-    /// Text in which no key can be told, such as what is not YAML.
+    /// Reports a problem of text without a key, such as invalid YAML.
     pub(crate) fn refuse_span(&mut self, span: Option<Span>, diagnostic: Diagnostic) {
         let mut problem = diagnostic.into_problem(String::new());
         problem.span = span;
@@ -59,7 +60,7 @@ impl<'a> Report<'a> {
         self.problems.push(problem);
     }
 
-    /// Says on one line of the key at `path` that it `is` outdated. At most [`PROBLEMS_MAX`] are kept.
+    /// Adds a warning about the key at `path`, on one line. At most [`PROBLEMS_MAX`] are kept.
     pub(crate) fn warn(&mut self, path: &KeyPath, is: &str) {
         if self.warnings.len() < PROBLEMS_MAX {
             let span = self.source_map.key(path);
@@ -68,13 +69,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Lets the value at `path` be found under `key` of the same map too.
+    /// Makes the value at `path` known as `key` of the same map too.
     pub(crate) fn rename(&mut self, path: &KeyPath, key: &str) {
         self.source_map.rename(path, key);
     }
 
-    /// What `parse` makes of `written`, the value at `path`; `default` if nothing is written or it
-    /// is refused.
+    /// `written`, the value at `path`, as `parse` reads it; `default` if it is absent or refused.
     pub(crate) fn read<T>(
         &mut self,
         path: &KeyPath,
@@ -92,8 +92,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// What `parse` makes of `written`, the value at `path`, which must be written; `example` is
-    /// what to write.
+    /// As [`Report::read`], for a value that must be written; `example` is what to write.
     pub(crate) fn require<T>(
         &mut self,
         path: &KeyPath,
@@ -107,8 +106,8 @@ impl<'a> Report<'a> {
         self.read(path, written, None, |text| parse(text).map(Some))
     }
 
-    /// What `written`, the value at `path`, is; none if it is not written, and if it is empty, which
-    /// is refused. `example` is what to write.
+    /// `written`, the value at `path`; `None` if it is absent, or if it is empty, which is refused.
+    /// `example` is what to write.
     pub(crate) fn chosen<'w, T>(
         &mut self,
         path: &KeyPath,
@@ -149,12 +148,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Whether so much is wrong that nobody wants to know more.
+    /// Whether there are so many problems that no more are kept.
     pub(crate) fn is_full(&self) -> bool {
         self.problems.len() >= PROBLEMS_MAX
     }
 
-    /// `value` and the warnings, if nothing was wrong.
+    /// `value` and the warnings, if there are no problems.
     pub(crate) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<String>), Problems> {
         match value {
             Some(value) if self.problems.is_empty() => Ok((value, self.warnings)),
@@ -188,8 +187,8 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The problems of a file that is not fit to be read. Which of its values are secrets is not
-/// known, so lines that could hold one are not shown.
+/// The problems of a file whose structure is wrong. It is not known which of its values are secrets, so
+/// lines that could contain one are not shown.
 pub(crate) fn unfit(file_name: &str, text: &str, errors: Vec<StructureError>) -> Problems {
     let problem = |StructureError { path, span, is_among_secrets, diagnostic }: StructureError| {
         let line = text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();

@@ -1,14 +1,13 @@
-//! Which values of the file are secrets, so that none is ever shown.
+//! Which values of a file are secrets, so that none is ever shown.
 //!
-//! A secret may stand at the wrong place or under a key with a typing error: what only sounds like
-//! one is masked too.
+//! A secret may be written in the wrong place or under a misspelled key, so every value below a key
+//! with a similar name is masked.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
 use super::key_path::{KeyPath, Step};
 
-/// Whether what is written at `path` may be a secret, even if it is at the wrong place or under a
-/// key with a typing error.
+/// Whether the value at `path` may be a secret, even in the wrong place or under a misspelled key.
 pub(crate) fn is_secret(path: &KeyPath) -> bool {
     path.steps().iter().any(|step| match step {
         Step::Key(key) => is_secret_key(key),
@@ -16,9 +15,9 @@ pub(crate) fn is_secret(path: &KeyPath) -> bool {
     })
 }
 
-/// Whether `line` must not be shown, where it cannot be told which part of it is a secret.
+/// Whether `line` must not be shown, because it is not known which part of it is a secret.
 pub(crate) fn may_hold_secret(line: &str) -> bool {
-    // No hand writes a longer line, and each word of it costs.
+    // Nobody writes longer lines by hand, and each word costs time.
     line.len() > LINE_SHOWN_MAX
         || line.split(|c: char| !c.is_alphanumeric() && c != '_').any(is_secret_key)
 }
@@ -31,7 +30,7 @@ fn is_secret_key(key: &str) -> bool {
     sounds_so || (key.len() <= 6 && strsim::osa_distance(&key, "keys") <= typing_errors_max)
 }
 
-/// In bytes; no hand writes longer ones.
+/// In bytes; nobody writes longer lines by hand.
 const LINE_SHOWN_MAX: usize = 1000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Values that may be written in more than one way.
+//! Values that may be written in more than one form.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A list whose items may be empty, as `- ` writes one.
 pub(crate) type List<T> = Option<Vec<Option<T>>>;
 
-/// Text, a number, or true or false, as it was written: which it is, is no matter of YAML. Shown as a
-/// number if it is one.
+/// Text, a number, or true or false, as it was written: its key decides what it means, not YAML. It is
+/// serialized as a number if it is one.
 #[derive(Clone, Debug)]
 pub(crate) struct RawScalar(String);
 
@@ -27,7 +27,7 @@ pub(crate) enum TextOr<M> {
     Map(M),
 }
 
-/// A key whose presence says something already, so that it must not be empty.
+/// A key whose presence selects something, so it must not be empty.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Chosen<T> {
@@ -37,7 +37,7 @@ pub(crate) enum Chosen<T> {
     Is(T),
 }
 
-/// Reads a [`Chosen`]: an `Option` alone would take an empty key for none.
+/// Reads a [`Chosen`]: an `Option` alone would read an empty key as an absent one.
 pub(crate) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Chosen<T>>, D::Error> {
@@ -45,7 +45,7 @@ pub(crate) fn chosen<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 impl RawScalar {
-    /// As it is to be written.
+    /// A value to be written.
     pub(crate) fn new(text: impl ToString) -> Self {
         Self(text.to_string())
     }

@@ -50,13 +50,13 @@ impl fmt::Display for Snippet {
     }
 }
 
-/// The columns that a line's number takes, in front of the bar.
+/// The width of a line's number before the bar, in columns.
 pub(crate) fn gutter_width(line_number: usize) -> usize {
     line_number.to_string().len().max(2)
 }
 
-/// Puts asterisks over what lies in `secrets`; a comment behind one goes too, for it is where the
-/// old secret is kept.
+/// Replaces the characters in `secrets` by asterisks, and removes a comment after a secret, because old
+/// secrets are kept in comments.
 fn mask(line: &mut Vec<char>, line_number: usize, secrets: &[Span]) {
     let mut masked_end = None;
     for secret in secrets.iter().filter(|s| (s.line..=s.end_line).contains(&line_number)) {
@@ -75,7 +75,7 @@ fn mask(line: &mut Vec<char>, line_number: usize, secrets: &[Span]) {
     }
 }
 
-/// Longer lines are cut to what is around the caret, in characters.
+/// Longer lines are cut around the caret, in characters.
 const WIDTH_MAX: usize = 100;
 
 #[cfg(test)]

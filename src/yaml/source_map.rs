@@ -1,4 +1,4 @@
-//! Where each key and value of a file stands: serde forgets it.
+//! The spans of all keys and values of a file, which serde does not keep.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -16,7 +16,7 @@ pub(crate) struct SourceMap {
     secrets: Vec<Span>,
 }
 
-/// A value, where it and its key stand, and what is below it.
+/// A value with its span, the span of its key, and the values below it.
 #[derive(Clone, Debug)]
 pub(crate) struct SpannedValue {
     pub(crate) key: Option<Span>,
@@ -24,16 +24,16 @@ pub(crate) struct SpannedValue {
     /// The text of a scalar.
     pub(crate) scalar: Option<Box<str>>,
     pub(crate) below: BTreeMap<Step, Self>,
-    /// How many values this is, itself and what aliases repeat included.
+    /// The number of values, including itself and those that aliases repeat.
     pub(crate) count: usize,
 }
 
 impl SourceMap {
-    /// Goes over all of `text`.
+    /// Reads all of `text`.
     ///
     /// # Errors
     ///
-    /// All keys that are written twice, or the one flaw that stopped the reading.
+    /// All duplicate keys, or the one error that ended the parsing.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<StructureError>> {
         let root = spanned_values(text)?.unwrap_or_else(|| SpannedValue::scalar(START, ""));
         let mut secrets = Vec::new();
@@ -41,8 +41,8 @@ impl SourceMap {
         Ok(Self { root, secrets })
     }
 
-    /// Where the value at `path` stands: a map or list by its key. For a path that the file does
-    /// not have, the nearest that it has above it; none for the whole file.
+    /// The span of the value at `path`; for a map or list, that of its key. For a path that the file does
+    /// not have, the span of the nearest value above it; `None` for the whole file.
     pub(crate) fn value(&self, path: &KeyPath) -> Option<Span> {
         let (mark, depth) = self.deepest(path);
         let is_shown_by_key = mark.scalar.as_deref().is_none_or(str::is_empty);
@@ -52,20 +52,20 @@ impl SourceMap {
         })
     }
 
-    /// Where the key of `path` stands.
+    /// The span of the key at `path`.
     pub(crate) fn key(&self, path: &KeyPath) -> Option<Span> {
         let (mark, depth) = self.deepest(path);
         (depth > 0).then(|| mark.key.unwrap_or(mark.value))
     }
 
-    /// The scalar at `path`, if it is one and no secret.
+    /// The text of the scalar at `path`; `None` for a map, a list or a secret.
     pub(crate) fn scalar(&self, path: &KeyPath) -> Option<&str> {
         let (mark, depth) = self.deepest(path);
         let is_shown = depth == path.steps().len() && !self.secrets.contains(&mark.value);
         mark.scalar.as_deref().filter(|text| is_shown && !text.is_empty())
     }
 
-    /// Lets the value at `path` be found under `key` of the same map too.
+    /// Makes the value at `path` known as `key` of the same map too.
     pub(crate) fn rename(&mut self, path: &KeyPath, key: &str) {
         let Some((parent, old)) = path.split_last() else { return };
         let mut map = &mut self.root;
@@ -78,17 +78,17 @@ impl SourceMap {
         }
     }
 
-    /// Whether the file holds nothing but comments.
+    /// Whether the file contains only comments.
     pub(crate) fn is_empty(&self) -> bool {
         self.root.scalar.as_deref().is_some_and(str::is_empty)
     }
 
-    /// What must not be shown.
+    /// The spans that must not be shown.
     pub(crate) fn secrets(&self) -> &[Span] {
         &self.secrets
     }
 
-    /// The last value on the way down `path`, and how many steps down it is.
+    /// The deepest value on `path` that exists, and its depth.
     fn deepest(&self, path: &KeyPath) -> (&SpannedValue, usize) {
         let mut mark = &self.root;
         for (depth, step) in path.steps().iter().enumerate() {

@@ -1,7 +1,7 @@
-//! From a YAML tree to the file's types; every mismatch is told, not the first alone.
+//! From a YAML tree to serde types; every mismatch is reported, not only the first.
 //!
-//! serde stops at its first error. So each refused value is taken out of the tree and the rest is
-//! read again: all keys of the file's types are optional, and what is missing is told later.
+//! serde stops at its first error. So each refused value is removed from the tree and the rest is read
+//! again: all keys of the types must be optional, and missing keys are reported later.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -23,18 +23,19 @@ pub(crate) enum Mismatch {
     /// A map has a key that its type does not know.
     #[error("unknown key")]
     UnknownKey { known: &'static [&'static str] },
-    /// It is no map, which would have these keys.
+    /// It is not a map, which could have these keys.
     #[error("not a map")]
     NoMap { known: &'static [&'static str] },
     /// It is of another kind.
     #[error("not {expected}")]
     Kind { expected: String },
-    /// What a type says for itself.
+    /// The message of a type's own.
     #[error("{0}")]
     Other(String),
 }
 
-/// Reads `tree`, and tells each value that does not fit. None if what is left fits no better.
+/// Reads `tree` and reports each value that does not fit. `None` if the remaining values do not fit
+/// either.
 pub(crate) fn read<T: DeserializeOwned>(tree: &mut Value, report: &mut Report<'_>) -> Option<T> {
     for _ in 0..PROBLEMS_MAX {
         let (path, mismatch) = match read_once(tree) {
@@ -75,8 +76,8 @@ fn refuse_key(path: &KeyPath, known: &'static [&'static str], report: &mut Repor
     report.refuse_key(path, meant, diagnostic);
 }
 
-/// Takes the value at `path` out: a key that nobody knows with it, else only what it holds, so
-/// that the items of a list keep their numbers. None if there is nothing to take out.
+/// Removes the value at `path`: an unknown key together with its value, any other value by making it
+/// null, so that the items of a list keep their numbers. `None` if there is nothing to remove.
 fn prune(tree: &mut Value, path: &KeyPath, mismatch: &Mismatch) -> Option<()> {
     let (parent, last) = path.split_last()?;
     let parent = parent.steps().iter().try_fold(tree, below)?;
@@ -154,7 +155,7 @@ impl de::Error for Mismatch {
         Self::Other(message.to_string())
     }
 
-    // What came instead is not kept: it could be a secret, and the report shows it if it is none.
+    // The unexpected value is not kept: it could be a secret, and the report shows it if it is not.
     fn invalid_type(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         Self::Kind { expected: expected.to_string() }
     }
@@ -195,7 +196,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
         if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    /// Derived structs would take a list too, as their fields' values without keys.
+    /// Derived structs would accept a list too, as the values of their fields.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,

@@ -68,7 +68,11 @@ fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Opti
     })
 }
 
-fn shutdown(path: &KeyPath, written: Option<&Shutdown>, report: &mut Report<'_>) -> shutdown::Settings {
+fn shutdown(
+    path: &KeyPath,
+    written: Option<&Shutdown>,
+    report: &mut Report<'_>,
+) -> shutdown::Settings {
     let default = shutdown::Settings::default();
     let Some(written) = written else { return default };
     let delay = written.delay.as_ref().map(RawScalar::as_str);

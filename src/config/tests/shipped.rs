@@ -91,7 +91,8 @@ routes:
 fn the_manual_has_every_key_and_no_other() {
     let manual = shipped("docs/configuration.md");
     let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
-    let mut documented: Vec<String> = manual.lines().skip_while(|line| *line != "## Keys").filter_map(row).collect();
+    let mut documented: Vec<String> =
+        manual.lines().skip_while(|line| *line != "## Keys").filter_map(row).collect();
     let mut known = keys();
     documented.sort();
     known.sort();
