@@ -10,7 +10,10 @@ pub mod websocket;
 pub mod route;
 pub mod affinity;
 pub mod engineio;
+pub mod pool;
 pub mod upstream;
+pub mod maintenance;
+mod http1;
 pub mod insight;
 
 // WHAT THE OPERATOR SAYS
@@ -41,7 +44,7 @@ pub use server::Server;
 /// Doors to private parts, for our own benchmarks and fuzz targets: nothing here is stable.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::upstream::pool::http1::{
+    pub use crate::http1::{
         BodyDecoder, BodyFault, BodyFraming, CHUNK_END, Coding, Decoded, Head, HeadFault,
         HeadLimits, HeadParser, LAST_CHUNK, Parsed, Persistence, RequestFraming, write_chunk_head,
         write_head,

@@ -17,6 +17,7 @@ use tracing::error;
 use crate::Instant;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
+use crate::maintenance;
 use crate::metrics::RouteCounts;
 use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
 use crate::upstream::{self, Upstream};
@@ -99,11 +100,11 @@ impl Snapshot {
         }
     }
 
-    /// Empties nodes that drain, and evens out where that is wanted. How long until it should look
-    /// again, a second at most.
-    pub fn clear(&self, now: Instant) -> Duration {
-        let next = self.all_upstreams().map(|upstream| upstream.clear(now));
-        next.fold(CLEAR_EVERY, Duration::min)
+    /// Empties nodes that drain, and rebalances tunnels where that is configured. How long until the next
+    /// call, at most a second.
+    pub fn maintain(&self, now: Instant) -> Duration {
+        let next = self.all_upstreams().map(|upstream| maintenance::tick(upstream, now));
+        next.fold(MAINTAIN_EVERY, Duration::min)
     }
 
     /// Tells the nodes what follows for them from this snapshot, now that it is in force.
@@ -260,8 +261,8 @@ impl Current {
     }
 }
 
-/// How often somebody looks whether there is anything to clear.
-const CLEAR_EVERY: Duration = Duration::from_secs(1);
+/// How often nodes are maintained at least.
+const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

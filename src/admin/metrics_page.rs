@@ -24,7 +24,7 @@ use crate::metrics::{Process, RouteCounts, TunnelCounts};
 use crate::readiness::Stage;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
-use crate::upstream::health::State;
+use crate::upstream::health::NodeState;
 use crate::upstream::{Node, Upstream};
 
 /// The whole exposition, in OpenMetrics' text form.
@@ -274,12 +274,12 @@ fn of_tunnels(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample>
 }
 
 /// A level for each state, of which one holds.
-fn states(own: [&str; 2], holds: State) -> Vec<Sample> {
-    let sample = |state: State| {
+fn states(own: [&str; 2], holds: NodeState) -> Vec<Sample> {
+    let sample = |state: NodeState| {
         let labels = own.into_iter().chain([state.label()]).map(str::to_owned).collect();
         (labels, Value::Level(f64::from(u8::from(state == holds))))
     };
-    State::ALL.map(sample).into()
+    NodeState::ALL.map(sample).into()
 }
 
 /// Counts of what has the labels `own`, by further words.

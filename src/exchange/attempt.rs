@@ -23,7 +23,7 @@ use super::outbound::Outbound;
 use super::outcome::{NodeResponse, Outcome};
 use super::unknown_session::is_unknown_session;
 use super::verdict::HandshakeVerdict;
-use crate::upstream::pool::{Connection, Reply, SendError, SendFault, Sharing};
+use crate::pool::{Connection, Reply, SendError, SendFault, Sharing};
 use crate::upstream::{Lease, Node};
 
 /// What a node said, and the place on the node.

@@ -19,7 +19,7 @@ use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::tasks::Tasks;
 use crate::upstream::Node;
-use crate::upstream::pool::{Patience, Pool, SessionKey, Sharing};
+use crate::pool::{Patience, Pool, SessionKey, Sharing};
 use crate::upstream::settings::Connections;
 
 pub(super) type Request = http::Request<RequestBody>;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::engineio::CallError;
-use crate::upstream::ConnectError;
-use crate::upstream::pool::HeadFault;
+use crate::http1::HeadFault;
+use crate::pool::ConnectError;
 
 /// Why an exchange got an answer of ours instead of a node's.
 #[derive(Debug, thiserror::Error)]

@@ -51,9 +51,9 @@ use crate::affinity::{Placement, RequestView};
 use crate::client::ClientInfo;
 use crate::engineio::Call;
 use crate::insight::Observation;
+use crate::pool::SessionKey;
 use crate::snapshot::Snapshot;
 use crate::upstream::Node;
-use crate::upstream::pool::SessionKey;
 
 pub use body::{BodyError, RequestBody, ResponseBody};
 pub use error::{Blame, ExchangeError, Facts, Retry};

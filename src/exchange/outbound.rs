@@ -16,7 +16,8 @@ use super::error::ExchangeError;
 use super::node_fields::NodeFields;
 use super::target;
 use crate::affinity::Placement;
-use crate::upstream::pool::{OutboundHead, RequestFraming};
+use crate::http1::RequestFraming;
+use crate::pool::OutboundHead;
 
 /// A request to a node.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::attempt::LeasedReply;
 use super::body::NodeBody;
 use crate::upstream::Lease;
-use crate::upstream::pool::{NodeSocket, Reply};
+use crate::pool::{NodeSocket, Reply};
 
 /// What a node made of a request.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use crate::Instant;
 use crate::affinity::Remembered;
 use crate::engineio::{OpenPacket, Scan, Sid};
 use crate::upstream::Node;
-use crate::upstream::pool::SessionKey;
+use crate::pool::SessionKey;
 
 /// Reads the open packet in the answer to a handshake by polling, learns from it, and tags its sid
 /// where the affinity wants it.

@@ -21,7 +21,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use crate::upstream::pool::http1::{SPECIAL_NAMES, special_name};
+use crate::http1::{SPECIAL_NAMES, special_name};
 
 /// Adds to the `extensions` of an answer how its `fields` are written. Costs nothing where they all
 /// have a capital after each hyphen only.

@@ -26,13 +26,13 @@ use crate::config::{Config, InForce, Outline};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
+use crate::maintenance::discovery::Lookups;
+use crate::maintenance::health_checks::CheckScheduler;
 use crate::readiness::Readiness;
 use crate::reload::{Reloader, Reloads};
 use crate::shutdown::Shutdown;
 use crate::snapshot::Current;
 use crate::tasks::Tasks;
-use crate::upstream::discovery::Lookups;
-use crate::upstream::health::Rounds;
 use crate::workers::{self, Control};
 use crate::{descriptors, systemd};
 use running::Running;
@@ -176,7 +176,7 @@ impl Server {
             let aside = Tasks::default();
             aside.spawn(cutting);
             aside.spawn(sweep(current.clone()));
-            aside.spawn(clear(current.clone()));
+            aside.spawn(maintain(current.clone()));
             aside.spawn(check_nodes(current.clone()));
             aside.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
@@ -209,19 +209,19 @@ async fn sweep(current: Arc<Current>) {
     }
 }
 
-/// Empties nodes that drain, until it is dropped.
-async fn clear(current: Arc<Current>) {
+/// Empties nodes that drain and rebalances tunnels, until it is dropped.
+async fn maintain(current: Arc<Current>) {
     loop {
-        let next = current.load().clear(Instant::now());
+        let next = current.load().maintain(Instant::now());
         sleep(next).await;
     }
 }
 
 /// Finds out which nodes are well, until it is dropped.
 async fn check_nodes(current: Arc<Current>) {
-    let mut rounds = Rounds::default();
+    let mut scheduler = CheckScheduler::default();
     loop {
-        let next = rounds.begin_due(current.load().upstreams(), Instant::now());
+        let next = scheduler.begin_due(current.load().upstreams(), Instant::now());
         sleep_until(next).await;
     }
 }

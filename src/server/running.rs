@@ -18,11 +18,12 @@ use tracing::{error, info, warn};
 use super::max_connections;
 use crate::config::{Config, InForce};
 use crate::listener::{self, Listener};
+use crate::maintenance::discovery::{Lookups, NodeChanges};
 use crate::readiness::{Readiness, Stage};
 use crate::reload::{ReloadError, Reloads};
 use crate::shutdown::{self, Shutdown, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
-use crate::upstream::discovery::{Found, Lookups, NodeChanges};
+use crate::upstream::discovery::Found;
 use crate::workers::{Accepting, Control};
 use crate::{logging, systemd};
 

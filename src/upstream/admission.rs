@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::awaited::Awaited;
 use super::bucket::Bucket;
 use super::lease::Lease;
 use super::node::Node;
 use super::queue::{Queue, Waiting};
+use super::reconnecting::Reconnecting;
 use super::settings::{Rate, Settings};
 use super::{Upstream, Wish};
 use crate::Instant;
@@ -28,9 +28,9 @@ pub(super) struct Shared {
     queue: Arc<Queue>,
     /// Somebody finds out whether a node is back.
     probe: Arc<AtomicBool>,
-    /// Tunnels of nodes that drain which were told to end of late, for `closes_per_second`.
+    /// Tunnels of nodes that drain that were told to end recently, for `closes_per_second`.
     pub(super) closes: Bucket,
-    awaited: Mutex<Awaited>,
+    reconnecting: Mutex<Reconnecting>,
     /// Held while a node is ejected.
     ejecting: Mutex<()>,
     /// The settings that the state here and in the nodes was written with; `None` at first.
@@ -45,7 +45,7 @@ impl Shared {
             queue: Arc::default(),
             probe: Arc::default(),
             closes: Bucket::new(base),
-            awaited: Mutex::default(),
+            reconnecting: Mutex::default(),
             ejecting: Mutex::default(),
             in_force: Mutex::default(),
         }
@@ -54,11 +54,6 @@ impl Shared {
     /// The settings that came into force last.
     pub(super) fn in_force(&self) -> MutexGuard<'_, Option<Settings>> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What rebalancing remembers; nobody else takes the lock.
-    pub(super) fn awaited(&self) -> MutexGuard<'_, Awaited> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The right to eject one node, for one decision.
@@ -99,6 +94,16 @@ pub struct Held(Waiting);
 pub struct Probe(Arc<AtomicBool>);
 
 impl Upstream {
+    /// The bucket of `drain.closes_per_second`.
+    pub(crate) fn closes(&self) -> &Bucket {
+        &self.shared.closes
+    }
+
+    /// The state of rebalancing. Only rebalancing takes the lock.
+    pub(crate) fn reconnecting(&self) -> MutexGuard<'_, Reconnecting> {
+        self.shared.reconnecting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A place for a new session, on none of `tried`, within the rates; not behind the back of
     /// those who wait.
     ///

@@ -16,14 +16,14 @@ use crate::Instant;
 /// One word, so that workers share it without a lock: the nanoseconds from `base` to the time at
 /// which the bucket is full again.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     base: Instant,
     full_at: AtomicU64,
 }
 
 impl Bucket {
     /// A full bucket; `base` is no later than any time that is ever passed in.
-    pub(super) fn new(base: Instant) -> Self {
+    pub(crate) fn new(base: Instant) -> Self {
         Self { base, full_at: AtomicU64::new(0) }
     }
 
@@ -32,7 +32,7 @@ impl Bucket {
     /// # Errors
     ///
     /// There is none left; when there will be one.
-    pub(super) fn take(&self, rate: Rate, now: Instant) -> Result<(), Instant> {
+    pub(crate) fn take(&self, rate: Rate, now: Instant) -> Result<(), Instant> {
         let (each, now_nanos) = (nanos_for_each(rate), self.nanos(now));
         let refused = |full_at: u64| self.base + Duration::from_nanos(next_at(full_at, rate));
         self.full_at
@@ -45,13 +45,13 @@ impl Bucket {
     }
 
     /// When there is one to take: not later than `now` if there is one.
-    pub(super) fn next(&self, rate: Rate) -> Instant {
+    pub(crate) fn next(&self, rate: Rate) -> Instant {
         let full_at = self.full_at.load(Ordering::Relaxed);
         self.base + Duration::from_nanos(next_at(full_at, rate))
     }
 
     /// Puts back one that was taken and not used.
-    pub(super) fn give_back(&self, rate: Rate) {
+    pub(crate) fn give_back(&self, rate: Rate) {
         let lower = |full_at: u64| Some(full_at.saturating_sub(nanos_for_each(rate)));
         // Never fails, for there always is a new value.
         let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
@@ -59,7 +59,7 @@ impl Bucket {
 
     /// What was taken at the rate `from` counts at the rate `to` from now on: as many, but not more
     /// than `to` gives out at once. Without `from` nobody counted, and the bucket is full.
-    pub(super) fn convert(&self, from: Option<Rate>, to: Rate, now: Instant) {
+    pub(crate) fn convert(&self, from: Option<Rate>, to: Rate, now: Instant) {
         let now = self.nanos(now);
         let converted = |full_at: u64| {
             let debt = full_at.saturating_sub(now) as f64;

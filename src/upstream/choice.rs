@@ -83,8 +83,8 @@ impl Upstream {
     }
 
     /// How much of its share it gets, from 0 to 1.
-    pub(super) fn share(&self, node: &Node, now: Instant) -> f64 {
-        self.settings.slow_start.map_or(1.0, |slow| node.standing().share(slow, now))
+    pub(crate) fn share(&self, node: &Node, now: Instant) -> f64 {
+        self.settings.slow_start.map_or(1.0, |slow| node.availability().share(slow, now))
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
             let mut tunnels: Vec<Lease> = (0..400).map(|_| lease(&before).into_tunnel()).collect();
             let after = Upstream::new(&settings(&balance, &["a", "b", "c"]), Some(&before));
             let c = after.node("c").unwrap();
-            c.standing().rises(now);
+            c.availability().begin_slow_start(now);
             tunnels.extend((0..600).map(|_| lease(&after).into_tunnel()));
             // A thirtieth of 600 are 20; of the load it would be 32 and at first all.
             assert!((5..=45).contains(&c.tunnels()), "{balance:?}: {}", c.tunnels());
@@ -127,9 +127,9 @@ mod tests {
         let upstream = Upstream::new(&settings(&Balance::LeastConnections, &["a", "b", "c"]), None);
         let now = Instant::now() + Duration::from_secs(60);
         let [a, b, c] = upstream.nodes() else { panic!("three nodes") };
-        a.standing().rises(now - Duration::from_secs(2));
-        b.standing().rises(now - Duration::from_secs(2));
-        c.standing().rises(now - Duration::from_secs(1));
+        a.availability().begin_slow_start(now - Duration::from_secs(2));
+        b.availability().begin_slow_start(now - Duration::from_secs(2));
+        c.availability().begin_slow_start(now - Duration::from_secs(1));
         let candidates = |random: f64| {
             let nodes = upstream.nodes().iter().map(|node| (node, 0.0));
             let candidates = upstream.candidates(nodes, now, || random);

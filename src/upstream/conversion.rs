@@ -8,7 +8,7 @@
 
 use super::balance::hold_to_step;
 use super::settings::{Check, Rate, Settings};
-use super::standing::DrainCause;
+use super::availability::DrainCause;
 use super::{Node, Upstream};
 use crate::Instant;
 
@@ -30,7 +30,7 @@ impl Upstream {
                 node.bucket().convert(before.node_rate, rate, now);
             }
             if former.slow_start != self.settings.slow_start {
-                node.standing().convert_start(former.slow_start, self.settings.slow_start, now);
+                node.availability().convert_start(former.slow_start, self.settings.slow_start, now);
             }
             self.convert_health(node, &former, now);
         }
@@ -44,7 +44,7 @@ impl Upstream {
         let (before, after) = (&former.health, &self.settings.health);
         if before.eject_after.is_some() && after.eject_after.is_none() {
             if node.ejected_until(now).is_some() {
-                node.standing().eject(now);
+                node.availability().eject(now);
             }
             self.handshake_succeeded(node);
         }

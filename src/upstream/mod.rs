@@ -1,47 +1,42 @@
-//! Which node now, and a connection to it.
+//! Which node takes a request, and what is known about each node.
 //!
 //! A new session gets a [`Lease`] on the node that the balance prefers, if need be after a wait
 //! ([`Upstream::begin`]); a request of a session gets one on the session's node, whatever is known
-//! against that node. The [`pool`] has connections.
+//! against that node.
 //!
 //! Runs for every request.
 
 pub mod settings;
 mod node;
-mod pulse;
+pub(crate) mod host;
+mod mass_disconnect;
 mod lease;
 mod load;
-mod reach;
-mod standing;
-mod awaited;
+mod connect_failures;
+mod availability;
+pub(crate) mod reconnecting;
 mod balance;
 mod choice;
 pub(crate) mod rendezvous;
 mod bucket;
 mod queue;
 mod admission;
-mod clearing;
+pub(crate) mod drain;
 mod conversion;
-mod rebalance;
 pub mod health;
 pub mod discovery;
-mod resolve;
-mod connect;
-pub mod pool;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use admission::{AdmissionToken, Held, Probe, QueueFull, Wait};
-pub use clearing::Draining;
-pub use connect::{ConnectError, connect};
+pub use availability::DrainCause;
+pub use drain::Draining;
 pub use lease::Lease;
 pub use node::Node;
 pub use settings::{NodeAddress, NodeSettings, RendezvousKey, Settings};
-
-pub use standing::DrainCause;
 
 use crate::Instant;
 use admission::{Shared, is_tried};
@@ -103,7 +98,7 @@ impl Upstream {
         let now = Instant::now();
         let mut settings = settings.clone();
         let discover = settings.discover.as_ref();
-        let discovery = discover.map(|discover| Discovery::of(&settings.name, discover, carried));
+        let discovery = discover.map(|discover| Discovery::new(&settings.name, discover, carried));
         if let Some(discovery) = &discovery {
             let is_in = |node: &&NodeSettings| !left_out.contains(&node.name);
             settings.nodes = discovery.nodes().iter().filter(is_in).cloned().collect();
@@ -180,6 +175,11 @@ impl Upstream {
             now < retired.until || retired.node.tunnels() > 0 || retired.node.exchanges() > 0
         };
         self.retired.iter().filter(is_in_use).map(|retired| &retired.node)
+    }
+
+    /// All nodes, the retired ones too.
+    pub fn all_nodes(&self) -> impl Iterator<Item = &Arc<Node>> + Clone {
+        self.nodes.iter().chain(self.retired.iter().map(|retired| &retired.node))
     }
 
     /// The node of that name.
@@ -266,8 +266,8 @@ impl Upstream {
             return Node::carried(settings, node);
         }
         let former = of_name.next();
-        let node = former.map_or_else(|| Node::new(settings), |former| former.succeeded(settings));
-        node.standing().rises(now);
+        let node = former.map_or_else(|| Node::new(settings), |former| former.replaced_by(settings));
+        node.availability().begin_slow_start(now);
         let mut causes = former.into_iter().flat_map(|former| former.drain_causes());
         if causes.any(|cause| cause == DrainCause::Ordered) {
             node.set_drain(DrainCause::Ordered, true, now);
@@ -300,11 +300,12 @@ impl Upstream {
     }
 
     /// Whether nothing is held against `node`.
-    fn is_well(&self, node: &Node, now: Instant) -> bool {
-        node.standing().is_clear(now) && !node.is_avoided(now) && !node.host().is_unresolved()
+    pub(crate) fn is_well(&self, node: &Node, now: Instant) -> bool {
+        node.availability().is_available(now) && !node.is_avoided(now) && !node.host().is_unresolved()
     }
 
-    fn has_room(&self, node: &Node) -> bool {
+    /// Whether it has fewer connections than `max_connections`.
+    pub(crate) fn has_room(&self, node: &Node) -> bool {
         self.settings.max_connections.is_none_or(|max| self.taken(node) < max.get())
     }
 

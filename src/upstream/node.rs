@@ -1,27 +1,27 @@
 //! One Socket.IO or WebSocket server process.
 //!
-//! What the operator says of a node never changes; what we see of it lives on through reloads, as
-//! long as name and address stay.
+//! A node's settings never change; what is observed of it outlives reloads, as long as name and address
+//! stay the same.
 //!
 //! Runs for every request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::availability::{Availability, DrainCause};
 use super::bucket::Bucket;
-use super::clearing::Progress;
-use super::health::{LastCheck, Record};
+use super::connect_failures::ConnectFailures;
+use super::drain::DrainProgress;
+use super::health::{HealthRecord, LastCheck};
+use super::host::Host;
 use super::load::Load;
-use super::pulse::Pulse;
-use super::reach::Reach;
-use super::resolve::Host;
+use super::mass_disconnect::MassDisconnect;
 use super::settings::{NodeAddress, NodeSettings};
-use super::standing::{DrainCause, Standing};
 use crate::Instant;
 use crate::metrics::NodeCounts;
 use crate::tunnel::Roster;
 
-/// A node and what we know of it.
+/// A node and what is known about it.
 #[derive(Debug)]
 pub struct Node {
     name: Arc<str>,
@@ -31,41 +31,41 @@ pub struct Node {
     /// Several processes answer at its address. Kept with the name, whatever the address is.
     is_several: Arc<AtomicBool>,
     host: Arc<Host>,
-    seen: Arc<Seen>,
+    observed: Arc<Observed>,
 }
 
-/// What we see of the process itself.
+/// What is observed of the process itself.
 #[derive(Debug)]
-struct Seen {
+struct Observed {
     load: Load,
-    reach: Reach,
-    standing: Standing,
-    health: Record,
-    /// New sessions of late, for `node_handshakes_per_second`.
+    connect_failures: ConnectFailures,
+    availability: Availability,
+    health: HealthRecord,
+    /// Recent new sessions, for `node_handshakes_per_second`.
     bucket: Bucket,
     /// How far it is in the round of `round-robin`.
     stride: AtomicU64,
     counts: Arc<NodeCounts>,
     roster: Arc<Roster>,
-    clearing: Progress,
-    pulse: Pulse,
+    drain_progress: DrainProgress,
+    mass_disconnect: MassDisconnect,
 }
 
-impl Seen {
+impl Observed {
     /// A process of which nothing is known yet; what it does is added to `counts`.
     fn new(counts: Arc<NodeCounts>) -> Self {
         let base = Instant::now();
         Self {
             load: Load::new(base),
-            reach: Reach::new(base),
-            standing: Standing::new(base),
-            health: Record::default(),
+            connect_failures: ConnectFailures::new(base),
+            availability: Availability::new(base),
+            health: HealthRecord::default(),
             bucket: Bucket::new(base),
             stride: AtomicU64::new(0),
             counts,
             roster: Roster::new(base),
-            clearing: Progress::new(base),
-            pulse: Pulse::new(base),
+            drain_progress: DrainProgress::new(base),
+            mass_disconnect: MassDisconnect::new(base),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Seen {
 impl Node {
     /// A node of which nothing is known yet.
     pub fn new(settings: &NodeSettings) -> Self {
-        Self::of(settings, Arc::default(), Arc::new(Seen::new(Arc::default())))
+        Self::observed_as(settings, Arc::default(), Arc::new(Observed::new(Arc::default())))
     }
 
     /// The node of `settings`, which is the `carried` process: all that is known of it stays, whatever
@@ -84,7 +84,7 @@ impl Node {
         if is_same {
             return carried.clone();
         }
-        let node = Self::of(settings, carried.is_several.clone(), carried.seen.clone());
+        let node = Self::observed_as(settings, carried.is_several.clone(), carried.observed.clone());
         let host = match carried.address == settings.address {
             true => carried.host.clone(),
             false => Arc::new(Host::following(&settings.address, &carried.host)),
@@ -92,14 +92,14 @@ impl Node {
         Arc::new(Self { host, ..node })
     }
 
-    /// The node of `settings`, another process of this one's name. What is counted is counted by name.
-    pub(super) fn succeeded(&self, settings: &NodeSettings) -> Self {
-        let seen = Arc::new(Seen::new(self.seen.counts.clone()));
-        Self::of(settings, self.is_several.clone(), seen)
+    /// The node of `settings`, another process with this one's name. Counts are kept by name.
+    pub(super) fn replaced_by(&self, settings: &NodeSettings) -> Self {
+        let observed = Arc::new(Observed::new(self.observed.counts.clone()));
+        Self::observed_as(settings, self.is_several.clone(), observed)
     }
 
     /// Whether `settings`, which have this node's name, are of the process that it stands for: they
-    /// have its address, or one of both has the address that DNS told for the name, and the other has
+    /// have its address, or one of both has the address that DNS gave for the name, and the other has
     /// the name alone.
     pub(super) fn is_process_of(&self, settings: &NodeSettings) -> bool {
         let is_by_name = |address: &NodeAddress| *self.name == *address.to_string();
@@ -108,7 +108,11 @@ impl Node {
                 && is_by_name(&self.address) != is_by_name(&settings.address))
     }
 
-    fn of(settings: &NodeSettings, is_several: Arc<AtomicBool>, seen: Arc<Seen>) -> Self {
+    fn observed_as(
+        settings: &NodeSettings,
+        is_several: Arc<AtomicBool>,
+        observed: Arc<Observed>,
+    ) -> Self {
         Self {
             name: settings.name.clone(),
             address: settings.address.clone(),
@@ -116,7 +120,7 @@ impl Node {
             drain: settings.drain,
             is_several,
             host: Arc::new(Host::new(&settings.address)),
-            seen,
+            observed,
         }
     }
 
@@ -135,7 +139,7 @@ impl Node {
         self.weight
     }
 
-    /// Whether it was seen that several processes answer at its address (PM2, `node:cluster`).
+    /// Whether it was observed that several processes answer at its address (PM2, `node:cluster`).
     pub fn is_several_processes(&self) -> bool {
         self.is_several.load(Ordering::Relaxed)
     }
@@ -147,118 +151,118 @@ impl Node {
 
     /// How many exchanges wait for the end of its answer.
     pub fn exchanges(&self) -> u32 {
-        self.seen.load.exchanges()
+        self.observed.load.exchanges()
     }
 
     /// How many tunnels to it are open.
     pub fn tunnels(&self) -> u32 {
-        self.seen.load.tunnels()
+        self.observed.load.tunnels()
     }
 
-    /// Whether its last connect failed so lately that new sessions should rather go elsewhere.
+    /// Whether its last connect failed so recently that new sessions should go elsewhere.
     pub fn is_avoided(&self, now: Instant) -> bool {
-        self.seen.reach.is_avoided(now)
+        self.observed.connect_failures.is_avoided(now)
     }
 
     /// When its last connect failed; `None` if it succeeded or there was none.
     pub fn failed_at(&self) -> Option<Instant> {
-        self.seen.reach.failed_at()
+        self.observed.connect_failures.failed_at()
     }
 
-    /// Whether connects failed `fail` times running and lately, so that nothing should wait for it.
+    /// Whether the last `fail` connects failed, the last one recently, so that nothing should wait for it.
     pub fn is_dead(&self, fail: u32, now: Instant) -> bool {
-        self.seen.reach.is_dead(fail, now)
+        self.observed.connect_failures.is_dead(fail, now)
     }
 
     /// Whether it gets no new session because it is to be emptied.
     pub fn is_draining(&self) -> bool {
-        self.seen.standing.is_draining()
+        self.observed.availability.is_draining()
     }
 
     /// Why it drains.
     pub fn drain_causes(&self) -> impl Iterator<Item = DrainCause> + use<> {
-        self.seen.standing.drain_causes()
+        self.observed.availability.drain_causes()
     }
 
     /// Since when it drains.
     pub fn draining_since(&self) -> Option<Instant> {
-        self.seen.standing.draining_since()
+        self.observed.availability.draining_since()
     }
 
     /// Drains it for this cause, or for this cause no longer. Whether that changes anything.
     pub fn set_drain(&self, cause: DrainCause, drains: bool, now: Instant) -> bool {
-        self.seen.standing.set_drain(cause, drains, now)
+        self.observed.availability.set_drain(cause, drains, now)
     }
 
     /// Whether its health checks fail.
     pub fn is_failing(&self) -> bool {
-        self.seen.standing.is_failing()
+        self.observed.availability.is_failing()
     }
 
     /// Until when it is ejected; `None` if it is not.
     pub fn ejected_until(&self, now: Instant) -> Option<Instant> {
-        self.seen.standing.ejected_until(now)
+        self.observed.availability.ejected_until(now)
     }
 
     /// Open tunnels, pending exchanges and handshakes answered in the last 5 s, these fading, at
     /// `now`. Finite and not negative.
     pub fn load_at(&self, now: Instant) -> f64 {
-        self.seen.load.at(now)
+        self.observed.load.at(now)
     }
 
     /// What it did, as metrics show it.
     pub fn counts(&self) -> &NodeCounts {
-        &self.seen.counts
+        &self.observed.counts
     }
 
     /// Its open tunnels, which can be told to end.
     pub fn roster(&self) -> &Arc<Roster> {
-        &self.seen.roster
+        &self.observed.roster
     }
 
-    /// What it was asked last by a health check; `None` before the first.
+    /// Its last health check; `None` before the first.
     pub fn last_check(&self) -> Option<LastCheck> {
-        self.seen.health.last()
+        self.observed.health.last()
     }
 
-    /// Whether a check ever had an answer from it, be it one that is not as it must be.
+    /// Whether it ever answered a health check, whatever it answered.
     pub fn has_answered_a_check(&self) -> bool {
-        self.seen.health.has_answered()
+        self.observed.health.has_answered()
     }
 
     /// What balancing goes by.
     pub(super) fn load(&self) -> &Load {
-        &self.seen.load
+        &self.observed.load
     }
 
-    /// What is held against it.
-    pub(super) fn standing(&self) -> &Standing {
-        &self.seen.standing
+    /// Whether it may get new sessions.
+    pub(crate) fn availability(&self) -> &Availability {
+        &self.observed.availability
     }
 
-    /// What was found out of its health.
-    pub(super) fn health(&self) -> &Record {
-        &self.seen.health
+    /// What was found out about its health.
+    pub(crate) fn health(&self) -> &HealthRecord {
+        &self.observed.health
     }
 
-    /// Its own pace of new sessions.
+    /// The bucket of its own rate of new sessions.
     pub(super) fn bucket(&self) -> &Bucket {
-        &self.seen.bucket
+        &self.observed.bucket
     }
 
-    /// How far its clearing is.
-    pub(super) fn clearing(&self) -> &Progress {
-        &self.seen.clearing
+    /// How far its drain is.
+    pub(crate) fn drain_progress(&self) -> &DrainProgress {
+        &self.observed.drain_progress
     }
 
-    /// Whether its tunnels end together.
-    pub(super) fn pulse(&self) -> &Pulse {
-        &self.seen.pulse
+    /// Whether it lost many tunnels at once.
+    pub(crate) fn mass_disconnect(&self) -> &MassDisconnect {
+        &self.observed.mass_disconnect
     }
 
     /// How far it is in the round.
     pub(super) fn stride(&self) -> &AtomicU64 {
-        &self.seen.stride
+        &self.observed.stride
     }
 
     /// Whether the configuration says that it drains.
@@ -266,27 +270,27 @@ impl Node {
         self.drain
     }
 
-    /// A connect succeeded. One that had failed more than once comes back slowly.
-    pub(super) fn connected(&self) {
+    /// Notes a successful connect. After more than one failure the node starts slowly.
+    pub(crate) fn connected(&self) {
         let now = Instant::now();
-        if self.seen.reach.connected(now) > 1 {
-            self.seen.standing.rises(now);
+        if self.observed.connect_failures.connected(now) > 1 {
+            self.observed.availability.begin_slow_start(now);
         }
     }
 
-    /// What connects to it tell.
-    pub(super) fn reach(&self) -> &Reach {
-        &self.seen.reach
+    /// Its recent failed connects.
+    pub(crate) fn connect_failures(&self) -> &ConnectFailures {
+        &self.observed.connect_failures
     }
 
     /// Its socket addresses.
-    pub(super) fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &Host {
         &self.host
     }
 
     /// Tells processes apart: alike for two nodes exactly if the one was carried over to the
     /// other. Means nothing once both are dropped.
-    pub(super) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.seen).addr()
+    pub(crate) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.observed).addr()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::health::settings::{Check, Health, HttpCheck};
-use super::pool::HeadLimits;
+use crate::http1::HeadLimits;
 
 /// A named group of nodes, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]

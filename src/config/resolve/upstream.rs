@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{address, affinity, balance, discover, health, pacing};
 use crate::config::UpstreamSettings;
 use crate::config::file::{Node, Upstream};
-use crate::upstream::pool::HeadLimits;
+use crate::http1::HeadLimits;
 use crate::upstream::settings::{Connections, Discover};
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};

@@ -15,7 +15,7 @@ pub use request::RequestBody;
 pub(super) use response::BodyGuard;
 pub use response::ResponseBody;
 
-use crate::upstream::pool;
+use crate::pool;
 
 /// What an HTTP library says when a body fails.
 pub type BodyError = Box<dyn Error + Send + Sync>;

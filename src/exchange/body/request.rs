@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 use super::{BodyError, Polled};
-use crate::upstream::pool::RequestFraming;
+use crate::http1::RequestFraming;
 
 /// What a client sends to a node; `None` if that is nothing.
 ///

@@ -18,7 +18,7 @@ use super::{BodyError, NodeBody, Polled};
 use crate::exchange::access_log::LogEntry;
 use crate::route::Route;
 use crate::upstream::Lease;
-use crate::upstream::pool::AnswerError;
+use crate::pool::AnswerError;
 
 /// What goes to a client: an answer of ours, or a node's.
 #[derive(Debug)]

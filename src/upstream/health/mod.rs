@@ -1,15 +1,9 @@
-//! Whether a node is well: what it is asked, how its clients' handshakes go, and what follows.
-//!
-//! Both only steer new sessions. A session lives on its node and nowhere else: its requests go there
-//! also when all checks fail, for a node that is merely too busy to answer them would lose all its
-//! clients to the others, and they would follow.
+//! What is known about a node's health: what its checks found, how its clients' handshakes went, and
+//! the state that follows.
 //!
 //! Runs at start, at reload, or on a timer.
 
-mod answer;
-mod check;
-mod ejection;
-mod rounds;
+mod outliers;
 pub mod settings;
 mod state;
 mod verdict;
@@ -18,26 +12,25 @@ use crate::Instant;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use rounds::Rounds;
-pub use state::State;
+pub use state::NodeState;
 
-pub(super) use ejection::Trials;
-use verdict::{Outcome, Verdict};
+pub(super) use outliers::OutlierDetector;
+pub(crate) use verdict::{CheckOutcome, Verdict, VerdictChange};
 
-/// What was found out of a node's health. What follows from it is in the node's
-/// [standing](super::standing).
+/// What was found out about a node's health. Whether it gets new sessions is in its
+/// [`Availability`](super::availability::Availability).
 #[derive(Debug, Default)]
-pub(super) struct Record {
-    /// Of the checks. Held for one look, by a check that has ended or an operator who asks.
+pub(crate) struct HealthRecord {
+    /// From the checks. Locked for one look-up, by a check that has ended or an operator who asks.
     verdict: Mutex<Verdict>,
-    /// Held for one look, as above.
+    /// Locked for one look-up, as above.
     last: Mutex<Option<LastCheck>>,
     has_answered: AtomicBool,
-    /// Of the clients' handshakes.
-    pub(super) trials: Trials,
+    /// From the clients' handshakes.
+    pub(super) outliers: OutlierDetector,
 }
 
-/// What a node was asked last, and what came of it.
+/// The last check of a node and its outcome.
 #[derive(Clone, Debug)]
 pub struct LastCheck {
     /// What it was asked.
@@ -50,32 +43,35 @@ pub struct LastCheck {
     pub reason: Option<Box<str>>,
 }
 
-impl Record {
+impl HealthRecord {
     /// The last check; `None` before the first.
     pub(super) fn last(&self) -> Option<LastCheck> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether a check ever had an answer.
+    /// Whether a check was ever answered.
     pub(super) fn has_answered(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed)
     }
 
-    fn note_answer(&self) {
+    /// Notes that a check was answered.
+    pub(crate) fn note_answer(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
     }
 
-    fn set_last(&self, asked: String, outcome: &Outcome, at: Instant) {
+    /// Notes the check that ended last.
+    pub(crate) fn set_last(&self, asked: String, outcome: &CheckOutcome, at: Instant) {
         let reason = match outcome {
-            Outcome::Failed(reason) => Some(reason.clone()),
-            Outcome::Passed | Outcome::Drain | Outcome::Skipped => None,
+            CheckOutcome::Failed(reason) => Some(reason.clone()),
+            CheckOutcome::Passed | CheckOutcome::Drain | CheckOutcome::Skipped => None,
         };
         let last = LastCheck { asked, at, result: outcome.label(), reason };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
     }
 
-    fn verdict(&self) -> MutexGuard<'_, Verdict> {
-        // A panic would leave it in order: each step of its methods is whole.
+    /// The verdict of the checks so far.
+    pub(crate) fn verdict(&self) -> MutexGuard<'_, Verdict> {
+        // A panic leaves it in order: each step of its methods is whole.
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

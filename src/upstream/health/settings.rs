@@ -1,4 +1,4 @@
-//! What the operator says of a node's health.
+//! The settings of health checks and ejections.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// How it is found out that a node is well; an upstream's `health`.
+/// How it is found out whether a node is healthy; an upstream's `health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// What a node is asked.
@@ -15,9 +15,9 @@ pub struct Health {
     pub every: Duration,
     /// How long an answer may take.
     pub timeout: Duration,
-    /// After so many failures running a node is unhealthy.
+    /// After so many consecutive failures a node is unhealthy.
     pub fail: NonZeroU32,
-    /// After so many good answers running it is healthy again.
+    /// After so many consecutive good answers it is healthy again.
     pub pass: NonZeroU32,
     /// After so many failures of clients' own requests a node is ejected.
     pub eject_after: Option<NonZeroU32>,
@@ -71,7 +71,7 @@ impl HttpCheck {
 
 impl Check {
     /// What the node is asked, for people.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Off => "nothing".to_owned(),
             Self::Tcp => "a TCP connection".to_owned(),

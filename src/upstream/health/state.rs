@@ -3,15 +3,14 @@
 //! Runs at start, at reload, or on a timer.
 
 use crate::Instant;
-use crate::upstream::Upstream;
-use crate::upstream::node::Node;
+use crate::upstream::{Node, Upstream};
 
-/// What holds of a node. Where more than one does, the last of this list is shown.
+/// The state of a node. If several apply, the last of this list is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Nothing is held against it.
+pub enum NodeState {
+    /// It gets its full share of new sessions.
     Up,
-    /// It came or came back, and does not get its full share yet.
+    /// It was added or came back, and does not get its full share yet.
     Starting,
     /// It has as many connections as `max_connections` allows.
     Full,
@@ -21,7 +20,7 @@ pub enum State {
     Ejected,
     /// Its checks fail.
     Unhealthy,
-    /// Its connects fail time after time, so that nothing waits for it.
+    /// Consecutive connects failed, so that nothing waits for it.
     Dead,
     /// It is being emptied.
     Draining,
@@ -29,7 +28,7 @@ pub enum State {
     Drained,
 }
 
-impl State {
+impl NodeState {
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::Up,
@@ -75,54 +74,54 @@ impl State {
 
 impl Upstream {
     /// The state of `node`, one of this upstream's.
-    pub fn state(&self, node: &Node, now: Instant) -> State {
+    pub fn state(&self, node: &Node, now: Instant) -> NodeState {
         match self.drained_at(node) {
-            Some(end) if end <= now => return State::Drained,
-            Some(_) => return State::Draining,
+            Some(end) if end <= now => return NodeState::Drained,
+            Some(_) => return NodeState::Draining,
             None => (),
         }
         if self.is_dead(node, now) {
-            State::Dead
+            NodeState::Dead
         } else if node.is_failing() {
-            State::Unhealthy
+            NodeState::Unhealthy
         } else if node.ejected_until(now).is_some() {
-            State::Ejected
+            NodeState::Ejected
         } else if node.failed_at().is_some() || node.host().is_unresolved() {
-            State::Unreachable
+            NodeState::Unreachable
         } else if !self.has_room(node) {
-            State::Full
+            NodeState::Full
         } else if self.share(node, now) < 1.0 {
-            State::Starting
+            NodeState::Starting
         } else {
-            State::Up
+            NodeState::Up
         }
     }
 
-    /// Why `node` is in this state; `None` if there is nothing to tell.
-    pub fn reason(&self, node: &Node, state: State, now: Instant) -> Option<String> {
+    /// Why `node` is in this state; `None` if there is nothing to say.
+    pub fn reason(&self, node: &Node, state: NodeState, now: Instant) -> Option<String> {
         match state {
-            State::Up => None,
-            State::Starting => {
+            NodeState::Up => None,
+            NodeState::Starting => {
                 Some(format!("it gets {:.0} % of its share", self.share(node, now) * 100.0))
             }
-            State::Full => {
+            NodeState::Full => {
                 let max = self.settings.max_connections?;
                 Some(format!("it has {} connections of {max}", self.taken(node)))
             }
-            State::Unreachable => match node.host().failure() {
+            NodeState::Unreachable => match node.host().failure() {
                 Some(failure) if node.host().is_unresolved() => {
                     Some(format!("its name does not resolve: {failure}"))
                 }
                 Some(_) | None => Some("its last connect failed".to_owned()),
             },
-            State::Dead => Some("its connects fail".to_owned()),
-            State::Ejected => {
+            NodeState::Dead => Some("its connects fail".to_owned()),
+            NodeState::Ejected => {
                 let left = node.ejected_until(now)?.saturating_duration_since(now);
                 let seconds = left.as_secs_f64().ceil();
                 Some(format!("handshakes failed, {seconds} s more"))
             }
-            State::Unhealthy => node.health().verdict().reason().map(|reason| (*reason).to_owned()),
-            State::Draining | State::Drained => {
+            NodeState::Unhealthy => node.health().verdict().reason().map(|reason| (*reason).to_owned()),
+            NodeState::Draining | NodeState::Drained => {
                 let causes: Vec<&str> = node.drain_causes().map(|cause| cause.label()).collect();
                 Some(causes.join(", "))
             }
@@ -153,19 +152,19 @@ mod tests {
             assert_eq!(state.takes_sessions(), upstream.is_well(node, now), "{label}");
         };
         check("up", None);
-        node.standing().rises(now - Duration::from_secs(4));
+        node.availability().begin_slow_start(now - Duration::from_secs(4));
         check("starting", Some("it gets 40 % of its share"));
-        node.reach().failed(now, now);
+        node.connect_failures().failed(now, now);
         check("unreachable", Some("its last connect failed"));
-        node.standing().eject(now + Duration::from_millis(4500));
+        node.availability().eject(now + Duration::from_millis(4500));
         check("ejected", Some("handshakes failed, 5 s more"));
-        node.standing().set_failing(true, now);
+        node.availability().set_failing(true, now);
         check("unhealthy", None);
         node.set_drain(DrainCause::Ordered, true, now - Duration::from_secs(1));
         node.set_drain(DrainCause::Asked, true, now);
         check("draining", Some("ordered, asked"));
         let end = upstream.drained_at(node).unwrap();
-        assert_eq!(upstream.state(node, end), State::Drained);
+        assert_eq!(upstream.state(node, end), NodeState::Drained);
     }
 
     #[test]
@@ -177,18 +176,18 @@ mod tests {
         let node = &upstream.nodes()[0];
         let now = Instant::now();
         let _first = upstream.lease_on(node);
-        assert_eq!(upstream.state(node, now), State::Up);
+        assert_eq!(upstream.state(node, now), NodeState::Up);
         let second = upstream.lease_on(node);
         let state = upstream.state(node, now);
         assert_eq!((state.label(), state.takes_sessions()), ("full", false));
         let reason = upstream.reason(node, state, now);
         assert_eq!(reason.as_deref(), Some("it has 2 connections of 2"));
         drop(second);
-        assert_eq!(upstream.state(node, now), State::Up);
+        assert_eq!(upstream.state(node, now), NodeState::Up);
     }
 
     #[test]
-    fn a_node_that_fails_connects_running_is_dead() {
+    fn a_node_with_consecutive_failed_connects_is_dead() {
         let address = NodeAddress { host: "10.0.0.1".into(), port: 3000 };
         let settings = Settings::new("chat", vec![NodeSettings::new("n1", address)]);
         let upstream = Upstream::new(&settings, None);
@@ -196,9 +195,9 @@ mod tests {
         let now = Instant::now();
         let at = |millis| now + Duration::from_millis(millis);
         for millis in [0, 2, 4] {
-            node.reach().failed(at(millis), at(millis + 1));
+            node.connect_failures().failed(at(millis), at(millis + 1));
         }
-        assert_eq!(upstream.state(node, at(5)), State::Dead);
+        assert_eq!(upstream.state(node, at(5)), NodeState::Dead);
         node.connected();
         assert_eq!(upstream.state(node, at(5)).label(), "starting");
     }

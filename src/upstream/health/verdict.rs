@@ -1,4 +1,4 @@
-//! When checks that fail or pass make a node unhealthy or healthy.
+//! When failed or passed checks make a node unhealthy or healthy.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use super::settings::Health;
 
-/// What a check found.
+/// The outcome of a health check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The node is well.
+pub(crate) enum CheckOutcome {
+    /// The node is healthy.
     Passed,
     /// It is not, and why.
     Failed(Box<str>),
-    /// It wants to be drained, and is neither well nor unwell.
+    /// It asks to be drained, which says nothing about its health.
     Drain,
     /// Nothing: this machine could not ask.
     Skipped,
 }
 
-impl Outcome {
+impl CheckOutcome {
     /// The word for metrics.
-    pub(super) fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed(_) => "failed",
@@ -31,34 +31,34 @@ impl Outcome {
     }
 }
 
-/// What the checks so far say of a node. Before the first, it is well.
+/// What the checks so far say about a node. Before the first, it is healthy.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     is_failing: bool,
-    /// How many outcomes running say the contrary.
+    /// How many consecutive outcomes say the contrary.
     contrary: u32,
     reason: Option<Arc<str>>,
 }
 
-/// A verdict that was not so before.
+/// A change of the verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(crate) enum VerdictChange {
     /// It fails, and why.
     Fails(Arc<str>),
-    /// It does not fail any more.
+    /// It no longer fails.
     Recovers,
 }
 
 impl Verdict {
     /// Weighs one more outcome.
-    pub(super) fn weigh(&mut self, outcome: &Outcome, settings: &Health) -> Option<Change> {
+    pub(crate) fn weigh(&mut self, outcome: &CheckOutcome, settings: &Health) -> Option<VerdictChange> {
         let fails = match outcome {
-            Outcome::Passed => false,
-            Outcome::Failed(reason) => {
+            CheckOutcome::Passed => false,
+            CheckOutcome::Failed(reason) => {
                 self.reason = Some((**reason).into());
                 true
             }
-            Outcome::Drain | Outcome::Skipped => return None,
+            CheckOutcome::Drain | CheckOutcome::Skipped => return None,
         };
         if fails == self.is_failing {
             self.contrary = 0;
@@ -72,13 +72,13 @@ impl Verdict {
         self.is_failing = fails;
         self.contrary = 0;
         match &self.reason {
-            Some(reason) if fails => Some(Change::Fails(reason.clone())),
-            Some(_) | None => Some(Change::Recovers),
+            Some(reason) if fails => Some(VerdictChange::Fails(reason.clone())),
+            Some(_) | None => Some(VerdictChange::Recovers),
         }
     }
 
-    /// What the last check that failed found.
-    pub(super) fn reason(&self) -> Option<Arc<str>> {
+    /// Why the last failed check failed.
+    pub(crate) fn reason(&self) -> Option<Arc<str>> {
         self.reason.clone()
     }
 }
@@ -97,23 +97,23 @@ mod tests {
         let mut verdict = Verdict::default();
         let changes = outcomes.chars().map(|outcome| {
             let outcome = match outcome {
-                'p' => Outcome::Passed,
-                'f' => Outcome::Failed("it burns".into()),
-                'd' => Outcome::Drain,
-                _ => Outcome::Skipped,
+                'p' => CheckOutcome::Passed,
+                'f' => CheckOutcome::Failed("it burns".into()),
+                'd' => CheckOutcome::Drain,
+                _ => CheckOutcome::Skipped,
             };
             match verdict.weigh(&outcome, &settings) {
                 None => '.',
-                Some(Change::Fails(reason)) if *reason == *"it burns" => 'F',
-                Some(Change::Fails(_)) => '?',
-                Some(Change::Recovers) => 'R',
+                Some(VerdictChange::Fails(reason)) if *reason == *"it burns" => 'F',
+                Some(VerdictChange::Fails(_)) => '?',
+                Some(VerdictChange::Recovers) => 'R',
             }
         });
         assert_eq!(changes.collect::<String>(), expected, "{outcomes}");
     }
 
     #[test]
-    fn a_node_fails_after_failures_running_and_recovers_after_passes_running() {
+    fn a_node_fails_after_consecutive_failures_and_recovers_after_consecutive_passes() {
         check(3, 2, "ppp", "...");
         check(3, 2, "fff", "..F");
         check(3, 2, "ffpff", ".....");

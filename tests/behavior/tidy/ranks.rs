@@ -9,7 +9,7 @@ use super::source::{code_of, is_word, without_tests};
 use super::{Finding, TextFile, assert_tidy, file, sources};
 
 /// All rooms from the lowest to the highest; rooms of one rank do not know each other.
-const RANKS: [&[&str]; 16] = [
+const RANKS: [&[&str]; 17] = [
     &[
         "client",
         "descriptors",
@@ -21,10 +21,11 @@ const RANKS: [&[&str]; 16] = [
         "tasks",
         "yaml",
     ],
-    &["engineio", "websocket"],
+    &["engineio", "http1", "websocket"],
     &["tunnel"],
     &["upstream"],
-    &["affinity", "insight"],
+    &["pool"],
+    &["affinity", "insight", "maintenance"],
     &["route"],
     &["snapshot"],
     &["exchange"],

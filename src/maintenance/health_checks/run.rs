@@ -1,0 +1,258 @@
+//! One health check of a node.
+//!
+//! Each check has a connection of its own, so that it tests what new clients meet and not the
+//! connections of old ones. Each check begins with a connect, whose outcome counts for the node like
+//! that of any other.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::uri::PathAndQuery;
+use http::{Method, Request, StatusCode, Uri};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full};
+use tokio::time::timeout_at;
+use tracing::debug;
+
+use super::answer::{judge_engineio, judge_http};
+use crate::Instant;
+use crate::engineio::{Form, OpenPacket, Sid, with_sid};
+use crate::http1::{HeadLimits, RequestFraming};
+use crate::pool::{
+    Answer, AnswerError, ConnectError, Connection, OutboundHead, Patience, Pool, Reply, SendFault,
+    Sharing, connect,
+};
+use crate::upstream::Node;
+use crate::upstream::health::CheckOutcome;
+use crate::upstream::health::settings::{Check, HttpCheck};
+use crate::upstream::settings::Settings;
+
+/// One check of one node, from its first byte to its last. Dropping it closes its connections.
+#[derive(Debug)]
+pub(super) struct CheckRun<'a> {
+    settings: &'a Settings,
+    node: &'a Arc<Node>,
+    deadline: Instant,
+    /// The node's session, until it is closed, and the path where it was opened.
+    opened: Option<(&'a str, OpenPacket)>,
+    /// Of this run alone.
+    connections: Arc<Pool>,
+}
+
+impl<'a> CheckRun<'a> {
+    pub(super) fn new(settings: &'a Settings, node: &'a Arc<Node>) -> Self {
+        let deadline = Instant::now() + settings.health.timeout;
+        Self { settings, node, deadline, opened: None, connections: Pool::new() }
+    }
+
+    /// Asks what the settings say. If the future is dropped, nothing is held against the node.
+    pub(super) async fn ask(&mut self) -> CheckOutcome {
+        let outcome = match &self.settings.health.check {
+            Check::Off => return CheckOutcome::Skipped,
+            Check::Tcp => {
+                let connected = connect(self.node, self.connect_timeout()).await;
+                connected.map(|_stream| CheckOutcome::Passed).map_err(Failure::Connect)
+            }
+            Check::Http(check) => self.ask_http(check).await,
+            Check::EngineIo(path) => self.ask_engineio(path).await,
+        };
+        if outcome.is_ok() {
+            self.node.health().note_answer();
+        }
+        outcome.unwrap_or_else(|failure| self.outcome_of(&failure))
+    }
+
+    /// Closes the session that the check has opened: else the node would keep it until its
+    /// heartbeat fails, and tell the application of a client.
+    pub(super) async fn close_session(mut self) {
+        let Some((path, open)) = self.opened.take() else { return };
+        self.deadline = Instant::now() + self.settings.health.timeout;
+        let closed = self.close(path, &open.sid, open.form).await;
+        let error = match closed {
+            Ok(status) if status.is_success() => return,
+            Ok(status) => format!("it answered {}", status.as_u16()),
+            Err(failure) => failure.to_string(),
+        };
+        debug!(node = %self.node.name(), error, "the session of a health check was not closed");
+    }
+
+    async fn ask_http(&self, check: &HttpCheck) -> Result<CheckOutcome, Failure> {
+        let connection = self.open().await?;
+        let mut request = self.request(Method::GET, &check.path, "");
+        if let Some(host) = check.host.as_deref().and_then(|host| host.parse().ok()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        let asks_for_words = check.body.is_some() || check.drain.is_some();
+        let bytes_max = if asks_for_words { BODY_BYTES_MAX } else { 0 };
+        let (status, body) = self.exchange(connection, request, bytes_max).await?;
+        Ok(judge_http(check, status, &body))
+    }
+
+    async fn ask_engineio(&mut self, path: &'a str) -> Result<CheckOutcome, Failure> {
+        let connection = self.open().await?;
+        let request = self.request(Method::GET, &format!("{path}?{HANDSHAKE}"), "");
+        let (status, body) = self.exchange(connection, request, BODY_BYTES_MAX).await?;
+        let (outcome, open) = judge_engineio(status, &body);
+        if let Some(open) = open {
+            self.opened = Some((path, open));
+        }
+        Ok(outcome)
+    }
+
+    async fn close(&self, path: &str, sid: &Sid, form: Form) -> Result<StatusCode, Failure> {
+        let query = with_sid(&format!("{HANDSHAKE}&sid="), sid);
+        let packet = match form {
+            Form::V4 => "1",
+            Form::V3Text | Form::V3Binary => "1:1",
+        };
+        let connection = match self.connections.take(self.node, Sharing::Any) {
+            Some(connection) => connection,
+            None => self.open().await?,
+        };
+        let request = self.request(Method::POST, &format!("{path}?{query}"), packet);
+        let (status, _) = self.exchange(connection, request, BODY_BYTES_MAX).await?;
+        Ok(status)
+    }
+
+    /// A new connection. Not within another deadline: a connect that is dropped would not count as
+    /// failed.
+    async fn open(&self) -> Result<Box<Connection>, Failure> {
+        let opened = self.connections.open(self.node, self.connect_timeout()).await;
+        opened.map_err(Failure::Connect)
+    }
+
+    fn connect_timeout(&self) -> std::time::Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        left.min(self.settings.connect_timeout)
+    }
+
+    fn request(&self, method: Method, target: &str, body: &'static str) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = method;
+        // The configuration takes no path that is not one of a request.
+        *request.uri_mut() = target.parse::<Uri>().unwrap_or_default();
+        let fields = request.headers_mut();
+        if let Ok(host) = self.node.address().to_string().try_into() {
+            fields.insert(HOST, host);
+        }
+        fields.insert(USER_AGENT, AGENT);
+        if !body.is_empty() {
+            fields.insert(CONTENT_TYPE, PACKETS);
+        }
+        request
+    }
+
+    /// The answer's status and at most `bytes_max` of its body.
+    async fn exchange(
+        &self,
+        connection: Box<Connection>,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let answered = async {
+            let (head, body) = request.into_parts();
+            let framing = match body.size_hint().exact() {
+                Some(0) | None => RequestFraming::None,
+                Some(bytes) => RequestFraming::Length(bytes),
+            };
+            let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            let fields = || head.headers.iter().map(|(name, value)| (name, value.as_bytes()));
+            let head = OutboundHead::new(&head.method, target, fields, framing);
+            let sent = connection.send(&head, body, self.patience()).await;
+            match sent.map_err(|error| Failure::Exchange(error.fault))? {
+                Reply::Switched(response) => Ok((response.status(), Bytes::new())),
+                Reply::Answered(response) => {
+                    let status = response.status();
+                    let body = read(response.into_body(), bytes_max).await;
+                    Ok((status, body.map_err(Failure::Body)?))
+                }
+            }
+        };
+        match timeout_at(self.deadline, answered).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Failure::TooLate),
+        }
+    }
+
+    /// The deadline of the whole check comes first.
+    fn patience(&self) -> Patience {
+        Patience {
+            upload: self.settings.health.timeout,
+            response: self.settings.health.timeout,
+            idle: self.settings.health.timeout,
+            reuses_after_body: true,
+            body_bytes_max: u64::MAX,
+            head_limits: HeadLimits::default(),
+        }
+    }
+
+    fn outcome_of(&self, failure: &Failure) -> CheckOutcome {
+        match failure {
+            Failure::Connect(error) if !error.tells_of_node() => CheckOutcome::Skipped,
+            Failure::TooLate => {
+                let within = self.settings.health.timeout;
+                CheckOutcome::Failed(format!("{failure} within {within:?}").into())
+            }
+            Failure::Connect(_) | Failure::Exchange(_) | Failure::Body(_) => {
+                CheckOutcome::Failed(chain(failure).into())
+            }
+        }
+    }
+}
+
+/// Why there is no answer to a check.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Connect(ConnectError),
+    #[error("it broke off")]
+    Exchange(#[source] SendFault),
+    #[error("its answer broke off")]
+    Body(#[source] AnswerError),
+    #[error("it did not answer")]
+    TooLate,
+}
+
+/// The error and its sources on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        write!(text, ": {cause}").expect("a String takes all that is written to it");
+        source = cause.source();
+    }
+    text
+}
+
+/// The first `bytes_max` of a body, and not more than what is needed for them.
+async fn read(mut body: Answer<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, AnswerError> {
+    let mut read = BytesMut::new();
+    while read.len() < bytes_max {
+        let Some(frame) = body.frame().await else { break };
+        let Ok(mut data) = frame?.into_data() else { continue };
+        data.truncate(bytes_max - read.len());
+        read.extend_from_slice(&data);
+    }
+    Ok(read.freeze())
+}
+
+/// What a client of Engine.IO asks for first. Servers that speak version 3 alone answer it too.
+const HANDSHAKE: &str = "EIO=4&transport=polling";
+
+/// Tells checks from clients in a node's log.
+const AGENT: http::HeaderValue = http::HeaderValue::from_static(concat!(
+    "sockeye/",
+    env!("CARGO_PKG_VERSION"),
+    " (health check)"
+));
+
+/// As clients write it.
+const PACKETS: http::HeaderValue = http::HeaderValue::from_static("text/plain;charset=UTF-8");
+
+/// How much of an answer is read: where the configuration's words must stand.
+const BODY_BYTES_MAX: usize = 64 * 1024;

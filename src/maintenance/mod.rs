@@ -1,0 +1,28 @@
+//! What the process does about nodes on its own, by timers: it checks their health, looks up which
+//! exist, empties those that drain and rebalances tunnels.
+//!
+//! All state is in `upstream`, so that it outlives reloads; this room has the tasks and the decisions.
+//!
+//! Runs at start, at reload, or on a timer.
+
+pub mod discovery;
+mod drain;
+pub mod health_checks;
+mod rebalance;
+
+use std::time::Duration;
+
+use crate::Instant;
+use crate::pool::resolve;
+use crate::upstream::Upstream;
+
+/// Advances the drains of `upstream`, rebalances its tunnels and repeats failed look-ups of host names.
+/// How long until the next call, at most a second.
+pub fn tick(upstream: &Upstream, now: Instant) -> Duration {
+    for node in upstream.all_nodes() {
+        resolve::retry(node.host());
+    }
+    let next = drain::advance(upstream, now);
+    rebalance::advance(upstream, now);
+    next
+}

@@ -1,0 +1,180 @@
+//! The body of a node's answer, and the end of the request if the node answered early.
+//!
+//! Runs for every byte.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::connection::{Connection, SessionKey};
+use super::upload::{Upload, UploadFault};
+use crate::http1::{BodyDecoder, BodyFault, BodyFraming, Decoded};
+
+/// The body of a node's answer. Read to its end, it puts its connection back into the pool; dropped
+/// before, it closes the connection.
+pub struct Answer<B> {
+    decoder: BodyDecoder,
+    /// Until it failed.
+    connection: Option<Box<Connection>>,
+    /// The end was read.
+    is_whole: bool,
+    may_be_reused: bool,
+    /// What is left of the request. Boxed, for few nodes answer early.
+    upload: Option<Box<Upload<B>>>,
+    /// The rest of the request is longer than so many bytes and goes nowhere.
+    too_large: Option<u64>,
+}
+
+/// Why an answer's body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The connection failed.
+    #[error("the connection to the node failed")]
+    Lost(#[source] io::Error),
+    /// The node's framing is wrong, or it closed within the body.
+    #[error(transparent)]
+    Framing(#[from] BodyFault),
+    /// The rest of the client's request failed.
+    #[error("the rest of the request failed")]
+    Request(#[source] Box<dyn Error + Send + Sync>),
+    /// The request's body is longer than this many bytes.
+    #[error("the request's body is longer than {0} bytes")]
+    RequestTooLarge(u64),
+}
+
+impl<B> Answer<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// The body that follows on `connection`, while `upload` goes on.
+    pub(super) fn new(
+        connection: Box<Connection>,
+        framing: BodyFraming,
+        may_be_reused: bool,
+        upload: Option<Upload<B>>,
+    ) -> Self {
+        let upload = upload.filter(|upload| !upload.is_done()).map(Box::new);
+        let decoder = BodyDecoder::new(framing);
+        let is_whole = decoder.is_end();
+        let connection = Some(connection);
+        Self { decoder, connection, is_whole, may_be_reused, upload, too_large: None }
+    }
+
+    fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, AnswerError>> {
+        self.send_rest(cx)?;
+        loop {
+            let Some(connection) = self.connection.as_mut().filter(|_| !self.is_whole) else {
+                return Poll::Ready(Ok(None));
+            };
+            match self.decoder.decode(&mut connection.received)? {
+                Decoded::Data(data) => {
+                    self.is_whole = self.decoder.is_end();
+                    return Poll::Ready(Ok(Some(Frame::data(data))));
+                }
+                Decoded::End(trailers) => {
+                    self.is_whole = true;
+                    return Poll::Ready(Ok(trailers.map(Frame::trailers)));
+                }
+                Decoded::NeedMore => (),
+            }
+            let filled = connection.poll_fill(cx);
+            // The node may wait for ever for the rest.
+            if let (Poll::Pending, Some(max)) = (&filled, self.too_large) {
+                return Poll::Ready(Err(AnswerError::RequestTooLarge(max)));
+            }
+            if ready!(filled).map_err(AnswerError::Lost)? == 0 {
+                self.decoder.at_eof()?;
+                (self.is_whole, self.may_be_reused) = (true, false);
+            }
+        }
+    }
+
+    /// Sends what is left of the request. A node that stopped reading it may still answer.
+    fn send_rest(&mut self, cx: &mut Context<'_>) -> Result<(), AnswerError> {
+        let (Some(upload), Some(connection)) = (&mut self.upload, &self.connection) else {
+            return Ok(());
+        };
+        match upload.poll(&connection.stream, cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(())) => (),
+            Poll::Ready(Err(UploadFault::Node(_))) => self.may_be_reused = false,
+            Poll::Ready(Err(UploadFault::TooLarge(max))) => {
+                (self.may_be_reused, self.too_large) = (false, Some(max));
+            }
+            Poll::Ready(Err(UploadFault::Client(error))) => {
+                return Err(AnswerError::Request(error));
+            }
+        }
+        self.upload = None;
+        Ok(())
+    }
+}
+
+impl<B> Answer<B> {
+    /// Sets the session that the connection belongs to, once the answer has told it.
+    pub fn set_session(&mut self, session: SessionKey) {
+        if let Some(connection) = &mut self.connection {
+            connection.set_session(Some(session));
+        }
+    }
+}
+
+/// A connection with a rest in either direction is closed: what follows on it would be taken for
+/// something else.
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        let may_be_reused = self.is_whole && self.may_be_reused && self.upload.is_none();
+        let reusable =
+            self.connection.take_if(|connection| may_be_reused && connection.received.is_empty());
+        if let Some(connection) = reusable {
+            connection.put_back();
+        }
+    }
+}
+
+impl<B> Body for Answer<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let this = self.get_mut();
+        let polled = ready!(this.poll_data(cx));
+        if polled.is_err() {
+            this.connection = None;
+        }
+        Poll::Ready(polled.transpose())
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_whole || self.connection.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.decoder.remaining() {
+            Some(bytes) => SizeHint::with_exact(bytes),
+            None => SizeHint::new(),
+        }
+    }
+}
+
+impl<B> fmt::Debug for Answer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").field("decoder", &self.decoder).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,308 @@
+//! A TCP connection to a node, by a deadline.
+//!
+//! The outcome of each connect is kept with the node.
+//!
+//! Runs for every request.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+use super::resolve;
+use crate::Instant;
+use crate::upstream::Node;
+
+/// Why there is no connection to a node.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The resolver has no address for the host name.
+    #[error("cannot resolve the host name of node {node}")]
+    Resolve {
+        /// The node's name.
+        node: Arc<str>,
+        /// What the resolver says.
+        source: io::Error,
+    },
+    /// The node refused, is unreachable, or this machine is out of sockets.
+    #[error("cannot connect to node {node}")]
+    Io {
+        /// The node's name.
+        node: Arc<str>,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nothing answered in time.
+    #[error("cannot connect to node {node} within {timeout:?}")]
+    TimedOut {
+        /// The node's name.
+        node: Arc<str>,
+        /// The time that it had.
+        timeout: Duration,
+    },
+}
+
+/// Connects to `node`: to the first of its addresses that accepts, which comes first the next time.
+/// One `timeout` covers resolving and connecting together. If the future is dropped, nothing is held
+/// against the node.
+///
+/// # Errors
+///
+/// All addresses failed; the error is that of the last.
+pub async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+    let begun = Instant::now();
+    let result = connect_within(node, timeout).await;
+    match &result {
+        Ok(_) => node.connected(),
+        Err(error) if error.tells_of_node() => {
+            node.connect_failures().failed(begun, Instant::now());
+            node.counts().connects_failed.inc();
+        }
+        Err(_) => (),
+    }
+    result
+}
+
+async fn connect_within(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+    let deadline = Instant::now() + timeout;
+    let timed_out = || ConnectError::TimedOut { node: node.name().clone(), timeout };
+
+    let unresolved = |source| ConnectError::Resolve { node: node.name().clone(), source };
+    let addresses = timeout_at(deadline, resolve::addresses(node.host()))
+        .await
+        .map_err(|_elapsed| unresolved(io::ErrorKind::TimedOut.into()))?
+        .map_err(unresolved)?;
+    let connected = match *addresses {
+        [only] => timeout_at(deadline, connect_to(only))
+            .await
+            .unwrap_or_else(|elapsed| Err(elapsed.into())),
+        _ => connect_to_first(&addresses, deadline).await.map(|(address, stream)| {
+            node.host().connected(address);
+            stream
+        }),
+    };
+    connected.map_err(|source| match source.kind() {
+        io::ErrorKind::TimedOut => timed_out(),
+        _ => ConnectError::Io { node: node.name().clone(), source },
+    })
+}
+
+/// A connect to one of several addresses.
+type Attempt<'a> = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> + Send + 'a>>;
+
+/// Connects to the addresses in turn, to the next as soon as the one before has failed or has taken
+/// [`ATTEMPT_DELAY`], and takes the first that accepts (Happy Eyeballs, RFC 8305, section 5). So one
+/// that swallows packets does not keep us from the next.
+async fn connect_to_first(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> io::Result<(SocketAddr, TcpStream)> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let (mut untried, mut attempts) = (addresses.iter().copied(), Vec::new());
+    loop {
+        if let Some(address) = untried.next() {
+            let attempt: Attempt<'_> =
+                Box::pin(async move { (address, connect_to(address).await) });
+            attempts.push(attempt);
+        }
+        if attempts.is_empty() {
+            return Err(last);
+        }
+        let until = match untried.len() {
+            0 => deadline,
+            _ => deadline.min(Instant::now() + ATTEMPT_DELAY),
+        };
+        match timeout_at(until, first_of(&mut attempts)).await {
+            Ok((address, Ok(stream))) => return Ok((address, stream)),
+            Ok((_, Err(error))) => last = error,
+            Err(elapsed) if until >= deadline => return Err(elapsed.into()),
+            Err(_) => (),
+        }
+    }
+}
+
+/// The first of `attempts` that ends, which is taken from them.
+async fn first_of(attempts: &mut Vec<Attempt<'_>>) -> (SocketAddr, io::Result<TcpStream>) {
+    poll_fn(|cx| {
+        for index in 0..attempts.len() {
+            if let Poll::Ready(ended) = attempts[index].as_mut().poll(cx) {
+                drop(attempts.swap_remove(index));
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// "Connection Attempt Delay" of RFC 8305, section 8.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // A message is written as a whole: Nagle's algorithm could only delay it.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl ConnectError {
+    /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
+    /// nothing of any node, and must not make us avoid them all.
+    pub fn tells_of_node(&self) -> bool {
+        match self {
+            // The process may be well, whatever is known of its name.
+            Self::Resolve { .. } => false,
+            Self::TimedOut { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+    use crate::upstream::tests::node_at;
+
+    const ENOUGH: Duration = Duration::from_secs(5);
+    const EXACT: Duration = Duration::from_millis(10);
+
+    async fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// Bound but not listening, so that nobody else gets the port: connects are refused.
+    fn refusing() -> (TcpSocket, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_no_delay() {
+        let (_listener, address) = listen().await;
+        let stream = connect(&node_at(address), ENOUGH).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_node_that_refuses_is_avoided_until_it_accepts() {
+        let (socket, address) = refusing();
+        let node = node_at(address);
+        let error = connect(&node, ENOUGH).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Io { .. }), "{error:?}");
+        assert!(node.is_avoided(Instant::now()));
+
+        let _listener = socket.listen(1).unwrap();
+        connect(&node, ENOUGH).await.unwrap();
+        assert!(!node.is_avoided(Instant::now()));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_does_not_answer_times_out() {
+        let (socket, address) = refusing();
+        let _listener = socket.listen(1).unwrap();
+        let node = node_at(address);
+        let mut accepted = Vec::new();
+        // What nobody accepts fills the queue; then the kernel leaves connects unanswered.
+        let error = loop {
+            assert!(accepted.len() < 64, "the queue has no end");
+            match connect(&node, Duration::from_millis(50)).await {
+                Ok(stream) => accepted.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error:?}");
+        assert!(node.is_avoided(Instant::now()));
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried() {
+        let (_socket, refusing) = refusing();
+        let (_listener, accepting) = listen().await;
+        let deadline = Instant::now() + ENOUGH;
+        let stream = connect_to_first(&[refusing, accepting], deadline).await.unwrap().1;
+        assert_eq!(stream.peer_addr().unwrap(), accepting);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_keeps_nobody_from_the_next() {
+        // TEST-NET-1 (RFC 5737): nothing answers there, or there is no way to it.
+        let silent: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let (_listener, accepting) = listen().await;
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(20);
+        let (address, _) = connect_to_first(&[silent, accepting], deadline).await.unwrap();
+        assert_eq!(address, accepting);
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+
+    /// A listener that leaves connects unanswered: its queue is full.
+    async fn silent() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+        let (socket, address) = refusing();
+        let listener = socket.listen(1).unwrap();
+        let mut queued = Vec::new();
+        let pause = Duration::from_millis(50);
+        while let Ok(connected) = tokio::time::timeout(pause, TcpStream::connect(address)).await {
+            queued.push(connected.unwrap());
+            assert!(queued.len() < 64, "the queue has no end");
+        }
+        (listener, queued, address)
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_250_ms_after_the_one_before() {
+        let (_one, _queued, silent_one) = silent().await;
+        let (_other, _also_queued, silent_other) = silent().await;
+        let (_listener, accepting) = listen().await;
+        tokio::time::pause();
+        let check = async |addresses: &[SocketAddr], expected: Duration| {
+            let begun = Instant::now();
+            let (address, _) = connect_to_first(addresses, begun + ENOUGH).await.unwrap();
+            assert_eq!(address, accepting);
+            // The runtime's timers are exact to a millisecond for each wait.
+            let passed = begun.elapsed();
+            assert!((expected..expected + EXACT).contains(&passed), "{addresses:?}: {passed:?}");
+        };
+        check(&[accepting, silent_one], Duration::ZERO).await;
+        check(&[silent_one, accepting], ATTEMPT_DELAY).await;
+        check(&[silent_one, silent_other, accepting], 2 * ATTEMPT_DELAY).await;
+
+        let (_socket, refusing) = refusing();
+        check(&[refusing, accepting], Duration::ZERO).await;
+        check(&[silent_one, refusing, accepting], ATTEMPT_DELAY).await;
+
+        let begun = Instant::now();
+        let late = connect_to_first(&[silent_one, silent_other], begun + ENOUGH).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        assert!((ENOUGH..ENOUGH + EXACT).contains(&begun.elapsed()));
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_held_against_the_node() {
+        let tells = |kind: io::ErrorKind| {
+            ConnectError::Io { node: "a".into(), source: kind.into() }.tells_of_node()
+        };
+        assert!(tells(io::ErrorKind::ConnectionRefused));
+        assert!(tells(io::ErrorKind::HostUnreachable));
+        assert!(!tells(io::ErrorKind::AddrNotAvailable));
+        assert!(!tells(io::ErrorKind::Other));
+    }
+}

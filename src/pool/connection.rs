@@ -1,0 +1,161 @@
+//! One connection to a node: its socket, what was read from it, and when it may be used again.
+//!
+//! There is no task behind a connection. Whoever waits for an answer moves the bytes, so nothing
+//! wakes in between, a node that is not read is not read ahead, and a client that goes away ends its
+//! request at the node by dropping the future.
+//!
+//! Runs for every byte.
+
+use std::fmt;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http_body::Body;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use super::Pool;
+use super::connect::{ConnectError, connect};
+use super::sending::{OutboundHead, Patience, Sending};
+use crate::upstream::Node;
+
+/// A connection that is ready for a request. Dropped, it is closed.
+///
+/// In a box wherever it goes: between its pool and an answer it is moved a dozen times for each request.
+pub struct Connection {
+    pub(super) node: Arc<Node>,
+    pub(super) stream: TcpStream,
+    /// What the node sent and nobody has taken yet. It owns no memory while the connection is idle.
+    pub(super) received: BytesMut,
+    /// Where the connection goes after its answer.
+    pub(super) pool: Weak<Pool>,
+    /// The session whose request it carried last.
+    pub(super) session: Option<SessionKey>,
+    /// Whether it carried a request before: the node may have closed it at the same moment.
+    pub(super) is_reused: bool,
+    /// Whether its first request had a body. A dispatcher before several processes may go on reading
+    /// such a connection beside the process that it gave it to (`@socket.io/sticky` 1.x).
+    pub(super) began_with_body: bool,
+    /// How long it may be idle, unless the node says less.
+    pub(super) idle_timeout: Duration,
+    /// How long the node keeps it while it is idle, if the node said so (`Keep-Alive: timeout=`).
+    pub(super) keep_alive: Option<Duration>,
+}
+
+/// Tells the sessions of one node apart: a digest of the session's id as the node knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionKey(u64);
+
+impl SessionKey {
+    /// The key of the session that the node calls `sid`.
+    pub fn new(sid: &str) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_64(sid.as_bytes()))
+    }
+}
+
+impl Connection {
+    /// Connects; afterwards the connection goes to `pool`.
+    pub(super) async fn open(
+        node: &Arc<Node>,
+        timeout: Duration,
+        pool: Weak<Pool>,
+    ) -> Result<Box<Self>, ConnectError> {
+        Ok(Box::new(Self {
+            stream: connect(node, timeout).await?,
+            node: node.clone(),
+            received: BytesMut::new(),
+            pool,
+            session: None,
+            is_reused: false,
+            began_with_body: false,
+            idle_timeout: Duration::ZERO,
+            keep_alive: None,
+        }))
+    }
+
+    /// Sends a request and waits for the head of its answer, within the times of `patience`. If the
+    /// future is dropped, the connection closes.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`](super::SendError), which gives the body back if no byte of the request
+    /// has left.
+    pub fn send<B: Body>(
+        self: Box<Self>,
+        head: &OutboundHead,
+        body: B,
+        patience: Patience,
+    ) -> Sending<B> {
+        Sending::new(self, head, body, patience)
+    }
+
+    /// The node at its other end.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Whether `session` sent its last request.
+    pub fn is_of(&self, session: Option<SessionKey>) -> bool {
+        session.is_some() && self.session == session
+    }
+
+    /// The session whose request it carried last.
+    pub(super) fn session(&self) -> Option<SessionKey> {
+        self.session
+    }
+
+    /// Sets the session that its next answer belongs to.
+    pub fn set_session(&mut self, session: Option<SessionKey>) {
+        self.session = session;
+    }
+
+    /// How long it may wait for its next request. A node that says how long it keeps idle connections
+    /// closes them then, and a request that crosses the close on the wire is lost.
+    pub(super) fn idle_max(&self) -> Duration {
+        let kept = self.keep_alive.map(|kept| kept.saturating_sub(CLOSE_MARGIN.min(kept / 2)));
+        kept.map_or(self.idle_timeout, |kept| kept.min(self.idle_timeout))
+    }
+
+    /// Whether a request may be sent: the node neither closed it nor sent what nobody asked for.
+    pub(super) fn is_ready(&self) -> bool {
+        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        self.received.is_empty() && self.stream.try_read(&mut [0]).is_err_and(would_block)
+    }
+
+    /// Reads once; 0 is the end of the stream. A buffer is taken only when there is something to
+    /// read: a poll that is held for 25 s owns none.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        self.received.reserve(READ_BYTES_MIN);
+        // Not `try_read_buf`: a read that does not fill the buffer shows tokio that nothing is left, and
+        // saves the call that would say so.
+        pin!(self.stream.read_buf(&mut self.received)).poll(cx)
+    }
+
+    /// Goes back to its pool. The buffer is given up: thousands of connections may be idle.
+    pub(super) fn put_back(mut self: Box<Self>) {
+        debug_assert!(self.received.is_empty(), "an answer that was read to its end");
+        if let Some(pool) = self.pool.upgrade() {
+            self.received = BytesMut::new();
+            self.is_reused = true;
+            pool.put(self);
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("node", self.node.name()).finish_non_exhaustive()
+    }
+}
+
+/// So long before a node closes an idle connection no request is sent on it any more.
+const CLOSE_MARGIN: Duration = Duration::from_secs(1);
+
+/// The least room for a read. Most answers of Engine.IO, head and body, fit; a larger one is read in
+/// several pieces.
+const READ_BYTES_MIN: usize = 4 * 1024;
