@@ -36,6 +36,7 @@ pub mod systemd;
 // WHAT THE OPERATOR SEES
 pub mod metrics;
 pub mod client;
+mod clock;
 pub mod logging;
 
 pub use exchange::Proxy;

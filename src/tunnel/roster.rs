@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::End;
 use super::roster_entry::{RosterEntry, RosterGuard};
 use crate::Instant;
+use crate::clock::Epoch;
 
 /// The open tunnels of a node, whichever worker they are on.
 #[derive(Debug)]
 pub struct Roster {
-    base: Instant,
+    epoch: Epoch,
     entered: AtomicU64,
     list: Mutex<List>,
 }
@@ -41,7 +42,7 @@ struct List {
 impl Roster {
     /// Without tunnels; `base` is no later than any time that is ever passed in.
     pub fn new(base: Instant) -> Arc<Self> {
-        Arc::new(Self { base, entered: AtomicU64::new(0), list: Mutex::default() })
+        Arc::new(Self { epoch: Epoch::new(base), entered: AtomicU64::new(0), list: Mutex::default() })
     }
 
     /// Adds a tunnel that begins `now`.
@@ -97,9 +98,7 @@ impl Roster {
     /// Milliseconds from the base to `now`.
     #[inline]
     pub(super) fn millis(&self, now: Instant) -> u64 {
-        let passed = now.saturating_duration_since(self.base);
-        // Not `as_millis`, which divides 128 bits.
-        passed.as_secs().saturating_mul(1000).saturating_add(passed.subsec_millis().into())
+        self.epoch.millis(now)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

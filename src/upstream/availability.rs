@@ -6,25 +6,24 @@
 //!
 //! Pure. Runs for every request.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::Instant;
+use crate::clock::{AtomicInstant, Epoch};
 
 /// Why a node gets no new session, and since when it does.
 ///
-/// Single words, so that workers read them without a lock. Times are milliseconds from `base` and
-/// one more; zero means none.
+/// Single words, so that workers read them without a lock.
 #[derive(Debug)]
 pub(crate) struct Availability {
-    base: Instant,
     /// A bit for each [`DrainCause`].
     drain_causes: AtomicU8,
-    draining_since: AtomicU64,
+    draining_since: AtomicInstant,
     is_failing: AtomicU8,
-    ejected_until: AtomicU64,
+    ejected_until: AtomicInstant,
     /// When it was added or came back.
-    up_since: AtomicU64,
+    up_since: AtomicInstant,
 }
 
 /// Why a node drains.
@@ -67,13 +66,13 @@ impl DrainCause {
 impl Availability {
     /// The node gets new sessions; `base` is no later than any time that is ever passed in.
     pub(crate) fn new(base: Instant) -> Self {
+        let epoch = Epoch::new(base);
         Self {
-            base,
             drain_causes: AtomicU8::new(0),
-            draining_since: AtomicU64::new(0),
+            draining_since: AtomicInstant::new(epoch),
             is_failing: AtomicU8::new(0),
-            ejected_until: AtomicU64::new(0),
-            up_since: AtomicU64::new(0),
+            ejected_until: AtomicInstant::new(epoch),
+            up_since: AtomicInstant::new(epoch),
         }
     }
 
@@ -92,9 +91,9 @@ impl Availability {
         };
         let after = if drains { before | bit } else { before & !bit };
         match (before, after) {
-            (0, 1..) => self.draining_since.store(self.word(now), Ordering::Relaxed),
+            (0, 1..) => self.draining_since.set(Some(now)),
             (1.., 0) => {
-                self.draining_since.store(0, Ordering::Relaxed);
+                self.draining_since.set(None);
                 self.begin_slow_start(now);
             }
             (0, 0) | (1.., 1..) => (),
@@ -115,7 +114,7 @@ impl Availability {
 
     /// Since when it drains.
     pub(crate) fn draining_since(&self) -> Option<Instant> {
-        self.instant(self.draining_since.load(Ordering::Relaxed))
+        self.draining_since.get()
     }
 
     /// Sets whether its checks fail. Whether that changed anything.
@@ -134,25 +133,23 @@ impl Availability {
 
     /// Ejects it until `until`; then it starts slowly.
     pub(crate) fn eject(&self, until: Instant) {
-        self.ejected_until.store(self.word(until), Ordering::Relaxed);
+        self.ejected_until.set(Some(until));
     }
 
     /// Until when it is ejected; `None` if it is not.
     pub(crate) fn ejected_until(&self, now: Instant) -> Option<Instant> {
-        let until = self.instant(self.ejected_until.load(Ordering::Relaxed))?;
-        (now < until).then_some(until)
+        self.ejected_until.get().filter(|until| now < *until)
     }
 
     /// Makes its share of new sessions grow slowly from `now` on, since it was added or came back.
     pub(crate) fn begin_slow_start(&self, now: Instant) {
-        self.up_since.store(self.word(now), Ordering::Relaxed);
+        self.up_since.set(Some(now));
     }
 
     /// How much of its share it gets at `now`, if a slow start takes `slow_start`: from [`SHARE_MIN`] to
     /// 1.
     pub(crate) fn share(&self, slow_start: Duration, now: Instant) -> f64 {
-        let ejected = self.ejected_until.load(Ordering::Relaxed);
-        let Some(since) = self.instant(self.up_since.load(Ordering::Relaxed).max(ejected)) else {
+        let Some(since) = self.up_since.get().max(self.ejected_until.get()) else {
             return 1.0;
         };
         let passed = now.saturating_duration_since(since);
@@ -167,10 +164,7 @@ impl Availability {
         if self.ejected_until(now).is_some() {
             return;
         }
-        let ejected = self.ejected_until.swap(0, Ordering::Relaxed);
-        let Some(since) = self.instant(self.up_since.load(Ordering::Relaxed).max(ejected)) else {
-            return;
-        };
+        let Some(since) = self.up_since.get().max(self.ejected_until.take()) else { return };
         let passed = now.saturating_duration_since(since);
         let left = match (from, to) {
             (Some(from), Some(to)) if passed < from => {
@@ -179,17 +173,8 @@ impl Availability {
             (None | Some(_), _) => None,
         };
         // Before the base there is no time: then it gets a little more than its share.
-        let since = left.map_or(0, |passed| self.word(now.checked_sub(passed).unwrap_or(now)));
-        self.up_since.store(since, Ordering::Relaxed);
-    }
-
-    fn word(&self, time: Instant) -> u64 {
-        let millis = time.saturating_duration_since(self.base).as_millis();
-        u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1)
-    }
-
-    fn instant(&self, word: u64) -> Option<Instant> {
-        Some(self.base + Duration::from_millis(word.checked_sub(1)?))
+        let since = left.map(|passed| now.checked_sub(passed).unwrap_or(now));
+        self.up_since.set(since);
     }
 }
 

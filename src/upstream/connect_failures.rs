@@ -10,36 +10,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Instant;
+use crate::clock::{AtomicInstant, Epoch};
 
 /// The failed connects since the last that succeeded.
 ///
 /// One word, so that workers share it without a lock: how many in the upper 16 bits, the
-/// milliseconds from `base` to the last in the lower 48. Zero means none.
+/// milliseconds from `epoch` to the last in the lower 48. Zero means none.
 #[derive(Debug)]
 pub(crate) struct ConnectFailures {
-    base: Instant,
+    epoch: Epoch,
     word: AtomicU64,
     /// As `word`, but counts each failure that began after the one before it had been counted.
     consecutive: AtomicU64,
-    /// Milliseconds from `base` to the last connect that succeeded, give or take [`KNOWN_EVERY`], and
-    /// one more; zero means none.
-    connected: AtomicU64,
+    /// The last connect that succeeded, give or take [`KNOWN_EVERY`].
+    connected: AtomicInstant,
 }
 
 impl ConnectFailures {
     /// No connect was made yet; `base` is no later than any time that is ever passed in.
     pub(crate) fn new(base: Instant) -> Self {
-        let [word, consecutive, connected] = [(); 3].map(|()| AtomicU64::new(0));
-        Self { base, word, consecutive, connected }
+        let epoch = Epoch::new(base);
+        let [word, consecutive] = [(); 2].map(|()| AtomicU64::new(0));
+        Self { epoch, word, consecutive, connected: AtomicInstant::new(epoch) }
     }
 
     /// Notes a successful connect, which clears the failures. How many consecutive failures there were.
     pub(crate) fn connected(&self, now: Instant) -> u16 {
         // Nearly always there is nothing to write; a store would take the word from the caches
         // of all other workers.
-        let (known, now) = (self.connected.load(Ordering::Relaxed), self.millis(now) + 1);
-        if known == 0 || known + KNOWN_EVERY < now {
-            self.connected.store(now, Ordering::Relaxed);
+        if self.connected.get().is_none_or(|known| known + KNOWN_EVERY < now) {
+            self.connected.set(Some(now));
         }
         if self.word.load(Ordering::Relaxed) == 0 {
             return 0;
@@ -90,14 +90,13 @@ impl ConnectFailures {
 
     /// When a connect last succeeded, give or take a quarter of a second; `None` if none did.
     pub(crate) fn connected_at(&self) -> Option<Instant> {
-        let millis = self.connected.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.base + Duration::from_millis(millis))
+        self.connected.get()
     }
 
     /// When the last connect failed; `None` if it succeeded or there was none.
     pub(crate) fn failed_at(&self) -> Option<Instant> {
         let (failures, millis) = unpack(self.word.load(Ordering::Relaxed));
-        (failures > 0).then(|| self.base + Duration::from_millis(millis))
+        (failures > 0).then(|| self.epoch.instant(millis))
     }
 
     fn avoids(&self, word: u64, now: Instant) -> bool {
@@ -106,8 +105,7 @@ impl ConnectFailures {
     }
 
     fn millis(&self, now: Instant) -> u64 {
-        let millis = now.saturating_duration_since(self.base).as_millis();
-        u64::try_from(millis).unwrap_or(u64::MAX).min(MILLIS_MAX)
+        self.epoch.millis(now).min(MILLIS_MAX)
     }
 }
 
@@ -129,8 +127,8 @@ fn unpack(word: u64) -> (u16, u64) {
 const MILLIS_BITS: u32 = 48;
 const MILLIS_MAX: u64 = (1 << MILLIS_BITS) - 1;
 
-/// How exactly the last success is known, in milliseconds.
-const KNOWN_EVERY: u64 = 250;
+/// How exactly the last success is known.
+const KNOWN_EVERY: Duration = Duration::from_millis(250);
 
 /// The wait after the first failure: a process that is being restarted is back soon.
 const AVOID_MIN: Duration = Duration::from_secs(1);

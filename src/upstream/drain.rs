@@ -14,17 +14,17 @@ use super::availability::DrainCause;
 use super::settings::{Rate, Settings};
 use super::{Node, Upstream};
 use crate::Instant;
+use crate::clock::{AtomicInstant, Epoch};
 
 /// How far the drain of a node is.
 ///
 /// One task writes it, others may read it at any time.
 #[derive(Debug)]
 pub(crate) struct DrainProgress {
-    base: Instant,
     phase: AtomicU8,
     closed: AtomicU64,
-    /// Milliseconds from `base` to when there was a tunnel or an exchange.
-    busy_at: AtomicU64,
+    /// When there last was a tunnel or an exchange.
+    busy_at: AtomicInstant,
 }
 
 /// The phase of a node's drain.
@@ -147,10 +147,9 @@ impl DrainProgress {
     /// The node does not drain; `base` is no later than any time that is ever passed in.
     pub(super) fn new(base: Instant) -> Self {
         Self {
-            base,
             phase: AtomicU8::new(DrainPhase::Open as u8),
             closed: AtomicU64::new(0),
-            busy_at: AtomicU64::new(0),
+            busy_at: AtomicInstant::new(Epoch::new(base)),
         }
     }
 
@@ -181,19 +180,13 @@ impl DrainProgress {
 
     /// Notes that the node is busy.
     pub(crate) fn note_busy(&self, now: Instant) {
-        self.busy_at.store(self.millis(now), Ordering::Relaxed);
+        self.busy_at.set(Some(now));
     }
 
     /// Whether the node drains and was not busy for [`Draining::QUIET`].
     pub(crate) fn is_empty(&self, now: Instant) -> bool {
-        let idle = self.millis(now).saturating_sub(self.busy_at.load(Ordering::Relaxed));
         self.phase.load(Ordering::Relaxed) != DrainPhase::Open as u8
-            && Duration::from_millis(idle) >= Draining::QUIET
-    }
-
-    fn millis(&self, now: Instant) -> u64 {
-        let millis = now.saturating_duration_since(self.base).as_millis();
-        u64::try_from(millis).unwrap_or(u64::MAX)
+            && self.busy_at.get().is_some_and(|at| at + Draining::QUIET <= now)
     }
 }
 

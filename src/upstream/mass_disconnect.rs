@@ -3,41 +3,36 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use crate::Instant;
+use crate::clock::{AtomicInstant, Epoch};
 
 /// How many tunnels a node had at the last update, and when it lost many at once.
 ///
 /// One task writes it, others may read it at any time.
 #[derive(Debug)]
 pub(crate) struct MassDisconnect {
-    base: Instant,
     present: AtomicU64,
-    /// Milliseconds from `base`, and one more; zero means never.
-    at: AtomicU64,
+    at: AtomicInstant,
 }
 
 impl MassDisconnect {
     /// It has no tunnels; `base` is no later than any time that is ever passed in.
     pub(crate) fn new(base: Instant) -> Self {
-        Self { base, present: AtomicU64::new(0), at: AtomicU64::new(0) }
+        Self { present: AtomicU64::new(0), at: AtomicInstant::new(Epoch::new(base)) }
     }
 
     /// Notes that it has so many tunnels `now`.
     pub(crate) fn update(&self, present: u64, now: Instant) {
         let before = self.present.swap(present, Ordering::Relaxed);
         if before >= FEW && present <= before / 2 {
-            let millis = now.saturating_duration_since(self.base).as_millis();
-            let millis = u64::try_from(millis).unwrap_or(u64::MAX).saturating_add(1);
-            self.at.store(millis, Ordering::Relaxed);
+            self.at.set(Some(now));
         }
     }
 
     /// When half of them were gone from one update to the next; `None` if they never were.
     pub(crate) fn at(&self) -> Option<Instant> {
-        let millis = self.at.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.base + Duration::from_millis(millis))
+        self.at.get()
     }
 }
 
@@ -46,6 +41,8 @@ const FEW: u64 = 4;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -12,6 +12,7 @@ use super::{Finding, TextFile, assert_tidy, file, sources};
 const RANKS: [&[&str]; 17] = [
     &[
         "client",
+        "clock",
         "descriptors",
         "logging",
         "metrics",
