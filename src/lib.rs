@@ -37,6 +37,7 @@ pub mod systemd;
 pub mod metrics;
 pub mod client;
 mod clock;
+mod rate;
 pub mod logging;
 
 pub use exchange::Proxy;

@@ -10,26 +10,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::bucket::Bucket;
 use super::lease::Lease;
 use super::node::Node;
 use super::queue::{Queue, Waiting};
 use super::reconnecting::Reconnecting;
-use super::settings::{Rate, Settings};
+use super::settings::Settings;
 use super::{Upstream, Wish};
 use crate::Instant;
+use crate::rate::{Rate, TokenBucket};
 
 /// What all generations of an upstream share, from one reload to the next.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) bucket: Bucket,
+    pub(super) bucket: TokenBucket,
     /// How far the round of `round-robin` is.
     pub(super) round: AtomicU64,
     queue: Arc<Queue>,
     /// Somebody finds out whether a node is back.
     probe: Arc<AtomicBool>,
     /// Tunnels of nodes that drain that were told to end recently, for `closes_per_second`.
-    pub(super) closes: Bucket,
+    pub(super) closes: TokenBucket,
     reconnecting: Mutex<Reconnecting>,
     /// Held while a node is ejected.
     ejecting: Mutex<()>,
@@ -40,11 +40,11 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(base: Instant) -> Self {
         Self {
-            bucket: Bucket::new(base),
+            bucket: TokenBucket::new(base),
             round: AtomicU64::new(0),
             queue: Arc::default(),
             probe: Arc::default(),
-            closes: Bucket::new(base),
+            closes: TokenBucket::new(base),
             reconnecting: Mutex::default(),
             ejecting: Mutex::default(),
             in_force: Mutex::default(),
@@ -95,7 +95,7 @@ pub struct Probe(Arc<AtomicBool>);
 
 impl Upstream {
     /// The bucket of `drain.closes_per_second`.
-    pub(crate) fn closes(&self) -> &Bucket {
+    pub(crate) fn closes(&self) -> &TokenBucket {
         &self.shared.closes
     }
 
@@ -215,7 +215,7 @@ impl Upstream {
     /// Takes one of the upstream's and one of the node's rate.
     fn take(&self, node: &Node, now: Instant) -> Result<(), Wait> {
         let admission = &self.settings.admission;
-        let take = |bucket: &Bucket, rate: Option<Rate>| {
+        let take = |bucket: &TokenBucket, rate: Option<Rate>| {
             rate.map_or(Ok(()), |rate| bucket.take(rate, now)).map_err(Wait::ForTurn)
         };
         take(&self.shared.bucket, admission.rate)?;

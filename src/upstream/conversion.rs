@@ -7,10 +7,11 @@
 //! Runs at start, at reload, or on a timer.
 
 use super::balance::hold_to_step;
-use super::settings::{Check, Rate, Settings};
+use super::settings::{Check, Settings};
 use super::availability::DrainCause;
 use super::{Node, Upstream};
 use crate::Instant;
+use crate::rate::Rate;
 
 impl Upstream {
     /// Converts what was written under the settings that were in force before these.

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::availability::DrainCause;
-use super::settings::{Rate, Settings};
+use super::settings::Settings;
 use super::{Node, Upstream};
 use crate::Instant;
 use crate::clock::{AtomicInstant, Epoch};
+use crate::rate::Rate;
 
 /// How far the drain of a node is.
 ///

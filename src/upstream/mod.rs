@@ -18,7 +18,6 @@ pub(crate) mod reconnecting;
 mod balance;
 mod choice;
 pub(crate) mod rendezvous;
-mod bucket;
 mod queue;
 mod admission;
 pub(crate) mod drain;

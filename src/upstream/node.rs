@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::availability::{Availability, DrainCause};
-use super::bucket::Bucket;
 use super::connect_failures::ConnectFailures;
 use super::drain::DrainProgress;
 use super::health::{HealthRecord, LastCheck};
@@ -19,6 +18,7 @@ use super::mass_disconnect::MassDisconnect;
 use super::settings::{NodeAddress, NodeSettings};
 use crate::Instant;
 use crate::metrics::NodeCounts;
+use crate::rate::TokenBucket;
 use crate::tunnel::Roster;
 
 /// A node and what is known about it.
@@ -42,7 +42,7 @@ struct Observed {
     availability: Availability,
     health: HealthRecord,
     /// Recent new sessions, for `node_handshakes_per_second`.
-    bucket: Bucket,
+    bucket: TokenBucket,
     /// How far it is in the round of `round-robin`.
     stride: AtomicU64,
     counts: Arc<NodeCounts>,
@@ -60,7 +60,7 @@ impl Observed {
             connect_failures: ConnectFailures::new(base),
             availability: Availability::new(base),
             health: HealthRecord::default(),
-            bucket: Bucket::new(base),
+            bucket: TokenBucket::new(base),
             stride: AtomicU64::new(0),
             counts,
             roster: Roster::new(base),
@@ -246,7 +246,7 @@ impl Node {
     }
 
     /// The bucket of its own rate of new sessions.
-    pub(super) fn bucket(&self) -> &Bucket {
+    pub(super) fn bucket(&self) -> &TokenBucket {
         &self.observed.bucket
     }
 

@@ -1,4 +1,4 @@
-//! What the operator says of an upstream and its nodes.
+//! The settings of an upstream and its nodes.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub use super::health::settings::{Check, Health, HttpCheck};
 use crate::http1::HeadLimits;
+pub use crate::rate::Rate;
 
 /// A named group of nodes, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,15 +221,6 @@ impl Default for Admission {
     fn default() -> Self {
         Self { rate: None, node_rate: None, hold: Duration::from_secs(10), queue_max: 10_000 }
     }
-}
-
-/// So many each second, and so many at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// On average.
-    pub per_second: NonZeroU32,
-    /// After a pause.
-    pub burst: NonZeroU32,
 }
 
 /// How a node is emptied.

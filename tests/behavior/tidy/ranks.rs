@@ -16,6 +16,7 @@ const RANKS: [&[&str]; 17] = [
         "descriptors",
         "logging",
         "metrics",
+        "rate",
         "readiness",
         "shutdown",
         "systemd",

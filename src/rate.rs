@@ -1,37 +1,45 @@
-//! A token bucket: at most so many each second, and so many at once after a pause.
+//! A token bucket: at most so many tokens each second, and a burst after a pause.
 //!
-//! In any stretch of time it gives out at most rate × time + burst. It holds no rate itself: when a
-//! reload changes the rate, what was taken is [converted](Bucket::convert).
+//! In any span of time it gives out at most rate × time + burst. It does not store the rate: when a
+//! reload changes the rate, what was taken is [converted](TokenBucket::convert).
 //!
 //! Pure. Runs for every request.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::settings::Rate;
 use crate::Instant;
 
-/// What was taken of late.
+/// So many each second, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// On average.
+    pub per_second: NonZeroU32,
+    /// After a pause.
+    pub burst: NonZeroU32,
+}
+
+/// A token bucket that threads share without a lock.
 ///
-/// One word, so that workers share it without a lock: the nanoseconds from `base` to the time at
-/// which the bucket is full again.
+/// It is one word: the nanoseconds from `base` to the time at which the bucket is full again.
 #[derive(Debug)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     base: Instant,
     full_at: AtomicU64,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// A full bucket; `base` is no later than any time that is ever passed in.
     pub(crate) fn new(base: Instant) -> Self {
         Self { base, full_at: AtomicU64::new(0) }
     }
 
-    /// Takes one.
+    /// Takes one token.
     ///
     /// # Errors
     ///
-    /// There is none left; when there will be one.
+    /// There is none; the error is when there will be one.
     pub(crate) fn take(&self, rate: Rate, now: Instant) -> Result<(), Instant> {
         let (each, now_nanos) = (nanos_for_each(rate), self.nanos(now));
         let refused = |full_at: u64| self.base + Duration::from_nanos(next_at(full_at, rate));
@@ -44,21 +52,21 @@ impl Bucket {
             .map_err(refused)
     }
 
-    /// When there is one to take: not later than `now` if there is one.
+    /// When there is a token: not later than `now` if there is one already.
     pub(crate) fn next(&self, rate: Rate) -> Instant {
         let full_at = self.full_at.load(Ordering::Relaxed);
         self.base + Duration::from_nanos(next_at(full_at, rate))
     }
 
-    /// Puts back one that was taken and not used.
+    /// Puts back a token that was taken and not used.
     pub(crate) fn give_back(&self, rate: Rate) {
         let lower = |full_at: u64| Some(full_at.saturating_sub(nanos_for_each(rate)));
-        // Never fails, for there always is a new value.
+        // Never fails: there always is a new value.
         let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, lower);
     }
 
-    /// What was taken at the rate `from` counts at the rate `to` from now on: as many, but not more
-    /// than `to` gives out at once. Without `from` nobody counted, and the bucket is full.
+    /// Makes what was taken at the rate `from` count at the rate `to`: as many tokens, but no more than
+    /// the burst of `to`. Without `from` nothing was counted, and the bucket is full.
     pub(crate) fn convert(&self, from: Option<Rate>, to: Rate, now: Instant) {
         let now = self.nanos(now);
         let converted = |full_at: u64| {
@@ -67,7 +75,7 @@ impl Bucket {
             let taken = taken.min(to.burst.get().into());
             Some(now.saturating_add((taken * nanos_for_each(to) as f64).ceil() as u64))
         };
-        // Never fails, for there always is a new value.
+        // Never fails: there always is a new value.
         let _ = self.full_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, converted);
     }
 
@@ -90,8 +98,6 @@ fn nanos_for_each(rate: Rate) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -104,7 +110,7 @@ mod tests {
     /// How many are given out when one is asked for at each of these milliseconds?
     fn check(rate: Rate, asks: &[u64], expected: usize) {
         let base = Instant::now();
-        let bucket = Bucket::new(base);
+        let bucket = TokenBucket::new(base);
         let taken = asks
             .iter()
             .filter(|&&millis| bucket.take(rate, base + Duration::from_millis(millis)).is_ok());
@@ -120,9 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_when_there_is_one_again() {
+    fn it_says_when_there_is_a_token_again() {
         let base = Instant::now();
-        let bucket = Bucket::new(base);
+        let bucket = TokenBucket::new(base);
         let rate = rate(10, 1);
         assert!(bucket.next(rate) <= base);
         bucket.take(rate, base).unwrap();
@@ -138,7 +144,7 @@ mod tests {
         // check(rate, how many were taken, the rate then, after how many milliseconds the next comes)
         fn check(before: Option<Rate>, taken: u32, after: Rate, expected: u64) {
             let base = Instant::now();
-            let bucket = Bucket::new(base);
+            let bucket = TokenBucket::new(base);
             for _ in 0..taken {
                 bucket.take(before.unwrap(), base).unwrap();
             }
@@ -165,7 +171,7 @@ mod tests {
             pauses in prop::collection::vec(0..20_000_u64, 1..300),
         ) {
             let base = Instant::now();
-            let (bucket, rate) = (Bucket::new(base), rate(per_second, burst));
+            let (bucket, rate) = (TokenBucket::new(base), rate(per_second, burst));
             let mut now = base;
             let mut taken = Vec::new();
             for pause in pauses {
@@ -184,9 +190,9 @@ mod tests {
         }
 
         #[test]
-        fn who_waits_as_told_gets_one(per_second in 1..2_000_u32, burst in 1..50_u32) {
+        fn after_the_wait_there_is_a_token(per_second in 1..2_000_u32, burst in 1..50_u32) {
             let base = Instant::now();
-            let (bucket, rate) = (Bucket::new(base), rate(per_second, burst));
+            let (bucket, rate) = (TokenBucket::new(base), rate(per_second, burst));
             let mut now = base;
             for _ in 0..200 {
                 now = bucket.next(rate).max(now);
