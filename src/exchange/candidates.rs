@@ -13,7 +13,7 @@ use super::hold::HeldHandshake;
 use super::purpose::Purpose;
 use crate::Instant;
 use crate::route::Route;
-use crate::upstream::{Lease, Node, Wish};
+use crate::upstream::{Lease, Node, NodePreference};
 
 /// The nodes that may be asked, in order.
 #[derive(Debug)]
@@ -46,21 +46,6 @@ struct SearchOrder {
     /// Whether the node that was asked last has proved that it does not know the session. One that
     /// cannot be reached has not: another one would end the session by not knowing it.
     may_continue: bool,
-}
-
-/// Which nodes a request would like: what it has of a [`Wish`].
-#[derive(Debug, Default)]
-pub(super) struct NodePreference {
-    /// As [`Wish::order`].
-    pub(super) order: Vec<Arc<Node>>,
-    /// As [`Wish::key`].
-    pub(super) key: Option<Box<[u8]>>,
-}
-
-impl NodePreference {
-    pub(super) fn wish(&self) -> Wish<'_> {
-        Wish { order: &self.order, key: self.key.as_deref() }
-    }
 }
 
 impl Candidates {
@@ -142,7 +127,7 @@ impl Candidates {
                 Ok(None)
             }
             Choice::Any(route, preference) => {
-                Ok(route.upstream.lease(preference.wish(), &tried, Instant::now()).ok())
+                Ok(route.upstream.lease(preference, &tried, Instant::now()).ok())
             }
             Choice::Bound(..) if !tried.is_empty() => Ok(None),
             Choice::InOrder(route, order) => order.next(route, &tried),

@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout_at};
 
-use super::candidates::NodePreference;
 use super::context::Shared;
 use super::error::ExchangeError;
 use crate::Instant;
 use crate::route::Route;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
-use crate::upstream::{AdmissionToken, Lease, Node, Probe, Wait};
+use crate::upstream::{AdmissionToken, Lease, Node, NodePreference, Probe, Wait};
 
 /// A handshake and how long it may still wait.
 #[derive(Debug)]
@@ -58,8 +57,8 @@ impl HeldHandshake {
     /// A place on a node that takes new sessions and is none of `tried`, whatever the rates: the
     /// handshake was admitted before.
     pub(super) fn another(&self, tried: &[Arc<Node>]) -> Option<Lease> {
-        let wish = self.preference.wish();
-        self.route.upstream.begin_first(wish, tried, AdmissionToken::Taken, Instant::now()).ok()
+        let (upstream, now) = (&self.route.upstream, Instant::now());
+        upstream.begin_first(&self.preference, tried, AdmissionToken::Taken, now).ok()
     }
 
     pub(super) fn into_route(self) -> Arc<Route> {
@@ -80,7 +79,7 @@ impl HeldHandshake {
         self.probe = None;
         let now = Instant::now();
         let upstream = &self.route.upstream;
-        let wait = match upstream.begin(self.preference.wish(), tried, self.token, now) {
+        let wait = match upstream.begin(&self.preference, tried, self.token, now) {
             Ok(lease) => {
                 self.token = AdmissionToken::Taken;
                 return Ok(Some(lease));
@@ -127,7 +126,7 @@ impl HeldHandshake {
             let upstream = &self.route.upstream;
             let now = Instant::now();
             let again = now + RETRY_EVERY;
-            let next = match upstream.begin_first(self.preference.wish(), tried, self.token, now) {
+            let next = match upstream.begin_first(&self.preference, tried, self.token, now) {
                 Ok(lease) => return Ok(lease),
                 Err(Wait::ForTurn(at)) => at.min(again),
                 Err(Wait::ForNode) if now < probe_at => again,

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use http::uri::Authority;
 
 use self::access_log::LogEntry;
-use self::candidates::{Candidates, NodePreference};
+use self::candidates::Candidates;
 use self::context::{Exchange, Request, Response};
 use self::outbound::Outbound;
 use self::outcome::{NodeResponse, Outcome};
@@ -53,7 +53,7 @@ use crate::engineio::Call;
 use crate::insight::Observation;
 use crate::pool::SessionKey;
 use crate::snapshot::Snapshot;
-use crate::upstream::Node;
+use crate::upstream::{Node, NodePreference};
 
 pub use body::{BodyError, RequestBody, ResponseBody};
 pub use error::{Blame, ExchangeError, Facts, Retry};

@@ -15,7 +15,7 @@ use super::node::Node;
 use super::queue::{Queue, Waiting};
 use super::reconnecting::Reconnecting;
 use super::settings::Settings;
-use super::{Upstream, Wish};
+use super::{NodePreference, Upstream};
 use crate::Instant;
 use crate::rate::{Rate, TokenBucket};
 
@@ -112,7 +112,7 @@ impl Upstream {
     /// Why it must wait.
     pub fn begin(
         &self,
-        wish: Wish<'_>,
+        preference: &NodePreference,
         tried: &[Arc<Node>],
         token: AdmissionToken,
         now: Instant,
@@ -120,7 +120,7 @@ impl Upstream {
         if self.shared.queue.len() > 0 {
             return Err(Wait::ForTurn(now));
         }
-        self.begin_first(wish, tried, token, now)
+        self.begin_first(preference, tried, token, now)
     }
 
     /// As [`Upstream::begin`], for the first of those who wait.
@@ -130,14 +130,14 @@ impl Upstream {
     /// Why it must wait.
     pub fn begin_first(
         &self,
-        wish: Wish<'_>,
+        preference: &NodePreference,
         tried: &[Arc<Node>],
         token: AdmissionToken,
         now: Instant,
     ) -> Result<Lease, Wait> {
         if token == AdmissionToken::Taken {
             let may = |node: &Node| self.is_open(node, now) && !is_tried(tried, node);
-            return self.choose(wish, now, may).map(Lease::new).ok_or(Wait::ForNode);
+            return self.choose(preference, now, may).map(Lease::new).ok_or(Wait::ForNode);
         }
         let admission = &self.settings.admission;
         if let Some(rate) = admission.rate {
@@ -148,7 +148,7 @@ impl Upstream {
         }
         let has_turn =
             |node: &Node| admission.node_rate.is_none_or(|rate| node.bucket().next(rate) <= now);
-        let chosen = self.choose(wish, now, |node| {
+        let chosen = self.choose(preference, now, |node| {
             self.is_open(node, now) && !is_tried(tried, node) && has_turn(node)
         });
         let Some(node) = chosen else { return Err(self.wait_for_node_rate(tried, now)) };

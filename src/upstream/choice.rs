@@ -7,24 +7,24 @@ use std::sync::Arc;
 use super::balance::{self, Candidate};
 use super::node::Node;
 use super::settings::Balance;
-use super::{Upstream, Wish};
+use super::{NodePreference, Upstream};
 use crate::Instant;
 
 impl Upstream {
-    /// The node that `wish` and the balance prefer, of those that `may` have a session.
+    /// The node that `preference` and the balance prefer, of those that `may` have a session.
     pub(super) fn choose(
         &self,
-        wish: Wish<'_>,
+        preference: &NodePreference,
         now: Instant,
         may: impl Fn(&Node) -> bool,
     ) -> Option<Arc<Node>> {
-        if let Some(node) = wish.order.iter().find(|node| may(node)) {
+        if let Some(node) = preference.order.iter().find(|node| may(node)) {
             return Some(node.clone());
         }
         let below = |n| fastrand::u64(..n);
         let open = self.nodes.iter().filter(|node| may(node));
         let loaded = |node: &'_ Arc<Node>| node.load().at(now);
-        let chosen = match (&self.settings.balance, wish.key) {
+        let chosen = match (&self.settings.balance, preference.key.as_deref()) {
             (Balance::RoundRobin, _) => {
                 let candidates =
                     open.map(|node| Candidate { node, load: 0.0, weight: self.weight(node, now) });
@@ -111,7 +111,7 @@ mod tests {
         {
             let before = Upstream::new(&settings(&balance, &["a", "b"]), None);
             let now = Instant::now() + Duration::from_secs(60);
-            let lease = |upstream: &Upstream| upstream.lease(Wish::default(), &[], now).unwrap();
+            let lease = |upstream: &Upstream| upstream.lease(&NodePreference::default(), &[], now).unwrap();
             let mut tunnels: Vec<Lease> = (0..400).map(|_| lease(&before).into_tunnel()).collect();
             let after = Upstream::new(&settings(&balance, &["a", "b", "c"]), Some(&before));
             let c = after.node("c").unwrap();
@@ -147,9 +147,9 @@ mod tests {
             let upstream = Upstream::new(&settings(&balance, &["a", "b", "c"]), None);
             let begun = Instant::now();
             let connect = |client: u32, now| {
-                let key = client.to_be_bytes();
-                let wish = Wish { order: &[], key: Some(&key) };
-                let lease = upstream.begin(wish, &[], AdmissionToken::Due, now).unwrap();
+                let key = Some(client.to_be_bytes().into());
+                let preference = NodePreference { order: Vec::new(), key };
+                let lease = upstream.begin(&preference, &[], AdmissionToken::Due, now).unwrap();
                 lease.handshake_answered(now);
                 lease.into_tunnel()
             };

@@ -54,13 +54,13 @@ pub struct Upstream {
     shared: Arc<Shared>,
 }
 
-/// What a new session would like.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wish<'a> {
+/// The nodes that a request prefers.
+#[derive(Clone, Debug, Default)]
+pub struct NodePreference {
     /// These nodes before all others, in this order.
-    pub order: &'a [Arc<Node>],
-    /// What `balance: rendezvous` goes by.
-    pub key: Option<&'a [u8]>,
+    pub order: Vec<Arc<Node>>,
+    /// The key that `balance: rendezvous` hashes.
+    pub key: Option<Box<[u8]>>,
 }
 
 /// A node that is no longer in the configuration. It gets no new session, and those that it has go
@@ -240,11 +240,11 @@ impl Upstream {
     /// All nodes are in `tried`.
     pub fn lease(
         &self,
-        wish: Wish<'_>,
+        preference: &NodePreference,
         tried: &[Arc<Node>],
         now: Instant,
     ) -> Result<Lease, NoNode> {
-        self.choose(wish, now, |node| self.is_open(node, now) && !is_tried(tried, node))
+        self.choose(preference, now, |node| self.is_open(node, now) && !is_tried(tried, node))
             .or_else(|| self.last_resort(tried))
             .map(Lease::new)
             .ok_or_else(|| NoNode { upstream: self.name().clone() })

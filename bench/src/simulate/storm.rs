@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sockeye::upstream::settings::Rate;
 use sockeye::upstream::{
-    self, AdmissionToken, Held, Lease, NodeAddress, NodeSettings, Upstream, Wait, Wish,
+    self, AdmissionToken, Held, Lease, NodeAddress, NodePreference, NodeSettings, Upstream, Wait,
 };
 use tokio::time::Instant;
 
@@ -195,7 +195,7 @@ impl Storm {
         state.is_waiting = true;
         let attempt = (client, state.attempt);
         self.plan(backoff::PATIENCE, Event::GiveUp(attempt));
-        match self.upstream.begin(Wish::default(), &[], AdmissionToken::Due, self.instant()) {
+        match self.upstream.begin(&NodePreference::default(), &[], AdmissionToken::Due, self.instant()) {
             Ok(lease) => self.arrive(attempt, lease),
             Err(_) => match self.upstream.hold(self.instant()) {
                 Ok(held) => {
@@ -221,7 +221,7 @@ impl Storm {
             }
             assert!(held.has_turn(), "who came first comes first");
             match self.upstream.begin_first(
-                Wish::default(),
+                &NodePreference::default(),
                 &[],
                 AdmissionToken::Due,
                 self.instant(),

@@ -15,7 +15,7 @@ fn rates_hold_for_the_upstream_and_for_each_node() {
         paced.admission.node_rate = on_each;
         let upstream = Upstream::new(&paced, None);
         let now = Instant::now();
-        let begin = |now| upstream.begin(Wish::default(), &[], AdmissionToken::Due, now);
+        let begin = |now| upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now);
         let begun: Vec<Lease> = std::iter::from_fn(|| begin(now).ok()).take(99).collect();
         assert_eq!(begun.len(), expected);
         let Err(Wait::ForTurn(next)) = begin(now) else { panic!("a rate is used up") };
@@ -34,13 +34,13 @@ fn nobody_passes_those_who_wait() {
     let now = Instant::now();
     let held = upstream.hold(now).unwrap();
     assert!(matches!(
-        upstream.begin(Wish::default(), &[], AdmissionToken::Due, now),
+        upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now),
         Err(Wait::ForTurn(_))
     ));
     assert!(held.has_turn());
-    assert!(upstream.begin_first(Wish::default(), &[], AdmissionToken::Due, now).is_ok());
+    assert!(upstream.begin_first(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
     drop(held);
-    assert!(upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).is_ok());
+    assert!(upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
 }
 
 #[test]

@@ -32,8 +32,10 @@ fn upstream(nodes: &[(&str, u32)]) -> Upstream {
     Upstream::new(&settings(nodes), None)
 }
 
-fn prefer(order: &[Arc<Node>]) -> Wish<'_> {
-    Wish { order, key: None }
+const NO_PREFERENCE: NodePreference = NodePreference { order: Vec::new(), key: None };
+
+fn prefer(order: &[Arc<Node>]) -> NodePreference {
+    NodePreference { order: order.to_vec(), key: None }
 }
 
 fn name_of(lease: &Lease) -> &str {
@@ -45,7 +47,7 @@ fn new_sessions_go_to_the_least_loaded_node() {
     let upstream = upstream(&[("a", 1), ("b", 2), ("c", 1)]);
     let now = Instant::now();
     let leases: Vec<Lease> =
-        (0..8).map(|_| upstream.lease(Wish::default(), &[], now).unwrap()).collect();
+        (0..8).map(|_| upstream.lease(&NO_PREFERENCE, &[], now).unwrap()).collect();
     let count = |name| leases.iter().filter(|lease| name_of(lease) == name).count();
     assert_eq!((count("a"), count("b"), count("c")), (2, 4, 2));
 }
@@ -54,15 +56,15 @@ fn new_sessions_go_to_the_least_loaded_node() {
 fn a_tried_node_is_not_tried_again() {
     let upstream = upstream(&[("a", 1), ("b", 1)]);
     let now = Instant::now();
-    let first = upstream.lease(Wish::default(), &[], now).unwrap().node().clone();
+    let first = upstream.lease(&NO_PREFERENCE, &[], now).unwrap().node().clone();
     let second =
-        upstream.lease(Wish::default(), std::slice::from_ref(&first), now).unwrap().node().clone();
+        upstream.lease(&NO_PREFERENCE, std::slice::from_ref(&first), now).unwrap().node().clone();
     assert!(!Arc::ptr_eq(&first, &second));
 
     let tried = [first, second];
-    let error = upstream.lease(Wish::default(), &tried, now).unwrap_err();
+    let error = upstream.lease(&NO_PREFERENCE, &tried, now).unwrap_err();
     assert_eq!(error.to_string(), "all nodes of upstream chat were tried");
-    assert!(upstream.lease(prefer(upstream.nodes()), &tried, now).is_err());
+    assert!(upstream.lease(&prefer(upstream.nodes()), &tried, now).is_err());
 }
 
 #[test]
@@ -72,14 +74,14 @@ fn a_node_whose_last_connect_failed_gets_no_new_session() {
     upstream.nodes()[0].connect_failures().failed(now, now);
 
     let leases: Vec<Lease> =
-        (0..5).map(|_| upstream.lease(Wish::default(), &[], now).unwrap()).collect();
+        (0..5).map(|_| upstream.lease(&NO_PREFERENCE, &[], now).unwrap()).collect();
     assert!(leases.iter().all(|lease| name_of(lease) == "b"));
-    let preferred = upstream.lease(prefer(upstream.nodes()), &[], now).unwrap();
+    let preferred = upstream.lease(&prefer(upstream.nodes()), &[], now).unwrap();
     assert_eq!(name_of(&preferred), "b");
     assert_eq!(name_of(&upstream.lease_on(&upstream.nodes()[0])), "a", "bound requests go on");
 
     let later = now + Duration::from_secs(1);
-    assert_eq!(name_of(&upstream.lease(Wish::default(), &[], later).unwrap()), "a");
+    assert_eq!(name_of(&upstream.lease(&NO_PREFERENCE, &[], later).unwrap()), "a");
 }
 
 #[test]
@@ -94,13 +96,13 @@ fn where_all_are_avoided_the_one_that_failed_first_is_tried() {
 
     let mut tried = Vec::new();
     for expected in ["b", "a", "c"] {
-        let preferred = upstream.lease(prefer(upstream.nodes()), &tried, later).unwrap();
+        let preferred = upstream.lease(&prefer(upstream.nodes()), &tried, later).unwrap();
         assert_eq!(name_of(&preferred), expected);
-        let lease = upstream.lease(Wish::default(), &tried, later).unwrap();
+        let lease = upstream.lease(&NO_PREFERENCE, &tried, later).unwrap();
         assert_eq!(name_of(&lease), expected);
         tried.push(lease.node().clone());
     }
-    assert!(upstream.lease(Wish::default(), &tried, later).is_err());
+    assert!(upstream.lease(&NO_PREFERENCE, &tried, later).is_err());
 }
 
 #[test]
@@ -108,10 +110,10 @@ fn a_preference_counts_more_than_load() {
     let upstream = upstream(&[("a", 1), ("b", 1)]);
     let now = Instant::now();
     let order = [upstream.nodes()[1].clone(), upstream.nodes()[0].clone()];
-    let first = upstream.lease(prefer(&order), &[], now).unwrap();
-    let second = upstream.lease(prefer(&order), &[], now).unwrap();
+    let first = upstream.lease(&prefer(&order), &[], now).unwrap();
+    let second = upstream.lease(&prefer(&order), &[], now).unwrap();
     assert_eq!((name_of(&first), name_of(&second)), ("b", "b"));
-    let other = upstream.lease(prefer(&order), &order[..1], now).unwrap();
+    let other = upstream.lease(&prefer(&order), &order[..1], now).unwrap();
     assert_eq!(name_of(&other), "a");
 }
 
@@ -122,16 +124,16 @@ fn a_node_that_drains_fails_or_is_ejected_gets_no_new_session() {
         let now = Instant::now();
         holds(&upstream.nodes()[0], now);
         for _ in 0..9 {
-            let wish = prefer(upstream.nodes());
-            assert_eq!(name_of(&upstream.begin(wish, &[], AdmissionToken::Due, now).unwrap()), "b");
-            assert_eq!(name_of(&upstream.lease(Wish::default(), &[], now).unwrap()), "b");
+            let preference = prefer(upstream.nodes());
+            assert_eq!(name_of(&upstream.begin(&preference, &[], AdmissionToken::Due, now).unwrap()), "b");
+            assert_eq!(name_of(&upstream.lease(&NO_PREFERENCE, &[], now).unwrap()), "b");
         }
         let only = &upstream.nodes()[1..];
         assert_eq!(
-            upstream.begin(Wish::default(), only, AdmissionToken::Due, now).unwrap_err(),
+            upstream.begin(&NO_PREFERENCE, only, AdmissionToken::Due, now).unwrap_err(),
             Wait::ForNode
         );
-        let last_resort = upstream.lease(Wish::default(), only, now).unwrap();
+        let last_resort = upstream.lease(&NO_PREFERENCE, only, now).unwrap();
         assert_eq!(name_of(&last_resort), "a", "a request that begins nothing may go there");
         assert_eq!(name_of(&upstream.lease_on(&upstream.nodes()[0])), "a", "it has sessions");
     }
@@ -148,15 +150,15 @@ fn a_full_node_gets_no_new_session() {
     let upstream = Upstream::new(&full, None);
     let now = Instant::now();
     let mut leases: Vec<Lease> = (0..4)
-        .map(|_| upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap())
+        .map(|_| upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap())
         .collect();
     assert_eq!(
-        upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap_err(),
+        upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap_err(),
         Wait::ForNode
     );
     assert!(upstream.begin_anyway(&[], AdmissionToken::Due, now).is_none());
     leases.pop();
-    assert!(upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).is_ok());
+    assert!(upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn a_node_that_comes_gets_a_small_share_at_first() {
     let new = Upstream::new(&settings(&[("a", 1), ("b", 1)]), Some(&old));
     let now = Instant::now();
     let at_first: Vec<Lease> = (0..110)
-        .map(|_| new.begin(Wish::default(), &[], AdmissionToken::Due, now).unwrap())
+        .map(|_| new.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap())
         .collect();
     let to_b = at_first.iter().filter(|lease| name_of(lease) == "b").count();
     // A tenth of a half of them.
@@ -174,7 +176,7 @@ fn a_node_that_comes_gets_a_small_share_at_first() {
 
     let later = now + Settings::SLOW_START;
     let then: Vec<Lease> = (0..110)
-        .map(|_| new.begin(Wish::default(), &[], AdmissionToken::Due, later).unwrap())
+        .map(|_| new.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, later).unwrap())
         .collect();
     let to_b = then.iter().filter(|lease| name_of(lease) == "b").count();
     assert_eq!(to_b, 55);
@@ -186,9 +188,9 @@ fn a_key_prefers_its_node_within_the_bound() {
     by_key.balance = settings::Balance::Rendezvous(RendezvousKey::Address);
     let upstream = Upstream::new(&by_key, None);
     let now = Instant::now();
-    let wish = |key: &'static [u8]| Wish { order: &[], key: Some(key) };
+    let by_address = NodePreference { order: Vec::new(), key: Some(Box::from(*b"10.0.0.1")) };
     let held: Vec<Lease> = (0..60)
-        .map(|_| upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap())
+        .map(|_| upstream.begin(&by_address, &[], AdmissionToken::Due, now).unwrap())
         .collect();
     let first = name_of(&held[0]);
     assert!(held[..9].iter().all(|lease| name_of(lease) == first), "a few are no load");
@@ -197,7 +199,7 @@ fn a_key_prefers_its_node_within_the_bound() {
     drop(held);
     let names: Vec<String> = (0..9)
         .map(|_| {
-            name_of(&upstream.begin(wish(b"10.0.0.1"), &[], AdmissionToken::Due, now).unwrap())
+            name_of(&upstream.begin(&by_address, &[], AdmissionToken::Due, now).unwrap())
                 .to_owned()
         })
         .collect();

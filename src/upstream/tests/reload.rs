@@ -15,7 +15,7 @@ fn an_unchanged_node_is_carried_over_as_it_is() {
 fn a_node_of_another_weight_is_carried_over_with_what_is_known_of_it() {
     let old = upstream(&[("a", 1)]);
     let now = Instant::now();
-    let _lease = old.lease(Wish::default(), &[], now).unwrap().into_tunnel();
+    let _lease = old.lease(&NO_PREFERENCE, &[], now).unwrap().into_tunnel();
     old.nodes()[0].connect_failures().failed(now, now);
 
     let new = Upstream::new(&settings(&[("a", 5)]), Some(&old));
@@ -30,7 +30,7 @@ fn a_node_of_another_weight_is_carried_over_with_what_is_known_of_it() {
 fn a_node_that_moved_is_another_process() {
     let old = upstream(&[("a", 1)]);
     let now = Instant::now();
-    let _lease = old.lease(Wish::default(), &[], now).unwrap();
+    let _lease = old.lease(&NO_PREFERENCE, &[], now).unwrap();
     old.nodes()[0].connect_failures().failed(now, now);
 
     let mut moved = settings(&[("a", 1)]);
@@ -110,7 +110,7 @@ fn a_node_that_left_is_retired_and_gets_no_new_session() {
     assert!(retired.until > Instant::now() + Duration::from_mins(5));
     assert!(Arc::ptr_eq(new.lease_on(&left).node(), &left));
     for _ in 0..10 {
-        assert_eq!(name_of(&new.lease(Wish::default(), &[], Instant::now()).unwrap()), "b");
+        assert_eq!(name_of(&new.lease(&NO_PREFERENCE, &[], Instant::now()).unwrap()), "b");
     }
 
     let later = Upstream::new(&settings(&[("c", 1)]), Some(&new));
@@ -145,7 +145,7 @@ fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
         };
         let now = Instant::now() + Duration::from_secs(1);
         let begin = |upstream: &Upstream| {
-            upstream.begin(Wish::default(), &[], AdmissionToken::Due, now).is_ok()
+            upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok()
         };
         let slow = Upstream::new(&with(rate(10, 300)), None);
         slow.enact(now);
@@ -156,7 +156,7 @@ fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
         assert_eq!((0..2000).filter(|_| begin(&fast)).count(), 700);
         let slow = Upstream::new(&with(rate(10, 10)), Some(&fast));
         slow.enact(now);
-        let Err(Wait::ForTurn(next)) = slow.begin(Wish::default(), &[], AdmissionToken::Due, now)
+        let Err(Wait::ForTurn(next)) = slow.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now)
         else {
             panic!("all of them were taken")
         };
