@@ -88,7 +88,7 @@ pub(super) async fn ask_owner(
 ) -> Result<NodeResponse, ExchangeError> {
     let node = refusal.lease.node().clone();
     let upstream = &exchange.route.upstream;
-    if !upstream.may_be_several(&node)
+    if !upstream.may_be_several_processes(&node)
         || !is_unknown_session(exchange, &mut refusal).await?
         || !outbound.is_whole()
     {
@@ -108,7 +108,7 @@ pub(super) async fn ask_owner(
         return Ok(refusal);
     };
     if answer.status().is_success() {
-        upstream.found_several(&node);
+        upstream.note_several_processes(&node);
     } else if is_unknown_session(exchange, &mut answer).await? {
         return Ok(refusal);
     }
@@ -170,8 +170,8 @@ async fn send(
     mut connection: Box<Connection>,
 ) -> Result<Reply<RequestBody>, SendError<RequestBody>> {
     connection.set_session(exchange.session_key);
-    let patience = exchange.patience();
-    connection.send(&outbound.head, mem::take(&mut outbound.body), patience).await
+    let limits = exchange.send_limits();
+    connection.send(&outbound.head, mem::take(&mut outbound.body), limits).await
 }
 
 fn failure(node: &Arc<Node>, error: SendError<RequestBody>) -> Failure {

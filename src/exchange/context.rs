@@ -14,12 +14,12 @@ use crate::Instant;
 use crate::client::ClientInfo;
 use crate::engineio::{Call, SessionBounds, Sid, Transport};
 use crate::insight::Observation;
+use crate::pool::{Pool, SendLimits, SessionKey, Sharing};
 use crate::route::Route;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::tasks::Tasks;
 use crate::upstream::Node;
-use crate::pool::{Patience, Pool, SessionKey, Sharing};
 use crate::upstream::settings::Connections;
 
 pub(super) type Request = http::Request<RequestBody>;
@@ -83,7 +83,7 @@ impl Exchange<'_> {
     pub(super) fn sharing(&self, node: &Node, is_whole: bool) -> Sharing {
         let upstream = &self.route.upstream;
         let is_shared = upstream.shares_connections(node)
-            && (is_whole || self.session_key.is_none() || !upstream.may_be_several(node));
+            && (is_whole || self.session_key.is_none() || !upstream.may_be_several_processes(node));
         // Nobody knows what a server that half understood an upgrade makes of the bytes before it.
         if self.purpose.is_upgrade() {
             Sharing::Session(None)
@@ -95,9 +95,9 @@ impl Exchange<'_> {
     }
 
     /// The times and sizes that hold while a node is asked.
-    pub(super) fn patience(&self) -> Patience {
+    pub(super) fn send_limits(&self) -> SendLimits {
         let settings = self.route.upstream.settings();
-        Patience {
+        SendLimits {
             upload: self.route.limits.request_body_timeout,
             response: self.response_timeout(),
             // After a declined upgrade the connection is closed: nobody knows what a server that half

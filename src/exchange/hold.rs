@@ -58,7 +58,7 @@ impl HeldHandshake {
     /// handshake was admitted before.
     pub(super) fn another(&self, tried: &[Arc<Node>]) -> Option<Lease> {
         let (upstream, now) = (&self.route.upstream, Instant::now());
-        upstream.begin_first(&self.preference, tried, AdmissionToken::Taken, now).ok()
+        upstream.admit_first(&self.preference, tried, AdmissionToken::Taken, now).ok()
     }
 
     pub(super) fn into_route(self) -> Arc<Route> {
@@ -79,7 +79,7 @@ impl HeldHandshake {
         self.probe = None;
         let now = Instant::now();
         let upstream = &self.route.upstream;
-        let wait = match upstream.begin(&self.preference, tried, self.token, now) {
+        let wait = match upstream.admit(&self.preference, tried, self.token, now) {
             Ok(lease) => {
                 self.token = AdmissionToken::Taken;
                 return Ok(Some(lease));
@@ -89,7 +89,7 @@ impl HeldHandshake {
         let hold = upstream.hold_max();
         if hold.is_zero() {
             return match wait {
-                Wait::ForNode => Ok(upstream.begin_anyway(tried, self.token, now)),
+                Wait::ForNode => Ok(upstream.admit_on_avoided(tried, self.token, now)),
                 Wait::ForTurn(_) => Err(ExchangeError::NotAdmitted(hold)),
             };
         }
@@ -115,8 +115,8 @@ impl HeldHandshake {
     ) -> Result<Lease, ExchangeError> {
         let upstream = &self.route.upstream;
         let held = match comes_back {
-            true => upstream.hold_again(self.arrived),
-            false => upstream.hold(self.arrived).map_err(|_| ExchangeError::QueueFull)?,
+            true => upstream.enqueue_again(self.arrived),
+            false => upstream.enqueue(self.arrived).map_err(|_| ExchangeError::QueueFull)?,
         };
         let mut probe_at = Instant::now();
         loop {
@@ -126,7 +126,7 @@ impl HeldHandshake {
             let upstream = &self.route.upstream;
             let now = Instant::now();
             let again = now + RETRY_EVERY;
-            let next = match upstream.begin_first(&self.preference, tried, self.token, now) {
+            let next = match upstream.admit_first(&self.preference, tried, self.token, now) {
                 Ok(lease) => return Ok(lease),
                 Err(Wait::ForTurn(at)) => at.min(again),
                 Err(Wait::ForNode) if now < probe_at => again,
@@ -134,7 +134,7 @@ impl HeldHandshake {
                     self.probe = upstream.probe();
                     let token = self.token;
                     let lease =
-                        self.probe.is_some().then(|| upstream.begin_anyway(tried, token, now));
+                        self.probe.is_some().then(|| upstream.admit_on_avoided(tried, token, now));
                     if let Some(lease) = lease.flatten() {
                         return Ok(lease);
                     }

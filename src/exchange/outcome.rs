@@ -7,8 +7,8 @@ use http::StatusCode;
 
 use super::attempt::LeasedReply;
 use super::body::NodeBody;
-use crate::upstream::Lease;
 use crate::pool::{NodeSocket, Reply};
+use crate::upstream::Lease;
 
 /// What a node made of a request.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ use super::outcome::NodeResponse;
 use crate::Instant;
 use crate::affinity::Remembered;
 use crate::engineio::{OpenPacket, Scan, Sid};
-use crate::upstream::Node;
 use crate::pool::SessionKey;
+use crate::upstream::Node;
 
 /// Reads the open packet in the answer to a handshake by polling, learns from it, and tags its sid
 /// where the affinity wants it.

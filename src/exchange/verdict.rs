@@ -62,7 +62,7 @@ impl<'a> HandshakeVerdict<'a> {
         let facts = error.facts();
         // A name that does not resolve, or a lack of descriptors here, says nothing of the node.
         if let ExchangeError::Connect { source, .. } = error
-            && !source.tells_of_node()
+            && !source.counts_against_node()
         {
             return;
         }

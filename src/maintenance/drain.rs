@@ -62,8 +62,7 @@ fn close_due(upstream: &Upstream, now: Instant) {
         if to_close.begins.is_some_and(|begins| now < begins) {
             return;
         }
-        let allowed =
-            (0..to_close.tunnels).take_while(|_| bucket.take(rate, now).is_ok()).count();
+        let allowed = (0..to_close.tunnels).take_while(|_| bucket.take(rate, now).is_ok()).count();
         let told = to_close.node.roster().dismiss(Dismissal::NodeDrained, allowed, None);
         to_close.node.drain_progress().note_closed(told);
         (told..allowed).for_each(|_| bucket.give_back(rate));

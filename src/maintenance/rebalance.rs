@@ -94,7 +94,8 @@ fn surplus(nodes: &[Holding], reconnecting: u64, settings: Rebalance) -> Vec<u64
     };
     let takers = nodes.iter().filter(|node| node.has_room);
     let lacking: u64 = takers.map(|node| share(node).saturating_sub(node.load)).sum();
-    let mut left = lacking.saturating_sub(reconnecting).min(settings.closes_per_second.get().into());
+    let mut left =
+        lacking.saturating_sub(reconnecting).min(settings.closes_per_second.get().into());
     let excess = |node: &Holding| node.load.saturating_sub(share(node));
     let mut order: Vec<usize> = (0..nodes.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(excess(&nodes[*index])));
@@ -161,7 +162,11 @@ mod tests {
     fn only_what_others_lack_is_moved() {
         // check(tunnels and weights, reconnecting, how many are closed on each), 10 %, 20 a second
         fn check(nodes: &[(u64, u32)], reconnecting: u64, expected: &[u64]) {
-            assert_eq!(surplus(&holdings(nodes), reconnecting, settings(10, 20)), expected, "{nodes:?}");
+            assert_eq!(
+                surplus(&holdings(nodes), reconnecting, settings(10, 20)),
+                expected,
+                "{nodes:?}"
+            );
         }
         check(&[], 0, &[]);
         check(&[(100, 1)], 0, &[0]);

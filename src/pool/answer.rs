@@ -17,7 +17,7 @@ use crate::http1::{BodyDecoder, BodyFault, BodyFraming, Decoded};
 
 /// The body of a node's answer. Read to its end, it puts its connection back into the pool; dropped
 /// before, it closes the connection.
-pub struct Answer<B> {
+pub struct AnswerBody<B> {
     decoder: BodyDecoder,
     /// Until it failed.
     connection: Option<Box<Connection>>,
@@ -32,7 +32,7 @@ pub struct Answer<B> {
 
 /// Why an answer's body ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
+pub enum AnswerBodyError {
     /// The connection failed.
     #[error("the connection to the node failed")]
     Lost(#[source] io::Error),
@@ -47,7 +47,7 @@ pub enum AnswerError {
     RequestTooLarge(u64),
 }
 
-impl<B> Answer<B>
+impl<B> AnswerBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -69,7 +69,7 @@ where
     fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Frame<Bytes>>, AnswerError>> {
+    ) -> Poll<Result<Option<Frame<Bytes>>, AnswerBodyError>> {
         self.send_rest(cx)?;
         loop {
             let Some(connection) = self.connection.as_mut().filter(|_| !self.is_whole) else {
@@ -89,9 +89,9 @@ where
             let filled = connection.poll_fill(cx);
             // The node may wait for ever for the rest.
             if let (Poll::Pending, Some(max)) = (&filled, self.too_large) {
-                return Poll::Ready(Err(AnswerError::RequestTooLarge(max)));
+                return Poll::Ready(Err(AnswerBodyError::RequestTooLarge(max)));
             }
-            if ready!(filled).map_err(AnswerError::Lost)? == 0 {
+            if ready!(filled).map_err(AnswerBodyError::Lost)? == 0 {
                 self.decoder.at_eof()?;
                 (self.is_whole, self.may_be_reused) = (true, false);
             }
@@ -99,7 +99,7 @@ where
     }
 
     /// Sends what is left of the request. A node that stopped reading it may still answer.
-    fn send_rest(&mut self, cx: &mut Context<'_>) -> Result<(), AnswerError> {
+    fn send_rest(&mut self, cx: &mut Context<'_>) -> Result<(), AnswerBodyError> {
         let (Some(upload), Some(connection)) = (&mut self.upload, &self.connection) else {
             return Ok(());
         };
@@ -111,7 +111,7 @@ where
                 (self.may_be_reused, self.too_large) = (false, Some(max));
             }
             Poll::Ready(Err(UploadFault::Client(error))) => {
-                return Err(AnswerError::Request(error));
+                return Err(AnswerBodyError::Request(error));
             }
         }
         self.upload = None;
@@ -119,7 +119,7 @@ where
     }
 }
 
-impl<B> Answer<B> {
+impl<B> AnswerBody<B> {
     /// Sets the session that the connection belongs to, once the answer has told it.
     pub fn set_session(&mut self, session: SessionKey) {
         if let Some(connection) = &mut self.connection {
@@ -130,7 +130,7 @@ impl<B> Answer<B> {
 
 /// A connection with a rest in either direction is closed: what follows on it would be taken for
 /// something else.
-impl<B> Drop for Answer<B> {
+impl<B> Drop for AnswerBody<B> {
     fn drop(&mut self) {
         let may_be_reused = self.is_whole && self.may_be_reused && self.upload.is_none();
         let reusable =
@@ -141,18 +141,18 @@ impl<B> Drop for Answer<B> {
     }
 }
 
-impl<B> Body for Answer<B>
+impl<B> Body for AnswerBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     type Data = Bytes;
-    type Error = AnswerError;
+    type Error = AnswerBodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerBodyError>>> {
         let this = self.get_mut();
         let polled = ready!(this.poll_data(cx));
         if polled.is_err() {
@@ -173,8 +173,8 @@ where
     }
 }
 
-impl<B> fmt::Debug for Answer<B> {
+impl<B> fmt::Debug for AnswerBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").field("decoder", &self.decoder).finish_non_exhaustive()
+        f.debug_struct("AnswerBody").field("decoder", &self.decoder).finish_non_exhaustive()
     }
 }

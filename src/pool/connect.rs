@@ -60,7 +60,7 @@ pub async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, Connec
     let result = connect_within(node, timeout).await;
     match &result {
         Ok(_) => node.connected(),
-        Err(error) if error.tells_of_node() => {
+        Err(error) if error.counts_against_node() => {
             node.connect_failures().failed(begun, Instant::now());
             node.counts().connects_failed.inc();
         }
@@ -154,7 +154,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 impl ConnectError {
     /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
     /// nothing of any node, and must not make us avoid them all.
-    pub fn tells_of_node(&self) -> bool {
+    pub fn counts_against_node(&self) -> bool {
         match self {
             // The process may be well, whatever is known of its name.
             Self::Resolve { .. } => false,
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn what_this_machine_lacks_is_not_held_against_the_node() {
         let tells = |kind: io::ErrorKind| {
-            ConnectError::Io { node: "a".into(), source: kind.into() }.tells_of_node()
+            ConnectError::Io { node: "a".into(), source: kind.into() }.counts_against_node()
         };
         assert!(tells(io::ErrorKind::ConnectionRefused));
         assert!(tells(io::ErrorKind::HostUnreachable));

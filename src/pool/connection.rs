@@ -1,8 +1,8 @@
 //! One connection to a node: its socket, what was read from it, and when it may be used again.
 //!
-//! There is no task behind a connection. Whoever waits for an answer moves the bytes, so nothing
-//! wakes in between, a node that is not read is not read ahead, and a client that goes away ends its
-//! request at the node by dropping the future.
+//! There is no task behind a connection: the future that waits for an answer moves the bytes. So there
+//! is no extra wake-up, an answer is not read ahead of the client, and a client that disconnects ends
+//! its request at the node by dropping the future.
 //!
 //! Runs for every byte.
 
@@ -20,18 +20,18 @@ use tokio::net::TcpStream;
 
 use super::Pool;
 use super::connect::{ConnectError, connect};
-use super::sending::{OutboundHead, Patience, Sending};
+use super::sending::{OutboundHead, SendLimits, Sending};
 use crate::upstream::Node;
 
 /// A connection that is ready for a request. Dropped, it is closed.
 ///
-/// In a box wherever it goes: between its pool and an answer it is moved a dozen times for each request.
+/// Always boxed: between its pool and an answer it is moved a dozen times for each request.
 pub struct Connection {
     pub(super) node: Arc<Node>,
     pub(super) stream: TcpStream,
-    /// What the node sent and nobody has taken yet. It owns no memory while the connection is idle.
+    /// What was read and not yet parsed. It owns no memory while the connection is idle.
     pub(super) received: BytesMut,
-    /// Where the connection goes after its answer.
+    /// The pool to which the connection goes after its answer.
     pub(super) pool: Weak<Pool>,
     /// The session whose request it carried last.
     pub(super) session: Option<SessionKey>,
@@ -77,7 +77,7 @@ impl Connection {
         }))
     }
 
-    /// Sends a request and waits for the head of its answer, within the times of `patience`. If the
+    /// Sends a request and waits for the head of its answer, within the times of `limits`. If the
     /// future is dropped, the connection closes.
     ///
     /// # Errors
@@ -88,9 +88,9 @@ impl Connection {
         self: Box<Self>,
         head: &OutboundHead,
         body: B,
-        patience: Patience,
+        limits: SendLimits,
     ) -> Sending<B> {
-        Sending::new(self, head, body, patience)
+        Sending::new(self, head, body, limits)
     }
 
     /// The node at its other end.
@@ -120,7 +120,7 @@ impl Connection {
         kept.map_or(self.idle_timeout, |kept| kept.min(self.idle_timeout))
     }
 
-    /// Whether a request may be sent: the node neither closed it nor sent what nobody asked for.
+    /// Whether a request may be sent: the node neither closed it nor sent anything unasked.
     pub(super) fn is_ready(&self) -> bool {
         let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         self.received.is_empty() && self.stream.try_read(&mut [0]).is_err_and(would_block)
@@ -153,7 +153,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// So long before a node closes an idle connection no request is sent on it any more.
+/// No request is sent on an idle connection so long before its node closes it.
 const CLOSE_MARGIN: Duration = Duration::from_secs(1);
 
 /// The least room for a read. Most answers of Engine.IO, head and body, fit; a larger one is read in

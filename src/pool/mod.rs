@@ -1,7 +1,7 @@
-//! Idle HTTP/1.1 connections to nodes, and new ones.
+//! HTTP/1.1 connections to nodes: new ones, and a pool of idle ones.
 //!
-//! Each worker has one pool. A connection is in it only while nothing is under way: it comes back
-//! by itself when an [`Answer`] was read to its end, and never otherwise.
+//! Each worker has one pool. A connection is in it only while it is idle: it comes back by itself when
+//! an [`AnswerBody`] was read to its end, and never otherwise.
 //!
 //! A node may be several processes behind one address that are told apart by the first request of
 //! each connection (PM2, `node:cluster`, `@socket.io/sticky`). A connection to such a node is used
@@ -12,8 +12,8 @@
 //!     Some(connection) => connection,
 //!     None => pool.open(&node, timeout).await?,
 //! };
-//! match connection.send(&head, body, patience).await {
-//!     Ok(Reply::Answered(response)) => response,              // its body is an Answer
+//! match connection.send(&head, body, limits).await {
+//!     Ok(Reply::Answered(response)) => response,              // its body is an AnswerBody
 //!     Ok(Reply::Switched(socket)) => a tunnel begins,
 //!     Err(SendError { unsent: Some(body), .. }) => once more, // no byte has left
 //!     Err(SendError { .. }) => the node may have got it,
@@ -38,11 +38,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-pub use answer::{Answer, AnswerError};
+pub use answer::{AnswerBody, AnswerBodyError};
 pub use connect::{ConnectError, connect};
 pub use connection::{Connection, SessionKey};
-pub use sending::{NodeSocket, OutboundHead, Patience, Reply, SendError, SendFault, Sending};
-
+pub use sending::{NodeSocket, OutboundHead, Reply, SendError, SendFault, SendLimits, Sending};
 
 use crate::Instant;
 use crate::tasks::Tasks;
@@ -50,12 +49,12 @@ use crate::upstream::Node;
 
 /// The idle connections of one worker.
 pub struct Pool {
-    /// The task that closes what is idle for too long. Nobody waits for it: it ends by itself when
-    /// the pool is gone.
+    /// The task that closes connections that were idle for too long. It ends by itself when the pool is
+    /// dropped.
     sweeping: Tasks,
-    /// Held for one look-up, and rarely wanted by two: only in an embedder's multi-threaded
-    /// runtime do two threads share a pool.
-    shelves: Mutex<Shelves>,
+    /// Locked for one look-up, and rarely contended: only in an embedder's multi-threaded runtime do two
+    /// threads share a pool.
+    idle: Mutex<IdleConnections>,
 }
 
 /// Which idle connections a request may use.
@@ -68,12 +67,12 @@ pub enum Sharing {
 }
 
 /// The idle connections to each node, by [`Node::identity`].
-struct Shelves {
+struct IdleConnections {
     of_node: HashMap<usize, VecDeque<Idle>>,
 }
 
-/// A connection that waits for its next request. It keeps its node alive, so that no other gets the
-/// node's identity.
+/// A connection that waits for its next request. It keeps its node alive, so that no other node gets
+/// the identity.
 struct Idle {
     connection: Box<Connection>,
     until: Instant,
@@ -82,13 +81,13 @@ struct Idle {
 impl Pool {
     /// An empty pool.
     pub fn new() -> Arc<Self> {
-        let shelves = Shelves { of_node: HashMap::new() };
-        Arc::new(Self { sweeping: Tasks::default(), shelves: Mutex::new(shelves) })
+        let idle = IdleConnections { of_node: HashMap::new() };
+        Arc::new(Self { sweeping: Tasks::default(), idle: Mutex::new(idle) })
     }
 
     /// The connection to `node` that became idle last, if one is likely to be open still.
     pub fn take(&self, node: &Node, sharing: Sharing) -> Option<Box<Connection>> {
-        self.shelves().take(node.identity(), sharing, Instant::now())
+        self.idle().take(node.identity(), sharing, Instant::now())
     }
 
     /// A new connection to `node`.
@@ -109,20 +108,20 @@ impl Pool {
 
     /// Takes back a connection whose answer was read to its end.
     fn put(&self, connection: Box<Connection>) {
-        self.shelves().put(connection, Instant::now());
+        self.idle().put(connection, Instant::now());
     }
 
-    fn shelves(&self) -> MutexGuard<'_, Shelves> {
-        // A panic would leave the shelves in order: each step of their methods is whole.
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, IdleConnections> {
+        // A panic leaves the map in order: each step of its methods is whole.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shelves {
+impl IdleConnections {
     fn take(&mut self, node: usize, sharing: Sharing, now: Instant) -> Option<Box<Connection>> {
-        let shelf = self.of_node.get_mut(&node)?;
-        while let Some(at) = shelf.iter().rposition(|idle| sharing.fits(&idle.connection)) {
-            let idle = shelf.remove(at)?;
+        let connections = self.of_node.get_mut(&node)?;
+        while let Some(at) = connections.iter().rposition(|idle| sharing.fits(&idle.connection)) {
+            let idle = connections.remove(at)?;
             if now < idle.until && idle.connection.is_ready() {
                 return Some(idle.connection);
             }
@@ -135,18 +134,18 @@ impl Shelves {
         if idle_max.is_zero() {
             return;
         }
-        let shelf = self.of_node.entry(connection.node().identity()).or_default();
-        if shelf.len() >= IDLE_PER_NODE_MAX {
-            shelf.pop_front();
+        let connections = self.of_node.entry(connection.node().identity()).or_default();
+        if connections.len() >= IDLE_PER_NODE_MAX {
+            connections.pop_front();
         }
-        shelf.push_back(Idle { connection, until: now + idle_max });
+        connections.push_back(Idle { connection, until: now + idle_max });
     }
 
-    /// Drops what expired or was closed by its node, also of nodes that nobody asks for any more.
+    /// Drops connections that expired or were closed by their node, also of nodes without requests.
     fn sweep(&mut self, now: Instant) {
-        self.of_node.retain(|_, shelf| {
-            shelf.retain(|idle| now < idle.until && idle.connection.is_ready());
-            !shelf.is_empty()
+        self.of_node.retain(|_, connections| {
+            connections.retain(|idle| now < idle.until && idle.connection.is_ready());
+            !connections.is_empty()
         });
     }
 }
@@ -167,17 +166,18 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Sweeps for as long as there is a pool.
+/// Drops expired connections as long as the pool exists.
 async fn sweep(pool: Weak<Pool>) {
     loop {
         sleep(SWEEP_EVERY).await;
         let Some(pool) = pool.upgrade() else { return };
-        pool.shelves().sweep(Instant::now());
+        pool.idle().sweep(Instant::now());
     }
 }
 
-/// So that what is idle is closed by us and not by its node, also when nothing goes on any more.
+/// Often enough that idle connections are closed by the proxy and not by their node, also when there
+/// are no requests.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// As many as a busy worker may well use again before they expire; the rest costs descriptors.
+/// As many as a busy worker may use again before they expire; more would only cost descriptors.
 const IDLE_PER_NODE_MAX: usize = 256;

@@ -20,7 +20,7 @@ use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
-use super::answer::Answer;
+use super::answer::AnswerBody;
 use super::connection::Connection;
 use super::upload::{Upload, UploadFault, WaitsFor};
 use crate::Instant;
@@ -69,7 +69,7 @@ impl OutboundHead {
 
 /// How long the parties of an exchange may take, and how much a client may send.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct SendLimits {
     /// How long the request may make no progress, by the client or by the node.
     pub upload: Duration,
     /// How long the node may take from the request's last byte to the head of its answer.
@@ -87,10 +87,10 @@ pub struct Patience {
 /// What a node answered.
 #[derive(Debug)]
 pub enum Reply<B> {
-    /// 101: the connection speaks HTTP no more.
+    /// 101: the connection no longer speaks HTTP.
     Switched(Response<NodeSocket>),
     /// Any other answer.
-    Answered(Response<Answer<B>>),
+    Answered(Response<AnswerBody<B>>),
 }
 
 /// A node's socket without HTTP.
@@ -98,7 +98,7 @@ pub enum Reply<B> {
 pub struct NodeSocket {
     /// The socket.
     pub stream: TcpStream,
-    /// What came behind the 101: it comes before what the socket will give.
+    /// Bytes that came after the 101; they come before what is read from the socket.
     pub read_ahead: Bytes,
 }
 
@@ -146,8 +146,8 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Sending<B> {
         // Taken when the answer has come.
-        exchange: Option<UnderWay<B>>,
-        patience: Patience,
+        exchange: Option<InFlight<B>>,
+        limits: SendLimits,
         parser: HeadParser,
         method: Method,
         // What the deadline is for, and since when.
@@ -158,9 +158,9 @@ pin_project! {
     }
 }
 
-/// What one request holds while it is answered.
+/// The parts of a request that waits for its answer.
 #[derive(Debug)]
-struct UnderWay<B> {
+struct InFlight<B> {
     connection: Box<Connection>,
     upload: Upload<B>,
     /// Writing failed: the node may have answered before it closed.
@@ -182,22 +182,22 @@ impl<B: Body> Sending<B> {
         mut connection: Box<Connection>,
         head: &OutboundHead,
         body: B,
-        patience: Patience,
+        limits: SendLimits,
     ) -> Self {
         let framing = if head.body.is_empty() { head.framing } else { RequestFraming::None };
         let first = [head.bytes.clone(), head.body.clone()];
-        let mut upload = Upload::new(first, framing, body, patience.body_bytes_max);
+        let mut upload = Upload::new(first, framing, body, limits.body_bytes_max);
         if head.expects_continue {
             upload = upload.await_continue();
         }
         connection.began_with_body |= !connection.is_reused && head.framing != RequestFraming::None;
         let now = Instant::now();
         let phase = Phase { waits_for: upload.waits_for(), progress: (0, 0), since: now };
-        let armed = now + patience.response.min(patience.upload);
+        let armed = now + limits.response.min(limits.upload);
         Self {
-            exchange: Some(UnderWay { connection, upload, write_error: None, has_begun: false }),
-            parser: HeadParser::new(patience.head_limits),
-            patience,
+            exchange: Some(InFlight { connection, upload, write_error: None, has_begun: false }),
+            parser: HeadParser::new(limits.head_limits),
+            limits,
             method: head.method.clone(),
             phase,
             armed,
@@ -225,7 +225,7 @@ where
             let this = self.project();
             let exchange = this.exchange.take().expect("it is polled until it is ready, not on");
             return Poll::Ready(match outcome {
-                Ok(head) => Ok(exchange.answered(head, this.patience)),
+                Ok(head) => Ok(exchange.answered(head, this.limits)),
                 Err(fault) => Err(exchange.failed(fault)),
             });
         }
@@ -281,12 +281,12 @@ where
         if (waits_for, progress) != (this.phase.waits_for, this.phase.progress) {
             *this.phase = Phase { waits_for, progress, since: Instant::now() };
         }
-        let patience = match waits_for {
-            WaitsFor::Client | WaitsFor::Node => this.patience.upload,
+        let timeout = match waits_for {
+            WaitsFor::Client | WaitsFor::Node => this.limits.upload,
             WaitsFor::Continue => CONTINUE_AFTER,
-            WaitsFor::Nobody => this.patience.response,
+            WaitsFor::Nobody => this.limits.response,
         };
-        let due = this.phase.since + patience;
+        let due = this.phase.since + timeout;
         // The timer moves only if it would fire too late; one that fires too early is set again.
         if due < *this.armed {
             *this.armed = due;
@@ -301,9 +301,9 @@ where
             this.timer.as_mut().reset(due);
         }
         Poll::Ready(match waits_for {
-            WaitsFor::Client => Some(SendFault::ClientStalled(patience)),
-            WaitsFor::Node => Some(SendFault::NodeStalled(patience)),
-            WaitsFor::Nobody => Some(SendFault::Unanswered(patience)),
+            WaitsFor::Client => Some(SendFault::ClientStalled(timeout)),
+            WaitsFor::Node => Some(SendFault::NodeStalled(timeout)),
+            WaitsFor::Nobody => Some(SendFault::Unanswered(timeout)),
             WaitsFor::Continue => {
                 exchange.upload.go_on();
                 None
@@ -312,7 +312,7 @@ where
     }
 }
 
-impl<B> UnderWay<B>
+impl<B> InFlight<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -333,12 +333,12 @@ where
     }
 }
 
-impl<B> UnderWay<B>
+impl<B> InFlight<B>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    fn answered(self, head: Head, patience: &Patience) -> Reply<B> {
+    fn answered(self, head: Head, limits: &SendLimits) -> Reply<B> {
         let Self { mut connection, upload, write_error, has_begun: _ } = self;
         let mut response = Response::new(());
         *response.status_mut() = head.status;
@@ -348,7 +348,7 @@ where
             let socket = NodeSocket { stream: connection.stream, read_ahead };
             return Reply::Switched(response.map(|()| socket));
         }
-        connection.idle_timeout = patience.idle;
+        connection.idle_timeout = limits.idle;
         // A refusal may come from another process than the session's.
         if !head.status.is_success() {
             connection.session = None;
@@ -357,8 +357,8 @@ where
         let rest = Some(upload).filter(|_| write_error.is_none());
         let may_be_reused = head.persistence.is_reusable
             && write_error.is_none()
-            && (patience.reuses_after_body || !connection.began_with_body);
-        let answer = Answer::new(connection, head.framing, may_be_reused, rest);
+            && (limits.reuses_after_body || !connection.began_with_body);
+        let answer = AnswerBody::new(connection, head.framing, may_be_reused, rest);
         Reply::Answered(response.map(|()| answer))
     }
 

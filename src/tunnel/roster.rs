@@ -42,7 +42,11 @@ struct List {
 impl Roster {
     /// Without tunnels; `base` is no later than any time that is ever passed in.
     pub fn new(base: Instant) -> Arc<Self> {
-        Arc::new(Self { epoch: Epoch::new(base), entered: AtomicU64::new(0), list: Mutex::default() })
+        Arc::new(Self {
+            epoch: Epoch::new(base),
+            entered: AtomicU64::new(0),
+            list: Mutex::default(),
+        })
     }
 
     /// Adds a tunnel that begins `now`.

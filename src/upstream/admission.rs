@@ -1,8 +1,8 @@
-//! New sessions: which node takes one now, how they are paced, and who waits.
+//! Admission of new sessions: the rates, the queue, and the probes of nodes that failed.
 //!
-//! While no node can take a session, or while a storm is paced, a handshake waits its turn. One at
-//! a time finds out whether a node that was given up is back: it is asked by one client and not by
-//! all.
+//! While no node can take a session, or while a rate is used up, a handshake waits for its turn. One
+//! handshake at a time probes whether a failed node is back, so that it is asked by one client and not
+//! by all.
 //!
 //! Runs for every request.
 
@@ -12,21 +12,21 @@ use std::time::Duration;
 
 use super::lease::Lease;
 use super::node::Node;
-use super::queue::{Queue, Waiting};
+use super::queue::{Queue, QueueEntry};
 use super::reconnecting::Reconnecting;
 use super::settings::Settings;
 use super::{NodePreference, Upstream};
 use crate::Instant;
 use crate::rate::{Rate, TokenBucket};
 
-/// What all generations of an upstream share, from one reload to the next.
+/// What an upstream hands over to the next one at a reload.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SharedState {
     pub(super) bucket: TokenBucket,
     /// How far the round of `round-robin` is.
     pub(super) round: AtomicU64,
     queue: Arc<Queue>,
-    /// Somebody finds out whether a node is back.
+    /// A handshake probes whether a node is back.
     probe: Arc<AtomicBool>,
     /// Tunnels of nodes that drain that were told to end recently, for `closes_per_second`.
     pub(super) closes: TokenBucket,
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     in_force: Mutex<Option<Settings>>,
 }
 
-impl Shared {
+impl SharedState {
     pub(super) fn new(base: Instant) -> Self {
         Self {
             bucket: TokenBucket::new(base),
@@ -62,7 +62,7 @@ impl Shared {
     }
 }
 
-/// Why no new session begins now.
+/// Why a new session is not admitted now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// No node can take it.
@@ -81,15 +81,16 @@ pub enum AdmissionToken {
     Taken,
 }
 
-/// There is no room in the queue.
+/// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull;
 
-/// A place in an upstream's queue; to drop it is to leave. It outlives reloads, as the queue does.
+/// A handshake in an upstream's queue; dropping it leaves the queue. It outlives reloads, as the queue
+/// does.
 #[derive(Debug)]
-pub struct Held(Waiting);
+pub struct QueuedHandshake(QueueEntry);
 
-/// The right to find out whether a node is back; to drop it is to leave it to others.
+/// The right to probe whether a node is back; dropping it leaves it to other handshakes.
 #[derive(Debug)]
 pub struct Probe(Arc<AtomicBool>);
 
@@ -104,13 +105,12 @@ impl Upstream {
         self.shared.reconnecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new session, on none of `tried`, within the rates; not behind the back of
-    /// those who wait.
+    /// A lease for a new session, on none of `tried`, within the rates, if no other handshake waits.
     ///
     /// # Errors
     ///
     /// Why it must wait.
-    pub fn begin(
+    pub fn admit(
         &self,
         preference: &NodePreference,
         tried: &[Arc<Node>],
@@ -120,15 +120,15 @@ impl Upstream {
         if self.shared.queue.len() > 0 {
             return Err(Wait::ForTurn(now));
         }
-        self.begin_first(preference, tried, token, now)
+        self.admit_first(preference, tried, token, now)
     }
 
-    /// As [`Upstream::begin`], for the first of those who wait.
+    /// As [`Upstream::admit`], for the first handshake in the queue.
     ///
     /// # Errors
     ///
     /// Why it must wait.
-    pub fn begin_first(
+    pub fn admit_first(
         &self,
         preference: &NodePreference,
         tried: &[Arc<Node>],
@@ -156,17 +156,17 @@ impl Upstream {
         Ok(Lease::new(node))
     }
 
-    /// The right to begin on a node that was given up of late; `None` while somebody else has it.
+    /// The right to probe a node that failed recently; `None` while another handshake has it.
     pub fn probe(&self) -> Option<Probe> {
         let probe = &self.shared.probe;
         let was_free = !probe.swap(true, Ordering::Relaxed);
         was_free.then(|| Probe(probe.clone()))
     }
 
-    /// A place for a new session on a node that was given up of late, in case that it is back: the
-    /// one that had the most time. `None` if all that are left fail their checks, drain or are full,
-    /// or if a rate is used up.
-    pub fn begin_anyway(
+    /// A lease for a new session on a node that failed recently, in case it is back: on the one that
+    /// failed first. `None` if all that are left fail their checks, drain or are full, or if a rate is
+    /// used up.
+    pub fn admit_on_avoided(
         &self,
         tried: &[Arc<Node>],
         token: AdmissionToken,
@@ -186,23 +186,23 @@ impl Upstream {
         Some(Lease::new(node.clone()))
     }
 
-    /// Joins those who wait, as one who came at `arrived`.
+    /// Puts a handshake that arrived at `arrived` into the queue.
     ///
     /// # Errors
     ///
-    /// Too many wait already.
-    pub fn hold(&self, arrived: Instant) -> Result<Held, QueueFull> {
+    /// The queue is full.
+    pub fn enqueue(&self, arrived: Instant) -> Result<QueuedHandshake, QueueFull> {
         let max = self.settings.admission.queue_max;
-        self.shared.queue.enter(arrived, max).map(Held).ok_or(QueueFull)
+        self.shared.queue.enter(arrived, max).map(QueuedHandshake).ok_or(QueueFull)
     }
 
-    /// As [`Upstream::hold`], for one who had a place or a node before and whose node failed: those
-    /// who came later have taken the room meanwhile, and are not to push it out.
-    pub fn hold_again(&self, arrived: Instant) -> Held {
-        Held(self.shared.queue.enter_anyway(arrived))
+    /// As [`Upstream::enqueue`], for a handshake that was in the queue or had a node before, and whose
+    /// node failed: later ones that filled the queue meanwhile are not to push it out.
+    pub fn enqueue_again(&self, arrived: Instant) -> QueuedHandshake {
+        QueuedHandshake(self.shared.queue.enter_over_limit(arrived))
     }
 
-    /// How long a handshake may wait; zero is not at all.
+    /// How long a handshake may wait; zero means not at all.
     pub fn hold_max(&self) -> Duration {
         self.settings.admission.hold
     }
@@ -212,7 +212,7 @@ impl Upstream {
         self.shared.queue.len()
     }
 
-    /// Takes one of the upstream's and one of the node's rate.
+    /// Takes a token of the upstream's rate and one of the node's.
     fn take(&self, node: &Node, now: Instant) -> Result<(), Wait> {
         let admission = &self.settings.admission;
         let take = |bucket: &TokenBucket, rate: Option<Rate>| {
@@ -226,7 +226,7 @@ impl Upstream {
         })
     }
 
-    /// Whether it is nodes that are missing, or their rate that is used up.
+    /// Whether no node is available, or their rate is used up.
     fn wait_for_node_rate(&self, tried: &[Arc<Node>], now: Instant) -> Wait {
         let Some(rate) = self.settings.admission.node_rate else { return Wait::ForNode };
         let open =
@@ -235,13 +235,13 @@ impl Upstream {
     }
 }
 
-impl Held {
-    /// Waits until all who came earlier have left. Nothing is lost if the future is dropped.
+impl QueuedHandshake {
+    /// Waits until all earlier handshakes have left. Nothing is lost if the future is dropped.
     pub async fn turn(&self) {
         self.0.turn().await;
     }
 
-    /// Whether nobody who came earlier waits.
+    /// Whether no earlier handshake waits.
     pub fn has_turn(&self) -> bool {
         self.0.has_turn()
     }

@@ -40,7 +40,7 @@ impl Upstream {
                 balance::less_of_two(candidates.into_iter(), below)
             }
             (Balance::Rendezvous(_), Some(key)) => {
-                let held = open.map(|node| (node, node.load().held_at(now)));
+                let held = open.map(|node| (node, node.load().sessions_at(now)));
                 let candidates = self.candidates(held, now, fastrand::f64);
                 let place = |index: usize| {
                     let node = self.nodes.get(index)?;
@@ -111,7 +111,8 @@ mod tests {
         {
             let before = Upstream::new(&settings(&balance, &["a", "b"]), None);
             let now = Instant::now() + Duration::from_secs(60);
-            let lease = |upstream: &Upstream| upstream.lease(&NodePreference::default(), &[], now).unwrap();
+            let lease =
+                |upstream: &Upstream| upstream.lease(&NodePreference::default(), &[], now).unwrap();
             let mut tunnels: Vec<Lease> = (0..400).map(|_| lease(&before).into_tunnel()).collect();
             let after = Upstream::new(&settings(&balance, &["a", "b", "c"]), Some(&before));
             let c = after.node("c").unwrap();
@@ -149,7 +150,7 @@ mod tests {
             let connect = |client: u32, now| {
                 let key = Some(client.to_be_bytes().into());
                 let preference = NodePreference { order: Vec::new(), key };
-                let lease = upstream.begin(&preference, &[], AdmissionToken::Due, now).unwrap();
+                let lease = upstream.admit(&preference, &[], AdmissionToken::Due, now).unwrap();
                 lease.handshake_answered(now);
                 lease.into_tunnel()
             };

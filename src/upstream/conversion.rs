@@ -1,14 +1,14 @@
-//! State that outlives a reload, when other settings come into force.
+//! Converts state that outlives a reload when other settings come into force.
 //!
-//! Some of it is written in terms of a setting: what a bucket has given out, in time; how far a slow
-//! start is; a place in a round, by weights. Read with another setting it would mean something else,
-//! so it is converted once, by comparison with the settings that were in force before.
+//! Some of it depends on a setting: the tokens that a bucket has given out, as a time; how far a slow
+//! start is; a position in the round, by weights. With another setting it would mean something else, so
+//! it is converted once, by comparison with the settings that were in force before.
 //!
 //! Runs at start, at reload, or on a timer.
 
+use super::availability::DrainCause;
 use super::balance::hold_to_step;
 use super::settings::{Check, Settings};
-use super::availability::DrainCause;
 use super::{Node, Upstream};
 use crate::Instant;
 use crate::rate::Rate;
@@ -40,7 +40,7 @@ impl Upstream {
         }
     }
 
-    /// What can be found out no more is not held against a node any longer.
+    /// Clears what checks or ejections found that are now switched off.
     fn convert_health(&self, node: &Node, former: &Settings, now: Instant) {
         let (before, after) = (&former.health, &self.settings.health);
         if before.eject_after.is_some() && after.eject_after.is_none() {

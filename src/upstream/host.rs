@@ -42,7 +42,7 @@ pub(crate) struct NamedHost {
 #[derive(Debug)]
 pub(crate) struct Resolution {
     address: NodeAddress,
-    answer: ArcSwapOption<Answer>,
+    answer: ArcSwapOption<Addresses>,
     /// The address that the last connect succeeded at, if there were several.
     connected: ArcSwapOption<SocketAddr>,
     progress: watch::Sender<Progress>,
@@ -52,7 +52,7 @@ pub(crate) struct Resolution {
 }
 
 #[derive(Debug)]
-struct Answer {
+struct Addresses {
     addresses: Arc<[SocketAddr]>,
     until: Instant,
     /// It did not come from the resolver, which may never have known the name.
@@ -94,7 +94,7 @@ impl Host {
         let host = Self::new(address);
         if let (Self::Name(named), Self::Literal(addresses)) = (&host, former) {
             let until = Instant::now() + CACHED;
-            let answer = Answer { addresses: addresses.clone(), until, is_hint: true };
+            let answer = Addresses { addresses: addresses.clone(), until, is_hint: true };
             named.resolution.answer.store(Some(Arc::new(answer)));
         }
         host
@@ -201,7 +201,7 @@ impl Resolution {
         let failure = match found {
             Ok(addresses) => {
                 self.warn_if_several(&addresses);
-                let answer = Answer { addresses, until: now + CACHED, is_hint: false };
+                let answer = Addresses { addresses, until: now + CACHED, is_hint: false };
                 self.answer.store(Some(Arc::new(answer)));
                 self.is_unresolved.store(false, Ordering::Relaxed);
                 None
@@ -217,8 +217,7 @@ impl Resolution {
                 Some((Arc::from(error.to_string()), now))
             }
         };
-        self.progress
-            .send_modify(|progress| *progress = Progress { asking_since: None, failure });
+        self.progress.send_modify(|progress| *progress = Progress { asking_since: None, failure });
     }
 
     /// Sessions would be spread over the processes behind the name and not find theirs again.

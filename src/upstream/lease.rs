@@ -14,12 +14,12 @@ use crate::Instant;
 #[must_use = "dropping it gives the place back"]
 pub struct Lease {
     node: Arc<Node>,
-    kind: Kind,
+    kind: LeaseKind,
 }
 
 /// What the place is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum LeaseKind {
     Exchange,
     Tunnel,
 }
@@ -28,7 +28,7 @@ impl Lease {
     /// A place for an exchange.
     pub(super) fn new(node: Arc<Node>) -> Self {
         node.load().enter_exchange();
-        Self { node, kind: Kind::Exchange }
+        Self { node, kind: LeaseKind::Exchange }
     }
 
     /// Where the place is.
@@ -39,12 +39,12 @@ impl Lease {
     /// The exchange became a tunnel and is counted as one from now on.
     pub fn into_tunnel(mut self) -> Self {
         match self.kind {
-            Kind::Exchange => {
+            LeaseKind::Exchange => {
                 self.node.load().enter_tunnel();
                 self.node.load().leave_exchange();
-                self.kind = Kind::Tunnel;
+                self.kind = LeaseKind::Tunnel;
             }
-            Kind::Tunnel => (),
+            LeaseKind::Tunnel => (),
         }
         self
     }
@@ -59,8 +59,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         match self.kind {
-            Kind::Exchange => self.node.load().leave_exchange(),
-            Kind::Tunnel => self.node.load().leave_tunnel(),
+            LeaseKind::Exchange => self.node.load().leave_exchange(),
+            LeaseKind::Tunnel => self.node.load().leave_tunnel(),
         }
     }
 }

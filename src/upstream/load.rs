@@ -1,4 +1,4 @@
-//! What a node has to do.
+//! The load of a node.
 //!
 //! A proxy never sees a polling session end, so sessions are not counted: nothing here has to
 //! expire. What was counted in is counted out by the lease that did it.
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use crate::Instant;
 
-/// The load of a node: open tunnels, pending exchanges and handshakes answered of late.
+/// The load of a node: open tunnels, pending exchanges and recently answered handshakes.
 #[derive(Debug)]
 pub(super) struct Load {
     exchanges: AtomicU32,
     tunnels: AtomicU32,
-    handshakes: Recent,
+    handshakes: DecayingCount,
 }
 
 impl Load {
@@ -24,7 +24,7 @@ impl Load {
         Self {
             exchanges: AtomicU32::new(0),
             tunnels: AtomicU32::new(0),
-            handshakes: Recent::new(base),
+            handshakes: DecayingCount::new(base),
         }
     }
 
@@ -63,28 +63,28 @@ impl Load {
         self.tunnels.load(Ordering::Relaxed)
     }
 
-    /// What it holds, each session counted once: what is pending and open, or the handshakes of the
-    /// last seconds where these are more, as in a storm before anything else is seen of its sessions.
-    /// The sum of both would count a client twice for some seconds, and then no more: who comes back
-    /// would find his node over its bound by his own handshake. Finite and not negative.
-    pub(super) fn held_at(&self, now: Instant) -> f64 {
+    /// Its sessions, each counted once: what is pending and open, or the handshakes of the last seconds
+    /// if these are more, as in a storm before anything else is seen of the sessions. The sum of both
+    /// would count a client twice for some seconds: one that reconnects would find its node over its
+    /// bound because of its own handshake. Finite and not negative.
+    pub(super) fn sessions_at(&self, now: Instant) -> f64 {
         let present = f64::from(self.exchanges()) + f64::from(self.tunnels());
         present.max(self.handshakes.at(now))
     }
 
-    /// The sum; finite and not negative.
+    /// The sum of all three; finite and not negative.
     pub(super) fn at(&self, now: Instant) -> f64 {
         f64::from(self.exchanges()) + f64::from(self.tunnels()) + self.handshakes.at(now)
     }
 }
 
-/// A count of events in which each fades away: at a steady rate it tells how many there were in
-/// the last [`MEMORY`].
+/// A count of events that decays exponentially: at a steady rate it is the number of events in the last
+/// [`MEMORY`].
 ///
 /// One word, so that workers share it without a lock: the tick of the last event in the upper
 /// half, the count at that tick as an `f32` in the lower.
 #[derive(Debug)]
-struct Recent {
+struct DecayingCount {
     base: Instant,
     word: AtomicU64,
 }
@@ -96,7 +96,7 @@ const MEMORY: Duration = Duration::from_secs(5);
 /// The step of time: fine beside [`MEMORY`], and 32 bits of it last eight years.
 const TICK: Duration = Duration::from_millis(1000 / 16);
 
-impl Recent {
+impl DecayingCount {
     fn new(base: Instant) -> Self {
         Self { base, word: AtomicU64::new(0) }
     }
@@ -161,7 +161,7 @@ mod tests {
     fn check(events: &[u64], now: u64, expected: f64) {
         let base = Instant::now();
         let at = |millis| base + Duration::from_millis(millis);
-        let recent = Recent::new(base);
+        let recent = DecayingCount::new(base);
         for &event in events {
             recent.add(at(event));
         }

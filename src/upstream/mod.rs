@@ -1,7 +1,7 @@
 //! Which node takes a request, and what is known about each node.
 //!
 //! A new session gets a [`Lease`] on the node that the balance prefers, if need be after a wait
-//! ([`Upstream::begin`]); a request of a session gets one on the session's node, whatever is known
+//! ([`Upstream::admit`]); a request of a session gets one on the session's node, whatever is known
 //! against that node.
 //!
 //! Runs for every request.
@@ -30,7 +30,7 @@ pub(crate) mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admission::{AdmissionToken, Held, Probe, QueueFull, Wait};
+pub use admission::{AdmissionToken, Probe, QueueFull, QueuedHandshake, Wait};
 pub use availability::DrainCause;
 pub use drain::Draining;
 pub use lease::Lease;
@@ -38,7 +38,7 @@ pub use node::Node;
 pub use settings::{NodeAddress, NodeSettings, RendezvousKey, Settings};
 
 use crate::Instant;
-use admission::{Shared, is_tried};
+use admission::{SharedState, is_tried};
 use discovery::Discovery;
 use rendezvous::Rendezvous;
 use settings::Connections;
@@ -51,7 +51,7 @@ pub struct Upstream {
     nodes: Box<[Arc<Node>]>,
     retired: Box<[Retired]>,
     rendezvous: Rendezvous,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 /// The nodes that a request prefers.
@@ -63,8 +63,8 @@ pub struct NodePreference {
     pub key: Option<Box<[u8]>>,
 }
 
-/// A node that is no longer in the configuration. It gets no new session, and those that it has go
-/// on there for a while.
+/// A node that is no longer in the configuration. It gets no new session, and its sessions go on for a
+/// while.
 #[derive(Clone, Debug)]
 pub struct Retired {
     /// The node.
@@ -82,17 +82,17 @@ pub struct NoNode {
 }
 
 impl Upstream {
-    /// The upstream of `settings`; where nodes are discovered, of those that are known by now. What
-    /// is known of a node is `carried` over from the node of the same name, if that is at the same
-    /// address; its weight may be another. A process of `carried` that is not there any more is
-    /// retired, also if its name is another's now: its sessions have `drain.timeout`.
+    /// An upstream with these `settings`; if nodes are discovered, with those that are known by now. What
+    /// is known about a node is `carried` over from the node of the same name, if that is at the same
+    /// address; its weight may differ. A process of `carried` that is gone is retired, also if another
+    /// process has its name now: its sessions have `drain.timeout`.
     ///
-    /// Nothing that is known of nodes changes before [`Upstream::enact`].
+    /// The state of nodes does not change before [`Upstream::enact`].
     pub fn new(settings: &Settings, carried: Option<&Self>) -> Self {
         Self::without(&[], settings, carried)
     }
 
-    /// As [`Upstream::new`], without these of the nodes that were discovered.
+    /// As [`Upstream::new`], without these discovered nodes.
     pub fn without(left_out: &[Arc<str>], settings: &Settings, carried: Option<&Self>) -> Self {
         let now = Instant::now();
         let mut settings = settings.clone();
@@ -114,14 +114,14 @@ impl Upstream {
             nodes,
             rendezvous: Rendezvous::new(weighted),
             shared: carried
-                .map_or_else(|| Arc::new(Shared::new(now)), |carried| carried.shared.clone()),
+                .map_or_else(|| Arc::new(SharedState::new(now)), |carried| carried.shared.clone()),
             discovery,
             settings,
         }
     }
 
-    /// What is left of `carried` once it is not in the configuration any more: its nodes, all of them
-    /// retired. `None` if none of them has anything to do.
+    /// What is left of `carried` when it is removed from the configuration: its nodes, all of them
+    /// retired. `None` if none of them has sessions.
     pub fn leaving(carried: &Self) -> Option<Self> {
         let mut settings = carried.settings.clone();
         settings.nodes.clear();
@@ -130,8 +130,8 @@ impl Upstream {
         (!leaving.retired.is_empty()).then_some(leaving)
     }
 
-    /// Tells the nodes which of them drain, now that this upstream is in force, and converts what is
-    /// known by other settings.
+    /// Puts this upstream in force: sets which nodes drain, and converts state that depends on settings
+    /// that changed.
     pub fn enact(&self, now: Instant) {
         self.convert_state(now);
         for node in &self.nodes {
@@ -148,7 +148,7 @@ impl Upstream {
         self.discovery.as_ref()
     }
 
-    /// What the operator says of it, with the nodes that were discovered.
+    /// Its settings, with the nodes that were discovered.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -163,12 +163,12 @@ impl Upstream {
         &self.nodes
     }
 
-    /// The nodes that have left, the last one first; their time may be over.
+    /// The nodes that were removed, the last one first; their time may be over.
     pub fn retired(&self) -> &[Retired] {
         &self.retired
     }
 
-    /// The nodes that have left and are not over yet: their time is not, or they have something to do.
+    /// The removed nodes that are still in use: their time is not over, or they have tunnels or exchanges.
     pub fn retired_in_use(&self, now: Instant) -> impl Iterator<Item = &Arc<Node>> {
         let is_in_use = move |retired: &&Retired| {
             now < retired.until || retired.node.tunnels() > 0 || retired.node.exchanges() > 0
@@ -200,20 +200,20 @@ impl Upstream {
         }
     }
 
-    /// Whether a session that `node` refuses may be asked for again on a connection of its own, to
+    /// Whether a request of a session that `node` refused may be repeated on a connection of its own, to
     /// find out whether several processes answer at the node's address.
-    pub fn may_be_several(&self, node: &Node) -> bool {
+    pub fn may_be_several_processes(&self, node: &Node) -> bool {
         self.settings.connections == Connections::Auto && !node.is_several_processes()
     }
 
-    /// What is to be known of how `node` is connected to, in one sentence.
+    /// What an operator should know about the connections to `node`, in one sentence.
     pub fn note(&self, node: &Node) -> Option<&'static str> {
         (node.is_several_processes() && self.settings.connections == Connections::Auto)
             .then_some(SEVERAL_PROCESSES)
     }
 
-    /// A session was refused by `node` on one connection and known on another.
-    pub fn found_several(&self, node: &Node) {
+    /// Notes that `node` refused a session on one connection and knew it on another.
+    pub fn note_several_processes(&self, node: &Node) {
         if node.set_several_processes() {
             tracing::warn!(
                 upstream = %self.name(), node = %node.name(), "{SEVERAL_PROCESSES}"
@@ -221,7 +221,7 @@ impl Upstream {
         }
     }
 
-    /// Whether `node` fails connects so steadily that nothing should wait for it.
+    /// Whether enough consecutive connects to `node` failed that nothing should wait for it.
     pub fn is_dead(&self, node: &Node, now: Instant) -> bool {
         node.is_dead(self.settings.health.fail.get(), now)
     }
@@ -231,9 +231,9 @@ impl Upstream {
         node.draining_since().map(|since| since + self.settings.drain.timeout)
     }
 
-    /// A place for a request that belongs to no session and does not wait: where a new session
-    /// would begin, whatever the rates. If no node is open, on one of the others all the same: it
-    /// may well be able to answer.
+    /// A lease for a request that belongs to no session and does not wait: on the node where a new session
+    /// would begin, whatever the rates. If no node is open, on one of the others: it may still be able to
+    /// answer.
     ///
     /// # Errors
     ///
@@ -250,8 +250,8 @@ impl Upstream {
             .ok_or_else(|| NoNode { upstream: self.name().clone() })
     }
 
-    /// A place for a request that is bound to `node`, one of this upstream's or a retired one: its session lives
-    /// there and nowhere else, so that nothing known against the node counts.
+    /// A lease for a request that is bound to `node`, one of this upstream's or a retired one, whatever is
+    /// known against the node: its session lives there and nowhere else.
     pub fn lease_on(&self, node: &Arc<Node>) -> Lease {
         Lease::new(node.clone())
     }
@@ -265,7 +265,8 @@ impl Upstream {
             return Node::carried(settings, node);
         }
         let former = of_name.next();
-        let node = former.map_or_else(|| Node::new(settings), |former| former.replaced_by(settings));
+        let node =
+            former.map_or_else(|| Node::new(settings), |former| former.replaced_by(settings));
         node.availability().begin_slow_start(now);
         let mut causes = former.into_iter().flat_map(|former| former.drain_causes());
         if causes.any(|cause| cause == DrainCause::Ordered) {
@@ -285,7 +286,7 @@ impl Upstream {
             let until = until(&retired.node).unwrap_or(retired.until);
             Retired { node: retired.node.clone(), until }
         });
-        // One that still has tunnels is yet to be emptied.
+        // A node that still has tunnels is yet to be emptied.
         let is_known = |retired: &Retired| {
             !nodes.iter().any(|node| node.identity() == retired.node.identity())
                 && (now < retired.until || retired.node.roster().present() > 0)
@@ -298,9 +299,11 @@ impl Upstream {
         self.is_well(node, now) && self.has_room(node)
     }
 
-    /// Whether nothing is held against `node`.
+    /// Whether nothing but its number of connections keeps new sessions from `node`.
     pub(crate) fn is_well(&self, node: &Node, now: Instant) -> bool {
-        node.availability().is_available(now) && !node.is_avoided(now) && !node.host().is_unresolved()
+        node.availability().is_available(now)
+            && !node.is_avoided(now)
+            && !node.host().is_unresolved()
     }
 
     /// Whether it has fewer connections than `max_connections`.
@@ -313,15 +316,14 @@ impl Upstream {
         node.tunnels().saturating_add(node.exchanges())
     }
 
-    /// Never refuses while there is a node to try: of those that are not open, one that does not
-    /// drain, and the one that had the most time to come back.
+    /// A node even if none is open: preferably one that does not drain, and the one that failed first.
     fn last_resort(&self, tried: &[Arc<Node>]) -> Option<Arc<Node>> {
         let untried = self.nodes.iter().filter(|node| !is_tried(tried, node));
         untried.min_by_key(|node| (node.is_draining(), node.failed_at())).cloned()
     }
 }
 
-/// Who changes more nodes within `drain.timeout` loses the sessions of the first ones.
+/// If more nodes are replaced within `drain.timeout`, the sessions of the first ones are lost.
 const RETIRED_MAX: usize = 1000;
 
 /// What the log, `/nodes` and `sockeye status` say of a node that several processes are.

@@ -73,7 +73,7 @@ impl Observed {
 impl Node {
     /// A node of which nothing is known yet.
     pub fn new(settings: &NodeSettings) -> Self {
-        Self::observed_as(settings, Arc::default(), Arc::new(Observed::new(Arc::default())))
+        Self::from_parts(settings, Arc::default(), Arc::new(Observed::new(Arc::default())))
     }
 
     /// The node of `settings`, which is the `carried` process: all that is known of it stays, whatever
@@ -84,7 +84,7 @@ impl Node {
         if is_same {
             return carried.clone();
         }
-        let node = Self::observed_as(settings, carried.is_several.clone(), carried.observed.clone());
+        let node = Self::from_parts(settings, carried.is_several.clone(), carried.observed.clone());
         let host = match carried.address == settings.address {
             true => carried.host.clone(),
             false => Arc::new(Host::following(&settings.address, &carried.host)),
@@ -95,7 +95,7 @@ impl Node {
     /// The node of `settings`, another process with this one's name. Counts are kept by name.
     pub(super) fn replaced_by(&self, settings: &NodeSettings) -> Self {
         let observed = Arc::new(Observed::new(self.observed.counts.clone()));
-        Self::observed_as(settings, self.is_several.clone(), observed)
+        Self::from_parts(settings, self.is_several.clone(), observed)
     }
 
     /// Whether `settings`, which have this node's name, are of the process that it stands for: they
@@ -108,7 +108,7 @@ impl Node {
                 && is_by_name(&self.address) != is_by_name(&settings.address))
     }
 
-    fn observed_as(
+    fn from_parts(
         settings: &NodeSettings,
         is_several: Arc<AtomicBool>,
         observed: Arc<Observed>,

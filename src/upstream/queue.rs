@@ -1,7 +1,7 @@
-//! Who waits for a new session: in the order of their coming, and only so many.
+//! The handshakes that wait for a node, in the order of their arrival and limited in number.
 //!
-//! The first has its turn and tries until it succeeds or gives up; then comes the next. Whoever is
-//! dropped has left the queue.
+//! The first tries until it succeeds or gives up; then it is the turn of the next. Dropping an entry
+//! leaves the queue.
 //!
 //! Runs for every request.
 
@@ -17,24 +17,24 @@ use crate::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     length: AtomicUsize,
-    /// Held for one look-up, and only by those who wait.
-    line: Mutex<Line>,
+    /// Locked for one look-up, and only by handshakes that wait.
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
-    waiting: BTreeMap<Ticket, Option<Waker>>,
+struct Entries {
+    waiting: BTreeMap<Position, Option<Waker>>,
     next_number: u64,
 }
 
-/// A place in the line: who came earlier is before who came later.
-type Ticket = (Instant, u64);
+/// The position of an entry: by its arrival, then by number.
+type Position = (Instant, u64);
 
-/// A place in the queue; to drop it is to leave.
+/// An entry in the queue; dropping it leaves the queue.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueueEntry {
     queue: Arc<Queue>,
-    ticket: Ticket,
+    position: Position,
 }
 
 impl Queue {
@@ -43,41 +43,45 @@ impl Queue {
         self.length.load(Ordering::Relaxed)
     }
 
-    /// A place for one who came at `arrived`, before all who came later; `None` if `max` wait
+    /// An entry for a handshake that arrived at `arrived`, before all later ones; `None` if `max` wait
     /// already.
-    pub(super) fn enter(self: &Arc<Self>, arrived: Instant, max: usize) -> Option<Waiting> {
-        let line = self.line();
-        (line.waiting.len() < max).then(|| self.place(line, arrived))
+    pub(super) fn enter(self: &Arc<Self>, arrived: Instant, max: usize) -> Option<QueueEntry> {
+        let entries = self.entries();
+        (entries.waiting.len() < max).then(|| self.insert(entries, arrived))
     }
 
     /// As [`Queue::enter`], however many wait.
-    pub(super) fn enter_anyway(self: &Arc<Self>, arrived: Instant) -> Waiting {
-        self.place(self.line(), arrived)
+    pub(super) fn enter_over_limit(self: &Arc<Self>, arrived: Instant) -> QueueEntry {
+        self.insert(self.entries(), arrived)
     }
 
-    fn place(self: &Arc<Self>, mut line: MutexGuard<'_, Line>, arrived: Instant) -> Waiting {
-        let ticket = (arrived, line.next_number);
-        line.next_number += 1;
-        line.waiting.insert(ticket, None);
-        self.length.store(line.waiting.len(), Ordering::Relaxed);
-        drop(line);
-        Waiting { queue: self.clone(), ticket }
+    fn insert(
+        self: &Arc<Self>,
+        mut entries: MutexGuard<'_, Entries>,
+        arrived: Instant,
+    ) -> QueueEntry {
+        let position = (arrived, entries.next_number);
+        entries.next_number += 1;
+        entries.waiting.insert(position, None);
+        self.length.store(entries.waiting.len(), Ordering::Relaxed);
+        drop(entries);
+        QueueEntry { queue: self.clone(), position }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    /// Waits for the turn: all who came earlier have left. Nothing is lost if the future is dropped.
+impl QueueEntry {
+    /// Waits until all earlier entries have left. Nothing is lost if the future is dropped.
     pub(super) async fn turn(&self) {
         poll_fn(|cx| {
-            let mut line = self.queue.line();
-            if line.waiting.first_key_value().is_none_or(|(first, _)| *first == self.ticket) {
+            let mut entries = self.queue.entries();
+            if entries.waiting.first_key_value().is_none_or(|(first, _)| *first == self.position) {
                 return Poll::Ready(());
             }
-            if let Some(waker) = line.waiting.get_mut(&self.ticket) {
+            if let Some(waker) = entries.waiting.get_mut(&self.position) {
                 *waker = Some(cx.waker().clone());
             }
             Poll::Pending
@@ -85,20 +89,20 @@ impl Waiting {
         .await;
     }
 
-    /// Whether somebody who came earlier has come back to the queue.
+    /// Whether there is no earlier entry.
     pub(super) fn has_turn(&self) -> bool {
-        let line = self.queue.line();
-        line.waiting.first_key_value().is_none_or(|(first, _)| *first == self.ticket)
+        let entries = self.queue.entries();
+        entries.waiting.first_key_value().is_none_or(|(first, _)| *first == self.position)
     }
 }
 
-impl Drop for Waiting {
+impl Drop for QueueEntry {
     fn drop(&mut self) {
-        let mut line = self.queue.line();
-        line.waiting.remove(&self.ticket);
-        self.queue.length.store(line.waiting.len(), Ordering::Relaxed);
-        let next = line.waiting.first_entry().and_then(|mut next| next.get_mut().take());
-        drop(line);
+        let mut entries = self.queue.entries();
+        entries.waiting.remove(&self.position);
+        self.queue.length.store(entries.waiting.len(), Ordering::Relaxed);
+        let next = entries.waiting.first_entry().and_then(|mut next| next.get_mut().take());
+        drop(entries);
         if let Some(next) = next {
             next.wake();
         }
@@ -113,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn has_turn(waiting: &Waiting) -> bool {
+    fn has_turn(waiting: &QueueEntry) -> bool {
         let future = pin!(waiting.turn());
         let is_ready = future.poll(&mut Context::from_waker(Waker::noop())).is_ready();
         assert_eq!(is_ready, waiting.has_turn());
@@ -121,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn who_came_first_comes_first() {
+    fn the_earliest_has_its_turn_first() {
         let queue = Arc::new(Queue::default());
         let now = Instant::now();
         let second = queue.enter(now, 9).unwrap();
         let third = queue.enter(now, 9).unwrap();
         assert!(has_turn(&second));
         let first = queue.enter(now - Duration::from_millis(1), 9).unwrap();
-        assert!(has_turn(&first), "it came earlier, and comes back");
+        assert!(has_turn(&first), "it arrived earlier, and returns");
         assert!(!has_turn(&second));
         drop(first);
         assert!(has_turn(&second) && !has_turn(&third));
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_has_a_bound_and_those_who_leave_make_room() {
+    fn the_queue_has_a_bound_and_an_entry_that_leaves_makes_room() {
         let queue = Arc::new(Queue::default());
         let now = Instant::now();
         let first = queue.enter(now, 2).unwrap();

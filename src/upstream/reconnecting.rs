@@ -113,7 +113,10 @@ mod tests {
         let at = |seconds| base + Duration::from_secs(seconds);
         let counts = |entered, draining| TunnelCounts { entered, draining_nodes: 1, draining };
         let mut reconnecting = Reconnecting::default();
-        assert_eq!(reconnecting.update(TunnelCounts { entered: 300, ..TunnelCounts::default() }, at(0)), Some(0));
+        assert_eq!(
+            reconnecting.update(TunnelCounts { entered: 300, ..TunnelCounts::default() }, at(0)),
+            Some(0)
+        );
         assert_eq!(reconnecting.update(counts(300, 100), at(1)), Some(0), "a node begins to drain");
         assert_eq!(reconnecting.update(counts(300, 60), at(2)), Some(40));
         assert_eq!(reconnecting.update(counts(340, 0), at(3)), Some(60));

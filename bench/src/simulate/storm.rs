@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use sockeye::upstream::settings::Rate;
 use sockeye::upstream::{
-    self, AdmissionToken, Held, Lease, NodeAddress, NodePreference, NodeSettings, Upstream, Wait,
+    self, AdmissionToken, Lease, NodeAddress, NodePreference, NodeSettings, QueuedHandshake,
+    Upstream, Wait,
 };
 use tokio::time::Instant;
 
@@ -91,7 +92,7 @@ struct Storm {
     clients: Vec<Client>,
     nodes: Vec<Node>,
     index_of_node: HashMap<Arc<str>, u32>,
-    held: VecDeque<(Attempt, Held)>,
+    held: VecDeque<(Attempt, QueuedHandshake)>,
     turn_at: Option<u64>,
     /// Places on nodes of those who are back.
     sessions: Vec<Lease>,
@@ -195,9 +196,14 @@ impl Storm {
         state.is_waiting = true;
         let attempt = (client, state.attempt);
         self.plan(backoff::PATIENCE, Event::GiveUp(attempt));
-        match self.upstream.begin(&NodePreference::default(), &[], AdmissionToken::Due, self.instant()) {
+        match self.upstream.admit(
+            &NodePreference::default(),
+            &[],
+            AdmissionToken::Due,
+            self.instant(),
+        ) {
             Ok(lease) => self.arrive(attempt, lease),
-            Err(_) => match self.upstream.hold(self.instant()) {
+            Err(_) => match self.upstream.enqueue(self.instant()) {
                 Ok(held) => {
                     self.held.push_back((attempt, held));
                     self.plan(self.upstream.hold_max(), Event::HoldOver(attempt));
@@ -220,7 +226,7 @@ impl Storm {
                 continue;
             }
             assert!(held.has_turn(), "who came first comes first");
-            match self.upstream.begin_first(
+            match self.upstream.admit_first(
                 &NodePreference::default(),
                 &[],
                 AdmissionToken::Due,

@@ -21,6 +21,6 @@ use crate::pool;
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// The body of a node's answer; read to its end, its connection goes back to the pool.
-pub(super) type NodeBody = pool::Answer<RequestBody>;
+pub(super) type NodeBody = pool::AnswerBody<RequestBody>;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;

@@ -16,9 +16,9 @@ use tracing::warn;
 
 use super::{BodyError, NodeBody, Polled};
 use crate::exchange::access_log::LogEntry;
+use crate::pool::AnswerBodyError;
 use crate::route::Route;
 use crate::upstream::Lease;
-use crate::pool::AnswerError;
 
 /// What goes to a client: an answer of ours, or a node's.
 #[derive(Debug)]
@@ -79,12 +79,12 @@ impl BodyGuard {
         );
     }
 
-    fn broke_off(&self, error: &AnswerError) {
+    fn broke_off(&self, error: &AnswerBodyError) {
         match error {
             // The client's own doing: it has left.
-            AnswerError::Request(_) | AnswerError::RequestTooLarge(_) => (),
-            AnswerError::Lost(source) => self.was_cut("answer_broke_off", &source.to_string()),
-            AnswerError::Framing(fault) => self.was_cut("answer_broke_off", &fault.to_string()),
+            AnswerBodyError::Request(_) | AnswerBodyError::RequestTooLarge(_) => (),
+            AnswerBodyError::Lost(source) => self.was_cut("answer_broke_off", &source.to_string()),
+            AnswerBodyError::Framing(fault) => self.was_cut("answer_broke_off", &fault.to_string()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::upstream::settings::{NodeAddress, NodeSettings};
 
 /// A good answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct DnsAnswer {
     /// At least one and at most [`NODES_MAX`], sorted by name, each name once.
     pub(super) nodes: Vec<NodeSettings>,
     /// How long it is good, as DNS says.

@@ -22,7 +22,7 @@ use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{NameServerPool, PoolContext, TlsConfig, TokioResolver};
 use tokio::time::timeout;
 
-use super::answer::{Answer, nodes_at};
+use super::answer::{DnsAnswer, nodes_at};
 use super::services::services;
 use crate::upstream::settings::{Discover, NodeAddress, NodeSettings, Source};
 
@@ -53,7 +53,7 @@ pub(super) enum LookupError {
 pub(super) async fn look_up(
     discover: &Discover,
     known: &[NodeSettings],
-) -> Result<Answer, LookupError> {
+) -> Result<DnsAnswer, LookupError> {
     let servers = Servers::new(discover.server)?;
     let resolver = servers.resolver()?;
     let asked = async {
@@ -73,7 +73,7 @@ pub(super) async fn look_up(
     if nodes.is_empty() {
         return Err(LookupError::Nothing(discover.source.name().into()));
     }
-    Ok(Answer { nodes, ttl })
+    Ok(DnsAnswer { nodes, ttl })
 }
 
 /// The addresses of both families. One family alone is an answer too, for some servers never answer

@@ -15,12 +15,12 @@ use crate::upstream::discovery::{Discovery, Found, Stage};
 pub struct Lookups {
     tasks: Tasks,
     changed: mpsc::Sender<Found>,
-    running: Vec<Running>,
+    running: Vec<RunningLookup>,
 }
 
 /// A discovery that runs for as long as this lives.
 #[derive(Debug)]
-struct Running {
+struct RunningLookup {
     discovery: Arc<Discovery>,
     _stop: oneshot::Sender<()>,
 }
@@ -36,7 +36,7 @@ impl Lookups {
     pub fn follow<'a>(&mut self, discoveries: impl Iterator<Item = &'a Arc<Discovery>>) {
         let mut former = std::mem::take(&mut self.running);
         for discovery in discoveries {
-            let same = |running: &Running| Arc::ptr_eq(&running.discovery, discovery);
+            let same = |running: &RunningLookup| Arc::ptr_eq(&running.discovery, discovery);
             let running = match former.iter().position(same) {
                 Some(index) => former.swap_remove(index),
                 None => self.start(discovery.clone()),
@@ -51,7 +51,7 @@ impl Lookups {
         self.tasks.len()
     }
 
-    fn start(&self, discovery: Arc<Discovery>) -> Running {
+    fn start(&self, discovery: Arc<Discovery>) -> RunningLookup {
         let (stop, stopped) = oneshot::channel();
         let (running, changed) = (discovery.clone(), self.changed.clone());
         // Requests may wait from now on, not only once the task is first polled.
@@ -64,6 +64,6 @@ impl Lookups {
             }
             running.enter(Stage::Off);
         });
-        Running { discovery, _stop: stop }
+        RunningLookup { discovery, _stop: stop }
     }
 }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
-use self::answer::{Answer, NODES_MAX, wait_after_answer, wait_after_failure};
+use self::answer::{DnsAnswer, NODES_MAX, wait_after_answer, wait_after_failure};
 use self::dns::LookupError;
 use crate::upstream::discovery::{Cause, Discovery, Found, Stage};
 use crate::upstream::settings::NodeSettings;
@@ -55,7 +55,7 @@ async fn run(discovery: &Arc<Discovery>, changed: mpsc::Sender<Found>) {
 /// Has `answer` put in force, if it differs from the `last`. Whether there is a receiver.
 async fn apply(
     discovery: &Arc<Discovery>,
-    answer: Answer,
+    answer: DnsAnswer,
     last: &mut Arc<Vec<NodeSettings>>,
     changed: &mpsc::Sender<Found>,
 ) -> bool {

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use crate::Instant;
 
 use super::*;
-use crate::upstream::settings::{Discover, NodeAddress, Settings, Source};
 use crate::upstream::Upstream;
+use crate::upstream::settings::{Discover, NodeAddress, Settings, Source};
 
 fn discovery() -> Arc<Discovery> {
     let address = NodeAddress { host: "chat.test".into(), port: 3000 };

@@ -30,7 +30,10 @@ pub(super) fn judge_http(check: &HttpCheck, status: StatusCode, body: &[u8]) -> 
 /// A refusal is an answer too: a server that refuses in Engine.IO's own words is alive. Node
 /// refuses with `{"code":4,...}`, where engineioxide writes the code as a string, and python with
 /// its sentence as JSON.
-pub(super) fn judge_engineio(status: StatusCode, body: &[u8]) -> (CheckOutcome, Option<OpenPacket>) {
+pub(super) fn judge_engineio(
+    status: StatusCode,
+    body: &[u8],
+) -> (CheckOutcome, Option<OpenPacket>) {
     if status == StatusCode::OK
         && let Scan::Open(open) = OpenPacket::scan(body)
     {

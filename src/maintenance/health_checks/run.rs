@@ -24,8 +24,8 @@ use crate::Instant;
 use crate::engineio::{Form, OpenPacket, Sid, with_sid};
 use crate::http1::{HeadLimits, RequestFraming};
 use crate::pool::{
-    Answer, AnswerError, ConnectError, Connection, OutboundHead, Patience, Pool, Reply, SendFault,
-    Sharing, connect,
+    AnswerBody, AnswerBodyError, ConnectError, Connection, OutboundHead, Pool, Reply, SendFault,
+    SendLimits, Sharing, connect,
 };
 use crate::upstream::Node;
 use crate::upstream::health::CheckOutcome;
@@ -163,7 +163,7 @@ impl<'a> CheckRun<'a> {
             let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
             let fields = || head.headers.iter().map(|(name, value)| (name, value.as_bytes()));
             let head = OutboundHead::new(&head.method, target, fields, framing);
-            let sent = connection.send(&head, body, self.patience()).await;
+            let sent = connection.send(&head, body, self.limits()).await;
             match sent.map_err(|error| Failure::Exchange(error.fault))? {
                 Reply::Switched(response) => Ok((response.status(), Bytes::new())),
                 Reply::Answered(response) => {
@@ -180,8 +180,8 @@ impl<'a> CheckRun<'a> {
     }
 
     /// The deadline of the whole check comes first.
-    fn patience(&self) -> Patience {
-        Patience {
+    fn limits(&self) -> SendLimits {
+        SendLimits {
             upload: self.settings.health.timeout,
             response: self.settings.health.timeout,
             idle: self.settings.health.timeout,
@@ -193,7 +193,7 @@ impl<'a> CheckRun<'a> {
 
     fn outcome_of(&self, failure: &Failure) -> CheckOutcome {
         match failure {
-            Failure::Connect(error) if !error.tells_of_node() => CheckOutcome::Skipped,
+            Failure::Connect(error) if !error.counts_against_node() => CheckOutcome::Skipped,
             Failure::TooLate => {
                 let within = self.settings.health.timeout;
                 CheckOutcome::Failed(format!("{failure} within {within:?}").into())
@@ -213,7 +213,7 @@ enum Failure {
     #[error("it broke off")]
     Exchange(#[source] SendFault),
     #[error("its answer broke off")]
-    Body(#[source] AnswerError),
+    Body(#[source] AnswerBodyError),
     #[error("it did not answer")]
     TooLate,
 }
@@ -230,7 +230,10 @@ fn chain(error: &dyn Error) -> String {
 }
 
 /// The first `bytes_max` of a body, and not more than what is needed for them.
-async fn read(mut body: Answer<Full<Bytes>>, bytes_max: usize) -> Result<Bytes, AnswerError> {
+async fn read(
+    mut body: AnswerBody<Full<Bytes>>,
+    bytes_max: usize,
+) -> Result<Bytes, AnswerBodyError> {
     let mut read = BytesMut::new();
     while read.len() < bytes_max {
         let Some(frame) = body.frame().await else { break };

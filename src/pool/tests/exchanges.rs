@@ -73,8 +73,8 @@ async fn each_party_has_its_own_deadline() {
     let size = 64 << 20;
     let much = Full::from(vec![0; size]).boxed();
     let head = head(&Method::POST, RequestFraming::Length(size as u64));
-    let patience = Patience { body_bytes_max: u64::MAX, ..patience() };
-    let (fault, after) = wait(connection.send(&head, much, patience)).await;
+    let limits = SendLimits { body_bytes_max: u64::MAX, ..limits() };
+    let (fault, after) = wait(connection.send(&head, much, limits)).await;
     assert!(matches!(fault, SendFault::NodeStalled(_)) && after >= Duration::from_secs(30));
 }
 
@@ -83,7 +83,7 @@ async fn the_body_waits_for_the_100_that_the_client_expects() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
     let head = head(&Method::POST, RequestFraming::Length(4)).expecting_continue();
-    let sending = connection.send(&head, Full::from("body").boxed(), patience());
+    let sending = connection.send(&head, Full::from("body").boxed(), limits());
     let node = async {
         read_head(&mut socket).await;
         assert!(socket.read_u8().now_or_never().is_none());

@@ -61,12 +61,12 @@ impl Bench {
     }
 
     fn idle_count(&self) -> usize {
-        self.pool.shelves().of_node.get(&self.node.identity()).map_or(0, VecDeque::len)
+        self.pool.idle().of_node.get(&self.node.identity()).map_or(0, VecDeque::len)
     }
 }
 
-fn patience() -> Patience {
-    Patience {
+fn limits() -> SendLimits {
+    SendLimits {
         upload: Duration::from_secs(30),
         response: Duration::from_secs(60),
         idle: IDLE,
@@ -82,16 +82,16 @@ fn head(method: &Method, framing: RequestFraming) -> OutboundHead {
 
 fn get(connection: Box<Connection>) -> Sending<RequestBody> {
     let head = head(&Method::GET, RequestFraming::None);
-    connection.send(&head, Full::default().boxed(), patience())
+    connection.send(&head, Full::default().boxed(), limits())
 }
 
 /// Posts a body of so many bytes that never comes.
 fn post_nothing(connection: Box<Connection>, framing: RequestFraming) -> Sending<RequestBody> {
     let endless = BodyExt::boxed(StreamBody::new(stream::pending()));
-    connection.send(&head(&Method::POST, framing), endless, patience())
+    connection.send(&head(&Method::POST, framing), endless, limits())
 }
 
-fn answered(sent: Sent) -> Response<Answer<RequestBody>> {
+fn answered(sent: Sent) -> Response<AnswerBody<RequestBody>> {
     match sent.unwrap() {
         Reply::Answered(response) => response,
         Reply::Switched(_) => panic!("no 101 was sent"),

@@ -44,7 +44,7 @@ async fn a_connection_that_was_idle_for_long_is_closed() {
     let bench = Bench::new().await;
     let mut socket = bench.idle().await;
     let later = Instant::now() + IDLE;
-    let taken = bench.pool.shelves().take(bench.node.identity(), Sharing::Any, later);
+    let taken = bench.pool.idle().take(bench.node.identity(), Sharing::Any, later);
     assert!(taken.is_none());
     assert_closed(&mut socket).await;
 }
@@ -59,7 +59,7 @@ async fn idle_connections_are_closed_though_nobody_asks_for_any() {
         tokio::task::yield_now().await;
         assert_eq!(bench.idle_count(), idle);
     }
-    assert!(bench.pool.shelves().of_node.is_empty());
+    assert!(bench.pool.idle().of_node.is_empty());
     // The kernel knows no other time.
     tokio::time::resume();
     assert_closed(&mut socket).await;
@@ -84,9 +84,9 @@ async fn the_pool_is_bounded() {
 /// Waits until the close of the connection that is idle has arrived.
 async fn until_closed(bench: &Bench) {
     let identity = bench.node.identity();
-    let idle = bench.pool.shelves().of_node.get_mut(&identity).unwrap().pop_back().unwrap();
+    let idle = bench.pool.idle().of_node.get_mut(&identity).unwrap().pop_back().unwrap();
     timeout(ENOUGH, idle.connection.stream.ready(Interest::READABLE)).await.unwrap().unwrap();
-    bench.pool.shelves().of_node.get_mut(&identity).unwrap().push_back(idle);
+    bench.pool.idle().of_node.get_mut(&identity).unwrap().push_back(idle);
 }
 
 #[tokio::test]
@@ -161,8 +161,8 @@ async fn a_connection_that_began_with_a_body_is_used_again_only_where_that_is_sa
         let bench = Bench::new().await;
         let (connection, mut socket) = bench.open().await;
         let head = head(&Method::POST, RequestFraming::Length(2));
-        let patience = Patience { reuses_after_body, ..patience() };
-        let sending = connection.send(&head, Full::from("hi").boxed(), patience);
+        let limits = SendLimits { reuses_after_body, ..limits() };
+        let sending = connection.send(&head, Full::from("hi").boxed(), limits);
         let (sent, ()) = tokio::join!(sending, answer_with(&mut socket, WHOLE));
         read_to_end(sent).await;
         assert_eq!(bench.idle_count(), usize::from(reuses_after_body));
@@ -173,9 +173,9 @@ async fn a_connection_that_began_with_a_body_is_used_again_only_where_that_is_sa
 async fn a_connection_that_may_not_be_idle_is_closed() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
-    let patience = Patience { idle: Duration::ZERO, ..patience() };
+    let limits = SendLimits { idle: Duration::ZERO, ..limits() };
     let head = head(&Method::GET, RequestFraming::None);
-    let sending = connection.send(&head, Full::default().boxed(), patience);
+    let sending = connection.send(&head, Full::default().boxed(), limits);
     let (sent, ()) = tokio::join!(sending, answer_with(&mut socket, WHOLE));
     assert_eq!(read_to_end(sent).await, "ok");
     assert_closed(&mut socket).await;

@@ -21,7 +21,7 @@ use crate::upstream::{Node, Upstream};
 pub(in crate::upstream) struct OutlierDetector {
     /// As in `history`, so that a handshake which succeeds takes no lock.
     failures: AtomicU32,
-    /// Held for one step, and only by what fails.
+    /// Locked for one step, and only by what fails.
     history: Mutex<History>,
 }
 

@@ -120,7 +120,9 @@ impl Upstream {
                 let seconds = left.as_secs_f64().ceil();
                 Some(format!("handshakes failed, {seconds} s more"))
             }
-            NodeState::Unhealthy => node.health().verdict().reason().map(|reason| (*reason).to_owned()),
+            NodeState::Unhealthy => {
+                node.health().verdict().reason().map(|reason| (*reason).to_owned())
+            }
             NodeState::Draining | NodeState::Drained => {
                 let causes: Vec<&str> = node.drain_causes().map(|cause| cause.label()).collect();
                 Some(causes.join(", "))

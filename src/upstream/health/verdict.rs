@@ -51,7 +51,11 @@ pub(crate) enum VerdictChange {
 
 impl Verdict {
     /// Weighs one more outcome.
-    pub(crate) fn weigh(&mut self, outcome: &CheckOutcome, settings: &Health) -> Option<VerdictChange> {
+    pub(crate) fn weigh(
+        &mut self,
+        outcome: &CheckOutcome,
+        settings: &Health,
+    ) -> Option<VerdictChange> {
         let fails = match outcome {
             CheckOutcome::Passed => false,
             CheckOutcome::Failed(reason) => {

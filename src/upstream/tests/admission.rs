@@ -15,7 +15,7 @@ fn rates_hold_for_the_upstream_and_for_each_node() {
         paced.admission.node_rate = on_each;
         let upstream = Upstream::new(&paced, None);
         let now = Instant::now();
-        let begin = |now| upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now);
+        let begin = |now| upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now);
         let begun: Vec<Lease> = std::iter::from_fn(|| begin(now).ok()).take(99).collect();
         assert_eq!(begun.len(), expected);
         let Err(Wait::ForTurn(next)) = begin(now) else { panic!("a rate is used up") };
@@ -32,15 +32,15 @@ fn rates_hold_for_the_upstream_and_for_each_node() {
 fn nobody_passes_those_who_wait() {
     let upstream = upstream(&[("a", 1)]);
     let now = Instant::now();
-    let held = upstream.hold(now).unwrap();
+    let held = upstream.enqueue(now).unwrap();
     assert!(matches!(
-        upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now),
+        upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now),
         Err(Wait::ForTurn(_))
     ));
     assert!(held.has_turn());
-    assert!(upstream.begin_first(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
+    assert!(upstream.admit_first(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
     drop(held);
-    assert!(upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
+    assert!(upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn one_at_a_time_finds_out_whether_a_node_is_back() {
     upstream.nodes()[0].connect_failures().failed(now, now);
     let probe = upstream.probe();
     assert!(probe.is_some() && upstream.probe().is_none());
-    assert!(upstream.begin_anyway(&[], AdmissionToken::Due, now).is_some());
+    assert!(upstream.admit_on_avoided(&[], AdmissionToken::Due, now).is_some());
     drop(probe);
     assert!(upstream.probe().is_some());
 }

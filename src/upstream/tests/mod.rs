@@ -125,12 +125,15 @@ fn a_node_that_drains_fails_or_is_ejected_gets_no_new_session() {
         holds(&upstream.nodes()[0], now);
         for _ in 0..9 {
             let preference = prefer(upstream.nodes());
-            assert_eq!(name_of(&upstream.begin(&preference, &[], AdmissionToken::Due, now).unwrap()), "b");
+            assert_eq!(
+                name_of(&upstream.admit(&preference, &[], AdmissionToken::Due, now).unwrap()),
+                "b"
+            );
             assert_eq!(name_of(&upstream.lease(&NO_PREFERENCE, &[], now).unwrap()), "b");
         }
         let only = &upstream.nodes()[1..];
         assert_eq!(
-            upstream.begin(&NO_PREFERENCE, only, AdmissionToken::Due, now).unwrap_err(),
+            upstream.admit(&NO_PREFERENCE, only, AdmissionToken::Due, now).unwrap_err(),
             Wait::ForNode
         );
         let last_resort = upstream.lease(&NO_PREFERENCE, only, now).unwrap();
@@ -150,15 +153,15 @@ fn a_full_node_gets_no_new_session() {
     let upstream = Upstream::new(&full, None);
     let now = Instant::now();
     let mut leases: Vec<Lease> = (0..4)
-        .map(|_| upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap())
+        .map(|_| upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap())
         .collect();
     assert_eq!(
-        upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap_err(),
+        upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap_err(),
         Wait::ForNode
     );
-    assert!(upstream.begin_anyway(&[], AdmissionToken::Due, now).is_none());
+    assert!(upstream.admit_on_avoided(&[], AdmissionToken::Due, now).is_none());
     leases.pop();
-    assert!(upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
+    assert!(upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok());
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn a_node_that_comes_gets_a_small_share_at_first() {
     let new = Upstream::new(&settings(&[("a", 1), ("b", 1)]), Some(&old));
     let now = Instant::now();
     let at_first: Vec<Lease> = (0..110)
-        .map(|_| new.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap())
+        .map(|_| new.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now).unwrap())
         .collect();
     let to_b = at_first.iter().filter(|lease| name_of(lease) == "b").count();
     // A tenth of a half of them.
@@ -176,7 +179,7 @@ fn a_node_that_comes_gets_a_small_share_at_first() {
 
     let later = now + Settings::SLOW_START;
     let then: Vec<Lease> = (0..110)
-        .map(|_| new.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, later).unwrap())
+        .map(|_| new.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, later).unwrap())
         .collect();
     let to_b = then.iter().filter(|lease| name_of(lease) == "b").count();
     assert_eq!(to_b, 55);
@@ -190,7 +193,7 @@ fn a_key_prefers_its_node_within_the_bound() {
     let now = Instant::now();
     let by_address = NodePreference { order: Vec::new(), key: Some(Box::from(*b"10.0.0.1")) };
     let held: Vec<Lease> = (0..60)
-        .map(|_| upstream.begin(&by_address, &[], AdmissionToken::Due, now).unwrap())
+        .map(|_| upstream.admit(&by_address, &[], AdmissionToken::Due, now).unwrap())
         .collect();
     let first = name_of(&held[0]);
     assert!(held[..9].iter().all(|lease| name_of(lease) == first), "a few are no load");
@@ -199,8 +202,7 @@ fn a_key_prefers_its_node_within_the_bound() {
     drop(held);
     let names: Vec<String> = (0..9)
         .map(|_| {
-            name_of(&upstream.begin(&by_address, &[], AdmissionToken::Due, now).unwrap())
-                .to_owned()
+            name_of(&upstream.admit(&by_address, &[], AdmissionToken::Due, now).unwrap()).to_owned()
         })
         .collect();
     assert!(names.iter().all(|name| *name == names[0]), "{names:?}");

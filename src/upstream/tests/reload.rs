@@ -145,7 +145,7 @@ fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
         };
         let now = Instant::now() + Duration::from_secs(1);
         let begin = |upstream: &Upstream| {
-            upstream.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok()
+            upstream.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now).is_ok()
         };
         let slow = Upstream::new(&with(rate(10, 300)), None);
         slow.enact(now);
@@ -156,7 +156,7 @@ fn what_was_taken_at_one_rate_does_not_stop_sessions_at_another() {
         assert_eq!((0..2000).filter(|_| begin(&fast)).count(), 700);
         let slow = Upstream::new(&with(rate(10, 10)), Some(&fast));
         slow.enact(now);
-        let Err(Wait::ForTurn(next)) = slow.begin(&NO_PREFERENCE, &[], AdmissionToken::Due, now)
+        let Err(Wait::ForTurn(next)) = slow.admit(&NO_PREFERENCE, &[], AdmissionToken::Due, now)
         else {
             panic!("all of them were taken")
         };
