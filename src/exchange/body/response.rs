@@ -25,10 +25,6 @@ use crate::upstream::Lease;
 pub struct ResponseBody(Kind);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every answer is a node's: a box would cost each"
-)]
 enum Kind {
     Whole(Option<Bytes>),
     Node {
