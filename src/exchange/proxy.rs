@@ -20,10 +20,10 @@ use super::refusal::{self, RefusalFormat};
 use super::{forwarded, headers};
 use crate::Instant;
 use crate::client::ClientInfo;
+use crate::pool::Pool;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::tasks::Tasks;
-use crate::upstream::pool::Pool;
 
 /// The proxy as a [`tower::Service`]: our own listener and any other HTTP/1.1 server can call it.
 ///
