@@ -1,4 +1,4 @@
-//! Affinity by the session's own id: the tag, the table, and what healing may cost.
+//! Affinity by the session's own id: the tag, the table, and the cost of healing.
 //!
 //! Runs for every request.
 
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use super::healing::Healing;
 use super::settings::{SidSettings, TagForm};
-use super::table::{Bounds, Table};
-use super::tag::{Reading, TagClash, Tags};
+use super::table::{Table, TableLimits};
+use super::tag::{TagClash, TagContent, Tags};
 use super::{Member, Placement, Remembered};
 use crate::Instant;
 use crate::engineio::{Form, OpenPacket, SessionBounds, Sid};
 use crate::upstream::Node;
 
-/// `affinity: sid` of one upstream, and how `affinity: rendezvous` knows sessions again.
+/// `affinity: sid` of one upstream; `affinity: rendezvous` also recognizes sessions by it.
 #[derive(Debug)]
 pub(super) struct BySid {
     members: Arc<[Member]>,
@@ -26,19 +26,19 @@ pub(super) struct BySid {
     memory: Arc<Memory>,
 }
 
-/// How EIO=3 sessions are known again.
+/// How EIO=3 sessions are recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Eio3 {
-    /// By the table, for their clients would see a tag.
+    /// By the table, because their clients would see a tag.
     Table,
-    /// By the tag, as the operator wishes.
+    /// By the tag, as configured.
     Tag,
 }
 
-/// What outlives a reload.
+/// What is kept over a reload.
 #[derive(Debug)]
 pub(super) struct Memory {
-    sessions: Table<Home>,
+    sessions: Table<StoredSession>,
     healing: Healing,
 }
 
@@ -48,9 +48,9 @@ impl Default for Memory {
     }
 }
 
-/// What is remembered of a session that has no tag.
+/// What is stored for a session without a tag.
 #[derive(Clone, Debug)]
-struct Home {
+struct StoredSession {
     node_name: Arc<str>,
     bounds: Option<SessionBounds>,
 }
@@ -75,15 +75,17 @@ impl BySid {
 
     pub(super) fn locate(&self, sid: &Sid, now: Instant) -> Placement {
         match self.tags.read(sid) {
-            Reading::Node { index, sid: bare, bounds } => match self.living(index, now) {
-                Some(node) => Placement::Bound { node, sid: Some(bare), bounds },
-                None => Placement::Gone { sid: bare },
-            },
-            Reading::Gone { sid } => Placement::Gone { sid },
-            Reading::Untagged => match self.memory.sessions.renew(sid, now) {
-                Some(Home { node_name, bounds }) => {
+            TagContent::Node { index, sid: bare, bounds } => {
+                match self.node_with_sessions(index, now) {
+                    Some(node) => Placement::Bound { node, sid: Some(bare), bounds },
+                    None => Placement::Gone { sid: bare },
+                }
+            }
+            TagContent::Gone { sid } => Placement::Gone { sid },
+            TagContent::Untagged => match self.memory.sessions.renew(sid, now) {
+                Some(StoredSession { node_name, bounds }) => {
                     let index = self.indexes.get(&node_name);
-                    match index.and_then(|index| self.living(*index, now)) {
+                    match index.and_then(|index| self.node_with_sessions(*index, now)) {
                         Some(node) => Placement::Bound { node, sid: None, bounds },
                         None => Placement::Gone { sid: sid.clone() },
                     }
@@ -118,10 +120,14 @@ impl BySid {
     }
 
     fn put(&self, sid: &Sid, node: &Arc<Node>, bounds: Option<SessionBounds>, now: Instant) {
-        self.memory.sessions.put(sid, Home { node_name: node.name().clone(), bounds }, now);
+        self.memory.sessions.put(
+            sid,
+            StoredSession { node_name: node.name().clone(), bounds },
+            now,
+        );
     }
 
-    /// What outlives a reload.
+    /// What is kept over a reload.
     pub(super) fn memory(&self) -> &Arc<Memory> {
         &self.memory
     }
@@ -130,16 +136,16 @@ impl BySid {
         &self.memory.healing
     }
 
-    /// The node at `index`, unless the sessions of a node that left are given up.
-    fn living(&self, index: usize, now: Instant) -> Option<Arc<Node>> {
+    /// The node at `index`, unless it has left and its sessions are given up.
+    fn node_with_sessions(&self, index: usize, now: Instant) -> Option<Arc<Node>> {
         let member = self.members.get(index).filter(|member| member.has_sessions(now))?;
         Some(member.node.clone())
     }
 }
 
-/// A polling session asks at least once in each `pingInterval`, 25 s by default and minutes on
-/// odd servers; on a WebSocket it never asks again. Full, the table has 64 × 2 × 8192 buckets of
-/// 41 bytes, whatever the length of a sid: 43 MB for 900 000 sessions. At 4500 handshakes in each
-/// second, what is not used still lives for 100 s.
-const SESSIONS: Bounds =
-    Bounds { lifetime: Duration::from_secs(600), generation_entries_max: 8192 / 8 * 7 };
+/// A polling session sends a request at least once per `pingInterval`, 25 s by default and minutes on unusual
+/// servers; on a WebSocket it sends no more. A full table has 64 × 2 × 8192 buckets of 41 bytes, whatever
+/// the length of a sid: 43 MB for 900 000 sessions. At 4500 handshakes per second, an unused entry still
+/// lives for 100 s.
+const SESSIONS: TableLimits =
+    TableLimits { lifetime: Duration::from_secs(600), generation_entries_max: 8192 / 8 * 7 };

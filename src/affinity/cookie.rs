@@ -1,7 +1,7 @@
 //! The cookie that names a node.
 //!
-//! Its value is the mark that the tag of a session called like the cookie would have: opaque,
-//! signed, and alike in every proxy with the same configuration.
+//! Its value is the mark that the tag of a session with the cookie's name would have: opaque, signed, and
+//! the same in every proxy with the same configuration.
 //!
 //! Pure. Runs for every request.
 
@@ -9,7 +9,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::settings::CookieSettings;
-use super::tag::{MarkReading, TagClash, Tags};
+use super::tag::{MarkContent, TagClash, Tags};
 use crate::client::Scheme;
 
 /// Reads and makes the cookies of one upstream's nodes, which it knows by their index.
@@ -20,7 +20,7 @@ pub(super) struct Cookies {
 }
 
 impl Cookies {
-    /// The cookies of the nodes of these names.
+    /// The cookies of nodes with these names.
     ///
     /// # Errors
     /// [`TagClash`], as for [`Tags::new`].
@@ -31,13 +31,13 @@ impl Cookies {
         Ok(Self { name: (*settings.name).into(), tags: Tags::new(&settings.keys, names)? })
     }
 
-    /// The node that the client's cookie names: of several cookies of our name, the first that
-    /// names one that we know.
+    /// The node that the client's cookie names: of several cookies with our name, the first that names a
+    /// known node.
     pub(super) fn node(&self, headers: &HeaderMap) -> Option<usize> {
         values_of(headers, &self.name).find_map(|mark| {
             match self.tags.read_mark(&self.name, mark) {
-                MarkReading::Node(index) => Some(index),
-                MarkReading::Foreign | MarkReading::Gone => None,
+                MarkContent::Node(index) => Some(index),
+                MarkContent::Foreign | MarkContent::Gone => None,
             }
         })
     }
@@ -45,9 +45,9 @@ impl Cookies {
     /// The value of a `Set-Cookie` field that names the node at `index`; it lives as long as the
     /// browser.
     ///
-    /// Pages of other sites use a Socket.IO server too, and their requests carry a cookie only
-    /// with `SameSite=None`, which browsers take only with `Secure`. Over plain HTTP that leaves
-    /// `Lax`. `None` opens nothing to cross-site requests: the cookie is no credential.
+    /// Pages of other sites also use a Socket.IO server, and their requests carry a cookie only with
+    /// `SameSite=None`, which browsers accept only with `Secure`. Over plain HTTP only `Lax` is left.
+    /// `None` does not expose anything to cross-site requests: the cookie is not a credential.
     pub(super) fn set(&self, index: usize, scheme: Scheme) -> Option<HeaderValue> {
         let mark = self.tags.mark(&self.name, index)?;
         let attributes = match scheme {

@@ -1,7 +1,7 @@
-//! How much self-healing may cost: a share of the requests, and each lost sid once.
+//! How much self-healing may cost: a share of the requests, and one search for each lost sid.
 //!
-//! To heal is to ask node after node for a session that nobody remembers. A stranger who makes
-//! sids up must not make five requests of one.
+//! To heal is to ask node after node for a session that is not remembered. A stranger with invented sids must
+//! not turn one request into five.
 //!
 //! Pure. Runs for every request.
 
@@ -9,29 +9,29 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::table::{Bounds, Table};
+use super::table::{Table, TableLimits};
 use crate::Instant;
 use crate::engineio::Sid;
 
-/// Whom to ask for a session that no tag and no table knows.
+/// Which nodes to ask for a session that neither a tag nor the table knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Search {
-    /// No node: none knew it lately.
-    Nobody,
-    /// One node, for the share of searches is spent: it may be the right one, and if not, its
-    /// refusal costs no more than any request.
-    One,
+pub enum SearchScope {
+    /// No node: recently none knew it.
+    NoNode,
+    /// One node, because the share of searches is used up: it may be the right one, and if not, its refusal
+    /// costs no more than any request.
+    OneNode,
     /// Node after node.
-    Around,
+    AllNodes,
 }
 
-/// The bookkeeping of one upstream, for all workers.
+/// The state of one upstream, for all workers.
 #[derive(Debug)]
 pub(super) struct Healing {
     misses: Table<()>,
-    /// What may be spent: each request adds one, a healing takes [`PRICE`].
+    /// The credit for searches: each request adds one, a search takes [`PRICE`].
     credit: AtomicU32,
-    /// How many refusals in a row came as late as those of `@socket.io/cluster-engine`.
+    /// How many consecutive refusals were as late as those of `@socket.io/cluster-engine`.
     late_refusals: AtomicU32,
 }
 
@@ -48,31 +48,31 @@ impl Default for Healing {
 impl Healing {
     /// Counts a request of the upstream.
     pub(super) fn count_request(&self) {
-        // Mostly there is nothing to add, and then the workers do not write to what they share.
+        // Usually there is nothing to add, and then the workers do not write to shared memory.
         if self.credit.load(Ordering::Relaxed) < CREDIT_MAX {
             let earn = |credit: u32| (credit < CREDIT_MAX).then_some(credit + 1);
-            // It fails when another worker added the last that was wanting.
+            // It fails if another worker has added the last one.
             _ = self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
         }
     }
 
-    /// Whom to ask for `sid`. To ask around takes the price of one healing.
-    pub(super) fn begin(&self, sid: &Sid, now: Instant) -> Search {
+    /// Which nodes to ask for `sid`. Asking all of them takes the price of one search.
+    pub(super) fn search_scope(&self, sid: &Sid, now: Instant) -> SearchScope {
         let pay = |credit: u32| credit.checked_sub(PRICE);
         if self.misses.has(sid, now) {
-            Search::Nobody
+            SearchScope::NoNode
         } else if self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok() {
-            Search::Around
+            SearchScope::AllNodes
         } else {
-            Search::One
+            SearchScope::OneNode
         }
     }
 
-    /// Whether a node that refused `sid` after this time speaks for all nodes.
+    /// Whether the refusal of `sid` by a node after this time counts for all nodes.
     ///
-    /// `@socket.io/cluster-engine` asks the other nodes for a session of 20 characters and refuses it
-    /// when none has answered for a second. A node that is slow for another reason is told from it by
-    /// two such refusals in a row, with no quick one between.
+    /// `@socket.io/cluster-engine` asks the other nodes for a session of 20 characters and refuses it when
+    /// none has answered for a second. Two such refusals in a row, without a quick one between them,
+    /// distinguish it from a node that is slow for another reason.
     pub(super) fn refused_for_all(&self, sid: &Sid, after: Duration) -> bool {
         if sid.as_str().len() != CLUSTER_SID_BYTES || !LATE.contains(&after) {
             self.late_refusals.store(0, Ordering::Relaxed);
@@ -87,22 +87,22 @@ impl Healing {
     }
 }
 
-/// When a node of `@socket.io/cluster-engine` refuses, which waits for the others for 1 s.
+/// When a node of `@socket.io/cluster-engine` refuses: it waits 1 s for the others.
 const LATE: RangeInclusive<Duration> = Duration::from_millis(900)..=Duration::from_millis(1500);
 
-/// It asks the others for sids of this length alone.
+/// It asks the others only for sids of this length.
 const CLUSTER_SID_BYTES: usize = 20;
 
-/// Of ten requests one may be healed.
+/// One of ten requests may be searched for.
 const PRICE: u32 = 10;
 
-/// 50 healings in a row: the sessions of a small server after a proxy's restart.
+/// 50 searches in a row: the sessions of a small server after a proxy's restart.
 const CREDIT_MAX: u32 = 50 * PRICE;
 
-/// A client whose session is lost makes a new one within 5 s; only who does not care asks for
-/// longer. Full, the table has 64 × 2 × 512 buckets of 17 bytes: 1.1 MB.
-const MISSES: Bounds =
-    Bounds { lifetime: Duration::from_secs(30), generation_entries_max: 512 / 8 * 7 };
+/// A client whose session is lost opens a new one within 5 s; only a faulty one repeats its request for
+/// longer. A full table has 64 × 2 × 512 buckets of 17 bytes: 1.1 MB.
+const MISSES: TableLimits =
+    TableLimits { lifetime: Duration::from_secs(30), generation_entries_max: 512 / 8 * 7 };
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +114,9 @@ mod tests {
 
     /// How many of 1000 strangers in a row are healed.
     fn healed(healing: &Healing, now: Instant) -> usize {
-        (0..1000).filter(|number| healing.begin(&sid(*number), now) == Search::Around).count()
+        (0..1000)
+            .filter(|number| healing.search_scope(&sid(*number), now) == SearchScope::AllNodes)
+            .count()
     }
 
     #[test]
@@ -155,8 +157,14 @@ mod tests {
         let now = Instant::now();
         let healing = Healing::default();
         healing.missed(&sid(1), now);
-        assert_eq!(healing.begin(&sid(1), now + Duration::from_secs(29)), Search::Nobody);
-        assert_eq!(healing.begin(&sid(2), now), Search::Around);
-        assert_eq!(healing.begin(&sid(1), now + Duration::from_secs(61)), Search::Around);
+        assert_eq!(
+            healing.search_scope(&sid(1), now + Duration::from_secs(29)),
+            SearchScope::NoNode
+        );
+        assert_eq!(healing.search_scope(&sid(2), now), SearchScope::AllNodes);
+        assert_eq!(
+            healing.search_scope(&sid(1), now + Duration::from_secs(61)),
+            SearchScope::AllNodes
+        );
     }
 }

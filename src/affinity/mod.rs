@@ -1,8 +1,8 @@
-//! Which node had this session.
+//! Which node has a session.
 //!
-//! Asked before a node is chosen ([`Affinity::locate`]) and told when one has answered
-//! ([`Affinity::remember`]). It never opens a connection nor judges a node's health: it says
-//! where a session lives, whatever state that node is in.
+//! [`Affinity::locate`] is called before a node is chosen, [`Affinity::remember`] when one has answered. It
+//! never opens a connection and never judges a node's health: it says where a session is, whatever state
+//! that node is in.
 //!
 //! Runs for every request.
 
@@ -30,7 +30,7 @@ use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Node, Upstream};
 use by_sid::{BySid, Memory};
 use cookie::Cookies;
-pub use healing::Search;
+pub use healing::SearchScope;
 pub use settings::Settings;
 use settings::{RendezvousKey, SidSettings};
 pub use tag::TagClash;
@@ -41,12 +41,12 @@ pub struct Affinity {
     settings: Settings,
     members: Arc<[Member]>,
     strategy: Strategy,
-    /// What was learned of sessions by a rule that looks at sids: it is kept by others too, for the
-    /// next reload may bring such a rule back.
+    /// What a rule that uses sids has learned of sessions. Other rules keep it, too, because the next reload
+    /// may restore such a rule.
     memory: Option<Arc<Memory>>,
 }
 
-/// A node that sessions may live on.
+/// A node that may have sessions.
 #[derive(Debug)]
 struct Member {
     node: Arc<Node>,
@@ -54,61 +54,60 @@ struct Member {
     until: Option<Instant>,
 }
 
-/// What a request shows of itself.
+/// The parts of a request that affinity uses.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestView<'a> {
-    /// What it asks of Engine.IO, if anything.
+    /// Its Engine.IO parameters, if any.
     pub call: Option<&'a Call>,
     /// Its header fields, as the client sent them.
     pub headers: &'a HeaderMap,
     /// Its query, as the client sent it.
     pub query: Option<&'a str>,
-    /// The client's address, after trusted proxies were believed.
+    /// The client's address, as far as trusted proxies tell it.
     pub address: IpAddr,
 }
 
 /// Where a request belongs.
 #[derive(Clone, Debug)]
 pub enum Placement {
-    /// Any node will do.
+    /// To any node.
     Anywhere,
-    /// These nodes, in this order; none is bound to refuse. Not empty.
+    /// To these nodes, in this order; none has to refuse it. Not empty.
     Preferred(Vec<Arc<Node>>),
-    /// This node alone, whose answer is final.
+    /// To this node only, whose response is final.
     Bound {
-        /// Where the session lives.
+        /// The node that has the session.
         node: Arc<Node>,
-        /// The sid as the node knows it, to be put into the query
-        /// ([`with_sid`](crate::engineio::with_sid)); `None` if it stands there already.
+        /// The sid that the node knows, for the query ([`with_sid`](crate::engineio::with_sid)); `None` if it
+        /// is there already.
         sid: Option<Sid>,
-        /// The session's own bounds, as far as a tag or the table knows them.
+        /// The session's own bounds, if a tag or the table knows them.
         bounds: Option<SessionBounds>,
     },
-    /// The session was on a node that is no more: answer 400, code 1, at once.
+    /// The session was on a node that is gone: respond with 400, code 1.
     Gone {
-        /// The sid without tag.
+        /// The sid without its tag.
         sid: Sid,
     },
-    /// No tag, and the table does not know it: ask nodes in turn, if
-    /// [`search`](Affinity::search) allows it.
+    /// Neither a tag nor the table knows it: ask nodes in turn, if [`search`](Affinity::search) allows it.
     Unknown {
-        /// The sid as it came.
+        /// The sid as the client sent it.
         sid: Sid,
-        /// The nodes in the order in which they are to be asked; empty if none is likelier than
-        /// the others to have it.
+        /// The nodes in the order in which to ask them; empty if none is more likely than the others to
+        /// have it.
         order: Vec<Arc<Node>>,
     },
 }
 
-/// What is to be done about an answer that opens a session.
+/// What to do with a response that opens a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
-    /// Append this to the sid ([`OpenPacket::with_tag`]); if the answer cannot be rewritten,
+    /// Append this to the sid ([`OpenPacket::with_tag`]); if the response cannot be rewritten,
     /// [`Affinity::learn`] the session instead.
     Tag(String),
     /// Nothing: the session is in the table.
     Learned,
-    /// Nothing: the session will be known by other means or will not ask again.
+    /// Nothing: the session is recognized by other means, or sends no more requests.
     Nothing,
 }
 
@@ -123,23 +122,23 @@ impl Placement {
 }
 
 impl Affinity {
-    /// The affinity of `upstream`. `carried` is the same upstream's before a reload: what it
-    /// learned lives on.
+    /// The affinity of `upstream`. `carried` is the same upstream's before a reload: what it has learned is
+    /// kept.
     ///
     /// # Errors
-    /// [`TagClash`] if two nodes cannot be told apart.
+    /// [`TagClash`] if two nodes have the same tag.
     pub fn new(
         settings: &Settings,
         upstream: &Upstream,
         carried: Option<&Self>,
     ) -> Result<Self, TagClash> {
         let current = || upstream.nodes().iter().map(|node| (node, None));
-        // A name whose process is another one now is that one's.
+        // A name that belongs to another process now is that one's.
         let mut names: HashSet<&str> = current().map(|(node, _)| &**node.name()).collect();
         let retired = upstream.retired().iter().filter(|left| names.insert(left.node.name()));
         let retired = retired.map(|left| (&left.node, Some(left.until)));
         match Self::with_members(settings, members(current().chain(retired)), carried) {
-            // A node that has left is no reason to refuse one that comes.
+            // A node that has left is no reason to refuse a new one.
             Err(_) if !upstream.retired().is_empty() => {
                 Self::with_members(settings, members(current()), carried)
             }
@@ -147,7 +146,7 @@ impl Affinity {
         }
     }
 
-    /// Of these nodes, those that have left behind the others.
+    /// The affinity of these nodes; those that have left come last.
     fn with_members(
         settings: &Settings,
         members: Arc<[Member]>,
@@ -178,13 +177,12 @@ impl Affinity {
         Ok(Self { settings: settings.clone(), members, strategy, memory })
     }
 
-    /// What the operator says of it.
+    /// Its settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Says where a request belongs. To be called once for each request of the upstream, for it
-    /// counts them.
+    /// Where a request belongs. Call it once for each request of the upstream, because it counts them.
     pub fn locate(&self, view: &RequestView<'_>, now: Instant) -> Placement {
         match &self.strategy {
             Strategy::Sid(by_sid) => {
@@ -205,8 +203,8 @@ impl Affinity {
         }
     }
 
-    /// The node of a session that was opened by this rule, which is not in force for new ones any
-    /// more; `None` if nothing proves that it was.
+    /// The node of a session that was opened by this rule, which no longer applies to new ones; `None` if
+    /// nothing proves that it was.
     pub fn locate_earlier(&self, view: &RequestView<'_>, now: Instant) -> Option<Placement> {
         let sid = view.call.and_then(|call| call.sid.as_ref())?;
         let placement = match &self.strategy {
@@ -239,14 +237,14 @@ impl Affinity {
         }
     }
 
-    /// Whether a node that refused `sid` after this time speaks for all nodes.
+    /// Whether the refusal of `sid` by a node after this time counts for all nodes.
     pub fn refused_for_all(&self, sid: &Sid, after: std::time::Duration) -> bool {
         self.by_sid().is_some_and(|by_sid| by_sid.healing().refused_for_all(sid, after))
     }
 
-    /// Says what is to be done about `open`, with which `node` answered `call`. What is learned
-    /// is in the table when this returns: send the answer only then, for the session's next
-    /// requests may overtake it on other connections.
+    /// What to do with `open`, with which `node` answered `call`. What is learned is in the table when this
+    /// returns. Send the response only then, because the session's next requests may overtake it on other
+    /// connections.
     pub fn remember(
         &self,
         call: &Call,
@@ -257,33 +255,33 @@ impl Affinity {
         let is_polling_handshake = call.is_handshake() && call.transport == Transport::Polling;
         match self.by_sid() {
             Some(by_sid) if is_polling_handshake => by_sid.remember(open, node, now),
-            // Who begins with a WebSocket never sends its sid.
+            // A client that begins with a WebSocket never sends its sid.
             Some(_) | None => Remembered::Nothing,
         }
     }
 
-    /// Remembers that the untagged `sid` lives on `node`, and nothing of its bounds: an answer could
-    /// not be rewritten, or a session was healed.
+    /// Stores that the untagged `sid` is on `node`, without bounds: a response could not be rewritten, or a
+    /// session was healed.
     pub fn learn(&self, sid: &Sid, node: &Arc<Node>, now: Instant) {
         if let Some(by_sid) = self.by_sid() {
             by_sid.learn(sid, node, now);
         }
     }
 
-    /// Whom to ask for the session of a [`Placement::Unknown`]; to ask around is paid for.
-    pub fn search(&self, sid: &Sid, now: Instant) -> Search {
-        self.by_sid().map_or(Search::One, |by_sid| by_sid.healing().begin(sid, now))
+    /// Which nodes to ask for the session of a [`Placement::Unknown`]; asking all of them takes credit.
+    pub fn search(&self, sid: &Sid, now: Instant) -> SearchScope {
+        self.by_sid().map_or(SearchScope::OneNode, |by_sid| by_sid.healing().search_scope(sid, now))
     }
 
-    /// Remembers for 30 to 60 s that no node knows `sid`.
+    /// Stores for 30 to 60 s that no node knows `sid`.
     pub fn missed(&self, sid: &Sid, now: Instant) {
         if let Some(by_sid) = self.by_sid() {
             by_sid.healing().missed(sid, now);
         }
     }
 
-    /// The `Set-Cookie` field for the answer of `node` to a client whose cookie does not name it;
-    /// `None` where cookies are not the rule.
+    /// The `Set-Cookie` field for the response of `node` to a client whose cookie does not name it; `None`
+    /// unless the rule is `cookie`.
     pub fn set_cookie(&self, node: &Arc<Node>, scheme: Scheme) -> Option<HeaderValue> {
         match &self.strategy {
             Strategy::Cookie(cookies) => {
@@ -295,7 +293,7 @@ impl Affinity {
         }
     }
 
-    /// A session is bound to its cookie's node; all else only prefers it, if it has not left.
+    /// A session is bound to its cookie's node; other requests only prefer it, if it has not left.
     fn locate_by_cookie(
         &self,
         cookies: &Cookies,
@@ -351,7 +349,7 @@ impl Affinity {
 }
 
 impl Member {
-    /// Whether a session may live there.
+    /// Whether it may still have sessions.
     fn has_sessions(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now < until)
     }
@@ -366,7 +364,7 @@ fn members<'a>(nodes: impl Iterator<Item = (&'a Arc<Node>, Option<Instant>)>) ->
 enum Strategy {
     Sid(BySid),
     Cookie(Cookies),
-    /// What is hashed, and the order of the nodes; the sid says where a session was opened.
+    /// The key that is hashed, and the order of the nodes; the sid says where a session was opened.
     Rendezvous(RendezvousKey, Rendezvous, BySid),
     None,
 }

@@ -1,4 +1,4 @@
-//! What the operator says of affinity.
+//! The settings of affinity.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -16,7 +16,7 @@ pub enum Settings {
     Cookie(CookieSettings),
     /// By highest random weight over a property of the request.
     Rendezvous(RendezvousKey),
-    /// Not at all: WebSocket-only clients need none.
+    /// Not at all: for clients that use WebSockets only.
     None,
 }
 
@@ -33,8 +33,8 @@ impl Settings {
 }
 
 impl Settings {
-    /// What is needed of this rule to know the sessions again that were opened by it; `None` if it
-    /// knows none.
+    /// What is needed of this rule to recognize the sessions that were opened by it; `None` if it
+    /// recognizes none.
     pub fn for_reading(&self) -> Option<Self> {
         match self {
             Self::Sid(sid) => {
@@ -56,22 +56,22 @@ impl Default for Settings {
 /// `affinity: sid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SidSettings {
-    /// Secrets of the tag: the first makes tags, all are tried on the way in. Empty means the
-    /// constant that is compiled in, alike in every Sockeye.
+    /// Secrets of the tag: the first makes tags, all are tried for reading. Empty means the constant that is
+    /// compiled in, the same in every Sockeye.
     pub keys: Vec<Secret>,
-    /// Tag EIO=3 sessions too, though their clients see the sid as `socket.id`.
+    /// Also tag EIO=3 sessions, although their clients see the sid as `socket.id`.
     pub tag_eio3: bool,
-    /// What tags are made; all are known on the way in.
+    /// Which tags are made; all forms are read.
     pub tag: TagForm,
 }
 
-/// What a tag says.
+/// The content of a tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TagForm {
     /// The session's node and its bounds.
     #[default]
     Long,
-    /// The node alone, as proxies before the long form know it.
+    /// Only the node, the form that older proxies know.
     Short,
 }
 
@@ -95,7 +95,7 @@ pub struct CookieSettings {
 }
 
 impl CookieSettings {
-    /// The cookie's name where the operator says none.
+    /// The cookie's name if none is configured.
     pub const NAME: &str = "sockeye";
 }
 

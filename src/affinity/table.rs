@@ -1,9 +1,9 @@
-//! What is remembered by sid, for a time and within bounds.
+//! Values by sid, for a limited time and in limited number.
 //!
-//! A table is two generations: what is put or renewed is young; when the lifetime is over or the
-//! young are too many, the young become old and the old are forgotten. So an entry lives for one
-//! to two lifetimes after its last use, nothing need be swept, and no clock is kept for each.
-//! Sids are kept as keyed digests: small, all of one size, and no secret.
+//! A table has two generations: an entry that is put or renewed is young. When the lifetime is over or there
+//! are too many young entries, they become old and the old ones are forgotten. So an entry lives for one to
+//! two lifetimes after its last use, nothing has to be swept, and no time is stored for each entry. Sids are
+//! stored as keyed digests: small, all of one size, and not secret.
 //!
 //! Pure: the locks are held for one look-up. Runs for every request.
 
@@ -20,41 +20,40 @@ use crate::engineio::Sid;
 pub(super) struct Table<V> {
     shards: Box<[Mutex<Shard<V>>]>,
     hashers: [RandomState; 2],
-    bounds: Bounds,
+    bounds: TableLimits,
 }
 
-/// How much a table keeps, and how long.
+/// How much a table stores, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// An entry that is not used lives at least this long, if the table is not full, and at most
-    /// twice as long.
+pub(super) struct TableLimits {
+    /// An unused entry lives at least this long, if the table is not full, and at most twice as long.
     pub(super) lifetime: Duration,
     /// The most entries of one generation of one of the [`SHARDS`](Self::SHARDS).
     pub(super) generation_entries_max: usize,
 }
 
-impl Bounds {
-    /// How many locks share the work, so that workers seldom wait for each other.
+impl TableLimits {
+    /// Many locks, so that workers seldom wait for each other.
     pub(super) const SHARDS: usize = 64;
 }
 
 impl<V: Clone> Table<V> {
-    /// An empty table; it takes memory only as it fills.
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// An empty table; it allocates only as it fills.
+    pub(super) fn new(bounds: TableLimits) -> Self {
         Self {
-            shards: (0..Bounds::SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            shards: (0..TableLimits::SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
             hashers: [RandomState::new(), RandomState::new()],
             bounds,
         }
     }
 
-    /// Remembers `value`, in place of what was remembered before.
+    /// Stores `value`, and replaces an earlier one.
     pub(super) fn put(&self, sid: &Sid, value: V, now: Instant) {
         let digest = self.digest(sid);
         self.shard(digest, now).put(digest, value, self.bounds);
     }
 
-    /// The value of `sid`, whose life begins anew.
+    /// The value of `sid`, whose lifetime restarts.
     pub(super) fn renew(&self, sid: &Sid, now: Instant) -> Option<V> {
         let digest = self.digest(sid);
         let mut shard = self.shard(digest, now);
@@ -66,7 +65,7 @@ impl<V: Clone> Table<V> {
         Some(value)
     }
 
-    /// Whether `sid` is remembered. It will not be for longer.
+    /// Whether `sid` is stored. This does not extend its lifetime.
     pub(super) fn has(&self, sid: &Sid, now: Instant) -> bool {
         let digest = self.digest(sid);
         let shard = self.shard(digest, now);
@@ -79,7 +78,7 @@ impl<V: Clone> Table<V> {
 
     /// The shard of `digest`, as it is at `now`.
     fn shard(&self, digest: SidDigest, now: Instant) -> MutexGuard<'_, Shard<V>> {
-        let index = (digest[0] % Bounds::SHARDS as u64) as usize;
+        let index = (digest[0] % TableLimits::SHARDS as u64) as usize;
         // Each change of a shard is whole or harmless, so a panic elsewhere spoils nothing.
         let mut shard = self.shards[index].lock().unwrap_or_else(PoisonError::into_inner);
         shard.age(now, self.bounds.lifetime);
@@ -114,7 +113,7 @@ impl<V> Shard<V> {
         }
     }
 
-    fn put(&mut self, digest: SidDigest, value: V, bounds: Bounds) {
+    fn put(&mut self, digest: SidDigest, value: V, bounds: TableLimits) {
         let is_full = self.young.len() >= bounds.generation_entries_max;
         if is_full && !self.young.contains_key(&digest) {
             self.old = std::mem::take(&mut self.young);
@@ -134,7 +133,8 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { lifetime: Duration::from_secs(10), generation_entries_max: 3 };
+    const BOUNDS: TableLimits =
+        TableLimits { lifetime: Duration::from_secs(10), generation_entries_max: 3 };
 
     fn sid(number: usize) -> Sid {
         Sid::new(&format!("sid-{number}")).expect("a sid")
@@ -201,7 +201,7 @@ mod tests {
             assert_eq!(table.renew(&sid(0), start), Some(0), "{number}");
             assert_eq!(table.renew(&sid(number), start), Some(number));
         }
-        let most = Bounds::SHARDS * BOUNDS.generation_entries_max * 2;
+        let most = TableLimits::SHARDS * BOUNDS.generation_entries_max * 2;
         assert!((most / 2..=most).contains(&entries(&table)), "{}", entries(&table));
         assert_eq!(table.renew(&sid(1), start), None);
     }
@@ -217,7 +217,7 @@ mod tests {
                 now += Duration::from_secs(seconds);
                 table.put(&sid(number), number, now);
                 prop_assert!(table.has(&sid(number), now + BOUNDS.lifetime));
-                prop_assert!(entries(&table) <= Bounds::SHARDS * BOUNDS.generation_entries_max * 2);
+                prop_assert!(entries(&table) <= TableLimits::SHARDS * BOUNDS.generation_entries_max * 2);
             }
         }
     }

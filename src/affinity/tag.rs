@@ -1,5 +1,5 @@
-//! The tag: what a sid carries behind its last dot, so that every proxy with the same
-//! configuration reads it, after any restart.
+//! The tag after the last dot of a sid, which every proxy with the same configuration can read, after any
+//! restart.
 //!
 //! `ABC` becomes `ABC.nnnnnnbbbcc`, all of it in the alphabet of base64url:
 //!
@@ -7,9 +7,8 @@
 //! - `bbb`: the session's bounds, the 18 bits of [`SessionBounds::code`], the highest first
 //! - `cc`: the first 12 bits of a keyed hash of the sid and all characters before
 //!
-//! The short tag, `ABC.nnnnnncc`, says nothing about bounds. Older proxies know no other, so that
-//! it is written for them (`tag: short`), where an open packet states no bounds, and as the value
-//! of cookies. It stays valid.
+//! The short tag, `ABC.nnnnnncc`, has no bounds. It is written for older proxies, which know no other
+//! (`tag: short`), if an open packet states no bounds, and as the value of cookies. It stays valid.
 //!
 //! Pure. Runs for every request.
 
@@ -28,46 +27,46 @@ use crate::engineio::{SessionBounds, Sid};
 #[derive(Debug)]
 pub(super) struct Tags {
     /// Not empty; the first makes tags.
-    keyed: Vec<Keyed>,
+    keyed: Vec<KeyedNames>,
 }
 
-/// What a sid's tag says.
+/// The content of a sid's tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// There is no tag of ours: the sid is the node's own, whole, dots and all.
+pub(super) enum TagContent {
+    /// There is no tag of ours: the whole sid, including its dots, is the node's own.
     Untagged,
-    /// The session lives on this node, which calls it `sid`.
+    /// The session is on this node, which knows it as `sid`.
     Node {
-        /// The node's place in the list that [`Tags::new`] was given.
+        /// The node's index in the list that [`Tags::new`] got.
         index: usize,
         /// The sid without the tag.
         sid: Sid,
-        /// What the tag says about the session; `None` if it is a short one.
+        /// The session's bounds; `None` in a short tag.
         bounds: Option<SessionBounds>,
     },
-    /// The tag is ours, and its node is not among those we know.
+    /// The tag is ours, and its node is unknown.
     Gone {
         /// The sid without the tag.
         sid: Sid,
     },
 }
 
-/// Two nodes cannot be told apart by their tags.
+/// Two nodes have the same tag.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nodes {first} and {second} have the same tag: give one of them another name")]
 pub struct TagClash {
-    /// The name of the one.
+    /// The name of one.
     pub first: Box<str>,
     /// The name of the other.
     pub second: Box<str>,
 }
 
 impl Tags {
-    /// The tags of the nodes of these names; no secrets mean the one that is compiled in.
+    /// The tags of nodes with these names; without secrets, with the one that is compiled in.
     ///
     /// # Errors
-    /// [`TagClash`] if two nodes have the same tag, under any of the keys: one pair of names in
-    /// 2^36 has. A name that stands twice clashes with itself.
+    /// [`TagClash`] if two nodes have the same tag with any of the keys, which is so for one pair of names
+    /// in 2^36. A name that appears twice clashes with itself.
     pub(super) fn new<'a>(
         secrets: &[Secret],
         names: impl Iterator<Item = &'a str> + Clone,
@@ -76,7 +75,7 @@ impl Tags {
         if keys.is_empty() {
             keys.push(Key::derive(COMPILED_IN));
         }
-        let keyed = keys.into_iter().map(|key| Keyed::new(key, names.clone()));
+        let keyed = keys.into_iter().map(|key| KeyedNames::new(key, names.clone()));
         Ok(Self { keyed: keyed.collect::<Result<_, _>>()? })
     }
 
@@ -97,36 +96,36 @@ impl Tags {
     }
 
     /// Reads a sid as a client sends it, decoded.
-    pub(super) fn read(&self, tagged: &Sid) -> Reading {
+    pub(super) fn read(&self, tagged: &Sid) -> TagContent {
         let Some((sid, mark)) = tagged.as_str().rsplit_once(SEPARATOR) else {
-            return Reading::Untagged;
+            return TagContent::Untagged;
         };
-        let Some(sid) = Sid::new(sid) else { return Reading::Untagged };
+        let Some(sid) = Sid::new(sid) else { return TagContent::Untagged };
         let mark = mark.as_bytes();
         let bounds = mark.get(NAME_CHARS..LONG_CHARS - CHECK_CHARS);
         let (reading, bounds) = match bounds.filter(|_| mark.len() == LONG_CHARS) {
             Some(characters) => match read_bounds(characters) {
                 Some(bounds) => (self.read_checked(sid.as_str(), mark), Some(bounds)),
-                None => return Reading::Untagged,
+                None => return TagContent::Untagged,
             },
             None => (self.read_mark(sid.as_str(), mark), None),
         };
         match reading {
-            MarkReading::Foreign => Reading::Untagged,
-            MarkReading::Node(index) => Reading::Node { index, sid, bounds },
-            MarkReading::Gone => Reading::Gone { sid },
+            MarkContent::Foreign => TagContent::Untagged,
+            MarkContent::Node(index) => TagContent::Node { index, sid, bounds },
+            MarkContent::Gone => TagContent::Gone { sid },
         }
     }
 
-    /// What stands behind the dot in the short tag of `sid` on the node at `index`.
+    /// The mark after the dot in the short tag of `sid` on the node at `index`.
     pub(super) fn mark(&self, sid: &str, index: usize) -> Option<String> {
         self.mark_with(sid, index, &[])
     }
 
     /// Reads what [`mark`](Self::mark) made for the same `sid`.
-    pub(super) fn read_mark(&self, sid: &str, mark: &[u8]) -> MarkReading {
+    pub(super) fn read_mark(&self, sid: &str, mark: &[u8]) -> MarkContent {
         if mark.len() != SHORT_CHARS {
-            return MarkReading::Foreign;
+            return MarkContent::Foreign;
         }
         self.read_checked(sid, mark)
     }
@@ -141,32 +140,32 @@ impl Tags {
 
     /// Reads a mark of either length.
     ///
-    /// The comparisons need not take constant time: a tag protects nothing. Who forges one
-    /// reaches a node of his choice, where his sid must still be known.
-    fn read_checked(&self, sid: &str, mark: &[u8]) -> MarkReading {
+    /// The comparisons need not take constant time, because a tag protects nothing: a client with a forged
+    /// tag reaches a node of its choice, which still has to know the sid.
+    fn read_checked(&self, sid: &str, mark: &[u8]) -> MarkContent {
         let parts = mark.split_first_chunk::<NAME_CHARS>();
         let parts = parts.and_then(|(name, rest)| {
             let (bounds, check) = rest.split_last_chunk::<CHECK_CHARS>()?;
             Some((name, bounds, check))
         });
-        let Some((name, bounds, check)) = parts else { return MarkReading::Foreign };
-        let mut reading = MarkReading::Foreign;
+        let Some((name, bounds, check)) = parts else { return MarkContent::Foreign };
+        let mut reading = MarkContent::Foreign;
         for keyed in &self.keyed {
             if keyed.key.check(sid, name, bounds) != *check {
                 continue;
             }
             match keyed.indexes.get(name) {
-                Some(&index) => return MarkReading::Node(index),
-                None => reading = MarkReading::Gone,
+                Some(&index) => return MarkContent::Node(index),
+                None => reading = MarkContent::Gone,
             }
         }
         reading
     }
 }
 
-/// What a mark says.
+/// The content of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MarkReading {
+pub(super) enum MarkContent {
     /// It is not ours.
     Foreign,
     /// The index of the node.
@@ -175,22 +174,22 @@ pub(super) enum MarkReading {
     Gone,
 }
 
-/// How one key writes the nodes' names.
+/// The nodes' names as one key hashes them.
 #[derive(Debug)]
-struct Keyed {
+struct KeyedNames {
     key: Key,
     /// By the node's index.
     names: Vec<HashedName>,
     indexes: HashMap<HashedName, usize>,
 }
 
-impl Keyed {
+impl KeyedNames {
     fn new<'a>(key: Key, names: impl Iterator<Item = &'a str> + Clone) -> Result<Self, TagClash> {
         let hashed: Vec<HashedName> = names.clone().map(|name| key.name(name)).collect();
         let mut indexes = HashMap::with_capacity(hashed.len());
         for (index, name) in names.clone().enumerate() {
             match indexes.entry(key.name(name)) {
-                Entry::Vacant(place) => _ = place.insert(index),
+                Entry::Vacant(entry) => _ = entry.insert(index),
                 Entry::Occupied(other) => {
                     let first = names.clone().nth(*other.get()).unwrap_or_default();
                     return Err(TagClash { first: first.into(), second: name.into() });
@@ -231,7 +230,7 @@ impl Key {
     }
 }
 
-/// A key never comes out.
+/// A key is never shown.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(...)")
@@ -260,7 +259,7 @@ fn read_bounds(characters: &[u8]) -> Option<SessionBounds> {
     Some(SessionBounds::from_code(code))
 }
 
-/// The place of each byte in [`ALPHABET`]; 64 for those that are not in it.
+/// The index of each byte in [`ALPHABET`]; 64 for others.
 const DIGITS: [u8; 256] = {
     let mut digits = [64; 256];
     let mut digit = 0;
@@ -273,7 +272,7 @@ const DIGITS: [u8; 256] = {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// A node's name as tags write it; 36 bits.
+/// A node's name in a tag; 36 bits.
 type HashedName = [u8; NAME_CHARS];
 const NAME_CHARS: usize = 6;
 
@@ -281,18 +280,18 @@ const NAME_CHARS: usize = 6;
 const BOUNDS_CHARS: usize = 3;
 const _: () = assert!(SessionBounds::CODE_BITS as usize == 6 * BOUNDS_CHARS);
 
-/// Of 4096 sids that an application made to look like ours, one is misread.
+/// One in 4096 application sids of the same form is misread.
 const CHECK_CHARS: usize = 2;
 
-/// What a tag begins with. It is not in the alphabet of servers' sids nor of tags, and no client
-/// encodes it; applications' own sids may have it, so the last one counts.
+/// The first character of a tag. It is not in the alphabet of servers' sids or of tags, and no client encodes
+/// it; sids of applications may have it, so the last one counts.
 const SEPARATOR: char = '.';
 
 const SHORT_CHARS: usize = NAME_CHARS + CHECK_CHARS;
 const LONG_CHARS: usize = NAME_CHARS + BOUNDS_CHARS + CHECK_CHARS;
 
-/// The secret where the operator says none. It is a constant, for restarts and other proxies
-/// must read our tags; another value would end all sessions at an update.
+/// The secret if none is configured. It is a constant, because the proxy after a restart and other proxies
+/// have to read our tags; a new value would end all sessions at an update.
 const COMPILED_IN: &str = "sockeye";
 
 #[cfg(test)]
@@ -323,7 +322,7 @@ mod tests {
             let tags = tags(secrets, &["10.0.0.1:3000", "n2"]);
             assert_eq!(tags.tag(SID, index, bounds).as_deref(), Some(expected));
             let tagged = sid(&format!("{SID}{expected}"));
-            assert_eq!(tags.read(&tagged), Reading::Node { index, sid: sid(SID), bounds });
+            assert_eq!(tags.read(&tagged), TagContent::Node { index, sid: sid(SID), bounds });
         };
         check(&[], 0, None, ".fi3mzwOh");
         check(&[], 1, None, ".V3jipD_8");
@@ -344,7 +343,7 @@ mod tests {
         });
         let misread = misread.filter(|(at, character)| {
             let changed = format!("{}{character}{}", &tagged[..*at], &tagged[at + 1..]);
-            tags.read(&sid(&changed)) != Reading::Untagged
+            tags.read(&sid(&changed)) != TagContent::Untagged
         });
         // One in 4096 by chance.
         assert!(misread.count() <= 3);
@@ -355,7 +354,7 @@ mod tests {
         let tags = tags(&[], &["n1", "n2"]);
         let ours = tags.tag(SID, 0, None).expect("a tag");
         let long = tags.tag(SID, 0, bounds()).expect("a tag");
-        let check = |text: &str| assert_eq!(tags.read(&sid(text)), Reading::Untagged, "{text}");
+        let check = |text: &str| assert_eq!(tags.read(&sid(text)), TagContent::Untagged, "{text}");
         check(SID);
         check(".");
         check(&ours);
@@ -379,10 +378,10 @@ mod tests {
         let made = tags(&[], &["n1", "n2"]);
         for bounds in [None, bounds()] {
             let tagged = sid(&format!("{SID}{}", made.tag(SID, 1, bounds).expect("a tag")));
-            assert_eq!(tags(&[], &["n1", "n3"]).read(&tagged), Reading::Gone { sid: sid(SID) });
+            assert_eq!(tags(&[], &["n1", "n3"]).read(&tagged), TagContent::Gone { sid: sid(SID) });
             // Its place in the list does not matter.
             let moved = tags(&[], &["n3", "n2", "n1"]);
-            assert_eq!(moved.read(&tagged), Reading::Node { index: 1, sid: sid(SID), bounds });
+            assert_eq!(moved.read(&tagged), TagContent::Node { index: 1, sid: sid(SID), bounds });
         }
     }
 
@@ -394,11 +393,11 @@ mod tests {
             let tags = tags(secrets, &["n1", "n2"]);
             assert_eq!(tags.read(&sid(&tagged)), expected, "{secrets:?}");
         };
-        let known = || Reading::Node { index: 1, sid: sid(SID), bounds: bounds() };
+        let known = || TagContent::Node { index: 1, sid: sid(SID), bounds: bounds() };
         check(&["new", "old"], known());
         check(&["old", "new"], known());
-        check(&["new"], Reading::Untagged);
-        check(&[], Reading::Untagged);
+        check(&["new"], TagContent::Untagged);
+        check(&[], TagContent::Untagged);
     }
 
     #[test]
@@ -428,7 +427,7 @@ mod tests {
             let tags = tags(&["secret"], &["n1", "n2", "n3"]);
             let bounds = code.map(SessionBounds::from_code);
             let tagged = format!("{bare}{}", tags.tag(&bare, index, bounds).expect("short enough"));
-            let expected = Reading::Node { index, sid: sid(&bare), bounds };
+            let expected = TagContent::Node { index, sid: sid(&bare), bounds };
             prop_assert_eq!(tags.read(&sid(&tagged)), expected);
         }
     }

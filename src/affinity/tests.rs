@@ -210,7 +210,7 @@ fn what_was_learned_outlives_a_reload_by_the_nodes_name() {
     assert_eq!(session("a").locate(&after, now), "gone a");
     assert_eq!(session("b").locate(&after, now), "bound to n2");
     assert_eq!(session("c").locate(&after, now), "unknown c");
-    assert_eq!(after.search(&sid("c"), now), Search::Nobody);
+    assert_eq!(after.search(&sid("c"), now), SearchScope::NoNode);
     assert_eq!(session("b").locate(&by_sid(&["n2"]), now), "unknown b");
 }
 
@@ -261,13 +261,16 @@ fn an_active_session_is_never_forgotten() {
 fn requests_pay_for_healing() {
     let now = Instant::now();
     let affinity = by_sid(&["n1", "n2"]);
-    while affinity.search(&sid(SID), now) == Search::Around {}
+    while affinity.search(&sid(SID), now) == SearchScope::AllNodes {}
     for _ in 0..10 {
-        assert_eq!(affinity.search(&sid(SID), now), Search::One);
+        assert_eq!(affinity.search(&sid(SID), now), SearchScope::OneNode);
         Request::default().locate(&affinity, now);
     }
-    assert_eq!(affinity.search(&sid(SID), now), Search::Around);
-    assert_eq!(self::affinity(Settings::None, &["n1"]).search(&sid(SID), now), Search::One);
+    assert_eq!(affinity.search(&sid(SID), now), SearchScope::AllNodes);
+    assert_eq!(
+        self::affinity(Settings::None, &["n1"]).search(&sid(SID), now),
+        SearchScope::OneNode
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! One line for each exchange and one for each tunnel's end; where we answer ourselves and where a
-//! tunnel ends, the line is counted too.
+//! One log line for each exchange and one for each tunnel's end. Our own responses and the ends of tunnels
+//! are also counted here.
 //!
-//! A query is never logged, for it holds the session id; ids are shortened by their type.
+//! A query is never logged, because it has the session id; ids are shortened by their type.
 //!
 //! Runs for every request.
 
@@ -19,8 +19,8 @@ use crate::engineio::{Call, Sid, Transport};
 use crate::metrics::RouteCounts;
 use crate::tunnel::Report;
 
-/// What a log line needs of a request that has gone on its way. It is in memory of its own: a slice of
-/// hyper's read buffer would keep all 8 KiB of it from being used again, as long as a poll is pending.
+/// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer would occupy
+/// all 8 KiB of it as long as a poll is pending.
 #[derive(Debug)]
 pub(super) struct LogEntry {
     began: Instant,
@@ -37,7 +37,7 @@ pub(super) struct LogEntry {
 }
 
 impl LogEntry {
-    /// Begins the line of a request, which is not routed yet.
+    /// Begins the line of a request that has no route yet.
     pub(super) fn begin(
         head: (&Method, &Uri),
         client: IpAddr,
@@ -60,28 +60,28 @@ impl LogEntry {
         }
     }
 
-    /// Adds what the request's route counts.
+    /// Sets the counts of the request's route.
     pub(super) fn set_counts(&mut self, counts: Arc<RouteCounts>) {
         self.counts = counts;
     }
 
-    /// Adds that the request asks for an upgrade.
+    /// The request asks for an upgrade.
     pub(super) fn set_upgrade(&mut self) {
         self.is_upgrade = true;
         self.counts.upgrades_tried.inc();
     }
 
-    /// The client's address, after trusted proxies were believed.
+    /// The client's address, as far as trusted proxies tell it.
     pub(super) fn client(&self) -> IpAddr {
         self.client
     }
 
-    /// When the request came.
+    /// When the request arrived.
     pub(super) fn began(&self) -> Instant {
         self.began
     }
 
-    /// Adds what the request wants of Engine.IO.
+    /// Sets the Engine.IO parameters of the request.
     pub(super) fn set_call(&mut self, call: &Call) {
         self.is_engineio = true;
         self.sid.clone_from(&call.sid);
@@ -93,19 +93,19 @@ impl LogEntry {
         };
     }
 
-    /// Whether it wants something of Engine.IO, as far as it was read.
+    /// Whether it is a request of Engine.IO, as far as it was parsed.
     pub(super) fn is_engineio(&self) -> bool {
         self.is_engineio
     }
 
-    /// The id that names the request in the logs of all who handle it.
+    /// The id of the request in the logs of all servers that handle it.
     pub(super) fn request_id(&self) -> &HeaderValue {
         &self.request_id
     }
 
     /// Writes the line of a request that a node answered.
     pub(super) fn answered(&self, node: &str, status: StatusCode) {
-        // Called only where a line is written: the clock is not read for one that is not.
+        // Called only if a line is written, so that the clock is not read otherwise.
         let millis = || millis(self.began, Instant::now());
         if self.is_handshake || status.is_client_error() || status.is_server_error() {
             info!(
@@ -122,7 +122,7 @@ impl LogEntry {
         }
     }
 
-    /// Writes the line of a request that got an answer of ours, and counts it.
+    /// Writes the line of a request that got a response of ours, and counts it.
     pub(super) fn failed(&self, error: &ExchangeError, now: Instant) {
         let facts = error.facts();
         self.counts.answers.count(facts.status);
@@ -148,7 +148,7 @@ impl LogEntry {
         }
     }
 
-    /// What the line of its tunnel's end needs, in memory of its own.
+    /// What the line of its tunnel's end needs, in its own memory.
     pub(super) fn for_tunnel(&self) -> TunnelLogEntry {
         TunnelLogEntry {
             client: self.client,
@@ -159,7 +159,7 @@ impl LogEntry {
         }
     }
 
-    /// The request id as the node was told it.
+    /// The request id as it is sent to the node.
     fn id(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.request_id.as_bytes())
     }
@@ -169,7 +169,7 @@ impl LogEntry {
     }
 }
 
-/// What the line of a tunnel's end needs.
+/// What the log line of a tunnel's end needs.
 #[derive(Debug)]
 pub(super) struct TunnelLogEntry {
     client: IpAddr,
@@ -202,7 +202,7 @@ fn millis(began: Instant, now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The whole chain of what is behind an error, for the line of a person who looks for it.
+/// The whole chain of an error's sources.
 fn source_of(error: &ExchangeError) -> Option<String> {
     let mut source = std::error::Error::source(error);
     let mut chain: Option<String> = None;

@@ -1,14 +1,14 @@
-//! Asks one node after the other until one has answered, or until nobody else may be asked.
+//! Asks one node after the other until one has answered, or until no other node may be asked.
 //!
-//! A session dies by a poll that is asked twice and by a message that is delivered twice, and a
-//! request that crashes one node would crash the next one too. So:
+//! A poll that is sent twice and a message that is delivered twice end a session, and a request that
+//! crashes one node would crash the next one, too. So:
 //!
-//! * what no byte of was sent may go to another node, whatever it is;
-//! * what was lost on a connection that had been used before, without a byte of an answer, was most
-//!   likely never seen (RFC 9110, section 9.2.2): it goes out once more on a new connection, if it is
-//!   safe, has no body and belongs to no session;
+//! * a request of which no byte was sent may go to another node, whatever it is;
+//! * a request that was lost on a reused connection, before any byte of a response, was most likely never
+//!   seen (RFC 9110, section 9.2.2): it is sent once more on a new connection, if it is safe, has no body
+//!   and belongs to no session;
 //! * a handshake without a body may be repeated once after a node has seen it;
-//! * nothing else is sent again. A node that answered, has answered.
+//! * nothing else is sent again. A response of a node is final.
 //!
 //! Runs for every request.
 
@@ -26,12 +26,12 @@ use super::verdict::HandshakeVerdict;
 use crate::pool::{Connection, Reply, SendError, SendFault, Sharing};
 use crate::upstream::{Lease, Node};
 
-/// What a node said, and the place on the node.
+/// A node's response head, and the lease on the node.
 #[derive(Debug)]
 pub(super) struct LeasedReply {
     pub(super) reply: Reply<RequestBody>,
     pub(super) lease: Lease,
-    /// Whether it came on a connection that other sessions may have used before.
+    /// Whether it came on a connection that other sessions may have used.
     pub(super) is_shared: bool,
 }
 
@@ -39,11 +39,11 @@ pub(super) struct LeasedReply {
 #[derive(Debug)]
 struct Failure {
     error: ExchangeError,
-    /// No byte of the request left, and it is whole.
+    /// No byte of the request was sent, and its body is complete.
     is_unsent: bool,
 }
 
-/// Asks the first of `candidates` that answers.
+/// Asks `candidates` one after the other, up to the first that answers.
 pub(super) async fn ask(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
@@ -51,7 +51,7 @@ pub(super) async fn ask(
 ) -> Result<LeasedReply, ExchangeError> {
     let mut verdict = HandshakeVerdict::new(exchange, candidates.opens_session());
     let mut last = ExchangeError::NoNode;
-    // `let … else`, for what a `while let` looks at has room for as long as its body waits.
+    // `let … else`: the scrutinee of a `while let` would take space in the future as long as its body waits.
     loop {
         let Some(lease) = candidates.next().await? else { return Err(last) };
         verdict.asks(lease.node());
@@ -78,9 +78,9 @@ pub(super) async fn ask(
     }
 }
 
-/// Asks the session's node once more if it refused the session on a connection that another session
-/// had used: several processes may answer at its address, and the connection leads to one of them.
-/// The refusal proves that the request had no effect.
+/// Asks the session's node once more if it refused the session on a connection that another session has
+/// used: several processes may share its address, and a connection belongs to one of them. The refusal
+/// proves that the request had no effect.
 pub(super) async fn ask_owner(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
@@ -115,8 +115,8 @@ pub(super) async fn ask_owner(
     Ok(answer)
 }
 
-/// Asks one node, over a connection that waits in the pool or else a new one. Also tells whether other
-/// sessions may have used the connection.
+/// Asks one node over an idle connection of the pool, or a new one. Also returns whether other sessions may
+/// have used the connection.
 async fn ask_node(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
@@ -133,7 +133,7 @@ async fn ask_node(
         };
         match error {
             SendError { unsent: Some(body), .. } => outbound.body = body,
-            // One more of the idle connections could be as old as this one.
+            // Another idle connection could be as old as this one.
             SendError { is_stale: true, .. }
                 if exchange.session().is_none() && outbound.may_be_resent() =>
             {
@@ -156,7 +156,7 @@ async fn ask_node(
 
 async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Box<Connection>, Failure> {
     let timeout = exchange.route.upstream.connect_timeout();
-    // Boxed: few requests need a new connection, and each would have room for making one.
+    // Boxed: few requests need a new connection, and the future of each would have space for it.
     let opened = Box::pin(exchange.shared.pool.open(node, timeout)).await;
     opened.map_err(|source| Failure {
         error: ExchangeError::Connect { node: node.name().clone(), source },

@@ -19,9 +19,9 @@ use crate::upstream::{Lease, Node, NodePreference};
 #[derive(Debug)]
 pub(super) struct Candidates {
     choice: Choice,
-    /// Nodes to which nothing could be sent.
+    /// Nodes to which no byte could be sent.
     unreachable: Vec<Arc<Node>>,
-    /// Nodes that saw the request and did not answer it.
+    /// Nodes that saw the request and did not answer.
     seen_by: Vec<Arc<Node>>,
     tries_max: usize,
 }
@@ -29,22 +29,22 @@ pub(super) struct Candidates {
 /// Where a request may go.
 #[derive(Debug)]
 enum Choice {
-    /// To whichever node can answer.
+    /// To any node that can answer.
     Any(Arc<Route>, NodePreference),
-    /// To a node that may have a new session, once there is one.
+    /// To a node that takes a new session, as soon as there is one.
     Opening(Box<HeldHandshake>),
-    /// To this one alone: it has the session.
+    /// To this node only: it has the session.
     Bound(Arc<Route>, Arc<Node>, Purpose),
-    /// To one of these, for the first of them is likely to have the session.
+    /// To these nodes in order: the first is the most likely to have the session.
     InOrder(Arc<Route>, SearchOrder),
 }
 
-/// Nodes one of which may have a session.
+/// The nodes that may have a session, in order.
 #[derive(Debug)]
 struct SearchOrder {
     order: Vec<Arc<Node>>,
-    /// Whether the node that was asked last has proved that it does not know the session. One that
-    /// cannot be reached has not: another one would end the session by not knowing it.
+    /// Whether the last node has proved that it does not know the session. An unreachable node has not: the
+    /// refusal of another one would end the session.
     may_continue: bool,
 }
 
@@ -53,13 +53,13 @@ impl Candidates {
         Self { choice, unreachable: Vec::new(), seen_by: Vec::new(), tries_max: TRIES_MAX }
     }
 
-    /// Whichever node can answer, at most [`TRIES_MAX`] of them.
+    /// Any nodes that can answer, at most [`TRIES_MAX`].
     pub(super) fn any(route: Arc<Route>, preference: NodePreference) -> Self {
         Self::new(Choice::Any(route, preference))
     }
 
-    /// One node after the other, to find the node of a session. Those of `order`, if there are any,
-    /// and the next of these only after [`Candidates::was_refused`].
+    /// One node after the other, to find the node of a session: those of `order` if it is not empty, each
+    /// after the first only after [`Candidates::was_refused`].
     pub(super) fn search(route: Arc<Route>, order: Vec<Arc<Node>>) -> Self {
         let choice = if order.is_empty() {
             Choice::Any(route, NodePreference::default())
@@ -69,7 +69,7 @@ impl Candidates {
         Self { tries_max: SEARCH_MAX, ..Self::new(choice) }
     }
 
-    /// The node that was asked last does not know the session.
+    /// The last node does not know the session.
     pub(super) fn was_refused(&mut self) {
         match &mut self.choice {
             Choice::InOrder(_, order) => order.may_continue = true,
@@ -77,7 +77,7 @@ impl Candidates {
         }
     }
 
-    /// Nodes that may have a new session, for as long as its handshake may be held.
+    /// Nodes that take a new session, as long as its handshake may be held.
     pub(super) fn for_new_session(
         route: Arc<Route>,
         preference: NodePreference,
@@ -87,22 +87,22 @@ impl Candidates {
         Self::new(Choice::Opening(Box::new(held)))
     }
 
-    /// `node` alone.
+    /// Only `node`.
     pub(super) fn bound(route: Arc<Route>, node: Arc<Node>, purpose: Purpose) -> Self {
         Self::new(Choice::Bound(route, node, purpose))
     }
 
-    /// Whether a session is to begin on the nodes.
+    /// Whether a session begins with the request.
     pub(super) fn opens_session(&self) -> bool {
         matches!(self.choice, Choice::Opening(_))
     }
 
-    /// Nothing could be sent to `node`.
+    /// No byte could be sent to `node`.
     pub(super) fn was_unreachable(&mut self, node: &Arc<Node>) {
         self.unreachable.push(node.clone());
     }
 
-    /// A node to which nothing could be sent.
+    /// The last node to which no byte could be sent.
     pub(super) fn unreachable(&self) -> Option<&Arc<Node>> {
         self.unreachable.last()
     }
@@ -112,12 +112,12 @@ impl Candidates {
         self.seen_by.push(node.clone());
     }
 
-    /// A place on the next node; `None` when there is no other to ask. If the future is dropped,
-    /// the place is given back.
+    /// A lease on the next node; `None` if there is no other to ask. If the future is dropped, the lease is
+    /// released.
     ///
     /// # Errors
     ///
-    /// The session cannot begin, or not any more in its time; or its node is no more to be asked.
+    /// The session cannot begin now or within its time, or its node must not be asked any more.
     pub(super) async fn next(&mut self) -> Result<Option<Lease>, ExchangeError> {
         let tried = self.tried();
         match &mut self.choice {
@@ -139,13 +139,13 @@ impl Candidates {
         }
     }
 
-    /// The nodes that are not asked again. Without a failure it is empty and allocates nothing.
+    /// The nodes that are not asked again. Without a failure this is empty and allocates nothing.
     fn tried(&self) -> Vec<Arc<Node>> {
         [&self.unreachable[..], &self.seen_by[..]].concat()
     }
 
-    /// One further node for a handshake that a node has seen and not answered. It does not wait for
-    /// others: what makes one node end the connection may well do so with each of them.
+    /// One more node for a handshake that a node has seen and not answered. It does not wait for more nodes:
+    /// the request may make each of them end the connection.
     async fn next_after_break_off(&self) -> Option<Lease> {
         let Choice::Opening(held) = &self.choice else { return None };
         let tried = self.tried();
@@ -160,8 +160,8 @@ impl Candidates {
         Some(held.route().upstream.lease_on(same))
     }
 
-    /// The route by which the last node was found: a newer one, perhaps, than the exchange began
-    /// with.
+    /// The route by which the last node was found. It may be newer than the one with which the exchange
+    /// began.
     pub(super) fn into_route(self) -> Arc<Route> {
         match self.choice {
             Choice::Any(route, _) | Choice::Bound(route, ..) | Choice::InOrder(route, _) => route,
@@ -171,8 +171,8 @@ impl Candidates {
 }
 
 impl SearchOrder {
-    /// A place on the first node that is none of `tried` and that may have sessions, whatever else
-    /// is known against it.
+    /// A lease on the first node that is not in `tried` and may have sessions, whatever else is known against
+    /// it.
     fn next(&mut self, route: &Route, tried: &[Arc<Node>]) -> Result<Option<Lease>, ExchangeError> {
         if !std::mem::take(&mut self.may_continue) {
             return Ok(None);
@@ -188,31 +188,31 @@ impl SearchOrder {
     }
 }
 
-/// A place on the node of a session, unless nothing can come of it.
+/// A lease on the node of a session, unless it is useless.
 ///
-/// A node whose time is over still gets what its clients post: their last word, which Socket.IO's
-/// send when a poll is refused, ends the session there, so that another node can recover it.
+/// A drained node still gets posts: when a poll is refused, Socket.IO clients post a last packet, which ends
+/// the session there, so that another node can recover it.
 fn bound_lease(route: &Route, node: &Arc<Node>, purpose: Purpose) -> Result<Lease, ExchangeError> {
     let (upstream, now) = (&route.upstream, Instant::now());
     if upstream.is_dead(node, now) {
         return Err(ExchangeError::NodeDead { node: node.name().clone() });
     }
-    let is_over = upstream.drained_at(node).is_some_and(|end| end <= now);
-    if is_over && purpose != Purpose::Post {
+    let is_drained = upstream.drained_at(node).is_some_and(|end| end <= now);
+    if is_drained && purpose != Purpose::Post {
         return Err(ExchangeError::NodeDrained { node: node.name().clone() });
     }
     Ok(upstream.lease_on(node))
 }
 
-/// At most this many nodes are asked for one request: a request that fails on five nodes will
-/// hardly be served by the sixth, and each try may cost a connect timeout.
+/// The most nodes that are asked for one request: one that fails on five nodes will hardly succeed on the
+/// sixth, and each attempt may cost a connect timeout.
 const TRIES_MAX: usize = 5;
 
-/// At most this many nodes are asked for one session whose node is not known.
+/// The most nodes that are asked for one session whose node is not known.
 const SEARCH_MAX: usize = 16;
 
-/// At most this many times a handshake reaches a node.
+/// How many nodes a handshake may reach.
 const SEEN_BY_MAX: usize = 2;
 
-/// Before the same node is asked again: a process that restarts at once needs about as long.
+/// The pause before the same node is asked again: a process that restarts immediately needs about as long.
 const PAUSE: Duration = Duration::from_millis(250);

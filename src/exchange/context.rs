@@ -1,5 +1,4 @@
-//! What every step of an exchange needs to know: the proxy, the client, and the request as it was
-//! understood.
+//! The context of every step of an exchange: the proxy, the client, and the parsed request.
 //!
 //! Runs for every request.
 
@@ -25,13 +24,12 @@ use crate::upstream::settings::Connections;
 pub(super) type Request = http::Request<RequestBody>;
 pub(super) type Response = http::Response<super::ResponseBody>;
 
-/// What the clones of a proxy share. They are made for each request, so that it is one thing that is
-/// shared.
+/// What the clones of a proxy share, behind one `Arc`: each request makes a clone.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) current: Arc<Current>,
     pub(super) pool: Arc<Pool>,
-    /// How many bytes of request bodies may be in memory at once.
+    /// How many bytes of request bodies may be in memory at the same time.
     pub(super) budget: Arc<Budget>,
     pub(super) tasks: Tasks,
     pub(super) shutdown: ShutdownWatch,
@@ -45,13 +43,13 @@ pub(super) struct Exchange<'a> {
     pub(super) call: Option<Call>,
     pub(super) purpose: Purpose,
     pub(super) client: &'a ClientInfo,
-    /// The client's address, after trusted proxies were believed.
+    /// The client's address, as far as trusted proxies tell it.
     pub(super) address: IpAddr,
-    /// The bounds of its session, if they are known.
+    /// The bounds of its session, if known.
     pub(super) bounds: Option<SessionBounds>,
-    /// What `balance: rendezvous` goes by.
+    /// The key of `balance: rendezvous`.
     pub(super) key: Option<Box<[u8]>>,
-    /// The session by the name that its node knows it by.
+    /// The session by the sid that its node knows.
     pub(super) session_key: Option<SessionKey>,
 }
 
@@ -68,8 +66,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// What the request shows of its session before it is answered: nodes take what asks for a
-    /// WebSocket by its query alone for a mistake.
+    /// What the request shows of its session. Nodes refuse a request for a WebSocket that asks for it only in
+    /// the query.
     pub(super) fn observation(&self) -> Observation {
         match self.call.as_ref().map(|call| call.transport) {
             _ if self.purpose.is_upgrade() => Observation::UpgradeRequested,
@@ -78,13 +76,13 @@ impl Exchange<'_> {
         }
     }
 
-    /// The idle connections of `node` that the request may use. One that `is_whole` can be sent
-    /// again if it meets another process than its session's.
+    /// The idle connections of `node` that the request may use. If it `is_whole`, it can be sent again when
+    /// it reaches another process than its session's.
     pub(super) fn sharing(&self, node: &Node, is_whole: bool) -> Sharing {
         let upstream = &self.route.upstream;
         let is_shared = upstream.shares_connections(node)
             && (is_whole || self.session_key.is_none() || !upstream.may_be_several_processes(node));
-        // Nobody knows what a server that half understood an upgrade makes of the bytes before it.
+        // A server that half understands an upgrade may misread the bytes before it.
         if self.purpose.is_upgrade() {
             Sharing::Session(None)
         } else if is_shared {
@@ -94,14 +92,14 @@ impl Exchange<'_> {
         }
     }
 
-    /// The times and sizes that hold while a node is asked.
+    /// The timeouts and limits for a request to a node.
     pub(super) fn send_limits(&self) -> SendLimits {
         let settings = self.route.upstream.settings();
         SendLimits {
             upload: self.route.limits.request_body_timeout,
             response: self.response_timeout(),
-            // After a declined upgrade the connection is closed: nobody knows what a server that half
-            // understood the request makes of the bytes behind it.
+            // After a declined upgrade the connection is closed: a server that half understood the request
+            // may misread the bytes after it.
             idle: if self.purpose.is_upgrade() {
                 Duration::ZERO
             } else {

@@ -1,8 +1,8 @@
-//! A new session's way to a node: at once where one can take it, else after a wait.
+//! A new session's way to a node: immediately if one can take it, otherwise after a wait.
 //!
-//! A handshake can go to any node, so nothing is lost by waiting: for a node that is being restarted,
-//! for one that the next configuration or look-up brings, or for its turn in a storm. The client
-//! sees no error, only a handshake that takes longer.
+//! A handshake can go to any node, so it may wait: for a node that restarts, for one that the next
+//! configuration or lookup adds, or for its turn in a reconnect storm. The client sees no error, only a
+//! slower handshake.
 //!
 //! Runs for every request.
 
@@ -27,16 +27,16 @@ pub(super) struct HeldHandshake {
     arrived: Instant,
     current: Arc<Current>,
     shutdown: ShutdownWatch,
-    /// One handshake takes one of the rates' tokens, however many nodes fail it.
+    /// A handshake takes one token of the rates, however many nodes fail it.
     token: AdmissionToken,
-    /// Whether it has had to wait already: it is counted once, however many nodes fail it.
+    /// Whether it had to wait before: it is counted once, however many nodes fail it.
     has_waited: bool,
-    /// While this handshake finds out whether a node is back.
+    /// Set while this handshake tests whether a node is available again.
     probe: Option<Probe>,
 }
 
 impl HeldHandshake {
-    /// A handshake that came at `arrived`.
+    /// A handshake that arrived at `arrived`.
     pub(super) fn new(
         route: Arc<Route>,
         preference: NodePreference,
@@ -49,13 +49,13 @@ impl HeldHandshake {
         Self { route, preference, arrived, current, shutdown, token, has_waited, probe: None }
     }
 
-    /// The route that is in force now.
+    /// The route in its current version.
     pub(super) fn route(&self) -> &Arc<Route> {
         &self.route
     }
 
-    /// A place on a node that takes new sessions and is none of `tried`, whatever the rates: the
-    /// handshake was admitted before.
+    /// A lease on a node that takes new sessions and is not in `tried`. The rates do not apply: the handshake
+    /// was admitted before.
     pub(super) fn another(&self, tried: &[Arc<Node>]) -> Option<Lease> {
         let (upstream, now) = (&self.route.upstream, Instant::now());
         upstream.admit_first(&self.preference, tried, AdmissionToken::Taken, now).ok()
@@ -65,13 +65,12 @@ impl HeldHandshake {
         self.route
     }
 
-    /// A place on a node that may have the session, and which is none of `tried`. That is emptied
-    /// when all nodes are in it and there is still time. `None` if no node is left and nothing is
-    /// waited for.
+    /// A lease on a node that takes the session and is not in `tried`, which is cleared when all nodes are in
+    /// it and there is still time. `None` if no node is left and the route does not hold handshakes.
     ///
     /// # Errors
     ///
-    /// There is no room among those who wait, the time is over, or the process stops.
+    /// The queue is full, the time is over, or the process shuts down.
     pub(super) async fn next(
         &mut self,
         tried: &mut Vec<Arc<Node>>,
@@ -94,12 +93,12 @@ impl HeldHandshake {
             };
         }
         let counts = self.route.counts.clone();
-        let comes_back = self.has_waited || !tried.is_empty();
+        let returns = self.has_waited || !tried.is_empty();
         let _held = if self.has_waited { counts.held.resume() } else { counts.held.begin() };
         self.has_waited = true;
         let mut shutdown = self.shutdown.clone();
         let waited = tokio::select! {
-            waited = timeout_at(self.arrived + hold, self.wait(tried, comes_back)) => waited,
+            waited = timeout_at(self.arrived + hold, self.wait(tried, returns)) => waited,
             _ = shutdown.begun() => return Err(ExchangeError::Stopping),
         };
         let lease = waited.map_err(|_| ExchangeError::NotAdmitted(hold))??;
@@ -107,22 +106,23 @@ impl HeldHandshake {
         Ok(Some(lease))
     }
 
-    /// Waits for the turn, and then for a node. Who `comes_back` had a place or a node before.
+    /// Waits for the turn in the queue, and then for a node. A handshake that `returns` was in the queue or
+    /// had a node before.
     async fn wait(
         &mut self,
         tried: &mut Vec<Arc<Node>>,
-        comes_back: bool,
+        returns: bool,
     ) -> Result<Lease, ExchangeError> {
         let upstream = &self.route.upstream;
-        let held = match comes_back {
+        let held = match returns {
             true => upstream.enqueue_again(self.arrived),
             false => upstream.enqueue(self.arrived).map_err(|_| ExchangeError::QueueFull)?,
         };
         let mut probe_at = Instant::now();
         loop {
-            // Who came earlier may have come back, for the node that it got had failed.
+            // An earlier handshake may have returned to the queue because its node failed.
             held.turn().await;
-            self.renew();
+            self.update_route();
             let upstream = &self.route.upstream;
             let now = Instant::now();
             let again = now + RETRY_EVERY;
@@ -148,8 +148,8 @@ impl HeldHandshake {
         }
     }
 
-    /// Takes over what a reload or a look-up has changed.
-    fn renew(&mut self) {
+    /// Takes the route's current version, after a reload or a lookup.
+    fn update_route(&mut self) {
         let snapshot = self.current.load();
         if let Some(route) = snapshot.routes.same(&self.route) {
             self.route = route.clone();
@@ -157,9 +157,9 @@ impl HeldHandshake {
     }
 }
 
-/// How often the first of those who wait looks again: soon beside what a handshake takes anyway, and
-/// only one in each upstream does.
+/// How often the first handshake in the queue tries again: short compared with a handshake, and only one per
+/// upstream does so.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
-/// How often a node that was given up is tried while somebody waits.
+/// How often a failed node is tried while a handshake waits.
 const PROBE_EVERY: Duration = Duration::from_millis(250);

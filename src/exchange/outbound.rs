@@ -1,6 +1,6 @@
-//! A request as it goes to a node, and whether it can go a second time.
+//! A request as it is sent to a node, and whether it can be sent a second time.
 //!
-//! Its head is made into bytes once. The framing fields come from the body that is really sent.
+//! Its head is written as bytes once. The framing fields come from the body that is actually sent.
 //!
 //! Runs for every request.
 
@@ -23,7 +23,7 @@ use crate::pool::OutboundHead;
 #[derive(Debug)]
 pub(super) struct Outbound {
     pub(super) head: OutboundHead,
-    /// The body, unless it is in memory and goes out with the head.
+    /// The body, unless it is in memory and is sent with the head.
     pub(super) body: RequestBody,
     buffered: Option<BufferedBody>,
     had_body: bool,
@@ -31,11 +31,11 @@ pub(super) struct Outbound {
 }
 
 impl Outbound {
-    /// Makes `request` ready to be sent, and leaves nothing of it. A tag of ours is taken out of its sid.
+    /// Takes `request` and makes it ready to be sent. Our tag is removed from its sid.
     ///
     /// # Errors
     ///
-    /// The client's body is too long or does not come.
+    /// The client's body is too long or does not arrive.
     pub(super) async fn new(
         exchange: &Exchange<'_>,
         request: &mut Request,
@@ -55,8 +55,8 @@ impl Outbound {
         if http_body::Body::size_hint(&body).lower() > bytes_max {
             return Err(ExchangeError::BodyTooLarge(bytes_max));
         }
-        // A client that expects a 100 sends nothing before, and the node may refuse it.
-        // A client of HTTP/1.0 knows no 100, and waits for none (RFC 9110, section 10.1.1).
+        // A client that expects a 100 sends nothing before it, and the node may refuse.
+        // An HTTP/1.0 client does not know 100 and does not wait for it (RFC 9110, section 10.1.1).
         let expect = head.headers.get(EXPECT).filter(|_| head.version != Version::HTTP_10);
         let buffered = match expect.is_some() {
             true => None,
@@ -84,13 +84,13 @@ impl Outbound {
         Ok(Self { head, body, buffered, had_body, is_safe })
     }
 
-    /// Whether it may be sent again although it may have reached a node, as far as that depends on
-    /// what it is: it is safe (RFC 9110, section 9.2.1) and has no body.
+    /// Whether it may be sent again although it may have reached a node: it is safe (RFC 9110, section 9.2.1)
+    /// and has no body.
     pub(super) fn may_be_resent(&self) -> bool {
         self.is_safe && !self.had_body
     }
 
-    /// Whether it is whole although it was sent.
+    /// Whether it is still complete after it was sent.
     pub(super) fn is_whole(&self) -> bool {
         self.buffered.is_some() || !self.had_body
     }

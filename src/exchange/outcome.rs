@@ -1,4 +1,4 @@
-//! What came of a request: an answer, or a node's socket that speaks WebSocket now.
+//! The outcome of a request: a response, or a node's socket after a 101.
 //!
 //! Runs for every request.
 
@@ -10,7 +10,7 @@ use super::body::NodeBody;
 use crate::pool::{NodeSocket, Reply};
 use crate::upstream::Lease;
 
-/// What a node made of a request.
+/// What a node did with a request.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It switched protocols.
@@ -19,25 +19,25 @@ pub(super) enum Outcome {
     Answered(NodeResponse),
 }
 
-/// A 101, of which nothing was checked yet.
+/// A 101 that was not checked yet.
 #[derive(Debug)]
 pub(super) struct Switched {
-    /// The node's answer, and its socket.
+    /// The node's response, and its socket.
     pub(super) response: http::Response<NodeSocket>,
-    /// The place on the node.
+    /// The lease on the node.
     pub(super) lease: Lease,
 }
 
-/// An answer that is not a 101.
+/// A response that is not a 101.
 #[derive(Debug)]
 pub(super) struct NodeResponse {
     /// The head.
     pub(super) head: http::response::Parts,
-    /// What was read of the body already.
+    /// The part of the body that was already read.
     pub(super) read: Bytes,
-    /// The rest of the body; `None` if all was read.
+    /// The rest of the body; `None` if everything was read.
     pub(super) rest: Option<NodeBody>,
-    /// The place on the node that said it.
+    /// The lease on the node.
     pub(super) lease: Lease,
 }
 

@@ -1,4 +1,4 @@
-//! A node's answer on its way to the client.
+//! A node's response on its way to the client.
 //!
 //! Runs for every request.
 
@@ -17,7 +17,7 @@ use crate::insight::Observation;
 use crate::upstream::Node;
 
 impl Exchange<'_> {
-    /// Passes an answer on.
+    /// Passes on a response.
     pub(super) fn pass(&self, answer: NodeResponse, entry: &LogEntry) -> Response {
         let NodeResponse { mut head, read, rest, lease } = answer;
         self.count_answer(lease.node(), head.status, entry);
@@ -36,8 +36,8 @@ impl Exchange<'_> {
         Response::from_parts(head, body)
     }
 
-    /// Passes on what a node said instead of a 101. The client's connection ends with it: what the
-    /// client sent ahead as WebSocket would be read as its next request.
+    /// Passes on a response that is not the requested 101. The client's connection ends with it: WebSocket
+    /// frames that the client sent ahead would be read as its next request.
     pub(super) fn pass_refused_upgrade(&self, answer: NodeResponse, entry: &LogEntry) -> Response {
         let cause = upgrade::refusal_cause(answer.status());
         self.route.counts.upgrades.count(["refused", cause]);
@@ -47,14 +47,14 @@ impl Exchange<'_> {
         response
     }
 
-    /// Logs and counts what a node said.
+    /// Logs and counts a node's response.
     pub(super) fn count_answer(&self, node: &Node, status: StatusCode, entry: &LogEntry) {
         entry.answered(node.name(), status);
         self.route.counts.answers.count(status);
         node.counts().answers.count(status);
     }
 
-    /// Counts an upgrade, and the session that begins with it.
+    /// Counts an upgrade, and the session that it opens.
     pub(super) fn count_switch(&self, node: &Node) {
         self.route.counts.upgrades.count(["switched", "none"]);
         if self.call.as_ref().is_some_and(|call| call.sid.is_none()) {
@@ -78,7 +78,7 @@ impl Exchange<'_> {
     }
 }
 
-/// The node that the request itself names: its client's cookie needs no renewal.
+/// The node that the request itself names: its client needs no new cookie.
 #[derive(Debug)]
 pub(super) struct NamedNode(Option<Arc<Node>>);
 

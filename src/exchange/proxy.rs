@@ -47,8 +47,8 @@ impl Proxy {
         Self(Arc::new(Shared { current, pool, budget, tasks, shutdown }))
     }
 
-    /// Answers `request`, whatever happens.
-    async fn answer(&self, request: &mut Request) -> Response {
+    /// The response to `request`: a node's or, on an error, our own.
+    async fn respond(&self, request: &mut Request) -> Response {
         let client = request.extensions_mut().remove::<ClientInfo>().unwrap_or_else(unknown_client);
         let address = forwarded::client_address(request.headers(), &client);
         let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
@@ -62,10 +62,10 @@ impl Proxy {
             Ok(response) => response,
             Err(error) => {
                 entry.failed(&error, Instant::now());
-                // A request that could not be read is still there.
+                // If the request could not be parsed, it is still complete.
                 let is_engineio =
                     entry.is_engineio() || refusal::is_engineio(request.uri().query());
-                RefusalFormat { is_engineio, had_body, origin }.refuse(&error, entry.request_id())
+                RefusalFormat { is_engineio, had_body, origin }.response(&error, entry.request_id())
             }
         }
     }
@@ -83,8 +83,8 @@ where
 {
     type Response = http::Response<ResponseBody>;
     type Error = Infallible;
-    /// Boxed: a connection that waits for its next request then does not hold the room that one
-    /// under way takes.
+    /// Boxed: a connection that waits for its next request then does not hold the memory that a request in
+    /// progress needs.
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -94,11 +94,11 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let proxy = self.clone();
         let mut request = request.map(RequestBody::adopt);
-        Box::pin(async move { Ok(proxy.answer(&mut request).await) })
+        Box::pin(async move { Ok(proxy.respond(&mut request).await) })
     }
 }
 
-/// The client of an embedder that does not say who it is.
+/// The client, if an embedder does not set a [`ClientInfo`].
 fn unknown_client() -> ClientInfo {
     ClientInfo::plain(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
 }

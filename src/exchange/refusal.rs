@@ -1,7 +1,7 @@
-//! The answers that we give ourselves.
+//! Our own responses.
 //!
-//! On Engine.IO requests the body is Engine.IO's own JSON, and a browser client of another origin
-//! may read it: else it would see a CORS error instead of what failed.
+//! For Engine.IO requests, the body is Engine.IO's own JSON, and a browser client of another origin may read
+//! it: otherwise it would see a CORS error instead of the cause.
 //!
 //! Pure. Runs for every request.
 
@@ -17,19 +17,18 @@ use super::error::ExchangeError;
 use super::headers::X_REQUEST_ID;
 use super::target;
 
-/// Who asked, as far as the form of a refusal depends on it.
+/// What the form of a refusal depends on.
 #[derive(Debug)]
 pub(super) struct RefusalFormat {
     /// Whether the request is Engine.IO's.
     pub(super) is_engineio: bool,
-    /// Whether it had a body: a part of it may still be on the way, and the connection ends with the
-    /// refusal.
+    /// Whether it had a body: part of it may still be in transit, so the connection ends with the refusal.
     pub(super) had_body: bool,
     /// Its `Origin`.
     pub(super) origin: Option<HeaderValue>,
 }
 
-/// Whether a query is Engine.IO's, be it one that contradicts itself.
+/// Whether a query is Engine.IO's, even if its parameters contradict each other.
 pub(super) fn is_engineio(query: Option<&str>) -> bool {
     let has = |name: &str| {
         let mut pairs = query.unwrap_or_default().split('&');
@@ -38,8 +37,7 @@ pub(super) fn is_engineio(query: Option<&str>) -> bool {
     has("EIO") && has("transport")
 }
 
-/// The answer to `OPTIONS *`, which asks what the server can do and no node (RFC 9110, section
-/// 9.3.7).
+/// The response to `OPTIONS *`, which asks what the server supports (RFC 9110, section 9.3.7).
 pub(super) fn about_server(request: &Request, entry: &LogEntry) -> Result<Response, ExchangeError> {
     target::host(request.method(), request.uri(), request.headers())?;
     let mut response = Response::new(ResponseBody::whole(""));
@@ -51,8 +49,8 @@ pub(super) fn about_server(request: &Request, entry: &LogEntry) -> Result<Respon
 }
 
 impl RefusalFormat {
-    /// What the client is told of `error`.
-    pub(super) fn refuse(&self, error: &ExchangeError, request_id: &HeaderValue) -> Response {
+    /// The response to the client for `error`.
+    pub(super) fn response(&self, error: &ExchangeError, request_id: &HeaderValue) -> Response {
         let facts = error.facts();
         let body = if self.is_engineio {
             let code = facts.engineio_code.unwrap_or_else(|| facts.status.as_u16());
@@ -89,7 +87,7 @@ mod tests {
         let origin = origin.map(HeaderValue::from_static);
         let is_engineio = is_engineio(Some(query));
         RefusalFormat { is_engineio, had_body: false, origin }
-            .refuse(error, &HeaderValue::from_static("id"))
+            .response(error, &HeaderValue::from_static("id"))
     }
 
     fn body(response: Response) -> String {

@@ -1,7 +1,7 @@
-//! The answer to an Engine.IO handshake by polling: read, learned from, and tagged.
+//! Remembers the session that the response to an Engine.IO handshake by polling opens.
 //!
-//! The rest of the body streams on untouched. What cannot be read (compressed, in a form that we
-//! do not know) passes as it is, and self-healing finds the session.
+//! The open packet is read and its sid tagged; the rest of the body is streamed unchanged. A response that
+//! cannot be read (compressed, or in an unknown form) passes unchanged, and self-healing finds the session.
 //!
 //! Runs for every request.
 
@@ -23,8 +23,8 @@ use crate::engineio::{OpenPacket, Scan, Sid};
 use crate::pool::SessionKey;
 use crate::upstream::Node;
 
-/// Reads the open packet in the answer to a handshake by polling, learns from it, and tags its sid
-/// where the affinity wants it.
+/// Reads the open packet in the response to a handshake by polling, and learns its session or tags its sid, as
+/// the affinity decides.
 pub(super) async fn remember(
     exchange: &Exchange<'_>,
     mut answer: NodeResponse,
@@ -50,7 +50,7 @@ pub(super) async fn remember(
         exchange.route.note_heartbeat(&timings);
     }
     let remembered = exchange.route.affinity.remember(call, &open, &node, Instant::now());
-    follow(exchange, &open, &remembered, &node);
+    follow_upgrade(exchange, &open, &remembered, &node);
     if let Remembered::Tag(tag) = remembered {
         let tagged = open.with_tag(&answer.read, &tag);
         let added = tagged.len().saturating_sub(answer.read.len());
@@ -60,8 +60,13 @@ pub(super) async fn remember(
     Ok(answer)
 }
 
-/// Has the session's way to its upgrade followed, by the sid that its client will send.
-fn follow(exchange: &Exchange<'_>, open: &OpenPacket, remembered: &Remembered, node: &Arc<Node>) {
+/// Lets insight follow the session to its upgrade, by the sid that its client will send.
+fn follow_upgrade(
+    exchange: &Exchange<'_>,
+    open: &OpenPacket,
+    remembered: &Remembered,
+    node: &Arc<Node>,
+) {
     if !open.offers_websocket {
         return;
     }
@@ -75,17 +80,17 @@ fn follow(exchange: &Exchange<'_>, open: &OpenPacket, remembered: &Remembered, n
     }
 }
 
-/// Reads until the open packet is whole, or it is clear that there is none.
+/// Reads until the open packet is complete, or until it is clear that there is none.
 async fn read_open(
     exchange: &Exchange<'_>,
     node: &Arc<Node>,
     mut body: NodeBody,
 ) -> Result<(Bytes, NodeBody, Scan), ExchangeError> {
     let broke_off = |source| ExchangeError::AnswerBrokeOff { node: node.name().clone(), source };
-    let patience = exchange.route.limits.request_body_timeout;
+    let stalled_after = exchange.route.limits.request_body_timeout;
     let mut read = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(patience, body.frame()).await;
+        let frame = tokio::time::timeout(stalled_after, body.frame()).await;
         match frame.map_err(|elapsed| broke_off(elapsed.into()))? {
             None => {
                 let scan = OpenPacket::scan(&read);
@@ -104,7 +109,7 @@ async fn read_open(
     }
 }
 
-/// A body that was sent with a length has a longer one now; a chunked one has none.
+/// Raises the declared length of the body by `added` bytes; a chunked body has none.
 fn raise_content_length(headers: &mut HeaderMap, added: u64) {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if let Some(length) = length {

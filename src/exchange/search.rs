@@ -1,12 +1,12 @@
 //! Finds the node of a session that no tag and no table knows, by asking one node after the other.
 //!
-//! It covers sessions that another balancer opened, a table that was lost, and servers that hide
-//! their handshakes from us. A session is called unknown only when every node has refused it.
-//! Misses are remembered and the share of such requests is bounded, or strangers could make us ask
-//! every node for each of theirs.
+//! It covers sessions that another balancer opened, a table that was lost, and servers whose handshakes
+//! cannot be read. A session counts as unknown only when every node has refused it. Misses are remembered
+//! and the share of searches is limited; otherwise anyone could make the proxy ask every node for each
+//! request.
 //!
-//! The next node is asked only if the one before cannot have taken a message: it refused the session,
-//! nothing was sent to it, or the request is a poll or an upgrade, which have no effect on a node
+//! The next node is asked only if the one before cannot have taken a message: it refused the session, no
+//! byte was sent to it, or the request is a poll or an upgrade, which have no effect on a node
 //! without the session.
 //!
 //! Runs for every request.
@@ -23,25 +23,25 @@ use super::outcome::{NodeResponse, Outcome};
 use super::purpose::Purpose;
 use super::unknown_session::is_unknown_session;
 use crate::Instant;
-use crate::affinity::Search;
+use crate::affinity::SearchScope;
 use crate::engineio::Sid;
 use crate::metrics::AffinityOutcome;
 use crate::upstream::Node;
 
-/// Asks for the session `sid`, and learns where it lives.
+/// Searches the session `sid`, and learns where it is.
 pub(super) async fn find(
     exchange: &Exchange<'_>,
     (sid, order): (&Sid, Vec<Arc<Node>>),
     outbound: &mut Outbound,
 ) -> Result<Outcome, ExchangeError> {
     let mut candidates = Candidates::search(exchange.route.clone(), order);
-    match search(exchange, sid) {
-        Search::Nobody => return Err(ExchangeError::SessionGone),
-        Search::One => {
+    match search_scope(exchange, sid) {
+        SearchScope::NoNode => return Err(ExchangeError::SessionGone),
+        SearchScope::OneNode => {
             let answered = attempt::ask(exchange, outbound, &mut candidates).await?;
             return Ok(Outcome::new(answered));
         }
-        Search::Around => (),
+        SearchScope::AllNodes => (),
     }
     let mut search = SessionSearch { exchange, sid, refused: 0, refusal: None, missing: None };
     loop {
@@ -56,35 +56,35 @@ pub(super) async fn find(
     }
 }
 
-/// Whom to ask. Where the answer will tell nothing new, this is all there is to count.
-fn search(exchange: &Exchange<'_>, sid: &Sid) -> Search {
-    let search = match exchange.purpose.finds_session() {
+/// Which nodes to ask. If the response cannot show where the session is, the outcome is counted here.
+fn search_scope(exchange: &Exchange<'_>, sid: &Sid) -> SearchScope {
+    let scope = match exchange.purpose.finds_session() {
         true => exchange.route.affinity.search(sid, Instant::now()),
-        false => Search::One,
+        false => SearchScope::OneNode,
     };
-    match search {
-        Search::Nobody | Search::One => {
+    match scope {
+        SearchScope::NoNode | SearchScope::OneNode => {
             exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
         }
-        Search::Around => (),
+        SearchScope::AllNodes => (),
     }
-    search
+    scope
 }
 
-/// One search, from node to node.
+/// One search, node after node.
 struct SessionSearch<'a> {
     exchange: &'a Exchange<'a>,
     sid: &'a Sid,
-    /// How many nodes said that they do not know the session.
+    /// How many nodes have refused the session.
     refused: usize,
-    /// The last refusal, which the client gets if nobody knows the session.
+    /// The last refusal, which the client gets if no node knows the session.
     refusal: Option<NodeResponse>,
     /// Why a node could not be asked.
     missing: Option<ExchangeError>,
 }
 
 impl SessionSearch<'_> {
-    /// What the client gets; `None` if the next node is to be asked.
+    /// What the client gets; `None` if the next node has to be asked.
     async fn judge(
         &mut self,
         asked: Result<LeasedReply, ExchangeError>,
@@ -93,7 +93,7 @@ impl SessionSearch<'_> {
     ) -> Result<Option<Outcome>, ExchangeError> {
         let answered = match asked {
             Ok(answered) => answered,
-            // There is no further node.
+            // There is no other node.
             Err(ExchangeError::NoNode) => return self.ends(candidates).map(Some),
             Err(error) if self.continues_after(&error) => {
                 self.missing = Some(error);
@@ -115,13 +115,13 @@ impl SessionSearch<'_> {
             Ok(false) if answer.status().is_success() => {
                 Ok(Some(self.found(&node, Outcome::Answered(answer))))
             }
-            // It may be the session's node, which cannot say so now.
+            // It may be the session's node, which cannot answer now.
             Ok(false) if answer.status().is_server_error() && !self.is_post() => {
                 self.missing =
                     Some(ExchangeError::SearchIncomplete { node: Some(node.name().clone()) });
                 Ok(None)
             }
-            // What is neither tells nothing of the session, and is the client's to read.
+            // Any other response says nothing about the session, and is for the client.
             Ok(false) => Ok(Some(Outcome::Answered(answer))),
             Err(error) if !self.is_post() => {
                 self.missing = Some(error);
@@ -131,13 +131,13 @@ impl SessionSearch<'_> {
         }
     }
 
-    /// Whether another node may be asked after this one could not answer.
+    /// Whether another node may be asked after this one has failed.
     fn continues_after(&self, error: &ExchangeError) -> bool {
         let facts = error.facts();
         facts.against_node && (facts.retry == Retry::Unsent || !self.is_post())
     }
 
-    /// Whether the request has an effect on the session that must not be had twice.
+    /// Whether the request has an effect on the session that must not happen twice.
     fn is_post(&self) -> bool {
         self.exchange.purpose == Purpose::Post
     }
@@ -148,8 +148,8 @@ impl SessionSearch<'_> {
         outcome
     }
 
-    /// A node of `@socket.io/cluster-engine` asks the others before it refuses: its refusal is that of
-    /// all, and to ask them again would take a second for each.
+    /// A node of `@socket.io/cluster-engine` asks the others before it refuses: its refusal counts for all,
+    /// and asking each of them again would take a second.
     fn refused_after(&mut self, after: Duration, answer: NodeResponse) -> Option<Outcome> {
         if self.exchange.route.affinity.refused_for_all(self.sid, after) {
             self.exchange.route.counts.affinity.count(AffinityOutcome::Unknown);
@@ -160,7 +160,7 @@ impl SessionSearch<'_> {
         None
     }
 
-    /// The request could be sent only once, for its body is too long to be kept.
+    /// The request could be sent only once, because its body is too long to be kept.
     fn ends_after_one(self) -> Result<Outcome, ExchangeError> {
         let is_only = self.exchange.route.upstream.nodes().len() == 1;
         match (self.refusal, self.missing) {

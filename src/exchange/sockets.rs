@@ -1,8 +1,8 @@
-//! What the kernel is told of a tunnel's two sockets, by the route's settings.
+//! The options of a tunnel's two sockets, by the route's settings.
 //!
-//! The kernel finds a host that is gone although no byte is sent; that a process does not read is
-//! the tunnel's to find, and its timers fire first, so that an end has its right name. A system
-//! that lacks an option does without.
+//! The kernel detects a host that is gone although no bytes are sent. A process that does not read is detected
+//! by the tunnel, whose timers fire first, so that an end has the right cause. On a system without an
+//! option, setting it has no effect.
 //!
 //! Runs for every request.
 
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::client::{PROBES, SocketOptions};
 use crate::tunnel::{Limits, Side, Stream};
 
-/// Sets the options of the socket to `side`, but for those that `are_set` already.
+/// Sets the options of the socket to `side`, except those that `are_set` already.
 pub(super) fn set_options(
     stream: &TcpStream,
     side: Side,
@@ -27,7 +27,7 @@ pub(super) fn set_options(
     stream.set_unacknowledged_max(limits.unacknowledged_max(side));
 }
 
-/// The kernel asks a silent host when the tunnel asks a silent side, or would by default.
+/// The kernel probes a silent host when the tunnel pings a silent side, or would by default.
 fn options(limits: &Limits) -> SocketOptions {
     let times = limits.keepalive_times();
     SocketOptions {

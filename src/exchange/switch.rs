@@ -1,4 +1,4 @@
-//! From a 101 to a tunnel, which takes both connections over.
+//! From a 101 to a tunnel, which takes over both connections.
 //!
 //! Runs for every request.
 
@@ -30,17 +30,17 @@ use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream};
 use crate::upstream::Lease;
 use crate::websocket::Extensions;
 
-/// How the client's socket comes to the tunnel.
+/// How the tunnel gets the client's socket.
 #[derive(Debug)]
 pub(super) enum ClientSide {
     /// Our own listener hands it over.
     Ours(Takeover),
-    /// Another server's comes when our 101 was written.
+    /// Another server releases it when our 101 was written.
     Foreign(OnUpgrade),
 }
 
 impl ClientSide {
-    /// Takes from `request` what its server knows of the connection.
+    /// Takes the connection's handle from `request`.
     pub(super) fn new(request: &mut Request) -> Self {
         match request.extensions_mut().remove() {
             Some(takeover) => Self::Ours(takeover),
@@ -59,7 +59,7 @@ struct PendingTunnel {
     tasks: Tasks,
 }
 
-/// Starts the tunnel of a handshake that succeeded, and makes the client's 101.
+/// Starts the tunnel of a successful handshake, and returns the client's 101.
 pub(super) fn switch(
     exchange: &Exchange<'_>,
     client: ClientSide,
@@ -88,9 +88,9 @@ pub(super) fn switch(
     let pending = PendingTunnel { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
     match client {
         ClientSide::Ours(takeover) => {
-            takeover.leave_to(Box::new(|socket| pending.begin(socket)));
+            takeover.leave_to(Box::new(|socket| pending.start(socket)));
         }
-        // In a box, for what is spawned is moved six times.
+        // Boxed, because what is spawned is moved six times.
         ClientSide::Foreign(on_upgrade) => tasks.spawn(Box::pin(pending.await_client(on_upgrade))),
     }
 
@@ -104,14 +104,14 @@ fn kind(exchange: &Exchange<'_>) -> Kind {
         None => Kind::Plain,
         Some(call) => Kind::EngineIo {
             silence_max: exchange.bounds.map(SessionBounds::silence_max),
-            // A session that began by polling had its open packet there.
+            // A session that began by polling got its open packet there.
             open: call.sid.is_none().then(|| read_open(&exchange.route)),
         },
     }
 }
 
-/// Reads the open packet of a session that begins with a WebSocket. Where the route's idle timeout is
-/// the session's own, it holds nothing and needs no memory.
+/// Reads the open packet of a session that begins with a WebSocket. If the route's idle timeout is the
+/// session's own, the closure captures nothing and needs no memory.
 fn read_open(route: &Arc<Route>) -> ReadOpen {
     let timings = |packet: &[u8]| OpenPacket::parse(packet)?.timings;
     ReadOpen(match route.tunnel.idle_timeout {
@@ -130,11 +130,11 @@ fn read_open(route: &Arc<Route>) -> ReadOpen {
 }
 
 impl PendingTunnel {
-    /// Waits until the client's connection is free of its server, then begins.
+    /// Waits until the server releases the client's connection, then starts.
     async fn await_client(self, on_upgrade: OnUpgrade) {
         match timeout(UPGRADE_TIMEOUT, on_upgrade).await {
             Ok(Ok(upgraded)) => match raw_socket(upgraded) {
-                Ok(socket) => self.begin(socket),
+                Ok(socket) => self.start(socket),
                 Err(upgraded) => self.start_with(TokioIo::new(upgraded), Place::default()),
             },
             Ok(Err(error)) => debug!(%error, "the client left before its 101"),
@@ -142,14 +142,14 @@ impl PendingTunnel {
         }
     }
 
-    fn begin(mut self, socket: RawSocket) {
+    fn start(mut self, socket: RawSocket) {
         let RawSocket { stream, read_ahead, place, options } = socket;
         self.setup.client_read_ahead = read_ahead;
         sockets::set_options(&stream, Side::Client, &self.setup.limits, options);
         self.start_with(stream, place);
     }
 
-    /// Starts the tunnel as a task of its own, which holds nothing that it does not need.
+    /// Starts the tunnel as its own task, which holds only what it needs.
     fn start_with<C>(self, client: C, place: Place)
     where
         C: Stream + Send + 'static,
@@ -162,10 +162,10 @@ impl PendingTunnel {
     }
 }
 
-/// A socket that another server does not give away; TLS, perhaps.
+/// A socket that another server does not hand over, for example with TLS.
 impl Stream for TokioIo<Upgraded> {}
 
-/// The client's raw socket, if it came from a server that we know.
+/// The client's raw socket, if its server is of a known kind.
 fn raw_socket(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
         Ok(parts) => return Ok(uncounted(parts.io, parts.read_buf)),

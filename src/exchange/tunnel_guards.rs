@@ -1,8 +1,7 @@
-//! What a tunnel holds besides its bytes, and gives back when it is over.
+//! What a tunnel holds besides its bytes, and releases when it is over.
 //!
-//! A tunnel lives for hours, so its task is made of what it needs and of nothing that belongs to
-//! the request it came from: one field that is a slice of hyper's read buffer would keep 8 KiB
-//! alive with it.
+//! A tunnel lives for hours, so its task holds only what it needs and nothing of its request: one field that
+//! is a slice of hyper's read buffer would keep 8 KiB alive.
 //!
 //! Runs for every request.
 
@@ -20,9 +19,9 @@ use crate::upstream::Lease;
 /// What is held while a tunnel lives.
 #[derive(Debug)]
 pub(super) struct TunnelGuards {
-    /// The line of its end.
+    /// The log line of its end.
     pub(super) entry: TunnelLogEntry,
-    /// Its place on the node.
+    /// Its lease on the node.
     pub(super) lease: Lease,
     /// Its place on the worker.
     pub(super) place: Place,

@@ -1,4 +1,4 @@
-//! Reads whether an answer says that the node does not know the session.
+//! Reads whether a response says that the node does not know the session.
 //!
 //! Runs for every request.
 
@@ -14,12 +14,12 @@ use super::error::ExchangeError;
 use super::outcome::NodeResponse;
 use crate::engineio::{REFUSAL_BYTES_MAX, is_unknown_sid};
 
-/// Whether `answer` is such a refusal. What was read of the answer stays in it, and an answer that is
-/// too long for a refusal is left as it is.
+/// Whether `answer` is such a refusal. What was read stays in it, and a response that is too long for a
+/// refusal is not read.
 ///
 /// # Errors
 ///
-/// The answer breaks off.
+/// The response breaks off.
 pub(super) async fn is_unknown_session(
     exchange: &Exchange<'_>,
     answer: &mut NodeResponse,
@@ -37,8 +37,8 @@ pub(super) async fn is_unknown_session(
         if rest.size_hint().lower() > left || left == 0 {
             break;
         }
-        let patience = exchange.route.limits.request_body_timeout;
-        match timeout(patience, rest.frame()).await {
+        let stalled_after = exchange.route.limits.request_body_timeout;
+        match timeout(stalled_after, rest.frame()).await {
             Err(elapsed) => return Err(broke_off(answer, elapsed.into())),
             Ok(Some(Err(error))) => return Err(broke_off(answer, io::Error::other(error))),
             Ok(None) => answer.rest = None,

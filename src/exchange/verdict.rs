@@ -1,9 +1,8 @@
-//! What the beginning of a session tells of the nodes where it was tried.
+//! What the handshake of a session shows about the nodes that were asked.
 //!
-//! Only handshakes are judged: a node that fails the requests of one session may be right to. A
-//! handshake that a node breaks off and another one answers counts against the first. One that every
-//! node breaks off says something of the request, not of the nodes: a client could take healthy
-//! nodes out with it.
+//! Only handshakes are judged: a node may have a reason to fail the requests of one session. A handshake
+//! that one node breaks off and another one answers counts against the first. If every node breaks it off,
+//! the cause is the request and not the nodes: otherwise a client could eject healthy nodes.
 //!
 //! Runs for every request.
 
@@ -17,21 +16,21 @@ use super::error::{ExchangeError, Retry};
 use crate::Instant;
 use crate::upstream::Node;
 
-/// A handshake until it is known how it went. Dropped before that, its client has left: the node
-/// that was asked last is to blame if it had long enough.
+/// A handshake whose result is not known yet. If this is dropped before, the client has left: the last node is
+/// to blame if it had enough time.
 #[derive(Debug)]
 pub(super) struct HandshakeVerdict<'a> {
-    /// `None` if the request opens no session.
+    /// `None` if the request does not open a session.
     exchange: Option<&'a Exchange<'a>>,
     asked: Option<(Arc<Node>, Instant)>,
     /// Nodes that saw the handshake and broke it off.
     broke_off: Vec<Arc<Node>>,
-    /// Whether a failed connect was counted, which is once for each request.
+    /// Nodes whose failed connect was counted, which happens once per request.
     unreachable: Vec<Arc<Node>>,
 }
 
 impl<'a> HandshakeVerdict<'a> {
-    /// For a request that `opens_session`; any other is not judged.
+    /// For a request that `opens_session`; others are not judged.
     pub(super) fn new(exchange: &'a Exchange<'a>, opens_session: bool) -> Self {
         let exchange = opens_session.then_some(exchange);
         Self { exchange, asked: None, broke_off: Vec::new(), unreachable: Vec::new() }
@@ -56,11 +55,11 @@ impl<'a> HandshakeVerdict<'a> {
         others.for_each(|other| exchange.handshake_failed(&other));
     }
 
-    /// There is no answer of the node's.
+    /// The node that was asked has not answered.
     pub(super) fn failed(&mut self, error: &ExchangeError) {
         let (Some(exchange), Some((node, _))) = (self.exchange, self.asked.take()) else { return };
         let facts = error.facts();
-        // A name that does not resolve, or a lack of descriptors here, says nothing of the node.
+        // A name that does not resolve, or a lack of descriptors here, says nothing about the node.
         if let ExchangeError::Connect { source, .. } = error
             && !source.counts_against_node()
         {
@@ -74,7 +73,7 @@ impl<'a> HandshakeVerdict<'a> {
                 self.unreachable.push(node);
             }
             Retry::Once | Retry::Unsent => (),
-            // It is not tried elsewhere, so that there is nothing to compare it with.
+            // It is not tried elsewhere, so there is nothing to compare it with.
             Retry::Never => exchange.handshake_failed(&node),
         }
     }
@@ -89,7 +88,7 @@ impl Drop for HandshakeVerdict<'_> {
         let (Some(exchange), Some((node, since))) = (self.exchange, self.asked.take()) else {
             return;
         };
-        if Instant::now().saturating_duration_since(since) >= PATIENCE {
+        if Instant::now().saturating_duration_since(since) >= HANDSHAKE_TIMEOUT {
             exchange.handshake_failed(&node);
         }
     }
@@ -101,6 +100,6 @@ impl Exchange<'_> {
     }
 }
 
-/// A node that is well answers a handshake within milliseconds, and clients give it up after 20 s:
-/// of one that hangs there is no other sign.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A healthy node answers a handshake within milliseconds, and clients give up after 20 s: there is no other
+/// sign of a node that hangs.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

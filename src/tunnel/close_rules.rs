@@ -78,7 +78,7 @@ impl Flows {
     }
 
     /// The flow from `side`, and the flow to it.
-    pub(super) fn from_and_to(&mut self, side: Side) -> (&mut Flow, &mut Flow) {
+    pub(super) fn flows_of(&mut self, side: Side) -> (&mut Flow, &mut Flow) {
         match side {
             Side::Client => (&mut self.from_client, &mut self.from_node),
             Side::Node => (&mut self.from_node, &mut self.from_client),
@@ -200,7 +200,7 @@ impl Flows {
     }
 
     fn flow_to(&mut self, to: Side) -> &mut Flow {
-        self.from_and_to(to).1
+        self.flows_of(to).1
     }
 }
 

@@ -42,7 +42,7 @@ impl Closing {
             }
         }
         for side in Side::ALL {
-            flows.from_and_to(side).0.reset_progress();
+            flows.flows_of(side).0.reset_progress();
         }
         Self { end, awaited: None, is_client_slow: false }
     }
@@ -61,8 +61,7 @@ impl Closing {
         deadlines: &mut Deadlines,
         now: Instant,
     ) {
-        let [up, down] =
-            Side::ALL.map(|side| flows.from_and_to(side).0.take_progress(PROGRESS_BYTES));
+        let [up, down] = Side::ALL.map(|side| flows.flows_of(side).0.take_progress(PROGRESS_BYTES));
         let has_moved = up || down;
         if deadlines.is_set(Timer::CloseFrame) && flows.await_insert_point() {
             if has_moved && !flows.from_node.awaits_close() {

@@ -142,14 +142,14 @@ impl Policies {
     ) -> Option<Side> {
         let KeepaliveState { keepalive, ack_timeouts } = self.keepalive.as_deref_mut()?;
         for side in Side::ALL {
-            let (from, to) = flows.from_and_to(side);
+            let (from, to) = flows.flows_of(side);
             // A side that is not read, because the other one reads slowly, cannot be heard either.
             if !to.can_be_pinged() || from.has_backlog() {
                 keepalive.excuse(side, now);
             }
         }
         for side in Side::ALL {
-            let (from, to) = flows.from_and_to(side);
+            let (from, to) = flows.flows_of(side);
             match keepalive.due(side, now) {
                 KeepaliveAction::Wait(until) => deadlines.set_earlier(Timer::Keepalive, until),
                 KeepaliveAction::Ping(until) => {

@@ -1,4 +1,4 @@
-//! The bodies of an exchange: streamed, never collected, each with a bound on its silence.
+//! The bodies of an exchange: streamed, never collected, each with a limit on its silence.
 //!
 //! Runs for every request.
 
@@ -17,10 +17,10 @@ pub use response::ResponseBody;
 
 use crate::pool;
 
-/// What an HTTP library says when a body fails.
+/// The error of an HTTP library when a body fails.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
-/// The body of a node's answer; read to its end, its connection goes back to the pool.
+/// The body of a node's response; when it is read to its end, the connection returns to the pool.
 pub(super) type NodeBody = pool::AnswerBody<RequestBody>;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;

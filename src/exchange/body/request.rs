@@ -1,4 +1,4 @@
-//! What a client sends to a node.
+//! The body of a request to a node.
 //!
 //! Runs for every request.
 
@@ -14,9 +14,9 @@ use hyper::body::Incoming;
 use super::{BodyError, Polled};
 use crate::http1::RequestFraming;
 
-/// What a client sends to a node; `None` if that is nothing.
+/// The body of a request to a node; `None` if it is empty.
 ///
-/// In a box, for few requests have a body.
+/// Boxed, because few requests have a body.
 #[derive(Debug, Default)]
 pub struct RequestBody(Option<Box<Kind>>);
 
@@ -29,14 +29,14 @@ enum Kind {
 }
 
 impl RequestBody {
-    /// Nothing.
+    /// No body.
     pub(in crate::exchange) const EMPTY: Self = Self(None);
 
     fn new(kind: Kind) -> Self {
         Self(Some(Box::new(kind)))
     }
 
-    /// How it is framed on the way to a node.
+    /// Its framing on the connection to a node.
     pub(in crate::exchange) fn framing(&self) -> RequestFraming {
         match (&self.0, self.size_hint().exact()) {
             (None, _) => RequestFraming::None,
@@ -45,7 +45,7 @@ impl RequestBody {
         }
     }
 
-    /// Takes over the body of any server: hyper's own as it is, others boxed.
+    /// Takes the body of any server: hyper's own unchanged, others boxed.
     pub(in crate::exchange) fn adopt<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What goes to a client: an answer of ours, or a node's.
+//! The body of a response to a client: our own, or a node's.
 //!
 //! Runs for every request.
 
@@ -20,7 +20,7 @@ use crate::pool::AnswerBodyError;
 use crate::route::Route;
 use crate::upstream::Lease;
 
-/// What goes to a client: an answer of ours, or a node's.
+/// The body of a response to a client: our own, or a node's.
 #[derive(Debug)]
 pub struct ResponseBody(Kind);
 
@@ -28,18 +28,18 @@ pub struct ResponseBody(Kind);
 enum Kind {
     Whole(Option<Bytes>),
     Node {
-        /// What was read already.
+        /// The part that was already read.
         head: Option<Bytes>,
         rest: NodeBody,
         guard: BodyGuard,
     },
 }
 
-/// What an answer under way holds: its place on the node, the bound on its silence, and what its log
-/// line needs if it is cut.
+/// What a node's response body holds: the lease on the node, the limit on its silence, and what its log line
+/// needs if it is cut.
 pub(in crate::exchange) struct BodyGuard {
     silence_max: Option<Duration>,
-    /// It exists only while something is waited for.
+    /// Set only while the body is waited for.
     timer: Option<Pin<Box<Sleep>>>,
     lease: Lease,
     route: Arc<Route>,
@@ -47,7 +47,7 @@ pub(in crate::exchange) struct BodyGuard {
 }
 
 impl BodyGuard {
-    /// An answer from the node of `lease` that may be silent for `silence_max`.
+    /// For a body from the node of `lease` that may be silent for `silence_max`.
     pub(in crate::exchange) fn new(
         lease: Lease,
         route: Arc<Route>,
@@ -65,7 +65,7 @@ impl BodyGuard {
         timer.as_mut().poll(cx).map(|()| max)
     }
 
-    /// Writes and counts that the client gets a part of the answer only.
+    /// Logs and counts that the client gets only a part of the body.
     fn was_cut(&self, label: &'static str, cause: &str) {
         self.route.counts.errors.count([label, "node"]);
         warn!(
@@ -77,7 +77,7 @@ impl BodyGuard {
 
     fn broke_off(&self, error: &AnswerBodyError) {
         match error {
-            // The client's own doing: it has left.
+            // Caused by the client, which has left.
             AnswerBodyError::Request(_) | AnswerBodyError::RequestTooLarge(_) => (),
             AnswerBodyError::Lost(source) => self.was_cut("answer_broke_off", &source.to_string()),
             AnswerBodyError::Framing(fault) => self.was_cut("answer_broke_off", &fault.to_string()),
@@ -92,12 +92,12 @@ impl fmt::Debug for BodyGuard {
 }
 
 impl ResponseBody {
-    /// A node's body, of which `head` was read already.
+    /// A node's body, of which `head` was already read.
     pub(in crate::exchange) fn node(head: Bytes, rest: NodeBody, guard: BodyGuard) -> Self {
         Self(Kind::Node { head: Some(head).filter(|head| !head.is_empty()), rest, guard })
     }
 
-    /// A body that is known whole.
+    /// A complete body.
     pub(in crate::exchange) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self(Kind::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())))
     }
