@@ -1,7 +1,7 @@
-//! What a request asks of Engine.IO, read from its query.
+//! The Engine.IO parameters in the query of a request.
 //!
-//! Any path can be Engine.IO's; a request is its own when its query has `EIO` and `transport`.
-//! What two readers could read in two ways is refused, for the node might be the other one.
+//! Any path can be Engine.IO's: a request is one of Engine.IO if its query has `EIO` and `transport`. A query
+//! that two servers could read differently is refused, because the node might read it in the other way.
 //!
 //! Pure. Runs for every request.
 
@@ -13,13 +13,13 @@ use super::sid::Sid;
 /// An Engine.IO request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// What the client speaks. An old server ignores it and answers in its own version.
+    /// The client's version. An old server ignores it and answers in its own version.
     pub version: Version,
-    /// How the session is to be carried.
+    /// The transport of the session.
     pub transport: Transport,
     /// The session; `None` in a handshake.
     pub sid: Option<Sid>,
-    /// Whether the answer is to be a script (`j`; only browsers with a client before 4.0).
+    /// Whether the response has to be a script (`j`; only browsers with a client before 4.0).
     pub jsonp: bool,
 }
 
@@ -32,25 +32,25 @@ pub enum Version {
     V4,
 }
 
-/// How a session is carried.
+/// The transport of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// By requests and their answers.
+    /// By requests and their responses.
     Polling,
     /// By a tunnel.
     WebSocket,
-    /// By something that no node serves over HTTP/1.1; it will say so itself.
+    /// A transport that no node serves over HTTP/1.1; the node will refuse it.
     Other,
 }
 
 /// Why an Engine.IO request cannot be forwarded: it is answered with 400, code 3 (`Bad request`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// A parameter stands twice in the query and means two things.
+    /// A parameter appears twice in the query, with two values.
     #[error("the query has two different values of `{0}`")]
     Ambiguous(&'static str),
     /// The sid is longer than [`Sid::BYTES_MAX`], has control characters or is not UTF-8: no
-    /// server made it, so that no node need be bothered.
+    /// server made it, so no node has to be asked.
     #[error("the sid is too long or not text")]
     BadSid,
 }
@@ -58,8 +58,8 @@ pub enum CallError {
 impl Call {
     /// Reads a query; `None` if the request is not Engine.IO's.
     ///
-    /// As servers do it, exactly `EIO=4` is version 4 and all else version 3, and an empty `sid`
-    /// counts as none. Allocates nothing but the sid.
+    /// As in servers, exactly `EIO=4` is version 4 and everything else version 3, and an empty `sid` counts
+    /// as none. Allocates only the sid.
     ///
     /// # Errors
     /// [`CallError`], only if the request is Engine.IO's.
@@ -89,7 +89,7 @@ impl Call {
     }
 
     /// Whether, sent with `method`, it waits for the session's next packets: it may take a
-    /// `pingInterval`, and a second one beside it would kill the session.
+    /// `pingInterval`, and a second one at the same time would end the session.
     pub fn is_poll(&self, method: &Method) -> bool {
         self.sid.is_some() && self.transport == Transport::Polling && method == Method::GET
     }
@@ -140,7 +140,7 @@ fn decode_sid(value: Encoded<'_>) -> Result<Option<Sid>, CallError> {
     sid.map(Some).ok_or(CallError::BadSid)
 }
 
-/// A parameter that may stand more than once if it means the same each time.
+/// A parameter that may appear more than once with the same value.
 struct Once<T> {
     name: &'static str,
     value: Option<T>,

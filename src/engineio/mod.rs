@@ -1,7 +1,6 @@
-//! What we know of Engine.IO, and no more.
+//! Everything that Sockeye knows of Engine.IO.
 //!
-//! Bytes only: this room reads queries and heads of bodies and writes them anew; who sends them
-//! where is the business of others.
+//! Bytes only: this room parses and rewrites queries and beginnings of bodies; other rooms send them.
 //!
 //! Pure. Runs for every request.
 

@@ -1,6 +1,6 @@
 //! The query of a request target, read as Node's `querystring` reads it.
 //!
-//! Keys and values stay as they came; [`Encoded`] compares what they mean, without a copy. A `+`
+//! Keys and values stay encoded; [`Encoded`] compares what they decode to, without a copy. A `+`
 //! is a space, and a `%` before anything but two hexadecimal digits is itself.
 //!
 //! Pure. Runs for every request.
@@ -37,7 +37,7 @@ pub(crate) fn put_with_value(written: &mut String, query: &str, name: &str, valu
     }
 }
 
-/// What stands between the `&` of `query`: one piece at least, which may be empty.
+/// The pieces between the `&` of `query`: at least one, which may be empty.
 fn pieces(query: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(query);
     std::iter::from_fn(move || {
@@ -50,7 +50,7 @@ fn pieces(query: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands before the first `byte`, which is ASCII, and behind it.
+/// The text before and after the first `byte`, which is ASCII.
 fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
     let at = memchr::memchr(byte, text.as_bytes())?;
     Some((text.get(..at)?, text.get(at + 1..)?))
@@ -70,7 +70,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Text as it stands in a query. Equal when it means the same.
+/// Encoded text of a query. Equal if it decodes to the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encoded<'a>(&'a str);
 
@@ -81,17 +81,17 @@ impl<'a> Encoded<'a> {
         self.bytes().eq(text.bytes())
     }
 
-    /// Whether it is nothing at all.
+    /// Whether it is empty.
     pub(crate) fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
-    /// It decoded, if nothing in it is encoded.
+    /// The decoded text, if nothing in it is encoded.
     pub(crate) fn plain(self) -> Option<&'a str> {
         memchr::memchr2(b'%', b'+', self.0.as_bytes()).is_none().then_some(self.0)
     }
 
-    /// What it decodes to; not always UTF-8.
+    /// The decoded bytes; not always UTF-8.
     pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + use<'a> {
         let mut rest = self.0.as_bytes();
         std::iter::from_fn(move || {
@@ -115,14 +115,14 @@ impl PartialEq for Encoded<'_> {
     }
 }
 
-/// The byte that two hexadecimal digits mean, and what stands behind them.
+/// The byte of two hexadecimal digits, and the rest after them.
 fn hex_pair(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let (&[high, low], behind) = bytes.split_first_chunk()?;
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some((digit(high)? << 4 | digit(low)?, behind))
 }
 
-/// Appends `text`; all that clients' `encodeURIComponent` would encode is encoded.
+/// Appends `text`, encoded like by the clients' `encodeURIComponent`.
 fn encode(text: &str, written: &mut String) {
     if text.bytes().all(is_unreserved) {
         return written.push_str(text);

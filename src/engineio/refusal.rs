@@ -1,17 +1,17 @@
-//! Which answers prove that a node did nothing, because it does not know the session.
+//! Which responses prove that a node did nothing because it does not know the session.
 //!
-//! Only after such an answer may another node be asked the same: a poll or a POST that a node
-//! may have taken is never sent twice.
+//! Only after such a response may another node get the same request: a poll or a POST that a node may have
+//! taken is never sent twice.
 //!
 //! Pure. Runs for every request.
 
 use serde_json::Value;
 
-/// The longest body that [`is_unknown_sid`] need be shown, in bytes: python's echoes the sid,
-/// each byte of which may be escaped by six.
+/// The longest body that [`is_unknown_sid`] needs, in bytes: python's contains the sid, each byte of which may
+/// be escaped as six.
 pub const REFUSAL_BYTES_MAX: usize = 4096;
 
-/// Whether an answer with this status and whole body says that the sid is unknown.
+/// Whether a response with this status and complete body says that the sid is unknown.
 ///
 /// Node answers `{"code":1,...}`, and a refused upgrade is the text `Session ID unknown`;
 /// engineioxide writes the code as a string; python answers the JSON string

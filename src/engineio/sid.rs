@@ -1,24 +1,24 @@
 //! The id of a session.
 //!
 //! Invariant: a [`Sid`] is 1 to [`Sid::BYTES_MAX`] bytes of text without control characters. It
-//! is a bearer secret: who knows it can take the session over. So it is never shown in full.
+//! is a bearer secret: whoever knows it can take over the session. So it is never shown in full.
 //!
 //! Pure. Runs for every request.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// An Engine.IO session id, decoded: as the node made it, or with our tag behind it.
+/// An Engine.IO session id, decoded: as the node made it, or with our tag at its end.
 ///
-/// Nothing is assumed of its alphabet or length, for applications may make their own
-/// (`io.engine.generateId`). Clones share the text.
+/// Its alphabet and length are arbitrary, because applications may make their own (`io.engine.generateId`).
+/// Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sid(Arc<str>);
 
 impl Sid {
     /// The longest sid, in bytes with its tag. Servers make 16 or 20 characters, and applications
-    /// put what they like into one, a signed token for example. No table keeps a sid, so this
-    /// bounds what a request copies.
+    /// put anything into one, for example a signed token. No table stores a sid, so this limits what a
+    /// request copies.
     pub const BYTES_MAX: usize = 1024;
 
     /// `text` as a sid; `None` if it is empty, too long, or has control characters: no server

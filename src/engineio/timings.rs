@@ -34,13 +34,13 @@ impl Timings {
         self.ping_interval.saturating_add(self.ping_timeout)
     }
 
-    /// After this long without a sign of life, both ends of the session have given it up: the
-    /// heartbeat and a margin for the network.
+    /// After this long without any byte, both ends have given up the session: the heartbeat and a margin for
+    /// the network.
     pub fn silence_max(&self) -> Duration {
         self.heartbeat().saturating_add(MARGIN)
     }
 }
 
-/// On top of `pingInterval + pingTimeout`: the ends' own timers fire first, so that the end of a
-/// session is theirs to explain.
+/// Added to `pingInterval + pingTimeout`, so that the timers of client and node fire first and they can name
+/// the cause.
 const MARGIN: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Which target: host and path of a request to its route.
+//! The route of a request, by its host and path.
 //!
 //! The most specific host wins, then the most specific path. A host whose paths do not match
 //! leaves the request to the next less specific host, so that one route for every host can serve
@@ -28,35 +28,35 @@ pub use settings::{Limits, Settings, Silence};
 /// Host and path -> upstream, with policy.
 #[derive(Debug)]
 pub struct Route {
-    /// Which hosts.
+    /// The hosts.
     pub host: HostPattern,
-    /// Which paths.
+    /// The paths.
     pub path: PathPattern,
-    /// Whose nodes answer.
+    /// The upstream whose nodes answer.
     pub upstream: Arc<Upstream>,
-    /// How its sessions come back to their node.
+    /// How its sessions return to their node.
     pub affinity: Arc<Affinity>,
-    /// How long things may take and how large they may be.
+    /// Timeouts and sizes.
     pub limits: Limits,
-    /// The bounds of its tunnels.
+    /// The limits of its tunnels.
     pub tunnel: tunnel::Limits,
-    /// What its exchanges and tunnels did; carried over to the route of the same host and path.
+    /// The counts of its exchanges and tunnels; carried over to the next route with the same host and path.
     pub counts: Arc<RouteCounts>,
-    /// What becomes of its sessions that begin in polling; carried over alike.
+    /// What becomes of its sessions that begin in polling; carried over in the same way.
     pub insight: Arc<Insight>,
-    /// This route with the upstreams and affinities that it had before reloads changed them, the last
-    /// one first. By these its older sessions are known, and nothing new begins there.
+    /// This route with the upstreams and affinities that it had before reloads changed them, the latest first.
+    /// Its older sessions are found by these, and no new ones begin there.
     pub earlier: Box<[Arc<Self>]>,
 }
 
 impl Route {
-    /// What metrics call it: host and path.
+    /// Its name in metrics: host and path.
     pub fn label(&self) -> String {
         format!("{}{}", self.host, self.path)
     }
 
-    /// Counts a session whose heartbeat is longer than the route's idle timeout, which cuts it though
-    /// both ends are alive. Logs the first one.
+    /// Counts a session whose heartbeat is longer than the route's idle timeout, which cuts it
+    /// although both sides are alive. Logs the first one.
     pub fn note_heartbeat(&self, timings: &Timings) {
         let tunnel::IdleTimeout::After(idle_timeout) = self.tunnel.idle_timeout else { return };
         let contradicts = idle_timeout < timings.heartbeat();
@@ -72,7 +72,7 @@ impl Route {
     }
 }
 
-/// All routes, in a form that answers fast.
+/// All routes, in a form for fast lookups.
 #[derive(Debug, Default)]
 pub struct RouteTable {
     exact: HashMap<Box<str>, Paths>,
@@ -104,7 +104,7 @@ impl RouteTable {
         table
     }
 
-    /// The route of a request for `path` at `host`, which is without port and in any case.
+    /// The route of a request for `path` at `host`, which has no port and any letter case.
     pub fn find(&self, host: &str, path: &str) -> Option<&Arc<Route>> {
         let host = lower_case(host);
         let exact = self.exact.get(&*host).into_iter();

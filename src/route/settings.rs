@@ -1,4 +1,4 @@
-//! What the operator says of a route.
+//! The settings of a route.
 //!
 //! Runs for every request.
 
@@ -12,54 +12,54 @@ use crate::{insight, tunnel};
 /// Host and path -> upstream, with policy, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Which hosts.
+    /// The hosts.
     pub host: HostPattern,
-    /// Which paths.
+    /// The paths.
     pub path: PathPattern,
     /// The upstream's name; one that exists.
     pub upstream: Arc<str>,
-    /// How long things may take and how large they may be.
+    /// Timeouts and sizes.
     pub limits: Limits,
-    /// The bounds of its tunnels.
+    /// The limits of its tunnels.
     pub tunnel: tunnel::Limits,
     /// How its sessions that begin in polling are judged.
     pub insight: insight::Settings,
 }
 
-/// The bounds of one exchange.
+/// The limits of one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a node may take from the request's end to the head of its answer. `None` is
-    /// `auto`: [`poll_timeout`](Self::poll_timeout) for polls, all else 2 min.
+    /// How long a node may take from the request's end to the head of its response. `None` is `auto`:
+    /// [`poll_timeout`](Self::poll_timeout) for polls, 2 min for other requests.
     pub response_timeout: Option<Duration>,
     /// How long a request may make no progress, by the client or by the node.
     pub request_body_timeout: Duration,
-    /// How long the body of an answer may be silent.
+    /// How long the body of a response may be silent.
     pub response_body_timeout: Silence,
-    /// The longest request body, in bytes. `None` is `auto`: the session's `maxPayload`, for all
-    /// else [`Limits::BODY_BYTES_MAX`].
+    /// The longest request body, in bytes. `None` is `auto`: the session's `maxPayload`, or else
+    /// [`Limits::BODY_BYTES_MAX`].
     pub body_bytes_max: Option<u64>,
 }
 
 impl Limits {
-    /// `body_max: auto` on requests of no session, and where the session's `maxPayload` is not
-    /// known. Bodies are streamed, so it protects the node and not us.
+    /// `body_max: auto` for requests without a session, and if the session's `maxPayload` is not known. Bodies
+    /// are streamed, so it protects the node and not the proxy.
     pub const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-    /// How long a node may take to answer what is no poll or post of a session.
+    /// How long a node may take to answer a request that is not a poll or post of a session.
     pub fn request_timeout(&self) -> Duration {
         self.response_timeout.unwrap_or(REQUEST_TIMEOUT)
     }
 
-    /// How long a node may take to answer a poll or a post of a session with these bounds. A poll is
-    /// answered when there is something to say, at the latest by the heartbeat.
+    /// How long a node may take to answer a poll or a post of a session with these bounds. A poll is answered
+    /// when there are packets, at the latest by the heartbeat.
     pub fn poll_timeout(&self, bounds: Option<SessionBounds>) -> Duration {
         let silence_max = bounds.map_or(SessionBounds::POLL_UNKNOWN, SessionBounds::silence_max);
         let auto = silence_max.max(POLL_TIMEOUT_MIN);
         self.response_timeout.unwrap_or(auto)
     }
 
-    /// The longest request body of a session with these bounds, or of none, in bytes.
+    /// The longest request body of a session with these bounds, or without a session, in bytes.
     pub fn upload_bytes_max(&self, bounds: Option<SessionBounds>) -> u64 {
         let payload_max = bounds.map_or(Self::BODY_BYTES_MAX, SessionBounds::payload_bytes_max);
         self.body_bytes_max.unwrap_or(payload_max)
@@ -77,21 +77,21 @@ impl Default for Limits {
     }
 }
 
-/// `response_timeout: auto` for all that is no poll. Long polling of other protocols takes up to 100 s
+/// `response_timeout: auto` for requests that are not polls. Long polling of other protocols takes up to 100 s
 /// (SignalR 90 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The least that `auto` is for a poll.
 const POLL_TIMEOUT_MIN: Duration = Duration::from_mins(1);
 
-/// How long the body of an answer may be silent.
+/// How long the body of a response may be silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silence {
-    /// As long as is usual for such an answer, see [`Silence::max`].
+    /// By the kind of the response, see [`Silence::max`].
     Auto,
-    /// Without a bound.
+    /// Without a limit.
     Off,
-    /// So long.
+    /// This long.
     After(Duration),
 }
 

@@ -1,7 +1,7 @@
 //! The JSON object of an open packet.
 //!
-//! serde finds its end and reads it; the one thing that serde does not tell is where the sid
-//! stands, and for that a walk over an object that is known to be valid is enough.
+//! serde parses it and finds its end. serde does not tell the position of the sid: for that, a walk over an
+//! object that is known to be valid is enough.
 //!
 //! Pure. Runs for every request.
 
@@ -14,20 +14,20 @@ use super::Unfound;
 use crate::engineio::sid::Sid;
 use crate::engineio::timings::Timings;
 
-/// What an open packet's object says.
+/// The content of an open packet's object.
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) sid: Sid,
     /// `None` without both timers.
     pub(super) timings: Option<Timings>,
     pub(super) offers_websocket: bool,
-    /// Where the quote stands that closes the sid.
+    /// The position of the quote that closes the sid.
     pub(super) sid_end: usize,
-    /// Where the object ends.
+    /// The end of the object.
     pub(super) end: usize,
 }
 
-/// Reads the object at the start of `bytes`; anything may stand behind it.
+/// Parses the object at the start of `bytes`; anything may follow.
 pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
     let mut values = Deserializer::from_slice(bytes).into_iter::<Handshake>();
     let handshake = match values.next() {
@@ -44,10 +44,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
     Ok(Object { sid, timings, offers_websocket, sid_end, end })
 }
 
-/// Whether a further digit would make of `bytes` the beginning of an object.
+/// Whether `bytes` with another digit would be the beginning of an object.
 ///
-/// In a value that it skips, serde takes a number that ends behind its sign, point or exponent for
-/// a broken one, though only the rest has not come.
+/// In a value that it skips, serde reports a number that ends after its sign, point or exponent as invalid,
+/// although only the rest has not arrived.
 fn ends_in_number(bytes: &[u8]) -> bool {
     let [.., b'-' | b'+' | b'.' | b'e' | b'E'] = bytes else { return false };
     let longer = [bytes, b"0"].concat();
@@ -55,9 +55,9 @@ fn ends_in_number(bytes: &[u8]) -> bool {
     values.next().is_some_and(|value| value.is_err_and(|error| error.is_eof()))
 }
 
-/// The keys of an open packet that concern us. The numbers are taken as anything, so that an odd
-/// one does not cost the session its affinity; the sid is, so that what is said of a part of the
-/// object holds for more of it: serde would refuse a number there, and not one that is cut.
+/// The keys of an open packet that matter here. The numbers are accepted as any value, so that an unusual one
+/// does not cost the session its affinity. So is the sid, so that the result for a part of the object also
+/// holds for more of it: serde would refuse a number there, but not one that is cut.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Handshake {
@@ -82,7 +82,7 @@ impl Handshake {
         upgrades.is_some_and(|offered| offered.iter().any(|name| name == "websocket"))
     }
 
-    /// A guess in place of a timer would cut a session that is alive.
+    /// A guess instead of a timer would cut a session that is alive.
     fn timings(&self) -> Option<Timings> {
         Some(Timings {
             ping_interval: timer(&self.ping_interval)?,
@@ -101,7 +101,7 @@ fn timer(value: &Value) -> Option<Duration> {
     number(value).map(|millis| Duration::from_millis(millis.min(TIMER_MILLIS_MAX)))
 }
 
-/// No timer of Node's is longer (2^31 - 1); so that sums of timings cannot overflow.
+/// The longest timer of Node (2^31 - 1), so that sums of timings cannot overflow.
 const TIMER_MILLIS_MAX: u64 = i32::MAX as u64;
 
 /// A number that is not negative, without its fraction.
@@ -110,9 +110,9 @@ fn number(value: &Value) -> Option<u64> {
     value.as_f64().filter(|number| *number >= 0.0).map(|number| number as u64)
 }
 
-/// Where the string ends that is the value of `sid`, in bytes that begin with a valid object.
+/// The end of the string that is the value of `sid`, in bytes that begin with a valid object.
 ///
-/// A key that is written with escapes is not found; no server writes it so.
+/// A key that is written with escapes is not found; no server writes one.
 fn end_of_sid(object: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut key: &[u8] = b"";
@@ -138,7 +138,7 @@ fn end_of_sid(object: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the quote stands that closes the string which begins at `start`.
+/// The position of the quote that closes the string that begins at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     loop {

@@ -1,7 +1,7 @@
-//! The open packet in a handshake's answer: found in every form, and rewritten in place.
+//! The open packet in the response to a handshake: found in every form, and rewritten in place.
 //!
-//! The JSON is parsed, never matched by its look: servers order its keys differently, and
-//! applications make their own sids. What is not surely an open packet is left alone.
+//! The JSON is parsed, never matched as text: servers order its keys differently, and applications make their
+//! own sids. Anything that is not certainly an open packet is left unchanged.
 //!
 //! Pure. Runs for every request.
 
@@ -16,27 +16,27 @@ use std::ops::Range;
 use super::sid::Sid;
 use super::timings::Timings;
 
-/// An open packet (`0{"sid":...}`), and where it stands in the head that was scanned.
+/// An open packet (`0{"sid":...}`), and its position in the head that was scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenPacket {
-    /// The session that begins.
+    /// The session that it opens.
     pub sid: Sid,
-    /// What the packet states about it; `None` if it states no heartbeat.
+    /// The timings that the packet states; `None` without a heartbeat.
     pub timings: Option<Timings>,
     /// Whether `upgrades` lists `websocket`.
     pub offers_websocket: bool,
-    /// How the packet is wrapped: this, and not the request's `EIO`, says what the node speaks.
+    /// How the packet is wrapped: this, and not the request's `EIO`, shows the node's version.
     pub form: Form,
-    /// Whether the answer is a script around the payload.
+    /// Whether the response is a script around the payload.
     pub jsonp: bool,
-    /// Where the digits of the packet's length stand, and what they say; `0..0` without.
+    /// The position and the value of the packet's length; `0..0` without.
     length_at: Range<usize>,
     length: usize,
-    /// Where the quote stands that closes the sid.
+    /// The position of the quote that closes the sid.
     sid_end: usize,
 }
 
-/// How a polling answer wraps its packets.
+/// How a response by polling wraps its packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Version 4: the packets as they are, 0x1e between them.
@@ -48,25 +48,24 @@ pub enum Form {
     V3Binary,
 }
 
-/// What the head of an answer shows.
+/// The result of scanning the head of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scan {
     /// It may become an open packet: scan again with more of the body.
     NeedMore,
-    /// No open packet, or none that can be understood.
+    /// No open packet, or one that cannot be parsed.
     NotOpen,
     /// The open packet.
     Open(OpenPacket),
 }
 
 impl OpenPacket {
-    /// How much of an answer is looked at, in bytes. Node's open packet has 118; this leaves
-    /// room for the longest sid, escaped twice (7 bytes for each), and the keys that servers may
-    /// add.
+    /// How much of a response is scanned, in bytes. Node's open packet has 118; this leaves space for the
+    /// longest sid, escaped twice (7 bytes for each), and the keys that servers may add.
     pub const HEAD_BYTES_MAX: usize = 8192;
 
-    /// Looks for an open packet at the start of a handshake's answer, of which `head` is what
-    /// has come so far. Once `head` has [`HEAD_BYTES_MAX`](Self::HEAD_BYTES_MAX) bytes, the
+    /// Looks for an open packet at the start of the response to a handshake, of which `head` has arrived so
+    /// far. Once `head` has [`HEAD_BYTES_MAX`](Self::HEAD_BYTES_MAX) bytes, the
     /// result is never [`Scan::NeedMore`]. When the body ends, `NeedMore` means `NotOpen`.
     pub fn scan(head: &[u8]) -> Scan {
         let head = head.get(..Self::HEAD_BYTES_MAX).unwrap_or(head);
@@ -77,8 +76,8 @@ impl OpenPacket {
         }
     }
 
-    /// Reads the first text frame of a WebSocket's node, which is the packet as it is in both
-    /// versions; `None` if it is anything else.
+    /// Parses the first text frame of a node on a WebSocket, which is the unwrapped packet in both versions;
+    /// `None` if it is anything else.
     pub fn parse(packet: &[u8]) -> Option<Self> {
         let object = packet.strip_prefix(b"0").filter(|object| object.starts_with(b"{"))?;
         let found = json::read(object).ok().filter(|found| found.end == object.len())?;
@@ -94,11 +93,11 @@ impl OpenPacket {
         })
     }
 
-    /// `head`, with which this packet was found, with `tag` behind the sid and the packet's
-    /// length raised by it; everything else, before the packet and behind it, byte for byte.
+    /// `head`, in which this packet was found, with `tag` after the sid and the packet's length raised
+    /// accordingly; everything else, before and after the packet, byte for byte.
     ///
-    /// `tag` is ASCII that needs no escape in JSON; the caller sees to it that sid and tag
-    /// together are not longer than [`Sid::BYTES_MAX`].
+    /// `tag` is ASCII that needs no escape in JSON; the caller ensures that sid and tag together are not
+    /// longer than [`Sid::BYTES_MAX`].
     pub fn with_tag(&self, head: &[u8], tag: &str) -> Vec<u8> {
         debug_assert!(tag.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte)));
         let parts = (
@@ -157,17 +156,17 @@ impl OpenPacket {
 /// Why there is no open packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unfound {
-    /// The bytes end before it is clear.
+    /// The bytes end before this is clear.
     Cut,
     /// It is not one.
     Absent,
 }
 
-/// A payload, freed of the script around it.
+/// A payload without the script around it.
 #[derive(Debug)]
 struct Text<'a> {
     bytes: Cow<'a, [u8]>,
-    /// For each byte, where it stands in the head; empty if they stand in the same places.
+    /// For each byte, its position in the head; empty if the positions are the same.
     origins: Vec<usize>,
     /// Whether more may follow.
     is_cut: bool,
@@ -178,18 +177,18 @@ impl<'a> Text<'a> {
         Self { bytes: Cow::Borrowed(head), origins: Vec::new(), is_cut: true }
     }
 
-    /// Where the byte at `at` stands in the head.
+    /// The position in the head of the byte at `at`.
     fn origin(&self, at: usize) -> usize {
         self.origins.get(at).copied().unwrap_or(at)
     }
 
-    /// A text that is complete will not become clearer.
+    /// More bytes do not change the result for a complete text.
     fn settle(&self, unfound: Unfound) -> Unfound {
         if self.is_cut { unfound } else { Unfound::Absent }
     }
 }
 
-/// What stands before the first packet.
+/// The part before the first packet.
 struct Prefix {
     form: Form,
     digits: Range<usize>,
@@ -230,7 +229,7 @@ impl Prefix {
 const LENGTH_DIGITS_MAX: usize = 4;
 
 impl Form {
-    /// What the length before `packet` must say; `None` if there is none.
+    /// The length that has to be before `packet`; `None` if there is none.
     fn length_of(self, packet: &[u8]) -> Option<usize> {
         match self {
             Self::V4 => None,
@@ -242,7 +241,7 @@ impl Form {
     }
 }
 
-/// What stands behind `expected` at the start of `bytes`.
+/// The rest of `bytes` after `expected` at their start.
 fn after<'a>(bytes: &'a [u8], expected: &[u8]) -> Result<&'a [u8], Unfound> {
     let is_cut = expected.starts_with(bytes);
     bytes.strip_prefix(expected).ok_or(if is_cut { Unfound::Cut } else { Unfound::Absent })

@@ -1,7 +1,7 @@
 //! JSONP: the payload as a string in a script, `___eio[2]("...");`.
 //!
-//! The payload is freed of its escapes to be read, and each byte remembers where it came from,
-//! so that the script can be changed in one place and stay byte for byte in all others.
+//! The payload is unescaped for parsing, and each byte keeps its position in the script, so that the script can
+//! be changed in one position and stay the same byte for byte in all others.
 //!
 //! Pure. Runs for every request.
 
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::{Text, Unfound, after};
 
-/// What only a script begins with.
+/// The beginning that only a script has.
 pub(super) const FIRST_BYTE: u8 = b'_';
 
 /// Takes the payload out of the script that begins `head`.
@@ -20,8 +20,8 @@ pub(super) fn read(head: &[u8]) -> Result<Text<'_>, Unfound> {
     Ok(unescape(head, head.len() - string.len()))
 }
 
-/// The string that begins at `start`, up to its end, to the first escape that JSON has not, or to
-/// the end of `head`.
+/// The string that begins at `start`, up to its end, to the first escape that JSON does not have, or to the
+/// end of `head`.
 fn unescape(head: &[u8], start: usize) -> Text<'_> {
     let mut bytes = Vec::with_capacity(head.len());
     let mut origins = Vec::with_capacity(head.len());
@@ -50,7 +50,7 @@ fn unescape(head: &[u8], start: usize) -> Text<'_> {
     Text { bytes: Cow::Owned(bytes), origins, is_cut }
 }
 
-/// What the escape at the start of `rest` means, and its length.
+/// The character of the escape at the start of `rest`, and the escape's length.
 fn escape(rest: &[u8]) -> Result<(char, usize), Unfound> {
     let character = match rest.get(1).ok_or(Unfound::Cut)? {
         b'b' => '\u{8}',
@@ -65,7 +65,7 @@ fn escape(rest: &[u8]) -> Result<(char, usize), Unfound> {
     Ok((character, 2))
 }
 
-/// What `\uXXXX`, or a pair of them that are surrogates, means, and its length.
+/// The character of `\uXXXX`, or of a pair of them that are surrogates, and the length.
 fn unicode_escape(rest: &[u8]) -> Result<(char, usize), Unfound> {
     let first = code_unit(rest)?;
     if let Some(character) = char::from_u32(first.into()) {
