@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_late_is_closed_at_once_and_at_the_same_pace() {
+    fn a_drain_after_its_deadline_closes_immediately_and_at_the_same_rate() {
         let (upstream, _guards) = upstream(2000);
         let since = Instant::now();
         upstream.nodes()[0].set_drain(DrainCause::Ordered, true, since);

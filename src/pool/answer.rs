@@ -24,7 +24,7 @@ pub struct AnswerBody<B> {
     /// The end was read.
     is_whole: bool,
     may_be_reused: bool,
-    /// What is left of the request. Boxed, for few nodes answer early.
+    /// What is left of the request. Boxed, because few nodes answer early.
     upload: Option<Box<Upload<B>>>,
     /// The rest of the request is longer than so many bytes and goes nowhere.
     too_large: Option<u64>,
@@ -87,7 +87,7 @@ where
                 Decoded::NeedMore => (),
             }
             let filled = connection.poll_fill(cx);
-            // The node may wait for ever for the rest.
+            // The node may wait forever for the rest.
             if let (Poll::Pending, Some(max)) = (&filled, self.too_large) {
                 return Poll::Ready(Err(AnswerBodyError::RequestTooLarge(max)));
             }
@@ -120,7 +120,7 @@ where
 }
 
 impl<B> AnswerBody<B> {
-    /// Sets the session that the connection belongs to, once the answer has told it.
+    /// Sets the session that the connection belongs to, once the answer has named it.
     pub fn set_session(&mut self, session: SessionKey) {
         if let Some(connection) = &mut self.connection {
             connection.set_session(Some(session));

@@ -1,9 +1,8 @@
 //! A request to a node until the head of its answer has come.
 //!
-//! Every wait has a deadline, and the deadlines run here, whoever reads or writes bodies: for a
-//! client that stops sending, for a node that stops reading, and for a node that does not answer. A
-//! node may answer before it has the whole request; the answer counts, and the rest of the request
-//! is sent while the answer is read.
+//! Every wait has a deadline, kept here: for a client that stops sending, for a node that stops reading,
+//! and for a node that does not answer. A node may answer before it has the whole request; the answer
+//! counts, and the rest of the request is sent while the answer is read.
 //!
 //! Runs for every request.
 
@@ -67,7 +66,7 @@ impl OutboundHead {
     }
 }
 
-/// How long the parties of an exchange may take, and how much a client may send.
+/// How long client and node may take for a request, and how much the client may send.
 #[derive(Clone, Copy, Debug)]
 pub struct SendLimits {
     /// How long the request may make no progress, by the client or by the node.
@@ -102,7 +101,7 @@ pub struct NodeSocket {
     pub read_ahead: Bytes,
 }
 
-/// There is no answer.
+/// A request without an answer.
 #[derive(Debug)]
 pub struct SendError<B> {
     /// Why.
@@ -269,7 +268,7 @@ where
         }
     }
 
-    /// Ready when something was waited for too long; `None` if the request just goes on.
+    /// Ready when a deadline has passed; `None` if the request can go on.
     fn poll_deadline(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SendFault>> {
         let mut this = self.project();
         let Some(exchange) = this.exchange.as_mut() else { return Poll::Pending };
@@ -380,6 +379,6 @@ impl<B> Reply<B> {
     }
 }
 
-/// How long a client that waits for `100 Continue` waits if the node says nothing (RFC 9110, section
-/// 10.1.1 lets a client go on by itself as well).
+/// How long to wait for `100 Continue` before the body is sent anyway, as RFC 9110, section 10.1.1
+/// allows.
 const CONTINUE_AFTER: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! A request on its way to a node: its head, then its body as the client sends it.
 //!
-//! It knows for whom it waits, so that a client that stalls and a node that does not read are told
-//! apart, and each has a deadline.
+//! It knows which party it waits for, so that a client that stalls and a node that does not read each
+//! have a deadline.
 //!
 //! Runs for every byte.
 
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use crate::http1::{CHUNK_END, LAST_CHUNK, RequestFraming, write_chunk_head};
 
-/// A request of which not everything was sent.
+/// A request that was not yet sent completely.
 #[derive(Debug)]
 pub(super) struct Upload<B> {
     outgoing: Outgoing,
@@ -31,24 +31,24 @@ pub(super) struct Upload<B> {
     written: u64,
     /// How many bytes the client sent.
     taken: u64,
-    /// The body is not asked for yet: the node has to say `100 Continue` first.
+    /// The node has to send `100 Continue` before the body is sent.
     awaits_continue: bool,
 }
 
-/// Whose turn it is.
+/// Which party has to act next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitsFor {
     /// The client has to send more of its body.
     Client,
     /// The node has to read.
     Node,
-    /// The node has to ask for the body, or to answer.
+    /// The node has to send `100 Continue`, or an answer.
     Continue,
     /// All was sent.
     Nobody,
 }
 
-/// Why a request was not sent to its end.
+/// Why a request was not sent completely.
 #[derive(Debug)]
 pub(super) enum UploadFault {
     /// The node's connection failed.
@@ -168,7 +168,7 @@ impl<B: Body> Upload<B> {
         self.waits_for() == WaitsFor::Nobody
     }
 
-    /// Whom it waits for.
+    /// The party it waits for.
     pub(super) fn waits_for(&self) -> WaitsFor {
         if !self.outgoing.is_empty() {
             WaitsFor::Node
@@ -181,7 +181,7 @@ impl<B: Body> Upload<B> {
         }
     }
 
-    /// What moved so far, in bytes sent and bytes taken.
+    /// The progress so far: bytes sent to the node, and bytes received from the client.
     pub(super) fn progress(&self) -> (u64, u64) {
         (self.written, self.taken)
     }

@@ -1,24 +1,24 @@
-//! Which of several nodes gets a new session.
+//! Balancing: which of several nodes gets a new session.
 //!
 //! Pure. Runs for every request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One that may be chosen.
+/// A node that may be chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate<T> {
     /// What is given back if it is chosen.
     pub(super) node: T,
-    /// What it has to do already; finite and not negative.
+    /// Its load; finite and not negative.
     pub(super) load: f64,
-    /// Its share beside the others' weights; at least 1.
+    /// Its share relative to the others' weights; at least 1.
     pub(super) weight: u32,
 }
 
 /// The candidate with the least load for its weight, `None` if there is no candidate.
 ///
-/// Among equals each is as likely as its weight says, so that shares follow the weights also where
-/// no load ever stays. `below(n)` gives a random number less than `n`.
+/// Among equals each is as likely as its weight says, so that shares follow the weights also if load is
+/// always zero. `below(n)` gives a random number less than `n`.
 pub(super) fn least_loaded<T>(
     candidates: impl IntoIterator<Item = Candidate<T>>,
     mut below: impl FnMut(u64) -> u64,
@@ -70,10 +70,10 @@ fn drawn<T>(
     None
 }
 
-/// The candidate whose turn it is, each as often as its weight says; `turn` gives how far it is in
-/// the round, and `round` is how far the round is. Stride scheduling: each takes a step as long as
-/// its weight is small, and the one that is least far comes next. One that was left out goes on with
-/// the others and does not catch up.
+/// The candidate whose turn it is, each as often as its weight says, by stride scheduling. `turn` gives
+/// the position of a candidate and `round` that of the round: the candidate with the lowest position is
+/// next, and advances by a step that is inversely proportional to its weight. A candidate that was
+/// unavailable continues with the others and does not catch up.
 pub(super) fn next_in_round<'a, T: Copy>(
     candidates: impl Iterator<Item = Candidate<T>> + Clone,
     turn: impl Fn(T) -> &'a AtomicU64,
@@ -107,8 +107,8 @@ fn step(weight: u32) -> u64 {
     STRIDE / u64::from(weight.max(1))
 }
 
-/// The first of `order`, places among `candidates`, that has less than it may have of the load
-/// ([`bound`]). There always is one, for not all can have more than their share.
+/// The first of `order`, indexes into `candidates`, whose load is below its [`bound`]. There always is
+/// one, because not all can have more than their share.
 pub(super) fn first_within_bound<T: Copy>(
     candidates: &[Candidate<T>],
     order: impl Iterator<Item = usize>,
@@ -121,7 +121,7 @@ pub(super) fn first_within_bound<T: Copy>(
     order.filter_map(|index| candidates.get(index)).find(fits).map(|candidate| candidate.node)
 }
 
-/// How much a candidate may have whose share is this. A whole number, for a load that has faded to
+/// The load that a candidate with this share may have. A whole number, so that a load that has decayed to
 /// less than one session leaves room for one.
 fn bound(share: f64) -> f64 {
     (BOUND * share).max(share + FEW).ceil()
@@ -136,8 +136,8 @@ const STRIDE: u64 = 1_000_000_000;
 /// more sessions to nodes that they prefer less.
 const BOUND: f64 = 1.25;
 
-/// And so many sessions more than its share are no load, however small the share is: among few, chance
-/// alone makes as much, and to spread them would part clients from their nodes.
+/// So many sessions more than its share are always allowed, however small the share is: among few
+/// sessions chance alone causes as much, and spreading them would separate clients from their nodes.
 const FEW: f64 = 8.0;
 
 #[cfg(test)]
@@ -201,11 +201,11 @@ mod tests {
             assert_ne!(next(Some(0)), 0);
         }
         let behind = (0..8).filter(|_| next(None) == 0).count();
-        assert!(behind <= 3, "who was left out does not catch up");
+        assert!(behind <= 3, "an unavailable node does not catch up");
     }
 
     #[test]
-    fn who_gets_more_weight_is_not_kept_out_by_its_last_step() {
+    fn a_node_with_a_new_weight_is_not_kept_out_by_its_last_step() {
         let turns = [(); 2].map(|()| AtomicU64::new(0));
         let round = AtomicU64::new(0);
         let next = |weights: [u32; 2]| {

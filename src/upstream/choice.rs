@@ -1,4 +1,4 @@
-//! Which node a new session begins on, of those that may have it.
+//! Applies the balance to an upstream's nodes: which one gets a new session.
 //!
 //! Runs for every request.
 
@@ -53,11 +53,11 @@ impl Upstream {
         chosen.cloned()
     }
 
-    /// These nodes with their loads, without those that start slowly and are not drawn: one that came
-    /// empty has the least load for long, and would get every new session though it should get few.
+    /// These nodes with their loads, without some of those that start slowly: an empty one has the least
+    /// load for a long time, and would get every new session although it should get few.
     ///
-    /// Such a node is drawn for its share of the new sessions, as its weight says, times how far it is.
-    /// Where all have just come back, those that are furthest are always there.
+    /// Such a node is included with a probability of its share of new sessions, by weight, times the
+    /// progress of its slow start. If all nodes start slowly, those that started first are always included.
     fn candidates<'a>(
         &self,
         nodes: impl Iterator<Item = (&'a Arc<Node>, f64)>,
@@ -76,7 +76,7 @@ impl Upstream {
         candidates
     }
 
-    /// Its weight in hundredths, less while it starts slowly.
+    /// Its weight in hundredths, lower while it starts slowly.
     pub(super) fn weight(&self, node: &Node, now: Instant) -> u32 {
         let hundredths = f64::from(node.weight()) * 100.0 * self.share(node, now);
         (hundredths as u32).max(1)
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_have_come_back_the_furthest_take_all() {
+    fn if_all_nodes_start_slowly_the_first_take_all() {
         let upstream = Upstream::new(&settings(&Balance::LeastConnections, &["a", "b", "c"]), None);
         let now = Instant::now() + Duration::from_secs(60);
         let [a, b, c] = upstream.nodes() else { panic!("three nodes") };

@@ -1,6 +1,4 @@
-//! A place taken on a node.
-//!
-//! Whoever has one is counted in the node's load, exactly once, until it is dropped.
+//! The lease of a node, which counts in the node's load, exactly once, until it is dropped.
 //!
 //! Runs for every request.
 
@@ -9,15 +7,15 @@ use std::sync::Arc;
 use super::node::Node;
 use crate::Instant;
 
-/// A place on a node for one exchange or one tunnel; given back on drop.
+/// The use of a node for one exchange or one tunnel; returned on drop.
 #[derive(Debug)]
-#[must_use = "dropping it gives the place back"]
+#[must_use = "dropping it returns the lease"]
 pub struct Lease {
     node: Arc<Node>,
     kind: LeaseKind,
 }
 
-/// What the place is for.
+/// What the lease is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseKind {
     Exchange,
@@ -25,18 +23,18 @@ enum LeaseKind {
 }
 
 impl Lease {
-    /// A place for an exchange.
+    /// A lease for an exchange.
     pub(super) fn new(node: Arc<Node>) -> Self {
         node.load().enter_exchange();
         Self { node, kind: LeaseKind::Exchange }
     }
 
-    /// Where the place is.
+    /// The leased node.
     pub fn node(&self) -> &Arc<Node> {
         &self.node
     }
 
-    /// The exchange became a tunnel and is counted as one from now on.
+    /// Counts it as a tunnel from now on.
     pub fn into_tunnel(mut self) -> Self {
         match self.kind {
             LeaseKind::Exchange => {
@@ -49,8 +47,8 @@ impl Lease {
         self
     }
 
-    /// The node answered an Engine.IO handshake: its new session weighs on it for some seconds,
-    /// though nothing of it may be pending.
+    /// Notes that the node answered an Engine.IO handshake: the new session counts in its load for some
+    /// seconds, even if nothing of it is pending.
     pub fn handshake_answered(&self, now: Instant) {
         self.node.load().handshake_answered(now);
     }

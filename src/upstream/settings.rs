@@ -19,7 +19,7 @@ pub struct Settings {
     pub name: Arc<str>,
     /// Names are unique within the upstream. Empty only where the nodes are discovered.
     pub nodes: Vec<NodeSettings>,
-    /// Where the nodes are asked for; `None` if they are written in the file.
+    /// Where the nodes are looked up; `None` if they are in the configuration.
     pub discover: Option<Discover>,
     /// How long a TCP connection to a node may take.
     pub connect_timeout: Duration,
@@ -32,33 +32,33 @@ pub struct Settings {
     pub pool_idle_timeout: Duration,
     /// Which node gets a new session.
     pub balance: Balance,
-    /// How long a node that comes or comes back takes to get its full share of new sessions.
+    /// How long a node that was added or came back takes to get its full share of new sessions.
     pub slow_start: Option<Duration>,
     /// How many tunnels and pending exchanges a node may have and still get a new session.
     pub max_connections: Option<NonZeroU32>,
-    /// How it is found out that a node is well.
+    /// How it is found out whether a node is healthy.
     pub health: Health,
     /// How new sessions are paced, and how long they wait.
     pub admission: Admission,
     /// How a node is emptied.
     pub drain: Drain,
-    /// Whether tunnels are closed where load is not spread evenly.
+    /// Whether and how tunnels are moved when the load is uneven.
     pub rebalance: Option<Rebalance>,
 }
 
 impl Settings {
-    /// `connect_timeout` where the operator says none.
+    /// The default of `connect_timeout`.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-    /// `pool_idle_timeout` where the operator says none: Node.js closes an idle connection after 5 to
+    /// The default of `pool_idle_timeout`: Node.js closes an idle connection after 5 to
     /// 6 s, and a request that is sent just then would be lost.
     pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-    /// `slow_start` where the operator says none: about as long as a Node.js process needs to
+    /// The default of `slow_start`: about as long as a Node.js process needs to
     /// compile what it runs often.
     pub const SLOW_START: Duration = Duration::from_secs(10);
 
-    /// An upstream of these nodes, with the defaults of all else.
+    /// An upstream with these nodes, and defaults otherwise.
     pub fn new(name: &str, nodes: Vec<NodeSettings>) -> Self {
         Self {
             name: name.into(),
@@ -81,11 +81,11 @@ impl Settings {
 
 /// Whether sessions share connections to a node.
 ///
-/// Several processes behind one address (PM2, `node:cluster` with `@socket.io/sticky`) are told apart
-/// by the first request of each connection, so that a connection is of use to one session alone.
+/// Several processes behind one address (PM2, `node:cluster` with `@socket.io/sticky`) are selected by
+/// the first request of each connection, so that only one session can use a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connections {
-    /// They share, until a node shows that it is several processes.
+    /// They share, until a node turns out to be several processes.
     Auto,
     /// They share.
     Shared,
@@ -100,14 +100,14 @@ pub struct NodeSettings {
     pub name: Arc<str>,
     /// Where it listens.
     pub address: NodeAddress,
-    /// Its share of new sessions beside the others' weights; 1 to 1000.
+    /// Its share of new sessions relative to the others' weights; 1 to 1000.
     pub weight: u32,
     /// Whether it gets no new session.
     pub drain: bool,
 }
 
 impl NodeSettings {
-    /// A node with the defaults of all else.
+    /// A node with this name and address, and defaults otherwise.
     pub fn new(name: &str, address: NodeAddress) -> Self {
         Self { name: name.into(), address, weight: 1, drain: false }
     }
@@ -132,10 +132,10 @@ impl fmt::Display for NodeAddress {
     }
 }
 
-/// Where the nodes are asked for.
+/// Where the nodes are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discover {
-    /// What is asked for.
+    /// What is looked up.
     pub source: Source,
     /// The longest time between two look-ups.
     pub every: Duration,
@@ -144,11 +144,11 @@ pub struct Discover {
 }
 
 impl Discover {
-    /// `every` where the operator says none.
+    /// The default of `every`.
     pub const EVERY: Duration = Duration::from_secs(5);
 }
 
-/// What DNS is asked for.
+/// What is looked up in DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A and AAAA records: each address is a node, at this port.
@@ -158,7 +158,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The name that is asked for.
+    /// The name that is looked up.
     pub fn name(&self) -> &str {
         match self {
             Self::Addresses(address) => &address.host,
@@ -174,14 +174,14 @@ pub enum Balance {
     LeastConnections,
     /// One after the other, as often as the weights say.
     RoundRobin,
-    /// The less loaded of two that are drawn by their weights.
+    /// The less loaded of two that are chosen at random by their weights.
     RandomTwo,
     /// The one that a property of the request prefers, unless it has far more load than the others.
     Rendezvous(RendezvousKey),
 }
 
 impl Balance {
-    /// What it goes by, if that is a property of the request.
+    /// The property of the request that it hashes, if it does.
     pub fn key(&self) -> Option<&RendezvousKey> {
         match self {
             Self::Rendezvous(key) => Some(key),
@@ -210,14 +210,14 @@ pub struct Admission {
     pub rate: Option<Rate>,
     /// How many new sessions each second on each node.
     pub node_rate: Option<Rate>,
-    /// How long a handshake waits for a node or its turn; zero is not at all.
+    /// How long a handshake waits for a node or its turn; zero means not at all.
     pub hold: Duration,
     /// How many handshakes may wait.
     pub queue_max: usize,
 }
 
 impl Default for Admission {
-    /// Clients give a handshake up after 20 s, so that 10 s leave time for the node itself.
+    /// Clients give up a handshake after 20 s, so that 10 s leave time for the node itself.
     fn default() -> Self {
         Self { rate: None, node_rate: None, hold: Duration::from_secs(10), queue_max: 10_000 }
     }
@@ -239,7 +239,7 @@ impl Default for Drain {
     }
 }
 
-/// How tunnels are moved to nodes that have less to do.
+/// How tunnels are moved to nodes with less load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebalance {
     /// How far above the lowest load for its weight another node's may be, in percent.
@@ -249,9 +249,9 @@ pub struct Rebalance {
 }
 
 impl Rebalance {
-    /// `within` where the operator says none.
+    /// The default of `within`.
     pub const WITHIN_PERCENT: u32 = 10;
 
-    /// `closes_per_second` where the operator says none.
+    /// The default of `closes_per_second`.
     pub const CLOSES_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
 }

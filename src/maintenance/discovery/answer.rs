@@ -1,7 +1,7 @@
-//! What DNS answered, as nodes; and when to ask again.
+//! An answer of DNS as nodes, and the time until the next look-up.
 //!
-//! Nodes are sorted by name and each name stands once, so that two answers that say the same are
-//! equal, in whatever order their records came.
+//! Nodes are sorted by name and each name occurs once, so that two answers with the same records are
+//! equal, whatever their order.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -15,7 +15,7 @@ use crate::upstream::settings::{NodeAddress, NodeSettings};
 pub(super) struct DnsAnswer {
     /// At least one and at most [`NODES_MAX`], sorted by name, each name once.
     pub(super) nodes: Vec<NodeSettings>,
-    /// How long it is good, as DNS says.
+    /// How long it is valid, as DNS says.
     pub(super) ttl: Duration,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn nodes_at(
     addresses: impl IntoIterator<Item = IpAddr>,
     port: u16,
 ) -> Vec<NodeSettings> {
-    // Some resolvers answer so for names that they block, and it would lead to ourselves.
+    // Some resolvers answer with it for names that they block, and it would be this host.
     let addresses = addresses.into_iter().filter(|address| !address.is_unspecified());
     let node = |address: IpAddr| {
         let address = NodeAddress { host: address.to_string().into(), port };

@@ -1,7 +1,7 @@
-//! One look-up: what is asked, whom, and what its answer means.
+//! One look-up: the question, the servers that are asked, and the nodes in the answer.
 //!
-//! A resolver lives for one look-up, so that a changed `resolv.conf` counts from the next one on, and
-//! it remembers nothing: what is known and for how long is the caller's business.
+//! A resolver lives for one look-up, so that a changed `resolv.conf` takes effect at the next one. It
+//! has no cache: the caller keeps answers for as long as they are valid.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -26,10 +26,10 @@ use super::answer::{DnsAnswer, nodes_at};
 use super::services::services;
 use crate::upstream::settings::{Discover, NodeAddress, NodeSettings, Source};
 
-/// Why a look-up told nothing.
+/// Why a look-up found nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
-    /// `/etc/resolv.conf` does not say whom to ask.
+    /// `/etc/resolv.conf` names no server.
     #[error("the system's DNS settings cannot be used: {0}")]
     System(#[source] NetError),
     /// No server could be asked, or it refused.
@@ -43,7 +43,7 @@ pub(super) enum LookupError {
     TimedOut(Duration),
 }
 
-/// Asks for what `discover` says. `known` are the nodes so far.
+/// Looks up what `discover` says. `known` are the nodes so far.
 ///
 /// If the future is dropped, nothing is lost but the answer.
 ///
@@ -76,8 +76,8 @@ pub(super) async fn look_up(
     Ok(DnsAnswer { nodes, ttl })
 }
 
-/// The addresses of both families. One family alone is an answer too, for some servers never answer
-/// for the other; but then it must not be one that nodes were found in.
+/// The addresses of both families. One family alone is an answer too, because some servers never answer
+/// for the other; but not if nodes are known that have an address of the missing one.
 async fn addresses(
     resolver: &TokioResolver,
     name: Name,
@@ -85,7 +85,7 @@ async fn addresses(
     known: &[NodeSettings],
 ) -> Result<(Vec<NodeSettings>, Duration), LookupError> {
     let v4 = records(resolver, name.clone(), RecordType::A).await;
-    // Where the system's search list has led to: both families are of one name.
+    // The name that the system's search list gave: both families must be of one name.
     let name = match &v4 {
         Ok(Some(found)) => found.query().name().clone(),
         Ok(None) | Err(_) => name,
@@ -128,7 +128,7 @@ pub(super) fn address_in(record: &Record) -> Option<IpAddr> {
     }
 }
 
-/// How long all of them are good.
+/// How long all of them are valid.
 pub(super) fn ttl(records: &[Record]) -> Duration {
     let least = records.iter().map(|record| record.ttl).min();
     Duration::from_secs(least.unwrap_or_default().into())
@@ -138,7 +138,7 @@ fn is_at(node: &NodeSettings, family: impl Fn(&IpAddr) -> bool) -> bool {
     node.address.host.parse().is_ok_and(|address| family(&address))
 }
 
-/// The name to ask for. The system's search list is for the system's servers.
+/// The name to look up. The system's search list applies to the system's servers only.
 fn name(written: &str, server: Option<SocketAddr>) -> Result<Name, LookupError> {
     let name = Name::from_ascii(written).map_err(|error| LookupError::Failed(error.into()))?;
     Ok(match server {
@@ -152,10 +152,10 @@ fn fully_qualified(mut name: Name) -> Name {
     name
 }
 
-/// The resolver, and how it is asked.
+/// The DNS servers, and how they are asked.
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// The one that the operator names, instead of the system's.
+    /// The one that the operator configured, instead of the system's.
     pub(super) named: Option<SocketAddr>,
     config: ResolverConfig,
     options: ResolverOpts,
@@ -189,7 +189,7 @@ impl Servers {
         builder.build().map_err(LookupError::System)
     }
 
-    /// The records that a server sends in answer to this question, all of them and as they are.
+    /// All records of a server's answer to this question, unchanged.
     ///
     /// # Errors
     ///
@@ -219,7 +219,7 @@ impl Servers {
     }
 }
 
-/// How long a server may take before it is asked again, or the next.
+/// How long a server may take before it or the next one is asked.
 const TRY_MAX: Duration = Duration::from_secs(2);
 
 /// How long a look-up may take in all.

@@ -22,8 +22,8 @@ struct Records {
     additionals: Vec<Record>,
 }
 
-/// The targets of SRV records. A server of our own knows their addresses better than the system,
-/// which may not know that server.
+/// The targets of SRV records. A configured server knows their addresses better than the system, which
+/// may not know that server.
 pub(super) async fn services(
     servers: &Servers,
     resolver: &TokioResolver,
@@ -47,7 +47,7 @@ pub(super) async fn services(
         for record in &found.additionals {
             add_address(&mut addresses, record);
         }
-        // It tells them with the services where there is room in the answer.
+        // The answer has them if there is room in it.
         let _ = timeout(TARGETS_MAX, add_targets(&mut addresses, resolver, &services)).await;
     }
     let nodes = nodes_of(&services, |host| addresses.get(host).copied());
@@ -147,7 +147,7 @@ fn follow(name: &Name, answers: &[Record]) -> (Name, Vec<Record>) {
 /// How many aliases are followed: more are a circle or a mistake.
 const ALIASES_MAX: usize = 8;
 
-/// How long all questions for the addresses of targets may take. What is not answered is resolved by
+/// How long all look-ups of the targets' addresses may take. A target without an answer is resolved by
 /// the system when a connection is made.
 const TARGETS_MAX: Duration = Duration::from_secs(2);
 

@@ -50,7 +50,7 @@ impl<'a> CheckRun<'a> {
         Self { settings, node, deadline, opened: None, connections: Pool::new() }
     }
 
-    /// Asks what the settings say. If the future is dropped, nothing is held against the node.
+    /// Makes the check that the settings say. If the future is dropped, nothing counts against the node.
     pub(super) async fn ask(&mut self) -> CheckOutcome {
         let outcome = match &self.settings.health.check {
             Check::Off => return CheckOutcome::Skipped,
@@ -67,8 +67,8 @@ impl<'a> CheckRun<'a> {
         outcome.unwrap_or_else(|failure| self.outcome_of(&failure))
     }
 
-    /// Closes the session that the check has opened: else the node would keep it until its
-    /// heartbeat fails, and tell the application of a client.
+    /// Closes the session that the check opened: otherwise the node would keep it until its heartbeat
+    /// fails, and the application would see a client.
     pub(super) async fn close_session(mut self) {
         let Some((path, open)) = self.opened.take() else { return };
         self.deadline = Instant::now() + self.settings.health.timeout;
@@ -134,7 +134,7 @@ impl<'a> CheckRun<'a> {
     fn request(&self, method: Method, target: &str, body: &'static str) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = method;
-        // The configuration takes no path that is not one of a request.
+        // The configuration accepts only paths that a request can have.
         *request.uri_mut() = target.parse::<Uri>().unwrap_or_default();
         let fields = request.headers_mut();
         if let Ok(host) = self.node.address().to_string().try_into() {
@@ -179,7 +179,7 @@ impl<'a> CheckRun<'a> {
         }
     }
 
-    /// The deadline of the whole check comes first.
+    /// Never shorter than the deadline of the whole check.
     fn limits(&self) -> SendLimits {
         SendLimits {
             upload: self.settings.health.timeout,
@@ -244,18 +244,18 @@ async fn read(
     Ok(read.freeze())
 }
 
-/// What a client of Engine.IO asks for first. Servers that speak version 3 alone answer it too.
+/// The query of an Engine.IO handshake. Servers that speak only version 3 answer it too.
 const HANDSHAKE: &str = "EIO=4&transport=polling";
 
-/// Tells checks from clients in a node's log.
+/// Distinguishes checks from clients in a node's log.
 const AGENT: http::HeaderValue = http::HeaderValue::from_static(concat!(
     "sockeye/",
     env!("CARGO_PKG_VERSION"),
     " (health check)"
 ));
 
-/// As clients write it.
+/// As clients send it.
 const PACKETS: http::HeaderValue = http::HeaderValue::from_static("text/plain;charset=UTF-8");
 
-/// How much of an answer is read: where the configuration's words must stand.
+/// How much of an answer is read: the part in which `body` and `drain` are looked for.
 const BODY_BYTES_MAX: usize = 64 * 1024;
