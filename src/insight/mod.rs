@@ -26,7 +26,7 @@ use tracing::info;
 
 use crate::Instant;
 use crate::engineio::Sid;
-use crate::metrics::Words;
+use crate::metrics::LabelCounts;
 use crate::tunnel::UpgradeProgress;
 use session::Session;
 pub use session::{Observation, Verdict};
@@ -38,7 +38,7 @@ pub struct Insight {
     settings: Settings,
     shards: Box<[Mutex<Shard>]>,
     hashers: [RandomState; 2],
-    verdicts: Words<2>,
+    verdicts: LabelCounts<2>,
     durations: Histogram,
 }
 
@@ -70,7 +70,7 @@ impl Insight {
             settings,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hashers: [RandomState::new(), RandomState::new()],
-            verdicts: Words::default(),
+            verdicts: LabelCounts::default(),
             durations: Histogram::new(DURATION_BUCKETS),
         }
     }

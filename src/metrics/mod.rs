@@ -1,62 +1,61 @@
-//! What is counted, under which names, and where the counts live.
+//! The counts and their names.
 //!
-//! [`table`] names every metric and explains it; nothing else does. The counts themselves belong to
-//! what they tell of: a route has [`RouteCounts`], a node [`NodeCounts`], the listeners share
-//! [`Connections`]. Who counts holds them already, so that to count is to add to an atomic and
-//! never to look a name up; what leaves the configuration takes its series along; what stays keeps
-//! its totals through a reload. Labels are words of ours and of the configuration, never a
-//! client's, so their number is bounded.
+//! [`table`] alone names and explains every metric. The counts belong to the things that they count: a
+//! route has [`RouteCounts`], a node [`NodeCounts`], the listeners share [`Connections`]. The code that
+//! counts holds them, so that counting is an atomic addition without a look-up. A route or node that
+//! leaves the configuration takes its series along; one that stays keeps its totals through a reload.
+//! Labels come from the program and the configuration, never from a client, so their number is bounded.
 //!
 //! Runs for every request.
 
-mod open;
+mod in_flight;
+mod labels;
 mod process;
 pub mod table;
-mod words;
 
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 
-pub use open::{Open, OpenCount};
+pub use in_flight::{InFlightCount, InFlightGuard};
+pub use labels::LabelCounts;
 pub use process::Process;
-pub use words::Words;
 
-/// What a route's exchanges and tunnels did. Requests that no route serves have one too.
+/// The counts of a route's exchanges and tunnels. Requests without a route have one too.
 #[derive(Debug, Default)]
 pub struct RouteCounts {
-    /// By the class of the status, whoever said it.
+    /// Answers by the class of their status, of nodes and of the proxy.
     pub answers: Answers,
-    /// Answers of our own: the error, whose doing it is.
-    pub errors: Words<2>,
-    /// What became of the question which node has the session.
+    /// Answers of the proxy, by error and by the side that caused it.
+    pub errors: LabelCounts<2>,
+    /// How the node of a session was found.
     pub affinity: AffinityCounts,
     /// Handshakes that waited for a node or for their turn.
-    pub held: OpenCount,
-    /// WebSocket handshakes that were begun.
+    pub held: InFlightCount,
+    /// WebSocket handshakes.
     pub upgrades_tried: Counter,
-    /// How they ended: the outcome and its cause.
-    pub upgrades: Words<2>,
-    /// What its tunnels did.
+    /// How WebSocket handshakes ended, by outcome and cause.
+    pub upgrades: LabelCounts<2>,
+    /// The counts of its tunnels.
     pub tunnels: Arc<TunnelCounts>,
 }
 
-/// What the tunnels of a route did.
+/// The counts of a route's tunnels.
 #[derive(Debug, Default)]
 pub struct TunnelCounts {
-    /// Those that are open.
-    pub open: OpenCount,
-    /// Those that are over: the end, whose doing it was.
-    pub ends: Words<2>,
+    /// Open tunnels.
+    pub open: InFlightCount,
+    /// Tunnels that ended, by end and by the side that caused it.
+    pub ends: LabelCounts<2>,
     /// Sessions whose heartbeat is longer than their `idle_timeout`.
     pub idle_contradictions: Counter,
-    /// What came from clients.
+    /// Traffic from clients.
     pub from_clients: Traffic,
-    /// What came from nodes.
+    /// Traffic from nodes.
     pub from_nodes: Traffic,
 }
 
-/// What passed one way.
+/// The traffic of one direction.
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// Heads and payloads of frames.
@@ -65,49 +64,49 @@ pub struct Traffic {
     pub messages: Counter,
 }
 
-/// What a node did; lives as long as what is known of its process.
+/// The counts of a node. They live as long as the state of its process.
 #[derive(Debug, Default)]
 pub struct NodeCounts {
-    /// Its answers, a 101 among them.
+    /// Its answers, including 101.
     pub answers: Answers,
-    /// Sessions that it opened with a poll.
+    /// Sessions that began with a poll.
     pub handshakes_by_polling: Counter,
-    /// Sessions that it opened with a WebSocket.
+    /// Sessions that began with a WebSocket.
     pub handshakes_by_websocket: Counter,
-    /// Connects that failed.
+    /// Failed connects.
     pub connects_failed: Counter,
-    /// Health checks, by what they found.
-    pub checks: Words<1>,
+    /// Health checks, by result.
+    pub checks: LabelCounts<1>,
     /// How often it was ejected.
     pub ejections: Counter,
 }
 
-/// The clients' connections of all listeners, until they end or become tunnels.
+/// The clients' connections of all listeners, until they close or become tunnels.
 #[derive(Debug, Default)]
 pub struct Connections {
-    /// Those that are open.
-    pub open: OpenCount,
-    /// How those that are over ended.
-    pub ends: Words<1>,
+    /// Open connections.
+    pub open: InFlightCount,
+    /// Ended connections, by end.
+    pub ends: LabelCounts<1>,
 }
 
 /// Reloads of the configuration.
 #[derive(Debug, Default)]
 pub struct Reloads {
-    /// Those after which the file's configuration was in force.
+    /// Reloads that put the file's configuration in force.
     pub succeeded: Counter,
-    /// Those that changed nothing, for something was wrong.
+    /// Reloads that failed and changed nothing.
     pub failed: Counter,
 }
 
 /// Look-ups of an upstream's nodes.
 #[derive(Debug, Default)]
 pub struct DiscoveryCounts {
-    /// Those that told another set of nodes than before.
+    /// Look-ups that found other nodes than before.
     pub changed: Counter,
-    /// Those that told the same again.
+    /// Look-ups that found the same nodes.
     pub unchanged: Counter,
-    /// Those that told nothing, so that the nodes stayed as they were.
+    /// Look-ups that failed, so that the nodes stayed.
     pub failed: Counter,
 }
 
@@ -115,7 +114,7 @@ pub struct DiscoveryCounts {
 #[derive(Debug, Default)]
 pub struct Answers([Counter; CLASSES.len()]);
 
-/// The classes of a status; what is none of HTTP counts as the last.
+/// The classes of a status. A status outside of HTTP counts in the last one.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl Answers {
@@ -132,24 +131,24 @@ impl Answers {
     }
 }
 
-/// What became of the question which node has a request's session.
+/// How the node of a request's session was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AffinityOutcome {
-    /// The sid's tag names the node.
+    /// The tag of the sid names the node.
     Tag,
-    /// The table knew it.
+    /// The table has the session.
     Table,
     /// The cookie names the node.
     Cookie,
-    /// The node of the request's property.
+    /// The rendezvous hash of a property of the request.
     Rendezvous,
-    /// Asking around found it.
+    /// A search over the nodes found the session.
     Healed,
-    /// It lived on a node that is no more.
+    /// The session's node no longer exists.
     Gone,
-    /// No node is known to have it.
+    /// The node is unknown.
     Unknown,
-    /// There is no session, or none that the rule would know again: any node will do.
+    /// No session, or none that the rule recognizes: any node can serve the request.
     None,
 }
 
@@ -165,7 +164,7 @@ impl AffinityOutcome {
         Self::None,
     ];
 
-    /// The word for metrics.
+    /// The label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::Tag => "tag",

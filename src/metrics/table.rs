@@ -92,7 +92,7 @@ pub const CONNECTIONS: Metric =
 /// See [`Connections::open`](super::Connections::open).
 pub const CONNECTIONS_OPEN: Metric =
     gauge("sockeye_connections_open", &[], "Connections on which clients speak HTTP");
-/// The places that there are for clients.
+/// The limit for clients' connections.
 pub const CONNECTIONS_MAX: Metric = gauge(
     "sockeye_connections_max",
     &[],

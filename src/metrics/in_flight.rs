@@ -1,33 +1,33 @@
-//! Counts of what begins and ends.
+//! Counts of things that begin and end.
 //!
 //! Pure. Runs for every request.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-/// How many there were, and how many there are.
+/// How many have begun, and how many have not ended.
 #[derive(Debug, Default)]
-pub struct OpenCount {
+pub struct InFlightCount {
     begun: Counter,
     open: Gauge,
 }
 
-/// One that is open, until this is dropped.
+/// Counts as open until it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping it ends it"]
-pub struct Open(Gauge);
+pub struct InFlightGuard(Gauge);
 
-impl OpenCount {
-    /// One more begins.
-    pub fn begin(&self) -> Open {
+impl InFlightCount {
+    /// Counts one that begins.
+    pub fn begin(&self) -> InFlightGuard {
         self.begun.inc();
         self.resume()
     }
 
-    /// One that had begun, and was not open meanwhile, is open again.
-    pub fn resume(&self) -> Open {
+    /// Counts one that has begun before, was closed, and is open again.
+    pub fn resume(&self) -> InFlightGuard {
         self.open.inc();
-        Open(self.open.clone())
+        InFlightGuard(self.open.clone())
     }
 
     /// How many have begun.
@@ -41,7 +41,7 @@ impl OpenCount {
     }
 }
 
-impl Drop for Open {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -52,8 +52,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_dropped_is_open_no_more() {
-        let count = OpenCount::default();
+    fn a_dropped_guard_is_no_longer_open() {
+        let count = InFlightCount::default();
         let (one, other) = (count.begin(), count.begin());
         drop(one);
         assert_eq!((count.begun(), count.open()), (2, 1));
