@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::error::{Blame, ExchangeError};
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
+use crate::logging::error_chain;
 use crate::metrics::RouteCounts;
 use crate::tunnel::Report;
 
@@ -202,16 +203,7 @@ fn millis(began: Instant, now: Instant) -> u64 {
     u64::try_from(now.saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The whole chain of an error's sources.
+/// The sources of an error, for its log line.
 fn source_of(error: &ExchangeError) -> Option<String> {
-    let mut source = std::error::Error::source(error);
-    let mut chain: Option<String> = None;
-    while let Some(error) = source {
-        chain = Some(match chain {
-            Some(chain) => format!("{chain}: {error}"),
-            None => error.to_string(),
-        });
-        source = error.source();
-    }
-    chain
+    std::error::Error::source(error).map(error_chain)
 }

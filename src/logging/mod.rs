@@ -1,12 +1,13 @@
 //! Logs by `tracing`: text for people, JSON for machines.
 //!
-//! Levels: `error` wakes someone, `warn` is for the operator's day, `info` is one line for each
-//! start, handshake, refusal and tunnel's end, `debug` has every poll. A session id is never
-//! logged in full: it is a bearer secret. Who logs never waits for who reads: `queue`. An event is
-//! one line, whatever its fields hold: `one_line`.
+//! Levels: `error` should wake someone, `warn` is for the operator's working hours, `info` is one line for
+//! each start, handshake, refusal and end of a tunnel, `debug` includes every poll. A session id is never
+//! logged completely: it is a bearer secret. Logging never waits for the reader of the log: `queue`. An
+//! event is one line, whatever its fields contain: `one_line`.
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod error_chain;
 mod one_line;
 mod queue;
 
@@ -19,16 +20,17 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+pub use error_chain::{error_chain, errors};
 use one_line::OneLine;
-use queue::Lost;
-pub use queue::Writing;
+pub use queue::LogWriter;
+use queue::LostLines;
 
 /// The `log:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How a line looks.
     pub format: Format,
-    /// The least level that is written.
+    /// The lowest level that is written.
     pub level: Level,
 }
 
@@ -47,40 +49,39 @@ impl Default for Settings {
     }
 }
 
-/// Sends this process's logs to standard error, for as long as the answer is kept. A second call
-/// changes nothing: the first one who asks, such as an embedder, has the say.
-pub fn init(settings: Settings) -> Writing {
+/// Writes the logs of this process to standard error until the returned value is dropped. A second call
+/// changes nothing, nor does a call after an embedder has set its own subscriber.
+pub fn init(settings: Settings) -> LogWriter {
     if LIVE.get().is_some() {
-        return Writing::nothing();
+        return LogWriter::none();
     }
-    let (lines, writing, lost) = queue::queue(io::stderr());
+    let (lines, writer, lost) = queue::queue(io::stderr());
     let (dispatch, level) = dispatch(settings, lines);
     if tracing::dispatcher::set_global_default(dispatch).is_err() {
-        return Writing::nothing();
+        return LogWriter::none();
     }
-    // Empty before, for only the first dispatcher comes here.
+    // Empty before, because only the first dispatcher can be set.
     let _ = LIVE.set(Live { level, lost });
-    writing
+    writer
 }
 
-/// From now on lines below `level` are not written. Changes nothing if [`init`] has no say.
+/// Writes no lines below `level` from now on. Does nothing if [`init`] did nothing.
 pub fn set_level(level: Level) {
     if let Some(live) = LIVE.get() {
-        // It fails only if the dispatcher is gone, and the global one stays.
+        // Fails only if the dispatcher was dropped, and the global one never is.
         let _ = live.level.reload(LevelFilter::from_level(level));
     }
 }
 
-/// How many lines were lost since the start, for nobody took those before them; 0 if [`init`] has no
-/// say.
+/// How many lines were lost since the start because the log was not read. 0 if [`init`] did nothing.
 pub fn lost_lines() -> u64 {
     LIVE.get().map_or(0, |live| live.lost.lines())
 }
 
-/// What [`init`] has set, as far as it changes.
+/// The parts of [`init`]'s result that change.
 struct Live {
     level: LiveLevel,
-    lost: Lost,
+    lost: LostLines,
 }
 
 static LIVE: OnceLock<Live> = OnceLock::new();
@@ -121,7 +122,7 @@ mod tests {
         }
     }
 
-    /// What is written for one line of each level.
+    /// Checks what is written for one event of each level.
     fn check(format: Format, level: Level, expected: &[&str]) {
         let lines = Lines::default();
         let writer = lines.clone();

@@ -1,7 +1,7 @@
 //! One line for each event: line ends within an event are written as `\\n` and `\\r`.
 //!
-//! What is logged may come from a file or a peer. With a line end in it, an event in text form would
-//! be lines without time and level, or lines that look like another event.
+//! Logged values may come from a file or a peer. A line end in them would make lines without time and
+//! level, or lines that look like another event.
 //!
 //! Runs for every request.
 
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Makes writers that write each event on one line; each event is one call of `write`.
+/// Makes writers that write each event on one line. Each event is one call of `write`.
 #[derive(Debug)]
 pub(super) struct OneLine<W>(pub(super) W);
 

@@ -6,8 +6,6 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::error::Error;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +21,7 @@ use super::answer::{judge_engineio, judge_http};
 use crate::Instant;
 use crate::engineio::{Form, OpenPacket, Sid, with_sid};
 use crate::http1::{HeadLimits, RequestFraming};
+use crate::logging::error_chain;
 use crate::pool::{
     AnswerBody, AnswerBodyError, ConnectError, Connection, OutboundHead, Pool, Reply, SendFault,
     SendLimits, Sharing, connect,
@@ -199,7 +198,7 @@ impl<'a> CheckRun<'a> {
                 CheckOutcome::Failed(format!("{failure} within {within:?}").into())
             }
             Failure::Connect(_) | Failure::Exchange(_) | Failure::Body(_) => {
-                CheckOutcome::Failed(chain(failure).into())
+                CheckOutcome::Failed(error_chain(failure).into())
             }
         }
     }
@@ -216,17 +215,6 @@ enum Failure {
     Body(#[source] AnswerBodyError),
     #[error("it did not answer")]
     TooLate,
-}
-
-/// The error and its sources on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        write!(text, ": {cause}").expect("a String takes all that is written to it");
-        source = cause.source();
-    }
-    text
 }
 
 /// The first `bytes_max` of a body, and not more than what is needed for them.
