@@ -1,4 +1,4 @@
-//! What the control plane can do with the workers: begin and end to accept.
+//! The control plane's handle on the workers: start and stop accepting.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -10,27 +10,27 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::desk::{Dealing, Desk, QUEUE_MAX};
-use crate::client::Places;
+use super::dispatch::{QUEUE_MAX, WorkerQueue};
 use crate::listener::{Accepted, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
+use crate::net::ConnectionLimit;
 use crate::tasks::Tasks;
 
-/// A handle to the running workers. For use on the first worker only, where `control` runs.
+/// A handle to the running workers, for use on the first worker only.
 #[derive(Clone, Debug)]
 pub struct Control {
     tasks: Tasks,
     accepted: mpsc::Sender<Accepted>,
-    places: Places,
+    limit: ConnectionLimit,
     connections: Arc<[Arc<AtomicUsize>]>,
     counts: Arc<Connections>,
-    /// Those that have not been stopped.
+    /// The listeners that were not stopped.
     acceptors: Arc<Mutex<Vec<Weak<Acceptor>>>>,
 }
 
-/// A listener that accepts. It stops when this is dropped.
+/// A listener that accepts until this is dropped.
 #[derive(Debug)]
-pub struct Accepting {
+pub struct AcceptHandle {
     stop: CancellationToken,
     ended: oneshot::Receiver<()>,
     settings: LiveSettings,
@@ -45,45 +45,46 @@ struct Acceptor {
 }
 
 impl Control {
+    /// A handle to the workers with these queues, and the connections that are to be dispatched to them.
     pub(super) fn new(
-        desks: &[Desk],
-        (tasks, places): (Tasks, Places),
-        over: CancellationToken,
+        queues: &[WorkerQueue],
+        tasks: Tasks,
+        limit: ConnectionLimit,
         counts: Arc<Connections>,
-    ) -> (Self, Dealing) {
+    ) -> (Self, mpsc::Receiver<Accepted>) {
         let (sender, accepted) = mpsc::channel(QUEUE_MAX);
-        let connections = desks.iter().map(|desk| desk.connections().clone()).collect();
+        let connections = queues.iter().map(|queue| queue.connections().clone()).collect();
         let acceptors = Arc::default();
-        let control = Self { tasks, accepted: sender, places, connections, counts, acceptors };
-        (control, Dealing { accepted, over })
+        let control = Self { tasks, accepted: sender, limit, connections, counts, acceptors };
+        (control, accepted)
     }
 
-    /// Accepts on `listener` from now on, until the answer is stopped or dropped.
-    pub fn accept(&self, listener: Listener) -> Accepting {
+    /// Accepts on `listener` until the returned handle is stopped or dropped.
+    pub fn accept(&self, listener: Listener) -> AcceptHandle {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let (alive, ended) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
         let settings = listener.settings().clone();
-        let (accepted, places) = (self.accepted.clone(), self.places.clone());
+        let (accepted, limit) = (self.accepted.clone(), self.limit.clone());
         let address = listener.local_address();
         let acceptor = Arc::new(Acceptor { address, is_lost: AtomicBool::new(false) });
         self.add(&acceptor);
-        let noted = Arc::downgrade(&acceptor);
+        let weak = Arc::downgrade(&acceptor);
         self.tasks.spawn(async move {
-            let result = listener.accept(accepted, places, stopped.clone()).await;
+            let result = listener.accept(accepted, limit, stopped.clone()).await;
             if let Err(error) = result {
                 error!(%address, %error, "cannot accept");
             }
-            if let Some(acceptor) = noted.upgrade().filter(|_| !stopped.is_cancelled()) {
+            if let Some(acceptor) = weak.upgrade().filter(|_| !stopped.is_cancelled()) {
                 acceptor.is_lost.store(true, Ordering::Relaxed);
             }
-            // It is of no interest any more if nobody waits for it.
-            let _ = alive.send(());
+            // Fails if the handle is dropped.
+            let _ = ended.send(());
         });
-        Accepting { stop, ended, settings, _acceptor: acceptor }
+        AcceptHandle { stop, ended: end, settings, _acceptor: acceptor }
     }
 
-    /// The addresses of listeners that accept no more, though nobody stopped them.
+    /// The addresses of listeners that failed: they no longer accept although they were not stopped.
     pub fn lost_listeners(&self) -> impl Iterator<Item = SocketAddr> + use<> {
         let acceptors: Vec<_> = self.acceptors().iter().filter_map(Weak::upgrade).collect();
         let is_lost = |acceptor: &Arc<Acceptor>| acceptor.is_lost.load(Ordering::Relaxed);
@@ -97,21 +98,21 @@ impl Control {
     }
 
     fn acceptors(&self) -> MutexGuard<'_, Vec<Weak<Acceptor>>> {
-        // Nothing that is done under the lock panics.
+        // No code under the lock panics.
         self.acceptors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The places of all clients.
-    pub fn places(&self) -> &Places {
-        &self.places
+    /// The limit for the clients of all workers.
+    pub fn connection_limit(&self) -> &ConnectionLimit {
+        &self.limit
     }
 
-    /// How many connections and tunnels each worker has, with those that are still on its desk.
+    /// How many connections and tunnels each worker has, with those in its queue.
     pub fn connections(&self) -> impl Iterator<Item = usize> {
-        self.connections.iter().map(|taken| taken.load(Ordering::Relaxed))
+        self.connections.iter().map(|connections| connections.load(Ordering::Relaxed))
     }
 
-    /// What became of the connections of all workers.
+    /// The counts of the connections of all workers.
     pub fn counts(&self) -> &Arc<Connections> {
         &self.counts
     }
@@ -122,22 +123,21 @@ impl Control {
     }
 }
 
-impl Accepting {
-    /// Connections that are accepted from now on have these settings; the address stays.
+impl AcceptHandle {
+    /// Replaces the settings for new connections. The address stays.
     pub fn change(&self, settings: Settings) {
         self.settings.change(settings);
     }
 
-    /// Stops to accept. When this returns the address is free; connections that were accepted
-    /// live on.
+    /// Stops accepting. When this returns, the address is free. Accepted connections continue.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        // An error means that the loop was dropped, and its socket with it.
+        // An error means that the task was dropped, and its socket with it.
         let _ = (&mut self.ended).await;
     }
 }
 
-impl Drop for Accepting {
+impl Drop for AcceptHandle {
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -1,14 +1,13 @@
-//! One current-thread runtime for each core, and who gets which connection.
+//! One current-thread runtime for each core.
 //!
-//! A connection lives and dies on one worker: nothing of it is stolen, and no lock between cores
-//! is on its path. The first worker is the thread that calls [`run`]: it accepts, deals what it
-//! accepted to the worker with the fewest connections, and carries the control plane besides.
-//! With one core there is no other thread.
+//! A connection stays on one worker: no task of it moves, and no lock between cores is on its path.
+//! The first worker is the thread that calls [`run`]: it accepts, dispatches each connection to the
+//! worker with the fewest, and runs the control plane. With one core there is no other thread.
 //!
 //! Runs at start, at reload, or on a timer.
 
 mod control;
-mod desk;
+mod dispatch;
 #[cfg(test)]
 mod tests;
 
@@ -21,45 +20,47 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-pub use control::{Accepting, Control};
-use desk::{Desk, Work, deal};
+pub use control::{AcceptHandle, Control};
+use dispatch::{WorkerQueue, dispatch};
 
 use crate::Instant;
-use crate::client::Places;
-use crate::listener::{ClientService, ConnectionEnd, serve};
-use crate::metrics::{Connections, Open};
+use crate::listener::{Accepted, ClientService, ConnectionEnd, serve};
+use crate::metrics::{Connections, InFlightGuard};
+use crate::net::ConnectionLimit;
 use crate::shutdown::{Shutdown, ShutdownWatch};
 use crate::tasks::Tasks;
 
-/// One worker for each core that this process may use; limits of containers count.
+/// One worker for each core that this process may use, within the limits of its container.
 pub fn per_core() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Starts `count` workers, runs `control` on the first of them, which is this thread, and ends
-/// them all when `control` has returned. Clients find as many `places` as there are.
+/// Starts `count` workers, runs `control` on the first of them, which is this thread, and ends them when
+/// `control` returns. `limit` bounds the clients of all
+/// workers.
 ///
-/// Each worker makes its own service by `make_service`, within its runtime, and serves
-/// connections by clones of it; the [`Tasks`] are the worker's own, whose end it waits for.
-/// `control` runs when all workers are ready.
+/// Each worker makes a service with `make_service`, within its runtime, and serves connections with
+/// clones of it. The [`Tasks`] belong to the worker, which waits for their end. `control` runs when all
+/// workers are ready.
 ///
-/// The end: if `shutdown` has begun when `control` returns, connections and all other tasks of the
-/// workers have time until the shutdown's end; else they are cut at once. Then the threads are
-/// joined; one that is stuck in a task is left behind a second later.
+/// If `shutdown` has begun when `control` returns, connections and all other tasks of the workers have
+/// time until its deadline; otherwise they are cut at once. Then the threads are joined; a thread that
+/// is stuck in a task is abandoned after one second.
 ///
 /// # Errors
 ///
-/// [`StartError`] if a thread or a runtime cannot be made; then `control` has not run.
+/// [`StartError`] if a thread or a runtime cannot be created; then `control` has not run.
 ///
 /// # Panics
 ///
 /// Within another runtime, since this blocks its thread.
 pub fn run<M, S, C, R>(
     count: NonZeroUsize,
-    places: Places,
+    limit: ConnectionLimit,
     make_service: M,
     shutdown: ShutdownWatch,
     control: C,
@@ -71,38 +72,33 @@ where
 {
     let make_service = Arc::new(make_service);
     let counts = Arc::<Connections>::default();
-    // A thread ends when its desk is gone: the desks, declared last, are dropped first.
+    // A thread ends when its queue is dropped: the queues, declared last, are dropped first.
     let mut threads = Vec::new();
-    let (desk, work) = Desk::new();
-    let mut desks = vec![desk];
+    let (queue, own_queue) = WorkerQueue::new();
+    let mut queues = vec![queue];
     for number in 1..count.get() {
-        let (desk, work) = Desk::new();
-        desks.push(desk);
-        threads.push(Thread::start(
-            number,
-            make_service.clone(),
-            (work, counts.clone()),
-            shutdown.clone(),
-        )?);
+        let (queue, receiver) = WorkerQueue::new();
+        queues.push(queue);
+        let (make_service, counts) = (make_service.clone(), counts.clone());
+        threads.push(Thread::start(number, make_service, receiver, counts, shutdown.clone())?);
     }
 
     let runtime = new_runtime().map_err(StartError::Runtime)?;
     let answer = runtime.block_on(async {
         let tasks = Tasks::default();
         let service = make_service(tasks.clone());
-        let over = CancellationToken::new();
-        let (handle, dealing) =
-            Control::new(&desks, (tasks.clone(), places), over.clone(), counts.clone());
-        tasks.spawn(deal(desks, dealing));
-        // Clones of the handle may outlive `control` in tasks; the dealing does not.
+        let stop = CancellationToken::new();
+        let (handle, accepted) = Control::new(&queues, tasks.clone(), limit, counts.clone());
+        tasks.spawn(dispatch(queues, accepted, stop.clone()));
+        // Clones of the handle may outlive `control` in tasks, so its end has to stop the dispatcher.
         let controlled = async {
             let answer = control(handle).await;
-            over.cancel();
+            stop.cancel();
             answer
         };
-        tokio::join!(controlled, serve_queue((work, counts), service, tasks, shutdown)).0
+        tokio::join!(controlled, serve_queue(own_queue, counts, service, tasks, shutdown)).0
     });
-    // Without a wait for what blocks: a look-up or a read that hangs must not hold the end up.
+    // Does not wait for blocking tasks: a look-up or a read that hangs must not delay the end.
     runtime.shutdown_background();
     Ok(answer)
 }
@@ -110,48 +106,49 @@ where
 /// Why the workers did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No runtime: too few descriptors, as a rule.
+    /// No runtime, mostly because there are too few descriptors.
     #[error("cannot make a runtime")]
     Runtime(#[source] io::Error),
     /// No thread.
     #[error("cannot start worker {number}")]
     Thread {
-        /// Which; the first, which needs no thread, is 0.
+        /// The worker. The first, which needs no thread, is 0.
         number: usize,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It panicked, as a rule while it made its service.
+    /// A worker panicked, mostly while it made its service.
     #[error("worker {number} ended before it was ready")]
     Died {
-        /// Which.
+        /// The worker.
         number: usize,
     },
 }
 
-/// Serves what is laid on the desk, and ends as [`run`] says when the desk is gone.
+/// Serves the connections in the queue, and ends as described at [`run`] when the queue is closed.
 async fn serve_queue<S: ClientService>(
-    (mut work, counts): (Work, Arc<Connections>),
+    mut queue: mpsc::Receiver<Accepted>,
+    counts: Arc<Connections>,
     service: S,
     tasks: Tasks,
     mut shutdown: ShutdownWatch,
 ) {
-    // The connections of this worker watch a shutdown of its own: they look at it whenever they are
-    // woken, and the lock in it is then one that no other core wants.
+    // The connections of this worker watch a shutdown of its own: they check it whenever they are woken,
+    // and no other core uses its lock.
     let (own_shutdown, watch) = Shutdown::new();
     loop {
         tokio::select! {
             end = shutdown.begun(), if !watch.has_begun() => {
                 own_shutdown.begin(end.saturating_duration_since(Instant::now()));
             }
-            next = work.recv() => {
+            next = queue.recv() => {
                 let Some(accepted) = next else { break };
 
                 let client = accepted.address;
                 let open = counts.open.begin();
-                // In a box, for what is spawned is moved six times.
+                // Boxed because a future is moved six times when it is spawned.
                 let serving = Box::pin(serve(accepted, service.clone(), &watch));
-                tasks.spawn(follow(serving, client, open, counts.clone()));
+                tasks.spawn(count_end(serving, client, open, counts.clone()));
             }
         }
     }
@@ -168,11 +165,11 @@ async fn serve_queue<S: ClientService>(
     }
 }
 
-/// Counts the end of a connection.
-async fn follow(
+/// Counts and logs the end of a connection.
+async fn count_end(
     serving: impl Future<Output = ConnectionEnd> + Unpin,
     client: SocketAddr,
-    open: Open,
+    open: InFlightGuard,
     counts: Arc<Connections>,
 ) {
     let end = serving.await;
@@ -181,7 +178,7 @@ async fn follow(
     drop(open);
 }
 
-/// A worker's thread. To drop it is to join it.
+/// A worker's thread, which is joined on drop.
 #[derive(Debug)]
 struct Thread {
     number: usize,
@@ -191,11 +188,12 @@ struct Thread {
 }
 
 impl Thread {
-    /// Starts a thread and waits until it is ready to work.
+    /// Starts a thread and waits until it is ready.
     fn start<M, S>(
         number: usize,
         make_service: Arc<M>,
-        work: (Work, Arc<Connections>),
+        queue: mpsc::Receiver<Accepted>,
+        counts: Arc<Connections>,
         shutdown: ShutdownWatch,
     ) -> Result<Self, StartError>
     where
@@ -209,7 +207,7 @@ impl Thread {
             let runtime = match new_runtime() {
                 Ok(runtime) => runtime,
                 Err(source) => {
-                    // Nobody listens only if the starting thread panicked.
+                    // Fails only if the starting thread panicked.
                     let _ = ready.send(Err(source));
                     return;
                 }
@@ -218,11 +216,11 @@ impl Thread {
                 let tasks = Tasks::default();
                 let service = make_service(tasks.clone());
                 let _ = ready.send(Ok(()));
-                serve_queue(work, service, tasks, shutdown).await;
+                serve_queue(queue, counts, service, tasks, shutdown).await;
             });
         };
         let handle = thread::Builder::new()
-            // The kernel keeps 15 bytes of it.
+            // The kernel keeps 15 bytes of the name.
             .name(format!("sockeye-{number}"))
             .spawn(main)
             .map_err(|source| StartError::Thread { number, source })?;
@@ -255,6 +253,6 @@ fn new_runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-/// How long after the end of the shutdown a thread may take to end. Only a task that blocks its
-/// thread makes it longer than a moment.
+/// How long a thread may take to end after the shutdown. Only a task that blocks its thread takes more
+/// than a moment.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(1);

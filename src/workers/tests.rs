@@ -1,4 +1,4 @@
-//! Dealing connections over workers, and the end of both.
+//! Dispatching connections to workers, and the end of both.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -18,8 +18,8 @@ use tower::service_fn;
 use super::*;
 use crate::listener::{Listener, Settings};
 
-fn places() -> Places {
-    Places::new(usize::MAX)
+fn unlimited() -> ConnectionLimit {
+    ConnectionLimit::new(usize::MAX)
 }
 
 fn workers(count: usize) -> NonZeroUsize {
@@ -39,7 +39,7 @@ fn thread_name(_tasks: Tasks) -> impl ClientService {
     })
 }
 
-/// A client with one answer behind it, and the name of the thread that gave it.
+/// A client that got one answer, and the name of the thread that gave it.
 async fn served(address: SocketAddr) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -61,9 +61,9 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn connections_are_dealt_evenly_and_each_to_the_worker_with_the_fewest() {
-    let (_drain, watch) = Shutdown::new();
-    run(workers(3), places(), thread_name, watch, async |control| {
+fn each_connection_is_dispatched_to_the_worker_with_the_fewest() {
+    let (_shutdown, watch) = Shutdown::new();
+    run(workers(3), unlimited(), thread_name, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         let _accepting = control.accept(listener);
@@ -76,7 +76,7 @@ fn connections_are_dealt_evenly_and_each_to_the_worker_with_the_fewest() {
         let emptied = clients[0].1.clone();
         clients.retain(|(_, worker)| *worker != emptied);
         assert_eq!(clients.len(), 8);
-        while !control.connections().any(|taken| taken == 0) {
+        while !control.connections().any(|connections| connections == 0) {
             tokio::task::yield_now().await;
         }
         for _ in 0..4 {
@@ -91,7 +91,7 @@ fn connections_are_dealt_evenly_and_each_to_the_worker_with_the_fewest() {
 
 #[test]
 fn one_worker_is_the_calling_thread_alone() {
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let made = Arc::new(AtomicUsize::new(0));
     let seen = made.clone();
     let make_service = move |tasks| {
@@ -99,7 +99,7 @@ fn one_worker_is_the_calling_thread_alone() {
         thread_name(tasks)
     };
     let here = thread::current().name().unwrap_or("none").to_owned();
-    let worker = run(workers(1), places(), make_service, watch, async |control| {
+    let worker = run(workers(1), unlimited(), make_service, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         let _accepting = control.accept(listener);
@@ -110,9 +110,9 @@ fn one_worker_is_the_calling_thread_alone() {
 }
 
 #[test]
-fn listeners_come_and_go_while_connections_live_on() {
-    let (_drain, watch) = Shutdown::new();
-    run(workers(2), places(), thread_name, watch, async |control| {
+fn listeners_start_and_stop_while_connections_continue() {
+    let (_shutdown, watch) = Shutdown::new();
+    run(workers(2), unlimited(), thread_name, watch, async |control| {
         let (first, second) = (listener(), listener());
         let addresses = [first.local_address(), second.local_address()];
         let [accepting, _other] = [control.accept(first), control.accept(second)];
@@ -129,7 +129,7 @@ fn listeners_come_and_go_while_connections_live_on() {
 }
 
 #[test]
-fn a_drain_waits_for_answers_and_no_longer() {
+fn a_shutdown_waits_for_answers_and_no_longer() {
     let (shutdown, watch) = Shutdown::new();
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (arriving, released) = (arrived.clone(), release.clone());
@@ -144,7 +144,7 @@ fn a_drain_waits_for_answers_and_no_longer() {
             }
         })
     };
-    run(workers(2), places(), make_service, watch, async |control| {
+    run(workers(2), unlimited(), make_service, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
         let accepting = control.accept(listener);
@@ -164,17 +164,17 @@ fn a_drain_waits_for_answers_and_no_longer() {
 }
 
 #[test]
-fn what_does_not_end_within_the_drain_is_cut() {
+fn a_connection_that_does_not_end_within_the_shutdown_is_cut() {
     let (shutdown, watch) = Shutdown::new();
     let make_service = |_tasks| {
         service_fn(|_request: Request<Incoming>| {
             std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
         })
     };
-    let mut stuck = run(workers(2), places(), make_service, watch, async |control| {
+    let mut stuck = run(workers(2), unlimited(), make_service, watch, async |control| {
         let listener = listener();
         let address = listener.local_address();
-        // Neither a forgotten listener nor a handle that lives on in a task holds the end up.
+        // Neither a forgotten listener nor a handle that a task holds delays the end.
         std::mem::forget(control.accept(listener));
         let handle = control.clone();
         control.tasks().spawn(async move {
@@ -197,12 +197,12 @@ fn what_does_not_end_within_the_drain_is_cut() {
 
 #[test]
 fn a_worker_that_cannot_make_its_service_is_an_error_and_control_does_not_run() {
-    let (_drain, watch) = Shutdown::new();
+    let (_shutdown, watch) = Shutdown::new();
     let make_service = |tasks| {
         assert!(thread::current().name() != Some("sockeye-1"), "no service here");
         thread_name(tasks)
     };
-    let started = run(workers(3), places(), make_service, watch, async |_control| {
+    let started = run(workers(3), unlimited(), make_service, watch, async |_control| {
         unreachable!("not all workers are ready");
     });
     assert!(matches!(started, Err(StartError::Died { number: 1 })));
