@@ -21,7 +21,7 @@ use crate::systemd;
 /// Serves what the file at `path` says, and follows it, until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     let (config, outline) = config::load_with_outline(path)?;
-    let _writing = logging::init(config.log);
+    let _log_writer = logging::init(config.log);
     panic::set_hook(Box::new(log_panic));
     for warning in &config.warnings {
         warn!("{warning}");
@@ -65,7 +65,7 @@ async fn stop_signal(reloader: Reloader) {
             _ = interrupt.recv() => return info!("got SIGINT"),
             _ = hang_up.recv() => {
                 info!("got SIGHUP");
-                reloader.ask();
+                reloader.request();
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The whole proxy as one value: bind, run, follow its file, end.
+//! The whole proxy: bind, run, follow the file, shut down.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -19,15 +19,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
 
 use crate::Instant;
-use crate::admin::{Admin, FirstAnswers, Site};
+use crate::admin::{Admin, AdminState, FirstAnswers};
 use crate::affinity::TagClash;
-use crate::client::Places;
 use crate::config::{Config, InForce, Outline};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
 use crate::maintenance::discovery::Lookups;
 use crate::maintenance::health_checks::CheckScheduler;
+use crate::net::ConnectionLimit;
 use crate::readiness::Readiness;
 use crate::reload::{Reloader, Reloads};
 use crate::shutdown::Shutdown;
@@ -37,7 +37,7 @@ use crate::workers::{self, Control};
 use crate::{descriptors, systemd};
 use running::Running;
 
-/// A proxy that has its listeners and waits to be run.
+/// A proxy whose listeners are bound, and which is to be run.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<ArcSwap<InForce>>,
@@ -58,7 +58,7 @@ pub enum StartError {
     /// Two nodes cannot be told apart by their tags.
     #[error(transparent)]
     TagClash(#[from] TagClash),
-    /// The system gave no threads or descriptors.
+    /// The system has no threads or descriptors left.
     #[error("the workers did not start")]
     Workers(#[from] workers::StartError),
 }
@@ -66,15 +66,15 @@ pub enum StartError {
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// All were served to their end, or to the end of `shutdown.timeout`.
+    /// After all connections ended, or after `shutdown.timeout`.
     InOrder,
-    /// It was cut before.
+    /// It was cut earlier.
     Cut,
 }
 
 impl Server {
-    /// Takes the addresses of `config`, so that whatever connects from now on is served once the
-    /// server runs.
+    /// Binds the addresses of `config`, so that a client that connects from now on is served as soon as
+    /// the server runs.
     ///
     /// # Errors
     ///
@@ -83,12 +83,12 @@ impl Server {
         Self::bind_passed(config, Vec::new())
     }
 
-    /// As [`Server::bind`], but listeners whose address one of the `passed` sockets has take that
-    /// one. Sockets that no listener wants are closed, with a warning.
+    /// Like [`Server::bind`], but a listener uses the one of the `passed` sockets that has its address.
+    /// Sockets without a listener are closed, with a warning.
     ///
     /// # Errors
     ///
-    /// As [`Server::bind`].
+    /// Like [`Server::bind`].
     pub fn bind_passed(config: &Config, mut passed: Vec<TcpListener>) -> Result<Self, StartError> {
         let current = Arc::new(Current::new(config.snapshot(None)?));
         let bind = |settings| match take_passed(&mut passed, settings) {
@@ -97,7 +97,7 @@ impl Server {
         };
         let listeners = config.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         for address in passed.iter().filter_map(|socket| socket.local_addr().ok()) {
-            warn!(%address, "no listener wants this socket, which was passed to us");
+            warn!(%address, "no listener has the address of this socket, which was passed to the process");
         }
         Ok(Self {
             config: Arc::new(ArcSwap::from_pointee(InForce::new(config.clone()))),
@@ -110,10 +110,10 @@ impl Server {
         })
     }
 
-    /// Lets the server follow the file at `path`, which `outline` is of: it is read anew when it
-    /// changes, and when the answer is asked to.
+    /// Makes the server follow the file at `path`, which has this `outline`: the file is reloaded when it
+    /// changes, and on request of the returned value.
     pub fn follow(&mut self, path: PathBuf, outline: Outline) -> Reloader {
-        let (reloader, reloads) = Reloads::of(path, outline);
+        let (reloader, reloads) = Reloads::new(path, outline);
         self.reloads = Some((reloader.clone(), reloads));
         reloader
     }
@@ -133,14 +133,15 @@ impl Server {
         max_connections(&self.config.load().config)
     }
 
-    /// Whether the server wants new clients; for balancers, who have to ask.
+    /// Whether the server wants new clients, for load balancers.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// Serves until `until` comes, then ends in order, as [`shutdown::Settings`](crate::shutdown::Settings) says: no new
-    /// connections, answers under way are finished, and tunnels are closed one after the other.
-    /// Blocks this thread, which must not be one of another runtime.
+    /// Serves until `until` is ready, then shuts down as configured in
+    /// [`shutdown::Settings`](crate::shutdown::Settings): it accepts no new connections, finishes answers
+    /// under way, and closes tunnels one after the other. Blocks this thread, which must not belong to
+    /// another runtime.
     ///
     /// # Errors
     ///
@@ -149,11 +150,11 @@ impl Server {
         self.run_or_cut(until, pending()).map(|_| ())
     }
 
-    /// As [`Server::run`], but ends at once when `cut` comes: connections are dropped as they are.
+    /// Like [`Server::run`], but ends at once when `cut` is ready: all connections are dropped.
     ///
     /// # Errors
     ///
-    /// As [`Server::run`].
+    /// Like [`Server::run`].
     pub fn run_or_cut(
         self,
         until: impl Future<Output = ()>,
@@ -164,23 +165,23 @@ impl Server {
         let (shutdown, watch) = Shutdown::new();
         let shutdown = Arc::new(shutdown);
         let proxy = Proxy::new(current.clone(), watch.clone());
-        let places = Places::new(max_connections(&config.load().config));
+        let limit = ConnectionLimit::new(max_connections(&config.load().config));
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };
         let was_cut = Arc::new(AtomicBool::new(false));
         let cutting = cut_by(cut, shutdown.clone(), was_cut.clone());
-        let seen_shutdown = watch.clone();
+        let shutdown_watch = watch.clone();
         let control = async move |control: Control| {
-            // Beside the clients' work, and not waited for: it ends with the runtime.
-            let aside = Tasks::default();
-            aside.spawn(cutting);
-            aside.spawn(sweep(current.clone()));
-            aside.spawn(maintain(current.clone()));
-            aside.spawn(check_nodes(current.clone()));
-            aside.spawn(systemd::feed_watchdog());
+            // Not waited for: these tasks end with the runtime.
+            let background = Tasks::default();
+            background.spawn(cutting);
+            background.spawn(sweep(current.clone()));
+            background.spawn(maintain(current.clone()));
+            background.spawn(check_nodes(current.clone()));
+            background.spawn(systemd::feed_watchdog());
             if let Some(admin) = admin {
-                aside.spawn(admin.serve(Site {
+                background.spawn(admin.serve(AdminState {
                     current: current.clone(),
                     config: config.clone(),
                     control: control.clone(),
@@ -190,18 +191,18 @@ impl Server {
                     since: SystemTime::now(),
                 }));
             }
-            let (lookups, found) = Lookups::new();
+            let (lookups, mut found) = Lookups::new();
             let mut running = Running::open(config, listeners, (current, lookups), control);
-            let found = running.serve(until, &readiness, (reloads, found)).await;
-            running.close(found, seen_shutdown, &shutdown).await;
+            running.serve(until, &readiness, reloads, &mut found).await;
+            running.shut_down(found, shutdown_watch, &shutdown).await;
         };
-        workers::run(workers, places, service, watch, control)?;
+        workers::run(workers, limit, service, watch, control)?;
         info!("stopped");
         Ok(if was_cut.load(Relaxed) { Stopped::Cut } else { Stopped::InOrder })
     }
 }
 
-/// Judges sessions that are over though nobody asks, until it is dropped.
+/// Judges the sessions that have ended, until it is dropped.
 async fn sweep(current: Arc<Current>) {
     loop {
         sleep(Insight::SWEEP_EVERY).await;
@@ -209,7 +210,7 @@ async fn sweep(current: Arc<Current>) {
     }
 }
 
-/// Empties nodes that drain and rebalances tunnels, until it is dropped.
+/// Closes tunnels of draining nodes and rebalances, until it is dropped.
 async fn maintain(current: Arc<Current>) {
     loop {
         let next = current.load().maintain(Instant::now());
@@ -217,7 +218,7 @@ async fn maintain(current: Arc<Current>) {
     }
 }
 
-/// Finds out which nodes are well, until it is dropped.
+/// Checks the health of the nodes, until it is dropped.
 async fn check_nodes(current: Arc<Current>) {
     let mut scheduler = CheckScheduler::default();
     loop {
@@ -237,7 +238,7 @@ fn max_connections(config: &Config) -> usize {
     config.max_connections.unwrap_or_else(descriptors::clients_max)
 }
 
-/// The one of the `passed` sockets that listens where a listener is to.
+/// Removes the socket with the listener's address from `passed`.
 fn take_passed(
     passed: &mut Vec<TcpListener>,
     settings: &listener::Settings,

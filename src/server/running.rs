@@ -1,12 +1,10 @@
-//! What runs, and changes while it runs: by the file and by DNS, one after the other.
+//! The running server, which the file and DNS change, one change after the other.
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -20,33 +18,33 @@ use crate::config::{Config, InForce};
 use crate::listener::{self, Listener};
 use crate::maintenance::discovery::{Lookups, NodeChanges};
 use crate::readiness::{Readiness, Stage};
-use crate::reload::{ReloadError, Reloads};
+use crate::reload::{PendingReload, ReloadError, Reloads};
 use crate::shutdown::{self, Shutdown, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
 use crate::upstream::discovery::Found;
-use crate::workers::{Accepting, Control};
+use crate::workers::{AcceptHandle, Control};
 use crate::{logging, systemd};
 
-/// What runs, and can change.
+/// The running server.
 #[derive(Debug)]
 pub(super) struct Running {
     config: Arc<ArcSwap<InForce>>,
     current: Arc<Current>,
     control: Control,
-    doors: Vec<Door>,
+    listeners: Vec<ActiveListener>,
     lookups: Lookups,
 }
 
 /// A listener that accepts.
 #[derive(Debug)]
-struct Door {
-    /// As configured: the port may have been left to the system.
+struct ActiveListener {
+    /// As configured; the system chooses a port for port 0.
     bind: SocketAddr,
-    accepting: Accepting,
+    handle: AcceptHandle,
 }
 
 impl Running {
-    /// Accepts on the listeners and looks up nodes from now on.
+    /// Starts accepting on the listeners and looking up nodes.
     pub(super) fn open(
         config: Arc<ArcSwap<InForce>>,
         listeners: Vec<Listener>,
@@ -55,53 +53,63 @@ impl Running {
     ) -> Self {
         let settings = config.load_full();
         let binds = settings.config.listeners.iter().map(|settings| settings.bind);
-        let open = |(bind, listener)| Door { bind, accepting: control.accept(listener) };
-        let doors = binds.zip(listeners).map(open).collect();
-        let mut running = Self { config, current, control, doors, lookups };
+        let open = |(bind, listener)| ActiveListener { bind, handle: control.accept(listener) };
+        let listeners = binds.zip(listeners).map(open).collect();
+        let mut running = Self { config, current, control, listeners, lookups };
         running.follow_nodes();
         running
     }
 
-    /// Serves, and follows the file and what is `found` of nodes, until `until` comes. What is found
-    /// then is given back.
+    /// Serves, and applies the reloads of the file and the changes of nodes that are found, until
+    /// `until` is ready.
     pub(super) async fn serve(
         &mut self,
         until: impl Future<Output = ()>,
         readiness: &Readiness,
-        (reloads, mut found): (Option<Reloads>, mpsc::Receiver<Found>),
-    ) -> mpsc::Receiver<Found> {
+        reloads: Option<Reloads>,
+        found: &mut mpsc::Receiver<Found>,
+    ) {
         let mut until = pin!(until);
-        // Its first poll is where signals are asked for: none that comes once we are ready is lost.
-        let has_come = poll_fn(|cx| Poll::Ready(until.as_mut().poll(cx).is_ready())).await;
+        // The first poll registers the signal handlers: no signal is lost once the process is ready.
+        let is_over = poll_fn(|cx| Poll::Ready(until.as_mut().poll(cx).is_ready())).await;
         readiness.set(Stage::Ready);
         systemd::ready();
         info!("ready");
-        if !has_come {
-            // Both change what runs, one after the other: neither waits while it does.
-            let running = RefCell::new(&mut *self);
-            let reloads = follow_file(reloads, |config| running.borrow_mut().change(config));
-            let finds = follow_dns(&mut found, |found| running.borrow_mut().change_nodes(found));
-            tokio::select! {
-                () = until => (),
-                never = reloads => match never {},
-                never = finds => match never {},
-            }
+        if !is_over {
+            self.serve_until(until, reloads, found).await;
         }
         readiness.set(Stage::Stopping);
         systemd::stopping();
-        found
     }
 
-    /// Puts `next` in force. What can fail comes first and changes nothing.
+    async fn serve_until(
+        &mut self,
+        mut until: Pin<&mut impl Future<Output = ()>>,
+        mut reloads: Option<Reloads>,
+        found: &mut mpsc::Receiver<Found>,
+    ) {
+        loop {
+            tokio::select! {
+                () = &mut until => return,
+                (reloads, reload) = next_reload(&mut reloads) => {
+                    reloads.finish(reload, |config| self.change(config));
+                }
+                Some(found) = found.recv() => self.change_nodes(&found),
+            }
+        }
+    }
+
+    /// Puts `next` in force. Everything that can fail comes before the first change.
     fn change(&mut self, next: Config) -> Result<(), ReloadError> {
         let snapshot = next.snapshot(Some(&self.current.load()))?;
-        let mut held: Vec<SocketAddr> = self.doors.iter().map(|door| door.bind).collect();
+        let mut in_use: Vec<SocketAddr> =
+            self.listeners.iter().map(|listener| listener.bind).collect();
         let opened: Vec<Option<Listener>> = next
             .listeners
             .iter()
-            .map(|settings| match held.iter().position(|bind| *bind == settings.bind) {
+            .map(|settings| match in_use.iter().position(|bind| *bind == settings.bind) {
                 Some(index) => {
-                    held.remove(index);
+                    in_use.remove(index);
                     Ok(None)
                 }
                 None => Listener::bind(settings).map(Some),
@@ -110,17 +118,18 @@ impl Running {
 
         self.current.replace(snapshot);
         self.follow_nodes();
-        let mut former = std::mem::take(&mut self.doors);
+        let mut former = std::mem::take(&mut self.listeners);
         for (settings, opened) in next.listeners.iter().zip(opened) {
-            self.doors.push(match opened {
+            self.listeners.push(match opened {
                 Some(listener) => {
-                    Door { bind: settings.bind, accepting: self.control.accept(listener) }
+                    ActiveListener { bind: settings.bind, handle: self.control.accept(listener) }
                 }
                 None => keep(&mut former, settings),
             });
         }
-        // What is left in `former` stops to accept, and its connections live on.
-        self.control.places().set_max(max_connections(&next));
+        // The listeners that are left in `former` stop accepting when they are dropped; their connections
+        // continue.
+        self.control.connection_limit().set_max(max_connections(&next));
         logging::set_level(next.log.level);
         let former = self.config.load_full();
         let now = former.followed_by(next);
@@ -132,14 +141,14 @@ impl Running {
         Ok(())
     }
 
-    /// Puts the nodes in force that were found.
+    /// Puts the nodes that were found in force.
     fn change_nodes(&self, found: &Found) {
         let former = self.current.load();
         found.accept();
         let next = match self.config.load().config.snapshot(Some(&former)) {
             Ok(next) => next,
             Err(clash) => {
-                // No node of the file can be the reason: they have been in force together.
+                // The nodes of the file are not the reason: they have been in force together.
                 return error!(upstream = %found.upstream(), %clash, "nodes stay as they are");
             }
         };
@@ -156,60 +165,55 @@ impl Running {
         }
     }
 
-    /// Looks up the nodes of the upstreams that are in force.
+    /// Looks up the nodes of the upstreams in force.
     fn follow_nodes(&mut self) {
         let snapshot = self.current.load();
         self.lookups.follow(snapshot.upstreams().filter_map(|upstream| upstream.discovery()));
     }
 
-    /// Ends: still accepts for a while, so that balancers see what [`Readiness`] says, and still
-    /// follows what is `found` of nodes; then closes the addresses and begins the `shutdown`. A shutdown
-    /// that was cut meanwhile ends it at once.
-    pub(super) async fn close(
+    /// Shuts down: accepts for `shutdown.delay`, so that load balancers see that the process is not
+    /// ready, and still applies changes of nodes; then closes the addresses and begins the `shutdown`.
+    /// Returns at once when the shutdown is cut.
+    pub(super) async fn shut_down(
         self,
         mut found: mpsc::Receiver<Found>,
-        mut seen_shutdown: ShutdownWatch,
+        mut watch: ShutdownWatch,
         shutdown: &Shutdown,
     ) {
         let shutdown::Settings { delay, timeout } = self.config.load().config.shutdown;
         let connections: usize = self.control.connections().sum();
         let (delay_seconds, timeout_seconds) = (delay.as_secs_f64(), timeout.as_secs_f64());
         info!(connections, delay_seconds, timeout_seconds, "stopping");
-        tokio::select! {
-            () = sleep(delay) => (),
-            _ = seen_shutdown.begun() => return,
-            never = follow_dns(&mut found, |found| self.change_nodes(found)) => match never {},
+        let mut delay = pin!(sleep(delay));
+        loop {
+            tokio::select! {
+                () = &mut delay => break,
+                _ = watch.begun() => return,
+                Some(found) = found.recv() => self.change_nodes(&found),
+            }
         }
-        for door in self.doors {
-            door.accepting.stop().await;
+        for listener in self.listeners {
+            listener.handle.stop().await;
         }
         shutdown.begin(timeout);
     }
 }
 
-/// Applies what the file says, whenever it is read anew; where there is none, never.
-async fn follow_file(
-    reloads: Option<Reloads>,
-    apply: impl FnMut(Config) -> Result<(), ReloadError>,
-) -> Infallible {
+/// Waits for the next reload. Never returns if the server follows no file. Cancel safe.
+async fn next_reload(reloads: &mut Option<Reloads>) -> (&mut Reloads, PendingReload) {
     match reloads {
-        Some(reloads) => reloads.serve(apply).await,
+        Some(reloads) => {
+            let reload = reloads.next().await;
+            (reloads, reload)
+        }
         None => pending().await,
     }
 }
 
-/// Applies what DNS says, whenever that changes.
-async fn follow_dns(found: &mut mpsc::Receiver<Found>, apply: impl Fn(&Found)) -> Infallible {
-    while let Some(found) = found.recv().await {
-        apply(&found);
-    }
-    pending().await
-}
-
-/// The door of `former` at that address, with its new settings.
-fn keep(former: &mut Vec<Door>, settings: &listener::Settings) -> Door {
-    let index = former.iter().position(|door| door.bind == settings.bind);
-    let door = former.remove(index.expect("what was not opened was held, once for each"));
-    door.accepting.change(settings.clone());
-    door
+/// Removes the listener at the address of `settings` from `former`, and gives it the settings.
+fn keep(former: &mut Vec<ActiveListener>, settings: &listener::Settings) -> ActiveListener {
+    let index = former.iter().position(|listener| listener.bind == settings.bind);
+    let listener = former.remove(index.expect("each address that was not opened is in `former`"));
+    listener.handle.change(settings.clone());
+    listener
 }
