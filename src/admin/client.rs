@@ -1,4 +1,4 @@
-//! Asks the admin listener of a running process: for `sockeye status` and its like.
+//! A client of the admin listener, for commands such as `sockeye status`.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -20,43 +20,44 @@ use tokio::time::timeout;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing listens there, or not to us.
+    /// The connect failed.
     #[error(
         "nothing answers at {address}: is Sockeye running, with `admin: {{ bind: {address} }}` since \
          its start?"
     )]
     Connect {
-        /// Where it was looked for.
+        /// The address of the admin listener.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Something else than an admin listener answers there.
+    /// The answer is not that of an admin listener.
     #[error("{address} is no admin listener of Sockeye")]
     NotAdmin {
-        /// Where it was looked for.
+        /// The address of the admin listener.
         address: SocketAddr,
-        /// What was wrong.
+        /// What is wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No answer came.
+    /// There was no answer in time.
     #[error("{address} gave no answer within {TIMEOUT:?}")]
     TimedOut {
-        /// Where it was looked for.
+        /// The address of the admin listener.
         address: SocketAddr,
     },
 }
 
-/// What the endpoint at `path` answers.
+/// Sends a request to the endpoint at `path`, and returns the status and the JSON of the answer, whatever
+/// the status is.
 ///
 /// # Errors
 ///
-/// [`ClientError`] if there is no answer in JSON; what its status says is not looked at.
+/// [`ClientError`] if there is no answer in JSON.
 ///
 /// # Panics
 ///
 /// Within another runtime, since this blocks its thread.
-pub fn ask(
+pub fn request(
     address: SocketAddr,
     method: Method,
     path: &str,
@@ -66,8 +67,8 @@ pub fn ask(
         .build()
         .map_err(|source| ClientError::Connect { address, source })?;
     runtime.block_on(async {
-        let asked = timeout(TIMEOUT, exchange(address, method, path)).await;
-        asked.unwrap_or(Err(ClientError::TimedOut { address }))
+        let answered = timeout(TIMEOUT, exchange(address, method, path)).await;
+        answered.unwrap_or(Err(ClientError::TimedOut { address }))
     })
 }
 
@@ -92,15 +93,15 @@ async fn exchange(
         tokio::pin!(answer);
         tokio::select! {
             answer = &mut answer => answer,
-            // Its end is told by the answer too.
+            // The answer fails too when the connection ends.
             _ = connection => answer.await,
         }
     };
     answered.await.map_err(|source| ClientError::NotAdmin { address, source })
 }
 
-/// A reload may take as long as the server gives it.
+/// Longer than the time limit of a reload.
 const TIMEOUT: Duration = Duration::from_secs(35);
 
-/// Ten thousand nodes take less.
+/// More than the answer for ten thousand nodes.
 const BODY_BYTES_MAX: usize = 16 << 20;

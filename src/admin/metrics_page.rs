@@ -15,7 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::readiness::open_nodes;
-use super::site::Site;
+use super::state::AdminState;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
 use crate::logging;
@@ -28,9 +28,9 @@ use crate::upstream::health::NodeState;
 use crate::upstream::{Node, Upstream};
 
 /// The whole exposition, in OpenMetrics' text form.
-pub(super) fn metrics_page(site: &Site) -> Result<String, fmt::Error> {
+pub(super) fn metrics_page(state: &AdminState) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { series: gather(site) }));
+    registry.register_collector(Box::new(Page { series: gather(state) }));
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
     Ok(page)
@@ -88,15 +88,15 @@ impl Collector for Page {
     }
 }
 
-fn gather(site: &Site) -> Vec<(Metric, Vec<Sample>)> {
-    let snapshot = site.current.load();
+fn gather(state: &AdminState) -> Vec<(Metric, Vec<Sample>)> {
+    let snapshot = state.current.load();
     snapshot.sweep(Instant::now());
     let routes = routes(&snapshot);
     let process = Process::now();
     table::ALL
         .into_iter()
         .map(|metric| {
-            let samples = of_process(metric, site, &process)
+            let samples = of_process(metric, state, &process)
                 .or_else(|| of_nodes(metric, &snapshot))
                 .or_else(|| of_upstreams(metric, &snapshot))
                 .or_else(|| of_sessions(metric, &snapshot))
@@ -115,8 +115,8 @@ fn routes(snapshot: &Snapshot) -> Vec<(String, Arc<RouteCounts>)> {
     routes
 }
 
-fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Sample>> {
-    let connections = site.control.counts();
+fn of_process(metric: Metric, state: &AdminState, process: &Process) -> Option<Vec<Sample>> {
+    let connections = state.control.counts();
     let level = |value: Option<f64>| value.map(|value| (Vec::new(), Value::Level(value)));
     let number = |value: Option<u64>| level(value.map(|value| value as f64));
     let truth = |value: bool| level(Some(f64::from(u8::from(value))));
@@ -124,26 +124,26 @@ fn of_process(metric: Metric, site: &Site, process: &Process) -> Option<Vec<Samp
     Some(match metric {
         table::CONNECTIONS => vec![(Vec::new(), Value::Count(connections.open.begun()))],
         table::CONNECTIONS_OPEN => one(level(Some(connections.open.open() as f64))),
-        table::CONNECTIONS_MAX => one(number(Some(site.control.places().max() as u64))),
+        table::CONNECTIONS_MAX => one(number(Some(state.control.connection_limit().max() as u64))),
         table::CONNECTION_ENDS => counts([], connections.ends.iter()),
         table::WORKER_CONNECTIONS => {
-            let taken = site.control.connections().enumerate();
+            let taken = state.control.connections().enumerate();
             taken.map(|(i, n)| (vec![i.to_string()], Value::Level(n as f64))).collect()
         }
         table::RELOADS => {
-            let done = site.reloader.as_ref().map(Reloader::counts);
+            let done = state.reloader.as_ref().map(Reloader::counts);
             let succeeded = done.map_or(0, |done| done.succeeded.get());
             let failed = done.map_or(0, |done| done.failed.get());
             counts([], [(["succeeded"], succeeded), (["failed"], failed)])
         }
         table::RELOAD_FAILED => {
-            let last = site.reloader.as_ref().and_then(Reloader::last);
+            let last = state.reloader.as_ref().and_then(Reloader::last);
             one(truth(last.is_some_and(|last| last.outcome.is_err())))
         }
-        table::STOPPING => one(truth(site.readiness.stage() == Stage::Stopping)),
+        table::STOPPING => one(truth(state.readiness.stage() == Stage::Stopping)),
         table::LOG_LINES_LOST => vec![(Vec::new(), Value::Count(logging::lost_lines()))],
         table::BUILD => vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], Value::Level(1.0))],
-        table::START_TIME => one(number(Some(seconds(site.since)))),
+        table::START_TIME => one(number(Some(seconds(state.since)))),
         table::MEMORY => one(number(process.memory_bytes)),
         table::DESCRIPTORS => one(number(process.descriptors)),
         table::DESCRIPTORS_MAX => one(number(process.descriptors_max)),

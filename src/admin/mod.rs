@@ -1,18 +1,19 @@
-//! The admin listener: what the process tells of itself, and the orders that it takes.
+//! The admin listener: the state of the process, and commands.
 //!
-//! It asks nobody who he is, so it belongs on loopback, or on a network that only operators reach.
-//! What comes is bounded as on any listener, and the number of connections besides: see `seats`. A
-//! web page has no business here: see `answer`.
+//! It has no authentication, so it belongs on loopback or on a network that only operators reach. Requests
+//! have the limits of any listener, and the number of connections is limited too: see `seats`. Requests
+//! from web pages are refused: see `endpoints`.
 //!
 //! Runs at start, at reload, or on a timer.
 
-mod answer;
 pub mod client;
+mod command;
+mod endpoints;
 mod metrics_page;
-mod order;
+pub mod model;
 mod readiness;
 mod seats;
-mod site;
+mod state;
 pub mod tables;
 mod views;
 
@@ -29,29 +30,29 @@ use tower::service_fn;
 use tracing::{debug, warn};
 
 use crate::Instant;
-use crate::client::Places;
 use crate::listener::{self, Accepted, BindError, Listener, serve};
+use crate::net::ConnectionLimit;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
 pub use readiness::FirstAnswers;
 use seats::{Seat, Seats};
-pub use site::Site;
+pub use state::AdminState;
 
-/// The admin listener, which waits to be served.
+/// The admin listener, which is to be served.
 #[derive(Debug)]
 pub struct Admin(Listener);
 
 impl Admin {
-    /// Takes the address.
+    /// Binds the address.
     ///
     /// # Errors
     ///
-    /// [`BindError`] if the address is not ours or is taken.
+    /// [`BindError`] if the address is taken or does not belong to this machine.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         if !address.ip().is_loopback() {
             warn!(
                 %address,
-                "whoever reaches the admin listener can read the configuration and reload it"
+                "anyone who reaches the admin listener can read the configuration and reload it"
             );
         }
         let settings = listener::Settings {
@@ -63,28 +64,29 @@ impl Admin {
         Listener::bind(&settings).map(Self)
     }
 
-    /// The address with the port that the system chose, if it was to choose.
+    /// The address. If the configured port is 0, it has the port that the system chose.
     pub fn local_address(&self) -> SocketAddr {
         self.0.local_address()
     }
 
-    /// Tells of `site` and takes orders to it, for as long as it is polled. Its connections are
-    /// cut with it.
-    pub async fn serve(self, site: Site) {
+    /// Shows `state` and carries out commands on it, as long as it is polled. Its connections end with
+    /// it.
+    pub async fn serve(self, state: AdminState) {
         let address = self.local_address();
-        let site = Arc::new(site);
-        let running = ShutdownWatch::never();
+        let state = Arc::new(state);
+        let shutdown = ShutdownWatch::never();
         let (sender, mut accepted) = mpsc::channel(1);
         let tasks = Tasks::default();
         let serving = async {
             let seats = Seats::new(CONNECTIONS_MAX);
             while let Some(next) = accepted.recv().await {
                 let seat = seats.take().await;
-                tasks.spawn(serve_one(next, site.clone(), running.clone(), seat));
+                tasks.spawn(serve_one(next, state.clone(), shutdown.clone(), seat));
             }
         };
-        // The seats are the bound.
-        let accepting = self.0.accept(sender, Places::new(usize::MAX), CancellationToken::new());
+        // The seats are the limit.
+        let accepting =
+            self.0.accept(sender, ConnectionLimit::new(usize::MAX), CancellationToken::new());
         let (result, ()) = tokio::join!(accepting, serving);
         if let Err(error) = result {
             warn!(%address, %error, "the admin listener cannot accept");
@@ -92,21 +94,26 @@ impl Admin {
     }
 }
 
-async fn serve_one(accepted: Accepted, site: Arc<Site>, running: ShutdownWatch, mut seat: Seat) {
+async fn serve_one(
+    accepted: Accepted,
+    state: Arc<AdminState>,
+    shutdown: ShutdownWatch,
+    mut seat: Seat,
+) {
     let bind = accepted.settings.bind;
     let requests = seat.requests();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (site, requests) = (site.clone(), requests.clone());
+        let (state, requests) = (state.clone(), requests.clone());
         async move {
             let (head, _) = request.into_parts();
             requests.begin(Instant::now());
-            let answer = answer::answer(&site, bind, &head).await;
+            let answer = endpoints::answer(&state, bind, &head).await;
             requests.end(Instant::now());
             Ok::<_, Infallible>(answer)
         }
     });
     tokio::select! {
-        _ = serve(accepted, service, &running) => (),
+        _ = serve(accepted, service, &shutdown) => (),
         () = seat.lost() => debug!("a new connection to the admin listener takes an idle one's seat"),
     }
 }
@@ -117,6 +124,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection may wait for its next request.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections are served at once; a scraper, a prober and some people need less. One more
-/// takes the place of one that is idle.
+/// How many connections are served at the same time; a scraper, a prober and some operators need less.
+/// One more replaces an idle one.
 const CONNECTIONS_MAX: usize = 32;

@@ -1,8 +1,8 @@
 //! Whether new clients should come to this proxy.
 //!
-//! `/ready` fails for reasons of this process alone. Nodes that fail are the same nodes for every
-//! proxy: if they made `/ready` fail, all proxies would leave the balancer at once, and the sessions
-//! that still live would lose the way to their nodes.
+//! `/ready` fails only for reasons of this process. All proxies have the same nodes: if failing nodes
+//! made `/ready` fail, all proxies would leave the load balancer at the same time, and the remaining
+//! sessions would lose their way to their nodes.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
-use super::site::Site;
+use super::model;
+use super::state::AdminState;
 use crate::Instant;
 use crate::readiness::Stage;
 use crate::reload::Reloader;
@@ -22,28 +21,28 @@ use crate::upstream::{Node, Upstream};
 
 /// Whether new clients should come here, and what is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(super) struct Verdict {
     /// Why not.
     reasons: Vec<String>,
-    /// What the operator should look at, though another proxy would serve no better.
+    /// What the operator should look at, although another proxy would serve no better.
     warnings: Vec<String>,
-    /// Whether it is only that no place is left: this process is well, and to restart it would cut
-    /// all its clients off.
-    is_merely_full: bool,
+    /// Whether the connection limit is the only reason: the process is healthy, and a restart would
+    /// disconnect all clients.
+    is_only_full: bool,
 }
 
-/// What a caller of `/ready` wants to know.
+/// What a request of `/ready` asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// Whether this proxy works.
     Proxy,
-    /// Whether this proxy works and a node of any upstream takes new sessions.
+    /// Whether this proxy works and any upstream has a node that takes new sessions.
     Nodes,
 }
 
 impl Question {
-    /// The question of a request with this query: `nodes` asks for the nodes too.
-    pub(super) fn of_query(query: Option<&str>) -> Self {
+    /// The question of a request with this query: `nodes` asks about the nodes too.
+    pub(super) fn from_query(query: Option<&str>) -> Self {
         let mut parameters = query.unwrap_or_default().split('&');
         match parameters.any(|parameter| parameter.split('=').next() == Some("nodes")) {
             true => Self::Nodes,
@@ -52,31 +51,32 @@ impl Question {
     }
 }
 
-impl Ready {
+impl Verdict {
     pub(super) fn is_ready(&self) -> bool {
         self.reasons.is_empty()
     }
 
-    /// Whether the process itself is in order.
+    /// Whether the process works, whether or not it has capacity for more clients.
     pub(super) fn is_healthy(&self) -> bool {
-        self.is_ready() || self.is_merely_full
+        self.is_ready() || self.is_only_full
     }
 
-    pub(super) fn show(&self) -> Value {
-        json!({ "ready": self.is_ready(), "reasons": self.reasons, "warnings": self.warnings })
+    pub(super) fn into_answer(self) -> model::Ready {
+        let ready = self.is_ready();
+        model::Ready { ready, reasons: self.reasons, warnings: self.warnings }
     }
 }
 
 /// The state of this process, and of its nodes if `question` includes them.
-pub(super) fn ready(site: &Site, question: Question) -> Ready {
-    let snapshot = site.current.load();
+pub(super) fn readiness(state: &AdminState, question: Question) -> Verdict {
+    let snapshot = state.current.load();
     let now = Instant::now();
-    let mut ready = Ready { reasons: own_reasons(site), ..Ready::default() };
-    ready.reasons.extend(site.first_answers.missing(&snapshot, now));
-    let places = site.control.places();
-    if !places.are_free() {
-        ready.is_merely_full = ready.reasons.is_empty();
-        ready.reasons.push(format!("all {} places for connections are taken", places.max()));
+    let mut ready = Verdict { reasons: own_reasons(state), ..Verdict::default() };
+    ready.reasons.extend(state.first_answers.missing(&snapshot, now));
+    let limit = state.control.connection_limit();
+    if limit.is_reached() {
+        ready.is_only_full = ready.reasons.is_empty();
+        ready.reasons.push(format!("all {} allowed connections are open", limit.max()));
     }
 
     let upstreams = snapshot.upstreams().count();
@@ -93,31 +93,31 @@ pub(super) fn ready(site: &Site, question: Question) -> Ready {
         Question::Nodes | Question::Proxy => ready.warnings.extend(closed),
     }
     ready.warnings.extend(snapshot.upstreams().filter_map(lookups_fail));
-    let last = site.reloader.as_ref().and_then(Reloader::last);
+    let last = state.reloader.as_ref().and_then(Reloader::last);
     if let Some(failure) = last.and_then(|last| last.outcome.err()) {
         ready.warnings.push(format!("the last reload failed: {}", failure.on_one_line()));
     }
     ready
 }
 
-/// What this process itself has against new clients.
-fn own_reasons(site: &Site) -> Vec<String> {
+/// The reasons of this process itself.
+fn own_reasons(state: &AdminState) -> Vec<String> {
     let mut reasons = Vec::new();
-    match site.readiness.stage() {
+    match state.readiness.stage() {
         Stage::Ready => (),
         Stage::Starting => reasons.push("the process is starting".to_owned()),
         Stage::Stopping => reasons.push("the process is stopping".to_owned()),
     }
-    let lost = site.control.lost_listeners();
-    reasons.extend(lost.map(|address| format!("the listener on {address} accepts no more")));
+    let lost = state.control.lost_listeners();
+    reasons.extend(lost.map(|address| format!("the listener on {address} no longer accepts")));
     reasons
 }
 
 /// Whether each upstream had an answer from one of its nodes since the start.
 ///
-/// A proxy that has just started cannot tell yet whether it reaches its nodes. It waits for one
-/// answer of each upstream, for [`FirstAnswers::WAIT`] at most, and never again: what is known of
-/// nodes later is the same for every proxy.
+/// A proxy that has just started does not know whether it reaches its nodes. It waits for one answer of
+/// each upstream, at most [`FirstAnswers::WAIT`], and never again: later, all proxies see the same state
+/// of the nodes.
 #[derive(Debug)]
 pub struct FirstAnswers {
     until: Instant,
@@ -128,12 +128,12 @@ impl FirstAnswers {
     /// How long a proxy waits for them.
     pub const WAIT: Duration = Duration::from_secs(10);
 
-    /// Waits from `now` on.
+    /// Begins to wait at `now`.
     pub fn new(now: Instant) -> Self {
         Self { until: now + Self::WAIT, is_over: AtomicBool::new(false) }
     }
 
-    /// A sentence for each upstream that is still waited for.
+    /// A sentence for each upstream without an answer, while the proxy waits.
     fn missing(&self, snapshot: &Snapshot, now: Instant) -> Vec<String> {
         if self.is_over.load(Ordering::Relaxed) {
             return Vec::new();
@@ -149,7 +149,7 @@ impl FirstAnswers {
     }
 }
 
-/// Whether one of its nodes answered a check or a client, or nobody checks them.
+/// Whether one of its nodes answered a check or a client, or its nodes are not checked.
 fn has_answered(upstream: &Upstream) -> bool {
     let is_unchecked = upstream.settings().health.check == Check::Off;
     (is_unchecked && !upstream.nodes().is_empty())
@@ -164,7 +164,7 @@ pub(super) fn open_nodes(upstream: &Upstream, now: Instant) -> usize {
     upstream.nodes().iter().filter(takes).count()
 }
 
-/// What is wrong with the look-ups of its nodes, if anything.
+/// A sentence if the look-ups of its nodes fail.
 fn lookups_fail(upstream: &Arc<Upstream>) -> Option<String> {
     let history = upstream.discovery()?.history();
     let failure = history.failure.filter(|_| history.failures > 0)?;
@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_query_asks_for_the_nodes_too() {
-        let check = |query, question| assert_eq!(Question::of_query(query), question, "{query:?}");
+        let check =
+            |query, question| assert_eq!(Question::from_query(query), question, "{query:?}");
         check(None, Question::Proxy);
         check(Some(""), Question::Proxy);
         check(Some("node"), Question::Proxy);

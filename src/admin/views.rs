@@ -1,17 +1,19 @@
-//! What the endpoints show, as JSON.
+//! Builds the answers of the endpoints from the state of the process.
 //!
 //! Runs at start, at reload, or on a timer.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::readiness::{Question, open_nodes, ready};
-use super::site::Site;
+use super::model;
+use super::readiness::{Question, open_nodes, readiness};
+use super::state::AdminState;
 use crate::Instant;
 use crate::config::{InForce, Problem};
 use crate::insight::Summary;
+use crate::logging::error_chain;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
 use crate::snapshot::Snapshot;
@@ -19,54 +21,53 @@ use crate::upstream::discovery::Discovery;
 use crate::upstream::settings::Source;
 use crate::upstream::{DrainCause, Draining, Node, Upstream};
 
-/// Whether the last connect to it succeeded, or there was none.
+/// Whether the last connect to a node succeeded, or there was none.
 pub(super) fn is_reachable(node: &Arc<Node>) -> bool {
     node.failed_at().is_none()
 }
 
-/// The process at a glance.
-pub(super) fn status(site: &Site) -> Value {
+/// `/status`.
+pub(super) fn status(state: &AdminState) -> model::Status {
     let process = Process::now();
-    let ready = ready(site, Question::Proxy);
-    let counts = site.control.counts();
-    let snapshot = site.current.load();
+    let readiness = readiness(state, Question::Proxy);
+    let counts = state.control.counts();
+    let snapshot = state.current.load();
     let now = Instant::now();
     snapshot.sweep(now);
-    let nodes = || snapshot.upstreams().flat_map(|upstream| upstream.nodes());
     let processes = || snapshot.all_upstreams().flat_map(|upstream| upstream.all_nodes());
-    let last = site
-        .reloader
-        .as_ref()
-        .and_then(Reloader::last)
-        .map(|last| (last.at, last.outcome.err().map(|failure| failure.chain())))
-        .map(|(at, failure)| json!({ "at": seconds(at), "failure": failure }));
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "pid": std::process::id(),
-        "since": seconds(site.since),
-        "uptime_seconds": site.since.elapsed().unwrap_or_default().as_secs(),
-        "readiness": ready.show(),
-        "healthy": ready.is_healthy(),
-        "connections": {
-            "open": counts.open.open(),
-            "max": site.control.places().max(),
-            "by_worker": site.control.connections().collect::<Vec<_>>(),
+    model::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        since: seconds(state.since),
+        uptime_seconds: state.since.elapsed().unwrap_or_default().as_secs(),
+        healthy: readiness.is_healthy(),
+        readiness: readiness.into_answer(),
+        connections: model::Connections {
+            open: counts.open.open(),
+            max: state.control.connection_limit().max(),
+            by_worker: state.control.connections().collect(),
         },
-        "tunnels": processes().map(|node| u64::from(node.tunnels())).sum::<u64>(),
-        "exchanges": processes().map(|node| u64::from(node.exchanges())).sum::<u64>(),
-        "upgrades": upgrades(&snapshot),
-        "nodes": {
-            "all": nodes().count(),
-            "open": snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum::<usize>(),
+        tunnels: processes().map(|node| u64::from(node.tunnels())).sum(),
+        exchanges: processes().map(|node| u64::from(node.exchanges())).sum(),
+        upgrades: upgrades(&snapshot),
+        nodes: model::NodeTotals {
+            all: snapshot.upstreams().map(|upstream| upstream.nodes().len()).sum(),
+            open: snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum(),
         },
-        "notes": notes(&snapshot),
-        "memory_bytes": process.memory_bytes,
-        "descriptors": { "open": process.descriptors, "max": process.descriptors_max },
-        "last_reload": last,
-    })
+        notes: notes(&snapshot),
+        memory_bytes: process.memory_bytes,
+        descriptors: model::Descriptors { open: process.descriptors, max: process.descriptors_max },
+        last_reload: last_reload(state),
+    }
 }
 
-/// What is to be known of single nodes.
+fn last_reload(state: &AdminState) -> Option<model::LastReload> {
+    let last = state.reloader.as_ref().and_then(Reloader::last)?;
+    let failure = last.outcome.err().map(|failure| error_chain(&*failure));
+    Some(model::LastReload { at: seconds(last.at), failure })
+}
+
+/// The remarks on single nodes.
 fn notes(snapshot: &Snapshot) -> Vec<String> {
     let of_upstream = |upstream: &Arc<Upstream>| {
         let note = |node: &Arc<Node>| {
@@ -77,106 +78,102 @@ fn notes(snapshot: &Snapshot) -> Vec<String> {
     snapshot.upstreams().flat_map(of_upstream).collect()
 }
 
-/// How many sessions that began in polling are stuck there, and mostly why.
-fn upgrades(snapshot: &Snapshot) -> Value {
+/// How many sessions stayed in polling, and why most of them did.
+fn upgrades(snapshot: &Snapshot) -> model::Upgrades {
     let mut summary = Summary::default();
     for route in snapshot.routes.iter() {
         summary.add(&route.insight);
     }
-    let leading = summary.leading().map(|([outcome, cause], sessions)| {
-        let hint = Summary::hint([outcome, cause]);
-        json!({ "outcome": outcome, "cause": cause, "sessions": sessions, "hint": hint })
+    let leading = summary.leading().map(|([outcome, cause], sessions)| model::StuckCause {
+        outcome: outcome.to_owned(),
+        cause: cause.to_owned(),
+        sessions,
+        hint: Summary::hint([outcome, cause]).to_owned(),
     });
-    json!({ "upgraded": summary.upgraded(), "stuck": summary.stuck(), "leading": leading })
+    model::Upgrades { upgraded: summary.upgraded(), stuck: summary.stuck(), leading }
 }
 
-/// All upstreams with their nodes.
-pub(super) fn nodes(snapshot: &Snapshot) -> Value {
+/// `/nodes`.
+pub(super) fn nodes(snapshot: &Snapshot) -> model::Nodes {
     let now = Instant::now();
-    let upstream = |upstream: &Arc<Upstream>| {
-        let show = |found| node(upstream, found, now);
-        let nodes: Vec<Value> = upstream.nodes().iter().map(show).collect();
-        let retired: Vec<Value> = upstream.retired_in_use(now).map(show).collect();
-        let discovery = upstream.discovery().map(|discovery| discovered(discovery));
-        json!({
-            "name": **upstream.name(),
-            "discovery": discovery,
-            "nodes": nodes,
-            "retired": retired,
-        })
+    let answer = |upstream: &Arc<Upstream>| model::Upstream {
+        name: upstream.name().to_string(),
+        discovery: upstream.discovery().map(|discovery| discovered(discovery)),
+        nodes: upstream.nodes().iter().map(|found| node(upstream, found, now)).collect(),
+        retired: upstream.retired_in_use(now).map(|found| node(upstream, found, now)).collect(),
     };
     let in_use = snapshot.all_upstreams().filter(|upstream| {
         let is_configured = snapshot.upstream(upstream.name()).is_some();
         is_configured || upstream.retired_in_use(now).next().is_some()
     });
-    json!({ "upstreams": in_use.map(upstream).collect::<Vec<_>>() })
+    model::Nodes { upstreams: in_use.map(answer).collect() }
 }
 
-/// Where an upstream's nodes come from, and what was last heard from there.
-fn discovered(discovery: &Discovery) -> Value {
+/// How an upstream's nodes are found, and the last results.
+fn discovered(discovery: &Discovery) -> model::Discovery {
     let discover = discovery.discover();
     let (dns, srv) = match &discover.source {
         Source::Addresses(address) => (Some(address.to_string()), None),
-        Source::Services(name) => (None, Some(name)),
+        Source::Services(name) => (None, Some(name.to_string())),
     };
     let history = discovery.history();
-    let failure = history
-        .failure
-        .map(|failure| json!({ "at": seconds(failure.at), "reason": *failure.reason }));
-    json!({
-        "dns": dns,
-        "srv": srv,
-        "server": discover.server,
-        "answered_at": history.answered_at.map(seconds),
-        "failed_running": history.failures,
-        "last_failure": failure,
-    })
+    model::Discovery {
+        dns,
+        srv,
+        server: discover.server.map(|server| server.to_string()),
+        answered_at: history.answered_at.map(seconds),
+        failed_running: history.failures,
+        last_failure: history.failure.map(|failure| model::LookupFailure {
+            at: seconds(failure.at),
+            reason: failure.reason.to_string(),
+        }),
+    }
 }
 
-/// One of them.
-pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> Value {
+/// One node.
+pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> model::Node {
     let state = upstream.state(node, now);
     let counts = node.counts();
-    let failed = node.failed_at().map(|at| now.saturating_duration_since(at).as_secs_f64());
-    json!({
-        "name": **node.name(),
-        "address": node.address().to_string(),
-        "weight": node.weight(),
-        "state": state.label(),
-        "reason": upstream.reason(node, state, now),
-        "note": upstream.note(node),
-        "last_check": node.last_check().map(|last| json!({
-            "asked": last.asked,
-            "seconds_ago": now.saturating_duration_since(last.at).as_secs_f64(),
-            "result": last.result,
-            "reason": last.reason,
-        })),
-        "several_processes": node.is_several_processes(),
-        "reachable": is_reachable(node),
-        "failed_seconds_ago": failed,
-        "draining": upstream.draining(node, now).map(|draining| show_drain(&draining, now)),
-        "load": node.load_at(now),
-        "tunnels": node.tunnels(),
-        "exchanges": node.exchanges(),
-        "handshakes": counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
-        "connects_failed": counts.connects_failed.get(),
-        "ejections": counts.ejections.get(),
-    })
+    let seconds_ago = |at: Instant| now.saturating_duration_since(at).as_secs_f64();
+    model::Node {
+        name: node.name().to_string(),
+        address: node.address().to_string(),
+        weight: node.weight(),
+        state: state.label().to_owned(),
+        reason: upstream.reason(node, state, now),
+        note: upstream.note(node).map(Into::into),
+        last_check: node.last_check().map(|last| model::LastCheck {
+            asked: last.asked,
+            seconds_ago: seconds_ago(last.at),
+            result: last.result.to_owned(),
+            reason: last.reason.map(Into::into),
+        }),
+        several_processes: node.is_several_processes(),
+        reachable: is_reachable(node),
+        failed_seconds_ago: node.failed_at().map(seconds_ago),
+        draining: upstream.draining(node, now).map(|draining| drain(&draining, now)),
+        load: node.load_at(now),
+        tunnels: node.tunnels(),
+        exchanges: node.exchanges(),
+        handshakes: counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
+        connects_failed: counts.connects_failed.get(),
+        ejections: counts.ejections.get(),
+    }
 }
 
-fn show_drain(draining: &Draining, now: Instant) -> Value {
-    let causes: Vec<&str> = draining.causes.iter().map(|cause| DrainCause::label(*cause)).collect();
+fn drain(draining: &Draining, now: Instant) -> model::Draining {
+    let causes = draining.causes.iter().map(|cause| DrainCause::label(*cause).to_owned());
     let left = |until: Instant| until.saturating_duration_since(now).as_secs_f64();
-    json!({
-        "causes": causes,
-        "since_seconds": now.saturating_duration_since(draining.since).as_secs_f64(),
-        "closing_in_seconds": left(draining.closing_at),
-        "given_up_in_seconds": left(draining.until),
-        "empty": draining.is_empty,
-    })
+    model::Draining {
+        causes: causes.collect(),
+        since_seconds: now.saturating_duration_since(draining.since).as_secs_f64(),
+        closing_in_seconds: left(draining.closing_at),
+        given_up_in_seconds: left(draining.until),
+        empty: draining.is_empty,
+    }
 }
 
-/// The configuration in force, and apart from it what waits for a restart.
+/// The configuration in force, and separately the keys that wait for a restart.
 pub(super) fn config(in_force: &InForce) -> Result<Value, serde_json::Error> {
     let mut shown = serde_json::to_value(in_force.config.render())?;
     if !in_force.after_restart.is_empty()
@@ -188,7 +185,7 @@ pub(super) fn config(in_force: &InForce) -> Result<Value, serde_json::Error> {
     Ok(shown)
 }
 
-/// The same as a file: what waits for a restart is a comment at its end.
+/// The same as a file. The keys that wait for a restart are a comment at its end.
 pub(super) fn config_as_yaml(in_force: &InForce) -> Result<String, serde_yaml::Error> {
     let mut text = serde_yaml::to_string(&in_force.config.render())?;
     if !in_force.after_restart.is_empty() {
@@ -199,9 +196,9 @@ pub(super) fn config_as_yaml(in_force: &InForce) -> Result<String, serde_yaml::E
     Ok(text)
 }
 
-/// Why a reload changed nothing: as text for people, and each problem by its parts.
-pub(super) fn reload_failure(failure: &ReloadError) -> Value {
-    let problems: Vec<Value> = match failure {
+/// Why a reload changed nothing.
+pub(super) fn reload_failed(failure: &ReloadError) -> model::ReloadFailed {
+    let problems = match failure {
         ReloadError::Problems(problems) => problems.iter().map(problem).collect(),
         ReloadError::Bind(_)
         | ReloadError::TagClash(_)
@@ -209,21 +206,21 @@ pub(super) fn reload_failure(failure: &ReloadError) -> Value {
         | ReloadError::ReadOnce
         | ReloadError::Stopping => Vec::new(),
     };
-    json!({ "reloaded": false, "error": failure.chain(), "problems": problems })
+    model::ReloadFailed { reloaded: false, error: error_chain(failure), problems }
 }
 
-fn problem(problem: &Problem) -> Value {
-    json!({
-        "path": problem.path,
-        "line": problem.span.map(|span| span.line),
-        "column": problem.span.map(|span| span.column),
-        "value": problem.value,
-        "what": problem.what,
-        "help": problem.help,
-    })
+fn problem(problem: &Problem) -> model::Problem {
+    model::Problem {
+        path: problem.path.clone(),
+        line: problem.span.map(|span| span.line),
+        column: problem.span.map(|span| span.column),
+        value: problem.value.clone(),
+        what: problem.what.clone(),
+        help: problem.help.clone(),
+    }
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 pub(super) fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

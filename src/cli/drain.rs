@@ -1,7 +1,8 @@
-//! `sockeye drain` and `undrain`: orders that concern one node, and how far the drain is.
+//! `sockeye drain` and `undrain`: commands for one node, and the progress of the drain.
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,92 +13,95 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::Outcome;
-use super::ask::{self, Asked};
+use super::query::{self, QueryArguments};
+use crate::admin::model::{Draining, NodeCommandResult, Nodes};
 use crate::admin::tables;
 
-/// Which node, and of which process.
+/// The node, and the process.
 #[derive(Debug, Args)]
-pub(super) struct Named {
+pub(super) struct NodeArguments {
     /// The node: its name, or UPSTREAM/NAME
     #[arg(value_name = "NODE")]
     node: String,
     #[command(flatten)]
-    asked: Asked,
+    query: QueryArguments,
 }
 
-/// What to do while a node drains.
+/// The node, and whether to wait for its drain.
 #[derive(Debug, Args)]
-pub(super) struct Drained {
+pub(super) struct DrainArguments {
     #[command(flatten)]
-    named: Named,
+    node: NodeArguments,
     /// Do not wait until the node is empty; nor does --json
     #[arg(long)]
     no_wait: bool,
 }
 
-/// Drains a node, and shows how far it is until it is empty.
-pub(super) fn drain(drained: &Drained) -> Outcome {
-    let named = &drained.named;
-    let answer = order(named, "drain")?;
-    if named.asked.is_json() {
-        return show(&format!("{answer:#}\n"));
+/// Drains a node, and shows the progress until it is empty.
+pub(super) fn drain(arguments: &DrainArguments) -> Outcome {
+    let node = &arguments.node;
+    let answer = command(node, "drain")?;
+    if node.query.is_json() {
+        return print(&format!("{answer:#}\n"));
     }
-    if drained.no_wait {
-        return show(&format!("{}\n", tables::draining(&answer["upstream"], &answer["node"])));
+    let answer = serde_json::from_value(answer)?;
+    if arguments.no_wait {
+        return print(&format!("{}\n", tables::commanded(&answer)));
     }
-    wait(named, &answer["upstream"], &answer["node"]["name"])
+    wait(node, &answer)
 }
 
-/// Drains a node no longer; fails if it drains for another reason too.
-pub(super) fn undrain(named: &Named) -> Outcome {
-    let answer = order(named, "undrain")?;
-    if named.asked.is_json() {
-        return show(&format!("{answer:#}\n"));
+/// Ends the drain of a node. Fails if it drains for another reason too.
+pub(super) fn undrain(arguments: &NodeArguments) -> Outcome {
+    let answer = command(arguments, "undrain")?;
+    if arguments.query.is_json() {
+        return print(&format!("{answer:#}\n"));
     }
-    let sentence = tables::draining(&answer["upstream"], &answer["node"]);
-    match &answer["node"]["draining"] {
-        Value::Null => show(&format!("{sentence}\n")),
-        _ => Err(format!("it drains for another reason too: {sentence}").into()),
+    let answer: NodeCommandResult = serde_json::from_value(answer)?;
+    let sentence = tables::commanded(&answer);
+    match answer.node.draining {
+        None => print(&format!("{sentence}\n")),
+        Some(_) => Err(format!("it drains for another reason too: {sentence}").into()),
     }
 }
 
-fn order(named: &Named, what: &str) -> Result<Value, Box<dyn std::error::Error>> {
-    let node = utf8_percent_encode(&named.node, NON_ALPHANUMERIC);
-    ask::succeed(&named.asked, Method::POST, &format!("/nodes/{node}/{what}"))
+fn command(arguments: &NodeArguments, name: &str) -> Result<Value, Box<dyn Error>> {
+    let node = utf8_percent_encode(&arguments.node, NON_ALPHANUMERIC);
+    query::request(&arguments.query, Method::POST, &format!("/nodes/{node}/{name}"))
 }
 
-/// Shows how far the node is once a second, on a terminal always on the same line, else only what
-/// is new.
-fn wait(named: &Named, upstream: &Value, name: &Value) -> Outcome {
+/// Shows the progress once a second: on a terminal always on the same line, otherwise only changes.
+fn wait(arguments: &NodeArguments, begun: &NodeCommandResult) -> Outcome {
     let is_terminal = io::stdout().is_terminal();
-    let (mut shown, mut has_left) = (Value::Null, false);
+    let (mut shown, mut has_left) = (None, false);
     loop {
-        let answer = ask::succeed(&named.asked, Method::GET, "/nodes")?;
-        let nodes = tables::find_nodes(&answer, upstream, name);
+        let answer = query::request(&arguments.query, Method::GET, "/nodes")?;
+        let answer: Nodes = serde_json::from_value(answer)?;
+        let nodes = tables::find_nodes(&answer, &begun.upstream, &begun.node.name);
         let Some(first) = nodes.first() else {
             return match has_left {
-                true => show("it has left, and has nothing to do any more\n"),
-                false => Err("it is not known any more".into()),
+                true => print("it has left, and has no sessions\n"),
+                false => Err("it is no longer known".into()),
             };
         };
         has_left = tables::has_left(first);
-        // Another process may have its name now, and it is empty when both are.
-        let busy = nodes.iter().find(|node| node["draining"]["empty"] != true);
-        let node = match first["draining"].is_null() {
-            true => first,
-            false => busy.unwrap_or(first),
+        // Another process may have its name now. The node is empty when both are.
+        let is_empty = |draining: &Draining| draining.empty;
+        let busy = nodes.iter().find(|node| !node.draining.as_ref().is_some_and(is_empty));
+        let node = match &first.draining {
+            None => first,
+            Some(_) => busy.unwrap_or(first),
         };
-        let sentence = tables::draining(upstream, node);
-        let is_over = node["draining"].is_null() || busy.is_none();
-        let figures =
-            Value::from([&node["tunnels"], &node["exchanges"]].map(Value::clone).to_vec());
+        let sentence = tables::draining(&begun.upstream, node);
+        let is_over = node.draining.is_none() || busy.is_none();
+        let figures = Some((node.tunnels, node.exchanges));
         if is_terminal {
-            show(&format!("\r\x1b[K{sentence}{}", if is_over { "\n" } else { "" }))?;
+            print(&format!("\r\x1b[K{sentence}{}", if is_over { "\n" } else { "" }))?;
         } else if is_over || figures != shown {
-            show(&format!("{sentence}\n"))?;
+            print(&format!("{sentence}\n"))?;
         }
-        if node["draining"].is_null() {
-            return Err("somebody else has called the drain off".into());
+        if node.draining.is_none() {
+            return Err("another command has ended the drain".into());
         }
         if is_over {
             return Ok(());
@@ -107,11 +111,11 @@ fn wait(named: &Named, upstream: &Value, name: &Value) -> Outcome {
     }
 }
 
-fn show(text: &str) -> Outcome {
+fn print(text: &str) -> Outcome {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     Ok(stdout.flush()?)
 }
 
-/// How often the process is asked.
+/// The time between two requests.
 const EVERY: Duration = Duration::from_secs(1);

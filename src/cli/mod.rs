@@ -1,13 +1,13 @@
-//! The command line: words, exit codes, and how a failure is told.
+//! The command line: arguments, exit codes, and the output of failures.
 //!
-//! Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.
+//! Exit codes: 0 success, 1 failed or cut short by a second signal, 2 wrong use.
 //!
 //! Runs at start, at reload, or on a timer.
 
-mod ask;
 mod check;
 mod describe;
 mod drain;
+mod query;
 mod run;
 
 use std::error::Error;
@@ -17,9 +17,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::logging::errors;
 use crate::server::Stopped;
-use ask::Asked;
-use drain::{Drained, Named};
+use drain::{DrainArguments, NodeArguments};
+use query::QueryArguments;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -31,30 +32,31 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve what a configuration file says, until SIGTERM or SIGINT; SIGHUP or a change of the
-    /// file reloads it, a second SIGTERM or SIGINT ends at once
+    /// Serve with a configuration file until SIGTERM or SIGINT; SIGHUP or a change of the file reloads
+    /// it, a second SIGTERM or SIGINT ends at once
     Run {
         /// The YAML file
         #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
         config: PathBuf,
     },
-    /// Read a configuration file and say everything that is wrong with it
+    /// Read a configuration file and print everything that is wrong with it
     Check {
         /// The YAML file
         #[arg(value_name = "FILE", default_value = "sockeye.yaml")]
         file: PathBuf,
     },
-    /// Ask a running process how it is; fails if it is not ready, unless only its places are taken
-    Status(Asked),
-    /// Ask a running process for its nodes and what they have to do
-    Nodes(Asked),
-    /// Tell a running process to read its configuration file anew
-    Reload(Asked),
-    /// Tell a running process to give a node no new session and to close its tunnels in time; shows
-    /// how far it is until the node is empty, and the drain goes on if this is interrupted
-    Drain(Drained),
+    /// Ask a running process how it is; fails if it is not ready, unless only the connection limit is
+    /// reached
+    Status(QueryArguments),
+    /// Ask a running process for its nodes and their load
+    Nodes(QueryArguments),
+    /// Tell a running process to reload its configuration file
+    Reload(QueryArguments),
+    /// Tell a running process to give a node no new sessions and to close its tunnels; shows the
+    /// progress until the node is empty, and the drain continues if this is interrupted
+    Drain(DrainArguments),
     /// Tell a running process to give a node new sessions again
-    Undrain(Named),
+    Undrain(NodeArguments),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
     Schema,
     /// Print the completions for a shell
@@ -98,11 +100,11 @@ pub fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Check { file } => check::check(&file),
-        Command::Status(asked) => ask::status(&asked),
-        Command::Nodes(asked) => ask::nodes(&asked),
-        Command::Reload(asked) => ask::reload(&asked),
-        Command::Drain(drained) => drain::drain(&drained),
-        Command::Undrain(named) => drain::undrain(&named),
+        Command::Status(arguments) => query::status(&arguments),
+        Command::Nodes(arguments) => query::nodes(&arguments),
+        Command::Reload(arguments) => query::reload(&arguments),
+        Command::Drain(arguments) => drain::drain(&arguments),
+        Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Schema => describe::schema(),
         Command::Completions { shell } => describe::completions(Arguments::command(), shell),
         Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),
@@ -118,13 +120,11 @@ pub fn main() -> ExitCode {
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// The whole chain, one line each: the last is what the system said.
+/// Prints the error and its sources, one on each line.
 #[expect(clippy::print_stderr, reason = "logs may not be set up yet")]
-fn print_failure(error: &dyn Error) {
-    eprintln!("sockeye: {error}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        eprintln!("  because: {error}");
-        source = error.source();
+fn print_failure(error: &(dyn Error + 'static)) {
+    for (index, error) in errors(error).enumerate() {
+        let prefix = if index == 0 { "sockeye" } else { "  because" };
+        eprintln!("{prefix}: {error}");
     }
 }

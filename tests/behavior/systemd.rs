@@ -72,7 +72,7 @@ async fn a_passed_socket_is_taken_and_one_that_nobody_wants_is_a_warning() {
     drop(proxy);
 
     let mut proxy = ProxyProcess::spawn_by(activated(&passed), &yaml("127.0.0.1:0"));
-    let warning = proxy.until_log("no listener wants").await;
+    let warning = proxy.until_log("no listener has the address").await;
     assert!(warning.contains("WARN") && warning.contains(&address.to_string()), "{warning}");
 }
 
@@ -96,7 +96,7 @@ async fn a_listener_whose_socket_no_longer_listens_makes_the_proxy_unready() {
 
     let (status, ready) = ask_at(admin, "GET", "/ready", &[]).await;
     assert_eq!(status, 503, "{ready}");
-    assert_eq!(ready["reasons"], json!([format!("the listener on {address} accepts no more")]));
+    assert_eq!(ready["reasons"], json!([format!("the listener on {address} no longer accepts")]));
 }
 
 /// The program as systemd starts it, with one socket.

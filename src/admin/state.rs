@@ -1,4 +1,4 @@
-//! What the admin listener tells of and gives orders to.
+//! What the endpoints show and control.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -15,8 +15,8 @@ use crate::reload::Reloader;
 use crate::snapshot::Current;
 use crate::workers::Control;
 
-/// What the admin listener tells of and gives orders to.
-pub struct Site {
+/// What the endpoints of the admin listener show and control.
+pub struct AdminState {
     /// The snapshot in force.
     pub current: Arc<Current>,
     /// The configuration in force.
@@ -27,14 +27,14 @@ pub struct Site {
     pub readiness: Readiness,
     /// Whether each upstream had an answer since the start.
     pub first_answers: FirstAnswers,
-    /// Whom to ask for a reload; `None` where there is no file to read anew.
+    /// Requests reloads. `None` if the server follows no file.
     pub reloader: Option<Reloader>,
-    /// Since when it serves.
+    /// The start of the server.
     pub since: SystemTime,
 }
 
-impl fmt::Debug for Site {
+impl fmt::Debug for AdminState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site").field("since", &self.since).finish_non_exhaustive()
+        f.debug_struct("AdminState").field("since", &self.since).finish_non_exhaustive()
     }
 }

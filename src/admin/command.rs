@@ -1,4 +1,4 @@
-//! Orders to drain a node, or to drain it no longer: which node is meant, and what comes of it.
+//! Commands to drain a node or to end its drain.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -6,57 +6,64 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
 
+use super::model::{NodeCommandResult, Refusal};
 use super::views;
 use crate::Instant;
 use crate::snapshot::Snapshot;
 use crate::upstream::{DrainCause, Node, Upstream};
 
-/// What is ordered.
+/// A command for one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// It gets no new session, and is emptied.
+pub(super) enum NodeCommand {
+    /// The node gets no new sessions, and its tunnels are closed.
     Drain,
-    /// It gets new sessions again, if nothing else is against it.
+    /// The node gets new sessions again, unless it drains for another reason too.
     Undrain,
 }
 
-/// Gives `order` to the node that `written` means: its name, or `UPSTREAM/NAME`, percent-encoded.
-/// Counts for this process, as long as the node is known.
-pub(super) fn give(
-    order: Order,
+/// Carries out `command` on the node that `written` means: its name, or `UPSTREAM/NAME`,
+/// percent-encoded. The command holds for this process, as long as it knows the node.
+///
+/// # Errors
+///
+/// The status and the refusal if `written` does not mean exactly one node.
+pub(super) fn run(
+    command: NodeCommand,
     snapshot: &Snapshot,
     written: &str,
     now: Instant,
-) -> (StatusCode, Value) {
+) -> Result<NodeCommandResult, (StatusCode, Refusal)> {
     let Ok(name) = percent_decode_str(written).decode_utf8() else {
-        return (StatusCode::BAD_REQUEST, json!({ "error": "the node's name is not UTF-8" }));
+        return Err((StatusCode::BAD_REQUEST, Refusal::new("the node's name is not UTF-8")));
     };
     let found = find(snapshot, &name);
     let (upstream, node) = match found.as_slice() {
         [one] => one,
         [] => {
-            let known = all(snapshot).map(|(upstream, node)| full_name(upstream, node));
+            let known = all(snapshot).map(|(upstream, node)| full_name(upstream, node)).collect();
             let error = format!("there is no node `{name}`");
-            let body = json!({ "error": error, "nodes": known.collect::<Vec<_>>() });
-            return (StatusCode::NOT_FOUND, body);
+            return Err((StatusCode::NOT_FOUND, refusal(error, known)));
         }
         several => {
             let names: Vec<String> =
                 several.iter().map(|(upstream, node)| full_name(upstream, node)).collect();
             let error = format!("several nodes are called `{name}`: write {}", names.join(" or "));
-            return (StatusCode::CONFLICT, json!({ "error": error, "nodes": names }));
+            return Err((StatusCode::CONFLICT, refusal(error, names)));
         }
     };
-    let changed = node.set_drain(DrainCause::Ordered, order == Order::Drain, now);
-    let state = views::node(upstream, node, now);
-    let body = json!({ "upstream": **upstream.name(), "node": state, "changed": changed });
-    (StatusCode::OK, body)
+    let changed = node.set_drain(DrainCause::Ordered, command == NodeCommand::Drain, now);
+    let node = views::node(upstream, node, now);
+    Ok(NodeCommandResult { upstream: upstream.name().to_string(), node, changed })
 }
 
-/// The nodes that `name` means: by their full names, and if none has that one, by their own. One that
-/// has left drains anyway, and its name may be another's now: it is meant only if no other is.
+fn refusal(error: String, nodes: Vec<String>) -> Refusal {
+    Refusal { nodes: Some(nodes), ..Refusal::new(error) }
+}
+
+/// The nodes that `name` means: the one with this full name, otherwise those with this own name. A node
+/// that left the configuration drains already, and its name may be used again: it is meant only if no
+/// other node is.
 fn find<'a>(snapshot: &'a Snapshot, name: &str) -> Vec<(&'a Arc<Upstream>, &'a Arc<Node>)> {
     for is_current in [true, false] {
         let among = || {

@@ -1,0 +1,260 @@
+//! The endpoints of the admin listener.
+//!
+//! A page of another site in an operator's browser can send requests to the listener, with a plain form
+//! or with a host name that resolves to this machine. So a command with an `Origin` is refused, because
+//! only browsers send one; and on a loopback address each request must name an IP address or `localhost`,
+//! because such a page would use another name.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::command::{self, NodeCommand};
+use super::metrics_page::metrics_page;
+use super::model::{Live, Refusal, Reloaded};
+use super::readiness::{Question, readiness};
+use super::state::AdminState;
+use super::views;
+use crate::Instant;
+use crate::config::Change;
+use crate::reload::ReloadError;
+
+type Answer = Response<Full<Bytes>>;
+
+/// All endpoints: their paths, and what they do.
+const ENDPOINTS: [(&str, Endpoint); 9] = [
+    ("/live", Endpoint::Query(Query::Live)),
+    ("/ready", Endpoint::Query(Query::Ready)),
+    ("/status", Endpoint::Query(Query::Status)),
+    ("/config", Endpoint::Query(Query::Config)),
+    ("/nodes", Endpoint::Query(Query::Nodes)),
+    ("/metrics", Endpoint::Query(Query::Metrics)),
+    ("/reload", Endpoint::Command(Command::Reload)),
+    ("/nodes/{name}/drain", Endpoint::Command(Command::Node(NodeCommand::Drain))),
+    ("/nodes/{name}/undrain", Endpoint::Command(Command::Node(NodeCommand::Undrain))),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    /// Changes nothing; takes GET and HEAD.
+    Query(Query),
+    /// Takes POST.
+    Command(Command),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Query {
+    Live,
+    Ready,
+    Status,
+    Config,
+    Nodes,
+    Metrics,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Reload,
+    Node(NodeCommand),
+}
+
+impl Endpoint {
+    /// The endpoint at `path`, and the node's name in it, which is empty if the endpoint has none.
+    fn find(path: &str) -> Option<(Self, &str)> {
+        ENDPOINTS.into_iter().find_map(|(pattern, endpoint)| {
+            let name = match pattern.split_once(NAME) {
+                None => (path == pattern).then_some("")?,
+                Some((before, behind)) => path.strip_prefix(before)?.strip_suffix(behind)?,
+            };
+            Some((endpoint, name))
+        })
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        match self {
+            Self::Query(_) => *method == Method::GET || *method == Method::HEAD,
+            Self::Command(_) => *method == Method::POST,
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Query(_) => "GET, HEAD",
+            Self::Command(_) => "POST",
+        }
+    }
+}
+
+/// The answer to the request with this head, on a listener that is bound to `bind`.
+pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -> Answer {
+    if bind.ip().is_loopback() && !is_host_local(&head.headers) {
+        return refuse(StatusCode::FORBIDDEN, "name this machine by its IP address or localhost");
+    }
+    let path = head.uri.path();
+    let Some((endpoint, name)) = Endpoint::find(path) else {
+        let paths = ENDPOINTS.map(|(path, _)| path.to_owned()).into();
+        let refusal = Refusal::new("there is no such endpoint");
+        return json(StatusCode::NOT_FOUND, &Refusal { endpoints: Some(paths), ..refusal });
+    };
+    if !endpoint.takes(&head.method) {
+        let sentence = format!("{path} takes {}", endpoint.methods());
+        let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, sentence);
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(endpoint.methods()));
+        return answer;
+    }
+    match endpoint {
+        Endpoint::Query(query) => answer_query(state, query, head.uri.query()),
+        Endpoint::Command(_) if head.headers.contains_key(ORIGIN) => {
+            refuse(StatusCode::FORBIDDEN, "a command from a web page is refused")
+        }
+        Endpoint::Command(Command::Reload) => reload(state).await,
+        Endpoint::Command(Command::Node(command)) => run_command(state, command, name),
+    }
+}
+
+fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> Answer {
+    match query {
+        Query::Live => json(StatusCode::OK, &Live { live: true }),
+        Query::Ready => {
+            let readiness = readiness(state, Question::from_query(parameters));
+            let status = match readiness.is_ready() {
+                true => StatusCode::OK,
+                false => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            json(status, &readiness.into_answer())
+        }
+        Query::Status => json(StatusCode::OK, &views::status(state)),
+        Query::Config => config(state, parameters),
+        Query::Nodes => json(StatusCode::OK, &views::nodes(&state.current.load())),
+        Query::Metrics => metrics(state),
+    }
+}
+
+/// Whether the request's `Host` is an IP address or `localhost`, with any port.
+fn is_host_local(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+fn config(state: &AdminState, query: Option<&str>) -> Answer {
+    let in_force = state.config.load();
+    match query {
+        None | Some("format=json") => match views::config(&in_force) {
+            Ok(shown) => json(StatusCode::OK, &shown),
+            Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        Some("format=yaml") => match views::config_as_yaml(&in_force) {
+            Ok(text) => text_answer(StatusCode::OK, "application/yaml", text),
+            Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        },
+        Some(_) => refuse(StatusCode::BAD_REQUEST, "write ?format=json or ?format=yaml"),
+    }
+}
+
+fn metrics(state: &AdminState) -> Answer {
+    match metrics_page(state) {
+        Ok(page) => text_answer(StatusCode::OK, METRICS_TYPE, page),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+fn run_command(state: &AdminState, command: NodeCommand, name: &str) -> Answer {
+    match command::run(command, &state.current.load(), name, Instant::now()) {
+        Ok(done) => json(StatusCode::OK, &done),
+        Err((status, refusal)) => json(status, &refusal),
+    }
+}
+
+async fn reload(state: &AdminState) -> Answer {
+    let Some(reloader) = &state.reloader else {
+        let sentence = "this server has no file that it could reload";
+        return refuse(StatusCode::NOT_IMPLEMENTED, sentence);
+    };
+    let failure = match timeout(RELOAD_TIMEOUT, reloader.reload()).await {
+        Ok(Ok(changes)) => {
+            let changes = changes.iter().map(Change::to_string).collect();
+            return json(StatusCode::OK, &Reloaded { reloaded: true, changes });
+        }
+        Ok(Err(failure)) => failure,
+        Err(_) => {
+            let sentence = "the reload takes long; its outcome will be logged";
+            return refuse(StatusCode::GATEWAY_TIMEOUT, sentence);
+        }
+    };
+    let status = match &*failure {
+        ReloadError::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        ReloadError::Bind(_) | ReloadError::TagClash(_) => StatusCode::CONFLICT,
+        ReloadError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        ReloadError::ReadOnce => StatusCode::NOT_IMPLEMENTED,
+        ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    json(status, &views::reload_failed(&failure))
+}
+
+fn refuse(status: StatusCode, sentence: impl Into<String>) -> Answer {
+    json(status, &Refusal::new(sentence))
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Answer {
+    match serde_json::to_value(body) {
+        Ok(body) => text_answer(status, "application/json", format!("{body:#}\n")),
+        Err(error) => {
+            debug_assert!(false, "an answer is no JSON: {error}");
+            text_answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n"))
+        }
+    }
+}
+
+fn text_answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::from(body));
+    *answer.status_mut() = status;
+    let fields = answer.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// The placeholder for a node's name in a path.
+const NAME: &str = "{name}";
+
+/// OpenMetrics 1.0, which Prometheus reads since 2.5.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// A reload reads one file and binds some addresses.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_or_localhost_is_local() {
+        let check = |host: &str, expected: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+            assert_eq!(is_host_local(&headers), expected, "{host}");
+        };
+        for host in ["127.0.0.1:9090", "127.0.0.1", "localhost:1", "LocalHost", "[::1]:9090"] {
+            check(host, true);
+        }
+        check("[::1]", true);
+        for host in ["evil.example:9090", "127.0.0.1.evil.example", "localhost.evil", "", ":9090"] {
+            check(host, false);
+        }
+        assert!(!is_host_local(&HeaderMap::new()));
+    }
+}

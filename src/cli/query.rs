@@ -1,0 +1,112 @@
+//! `sockeye status`, `nodes` and `reload`: answers of a running process's admin listener.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Outcome;
+use crate::admin::model::{Refusal, Status};
+use crate::admin::{client, tables};
+use crate::config;
+
+/// The process, and the form of its answer.
+#[derive(Debug, Args)]
+pub(super) struct QueryArguments {
+    /// The admin listener; by default that of the configuration file, else 127.0.0.1:9090
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+    /// The configuration file that names the admin listener, if there is one
+    #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
+    config: PathBuf,
+    /// Print the answer as it came
+    #[arg(long)]
+    json: bool,
+}
+
+impl QueryArguments {
+    /// Whether the answer is to be printed as it came.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
+/// Prints the state of the process. Fails if it is not ready, unless it only lacks capacity for more
+/// clients.
+pub(super) fn status(arguments: &QueryArguments) -> Outcome {
+    let answer = query(arguments, (Method::GET, "/status"), tables::status)?;
+    match answer {
+        Status { healthy: true, .. } => Ok(()),
+        Status { healthy: false, .. } => Err("it is not ready for new clients".into()),
+    }
+}
+
+/// Prints the nodes and their load.
+pub(super) fn nodes(arguments: &QueryArguments) -> Outcome {
+    query(arguments, (Method::GET, "/nodes"), tables::nodes).map(|_| ())
+}
+
+/// Reloads the configuration file.
+pub(super) fn reload(arguments: &QueryArguments) -> Outcome {
+    query(arguments, (Method::POST, "/reload"), tables::reload).map(|_| ())
+}
+
+/// The answer of the endpoint at `path`. Fails if the endpoint refuses.
+pub(super) fn request(
+    arguments: &QueryArguments,
+    method: Method,
+    path: &str,
+) -> Result<Value, Box<dyn Error>> {
+    let (status, answer) = client::request(address(arguments)?, method, path)?;
+    if status.is_success() { Ok(answer) } else { Err(refusal(answer)) }
+}
+
+/// Prints the answer of an endpoint, as it came or as a `table`.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+fn query<T: DeserializeOwned>(
+    arguments: &QueryArguments,
+    (method, path): (Method, &str),
+    table: fn(&T) -> String,
+) -> Result<T, Box<dyn Error>> {
+    let (status, answer) = client::request(address(arguments)?, method, path)?;
+    if arguments.json {
+        println!("{answer:#}");
+    }
+    if !status.is_success() {
+        return Err(refusal(answer));
+    }
+    let answer = serde_json::from_value(answer)?;
+    if !arguments.json {
+        print!("{}", table(&answer));
+    }
+    Ok(answer)
+}
+
+fn refusal(answer: Value) -> Box<dyn Error> {
+    match serde_json::from_value(answer) {
+        Ok(Refusal { error, .. }) if !error.is_empty() => error.into(),
+        Ok(_) | Err(_) => "it gave no reason".into(),
+    }
+}
+
+fn address(arguments: &QueryArguments) -> Result<SocketAddr, Box<dyn Error>> {
+    let file = &arguments.config;
+    match arguments.admin {
+        Some(address) => Ok(address),
+        None if file.exists() => config::load(file)?.admin.ok_or_else(|| {
+            let file = file.display();
+            let what = "it has no admin listener: write admin: { bind: 127.0.0.1:9090 }";
+            format!("{file}: {what}, and restart").into()
+        }),
+        None => Ok(ADMIN_DEFAULT),
+    }
+}
+
+/// The address of the admin listener if nothing names it.
+const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
