@@ -16,7 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use clap::Parser;
-use sockeye::client::ClientInfo;
+use sockeye::net::ClientInfo;
 use tokio::net::TcpListener;
 
 /// Serves an app that contains Sockeye.

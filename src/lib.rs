@@ -35,7 +35,7 @@ pub mod systemd;
 
 // WHAT THE OPERATOR SEES
 pub mod metrics;
-pub mod client;
+pub mod net;
 mod clock;
 mod rate;
 pub mod logging;

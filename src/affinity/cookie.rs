@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::settings::CookieSettings;
 use super::tag::{MarkContent, TagClash, Tags};
-use crate::client::Scheme;
+use crate::net::Scheme;
 
 /// Reads and makes the cookies of one upstream's nodes, which it knows by their index.
 #[derive(Debug)]

@@ -23,9 +23,9 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 
 use crate::Instant;
-use crate::client::Scheme;
 use crate::engineio::{Call, OpenPacket, SessionBounds, Sid, Transport, query};
 use crate::metrics::AffinityOutcome;
+use crate::net::Scheme;
 use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Node, Upstream};
 use by_sid::{BySid, Memory};

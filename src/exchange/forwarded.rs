@@ -13,7 +13,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName};
 
 use super::headers::list;
 use super::target::port_of;
-use crate::client::{ClientInfo, is_in};
+use crate::net::{ClientInfo, is_in};
 
 /// The client's address as far as it is known, nearest proxy last (de facto standard).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -10,7 +10,7 @@ use http::header::{
 };
 
 use super::forwarded;
-use crate::client::ClientInfo;
+use crate::net::ClientInfo;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");

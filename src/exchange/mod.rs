@@ -24,7 +24,6 @@ mod purpose;
 mod refusal;
 mod remember;
 mod search;
-mod sockets;
 mod switch;
 mod target;
 #[cfg(test)]
@@ -48,9 +47,9 @@ use self::purpose::Purpose;
 use self::switch::ClientSide;
 use self::upgrade::Handshake;
 use crate::affinity::{Placement, RequestView};
-use crate::client::ClientInfo;
 use crate::engineio::Call;
 use crate::insight::Observation;
+use crate::net::ClientInfo;
 use crate::pool::SessionKey;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Node, NodePreference};

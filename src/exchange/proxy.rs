@@ -19,7 +19,7 @@ use super::context::{Request, Response, Shared};
 use super::refusal::{self, RefusalFormat};
 use super::{forwarded, headers};
 use crate::Instant;
-use crate::client::ClientInfo;
+use crate::net::ClientInfo;
 use crate::pool::Pool;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
@@ -73,7 +73,7 @@ impl Proxy {
 
 /// Takes requests of any HTTP/1.1 server that is built on the `http` crate.
 ///
-/// The request's extensions should hold a [`ClientInfo`](crate::client::ClientInfo); without one
+/// The request's extensions should hold a [`ClientInfo`](crate::net::ClientInfo); without one
 /// the client is `0.0.0.0` to the nodes. Upgrades work if the server leaves hyper's
 /// [`OnUpgrade`](hyper::upgrade::OnUpgrade) in the extensions, as axum and hyper do.
 impl<B> Service<http::Request<B>> for Proxy

@@ -17,16 +17,16 @@ use tracing::debug;
 use super::access_log::TunnelLogEntry;
 use super::body::ResponseBody;
 use super::context::{Exchange, Request, Response};
+use super::headers;
 use super::outcome::Switched;
 use super::tunnel_guards::TunnelGuards;
 use super::upgrade::put_upgrade;
-use super::{headers, sockets};
 use crate::Instant;
-use crate::client::{Place, RawSocket, Takeover};
 use crate::engineio::{OpenPacket, SessionBounds};
+use crate::net::{ConnectionPermit, RawSocket, UpgradeHandoff};
 use crate::route::Route;
 use crate::tasks::Tasks;
-use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream};
+use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream, set_socket_options};
 use crate::upstream::Lease;
 use crate::websocket::Extensions;
 
@@ -34,7 +34,7 @@ use crate::websocket::Extensions;
 #[derive(Debug)]
 pub(super) enum ClientSide {
     /// Our own listener hands it over.
-    Ours(Takeover),
+    Ours(UpgradeHandoff),
     /// Another server releases it when our 101 was written.
     Foreign(OnUpgrade),
 }
@@ -43,7 +43,7 @@ impl ClientSide {
     /// Takes the connection's handle from `request`.
     pub(super) fn new(request: &mut Request) -> Self {
         match request.extensions_mut().remove() {
-            Some(takeover) => Self::Ours(takeover),
+            Some(handoff) => Self::Ours(handoff),
             None => Self::Foreign(hyper::upgrade::on(request)),
         }
     }
@@ -87,8 +87,8 @@ pub(super) fn switch(
     let tasks = exchange.shared.tasks.clone();
     let pending = PendingTunnel { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
     match client {
-        ClientSide::Ours(takeover) => {
-            takeover.leave_to(Box::new(|socket| pending.start(socket)));
+        ClientSide::Ours(handoff) => {
+            handoff.hand_to(Box::new(|socket| pending.start(socket)));
         }
         // Boxed, because what is spawned is moved six times.
         ClientSide::Foreign(on_upgrade) => tasks.spawn(Box::pin(pending.await_client(on_upgrade))),
@@ -135,7 +135,9 @@ impl PendingTunnel {
         match timeout(UPGRADE_TIMEOUT, on_upgrade).await {
             Ok(Ok(upgraded)) => match raw_socket(upgraded) {
                 Ok(socket) => self.start(socket),
-                Err(upgraded) => self.start_with(TokioIo::new(upgraded), Place::default()),
+                Err(upgraded) => {
+                    self.start_with(TokioIo::new(upgraded), ConnectionPermit::default())
+                }
             },
             Ok(Err(error)) => debug!(%error, "the client left before its 101"),
             Err(_) => debug!("the client did not take its 101"),
@@ -143,21 +145,21 @@ impl PendingTunnel {
     }
 
     fn start(mut self, socket: RawSocket) {
-        let RawSocket { stream, read_ahead, place, options } = socket;
+        let RawSocket { stream, read_ahead, permit, options } = socket;
         self.setup.client_read_ahead = read_ahead;
-        sockets::set_options(&stream, Side::Client, &self.setup.limits, options);
-        self.start_with(stream, place);
+        set_socket_options(&stream, Side::Client, &self.setup.limits, options);
+        self.start_with(stream, permit);
     }
 
     /// Starts the tunnel as its own task, which holds only what it needs.
-    fn start_with<C>(self, client: C, place: Place)
+    fn start_with<C>(self, client: C, permit: ConnectionPermit)
     where
         C: Stream + Send + 'static,
     {
         let Self { node, setup, lease, entry, tasks } = self;
-        sockets::set_options(&node, Side::Node, &setup.limits, None);
+        set_socket_options(&node, Side::Node, &setup.limits, None);
         let open = setup.counts.open.begin();
-        let tunnel_guards = TunnelGuards { entry, lease, place, open };
+        let tunnel_guards = TunnelGuards { entry, lease, permit, open };
         tasks.spawn(tunnel_guards.of(tunnel::run(client, node, setup)));
     }
 }
@@ -176,7 +178,12 @@ fn raw_socket(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {
 }
 
 fn uncounted(io: TokioIo<TcpStream>, read_ahead: Bytes) -> RawSocket {
-    RawSocket { stream: io.into_inner(), read_ahead, place: Place::default(), options: None }
+    RawSocket {
+        stream: io.into_inner(),
+        read_ahead,
+        permit: ConnectionPermit::default(),
+        options: None,
+    }
 }
 
 /// How long a client may take to accept the 101 that it asked for.

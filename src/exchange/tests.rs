@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::client::ClientInfo;
+use crate::net::ClientInfo;
 
 /// Header fields from lines such as `Host: a.b`.
 pub(super) fn headers(lines: &[&str]) -> HeaderMap {

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use super::access_log::TunnelLogEntry;
-use crate::client::Place;
-use crate::metrics::Open;
+use crate::metrics::InFlightGuard;
+use crate::net::ConnectionPermit;
 use crate::tunnel::{Report, TunnelFuture};
 use crate::upstream::Lease;
 
@@ -23,10 +23,10 @@ pub(super) struct TunnelGuards {
     pub(super) entry: TunnelLogEntry,
     /// Its lease on the node.
     pub(super) lease: Lease,
-    /// Its place on the worker.
-    pub(super) place: Place,
+    /// Counts its client.
+    pub(super) permit: ConnectionPermit,
     /// Its place among the open tunnels of the route.
-    pub(super) open: Open,
+    pub(super) open: InFlightGuard,
 }
 
 impl TunnelGuards {
@@ -36,9 +36,9 @@ impl TunnelGuards {
     }
 
     fn end(self, report: &Report) {
-        let Self { entry, lease, place, open } = self;
+        let Self { entry, lease, permit, open } = self;
         entry.ended(lease.node().name(), report);
-        drop((lease, place, open));
+        drop((lease, permit, open));
     }
 }
 

@@ -1,8 +1,8 @@
-//! One client's connection, from its first byte to its close or to a tunnel.
+//! A client's connection from its first byte until it closes or becomes a tunnel.
 //!
-//! hyper speaks HTTP; around it are the [guard](super::head_guard), the deadlines for a client
-//! that keeps us waiting, and the orderly end. The timer of hyper stays off: its one value would
-//! be both the time for a head and the time between requests.
+//! hyper speaks HTTP. Around it are the [guard](super::head_guard), the deadlines for a client that
+//! keeps the proxy waiting, and the orderly close. hyper's own timer is off: its one value would be both
+//! the time for a head and the time between requests.
 //!
 //! Runs for every request.
 
@@ -21,36 +21,38 @@ use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
+use super::close::{close, refuse};
 use super::deadlines::Deadlines;
-use super::farewell::{close, refuse};
 use super::guarded::{Guarded, Unguarded};
 use super::head_guard::{Fault, HeadLimits};
-use super::progress::{Cut, Phase, Progress};
+use super::progress::{Phase, Progress, Truncation};
 use super::served::{ClientService, Served};
 use super::{Accepted, Settings};
 use crate::Instant;
-use crate::client::{ClientInfo, RawSocket, Scheme, SocketOptions};
+use crate::net::socket::reset_on_close;
+use crate::net::{ClientInfo, RawSocket, Scheme, SocketOptions};
 use crate::shutdown::{Notifier, Registration, ShutdownWatch};
 
-/// Why a connection is no longer the listener's.
+/// Why the listener no longer serves a connection.
 #[derive(Debug)]
 pub enum ConnectionEnd {
-    /// It became a tunnel, which has the socket now.
+    /// It became a tunnel, which owns the socket now.
     Upgraded,
-    /// Between requests: by the client, behind an answer that said so, or since a drain began.
+    /// Closed between requests: by the client, after an answer that announced it, or because the
+    /// shutdown began.
     Closed,
-    /// No request came within `keep_alive_timeout`, or in time after a drain began.
+    /// No request came within `keep_alive_timeout`, or in time after the shutdown began.
     Idle,
     /// A head was not complete within `header_timeout`; answered with 408.
     SlowHead,
-    /// The client stopped sending a body, or taking an answer.
+    /// The client stopped sending a body or reading an answer.
     Stalled,
     /// The guard refused a request; answered with 400 or 431.
     Refused(Fault),
     /// The socket could not be registered with this worker's runtime.
     Lost(io::Error),
-    /// hyper refused a request (answered with 400, 414 or 431), the client went away within one, or
-    /// the socket failed.
+    /// hyper refused a request (answered with 400, 414 or 431), the client left during a request, or the
+    /// socket failed.
     Failed(hyper::Error),
 }
 
@@ -69,7 +71,7 @@ impl ConnectionEnd {
         }
     }
 
-    /// What was wrong, if anything was.
+    /// What was wrong. `None` if nothing was.
     pub fn reason(&self) -> Option<String> {
         match self {
             Self::Refused(fault) => Some(fault.to_string()),
@@ -80,12 +82,12 @@ impl ConnectionEnd {
     }
 }
 
-/// Serves the requests of one connection until its end. `place` goes to the tunnel if one comes
-/// of it.
+/// Serves the requests of one connection until its end. The permit of `accepted` goes to the tunnel
+/// if the connection becomes one.
 ///
-/// When the drain begins, a busy connection closes behind its answer, which says so, and an idle
-/// one has a second for a last request; to cut it at the drain's end is left to the task's owner.
-/// If the future is dropped, the connection is closed and the answer that is on its way is cut.
+/// When the shutdown begins, a busy connection closes after its answer, which announces it, and an idle
+/// one has a second for a last request. The owner of the task cuts it at the shutdown's deadline. If the
+/// future is dropped, the connection closes and an answer under way is truncated.
 ///
 /// # Panics
 ///
@@ -93,26 +95,26 @@ impl ConnectionEnd {
 pub fn serve<S: ClientService>(
     accepted: Accepted,
     service: S,
-    drain: &ShutdownWatch,
+    shutdown: &ShutdownWatch,
 ) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
-    let Accepted { stream, address, settings, place } = accepted;
+    let Accepted { stream, address, settings, permit } = accepted;
     let progress = Arc::new(Progress::default());
-    let bell: Weak<Progress> = Arc::downgrade(&progress);
-    let alarm = drain.register(bell as Weak<dyn Notifier>);
-    let clock = Clock::new(Deadlines::of(&settings));
-    let (connection, last) = match TcpStream::from_std(stream) {
+    let notifier: Weak<Progress> = Arc::downgrade(&progress);
+    let shutdown = shutdown.register(notifier as Weak<dyn Notifier>);
+    let timer = PhaseTimer::new(Deadlines::new(&settings));
+    let (connection, closing) = match TcpStream::from_std(stream) {
         Ok(stream) => {
-            let guarded = Guarded::new(stream, settings.head, progress.clone(), place);
+            let guarded = Guarded::new(stream, settings.head, progress.clone(), permit);
             let client = client_info(address, &settings);
             let served = Served { service, client, progress: progress.clone() };
             (Some(http(settings.head).serve_connection(TokioIo::new(guarded), served)), None)
         }
         Err(error) => {
-            let lost: Last = Box::pin(future::ready(ConnectionEnd::Lost(error)));
+            let lost: Closing = Box::pin(future::ready(ConnectionEnd::Lost(error)));
             (None, Some(lost))
         }
     };
-    Serving { connection, progress, alarm, is_draining: false, clock, last }
+    Serving { connection, progress, shutdown, is_shutting_down: false, timer, closing }
 }
 
 type Connection<S> = http1::Connection<TokioIo<Guarded<TcpStream>>, Served<S>>;
@@ -122,155 +124,152 @@ pin_project! {
     struct Serving<S: ClientService> {
         connection: Option<Connection<S>>,
         progress: Arc<Progress>,
-        alarm: Registration,
-        is_draining: bool,
+        shutdown: Registration,
+        is_shutting_down: bool,
         #[pin]
-        clock: Clock,
-        // Boxed, as what is soon over: each connection would hold its room.
-        last: Option<Last>,
+        timer: PhaseTimer,
+        // Boxed because it is short: otherwise each connection would hold memory for it.
+        closing: Option<Closing>,
     }
 }
 
-/// The last words, and the close.
-type Last = Pin<Box<dyn Future<Output = ConnectionEnd> + Send>>;
+/// A last answer, if one is due, and the close.
+type Closing = Pin<Box<dyn Future<Output = ConnectionEnd> + Send>>;
 
 impl<S: ClientService> Future for Serving<S> {
     type Output = ConnectionEnd;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         if self.connection.is_some() {
-            let why = ready!(self.as_mut().poll_http(cx));
-            if let Some(end) = self.as_mut().end(why) {
+            let stop = ready!(self.as_mut().poll_http(cx));
+            if let Some(end) = self.as_mut().end_http(stop) {
                 return Poll::Ready(end);
             }
         }
-        match self.project().last {
-            Some(last) => last.as_mut().poll(cx),
+        match self.project().closing {
+            Some(closing) => closing.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
 }
 
 impl<S: ClientService> Serving<S> {
-    /// Speaks HTTP until there is a reason not to.
-    fn poll_http(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Why> {
+    /// Speaks HTTP until there is a reason to stop.
+    fn poll_http(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HttpStop> {
         let mut this = self.project();
         let Some(connection) = this.connection else { return Poll::Pending };
-        this.progress.serve_in(cx.waker());
-        if !*this.is_draining && this.alarm.deadline().is_some() {
-            *this.is_draining = true;
-            this.progress.drain();
-            this.clock.as_mut().drain(Instant::now());
+        this.progress.set_task(cx.waker());
+        if !*this.is_shutting_down && this.shutdown.deadline().is_some() {
+            *this.is_shutting_down = true;
+            this.progress.shut_down();
+            this.timer.as_mut().shut_down(Instant::now());
         }
         if let Poll::Ready(result) = Pin::new(connection).poll(cx) {
-            return Poll::Ready(Why::Over(result));
+            return Poll::Ready(HttpStop::Done(result));
         }
         match this.progress.phase() {
-            Phase::Refused => Poll::Ready(Why::Refused),
-            Phase::Early => Poll::Ready(Why::Over(Ok(()))),
+            Phase::Refused => Poll::Ready(HttpStop::Refused),
+            Phase::AnsweredEarly => Poll::Ready(HttpStop::Done(Ok(()))),
             phase => {
-                let due = this.clock.as_mut().poll_due(phase, this.progress.steps(), cx);
+                let due = this.timer.as_mut().poll_due(phase, this.progress.steps(), cx);
                 if due.is_pending() && this.progress.has_unread() {
-                    this.clock.wake_soon(cx);
+                    this.timer.wake_soon(cx);
                 }
-                due.map(|()| Why::Waited(phase))
+                due.map(|()| HttpStop::TimedOut(phase))
             }
         }
     }
 
-    /// Takes hyper away. `None`: there are last words, which are to be polled.
-    fn end(self: Pin<&mut Self>, why: Why) -> Option<ConnectionEnd> {
+    /// Removes hyper. `None`: `closing` is to be polled.
+    fn end_http(self: Pin<&mut Self>, stop: HttpStop) -> Option<ConnectionEnd> {
         let this = self.project();
-        // hyper's buffers go at once, before the last words.
+        // Frees hyper's buffers before the close, which may take long.
         let Parts { io, read_buf, service, .. } = this.connection.take()?.into_parts();
-        match (&why, this.progress.heir()) {
-            (Why::Over(Ok(())), Some(heir)) => {
-                let Unguarded { stream, place, carry } = io.into_inner().into_inner();
+        match (&stop, this.progress.take_receiver()) {
+            (HttpStop::Done(Ok(())), Some(receiver)) => {
+                let Unguarded { stream, permit, carry } = io.into_inner().into_inner();
                 let read_ahead = match (read_buf.is_empty(), carry.is_empty()) {
-                    // Even without bytes it keeps hyper's read buffer alive: 4 KiB for each idle
-                    // tunnel.
+                    // Even an empty slice keeps hyper's read buffer alive: 4 KiB for each idle tunnel.
                     (true, _) => carry,
                     (false, true) => read_buf,
                     (false, false) => [read_buf, carry].concat().into(),
                 };
                 let options = Some(SocketOptions::default());
-                heir(RawSocket { stream, read_ahead, place, options });
+                receiver(RawSocket { stream, read_ahead, permit, options });
                 Some(ConnectionEnd::Upgraded)
             }
             _ => {
                 let client = service.client.address;
                 let (guarded, progress) = (io.into_inner(), this.progress.clone());
-                *this.last = Some(Box::pin(part(guarded, why, client, progress)));
+                *this.closing = Some(Box::pin(finish(guarded, stop, client, progress)));
                 None
             }
         }
     }
 }
 
-/// Why hyper is polled no more.
-enum Why {
-    Over(hyper::Result<()>),
+/// Why hyper is no longer polled.
+enum HttpStop {
+    Done(hyper::Result<()>),
     Refused,
-    Waited(Phase),
+    TimedOut(Phase),
 }
 
-/// Says what is left to say, and closes.
-async fn part(
+/// Writes a last answer, if one is due, and closes.
+async fn finish(
     guarded: Guarded<TcpStream>,
-    why: Why,
+    stop: HttpStop,
     client: SocketAddr,
     progress: Arc<Progress>,
 ) -> ConnectionEnd {
     let (fault, refusal) = (guarded.fault(), guarded.refusal());
-    let Unguarded { mut stream, place: _place, .. } = guarded.into_inner();
-    match (why, fault) {
-        (Why::Over(Ok(())), _) => {
+    let Unguarded { mut stream, permit: _permit, .. } = guarded.into_inner();
+    match (stop, fault) {
+        (HttpStop::Done(Ok(())), _) => {
             if progress.phase() != Phase::Idle {
                 close(&mut stream).await;
             }
             ConnectionEnd::Closed
         }
-        (Why::Over(Err(error)), _) => {
-            match (refusal, progress.cut()) {
+        (HttpStop::Done(Err(error)), _) => {
+            match (refusal, progress.truncation()) {
                 (Some(status), _) => {
                     let sentence = format!("the request cannot be read: {error}");
                     refuse(&mut stream, client, status, &sentence).await;
                 }
-                // A socket that cannot be told to reset is closed, which is all that is left.
-                (None, Some(Cut::Reset)) => _ = stream.set_zero_linger(),
-                (None, Some(Cut::End) | None) => close(&mut stream).await,
+                (None, Some(Truncation::Reset)) => reset_on_close(&stream),
+                (None, Some(Truncation::Fin) | None) => close(&mut stream).await,
             }
             ConnectionEnd::Failed(error)
         }
-        (Why::Refused, Some(fault)) => {
+        (HttpStop::Refused, Some(fault)) => {
             refuse(&mut stream, client, fault.status(), &fault.to_string()).await;
             ConnectionEnd::Refused(fault)
         }
-        (Why::Waited(Phase::Head), _) => {
+        (HttpStop::TimedOut(Phase::Head), _) => {
             let sentence = "the head of the request took too long";
             refuse(&mut stream, client, StatusCode::REQUEST_TIMEOUT, sentence).await;
             ConnectionEnd::SlowHead
         }
-        (Why::Waited(Phase::Body | Phase::Clogged), _) => ConnectionEnd::Stalled,
-        (Why::Waited(Phase::Idle), _) => ConnectionEnd::Idle,
-        (Why::Waited(Phase::Exchange | Phase::Refused | Phase::Early), _)
-        | (Why::Refused, None) => {
+        (HttpStop::TimedOut(Phase::Body | Phase::WriteBlocked), _) => ConnectionEnd::Stalled,
+        (HttpStop::TimedOut(Phase::Idle), _) => ConnectionEnd::Idle,
+        (HttpStop::TimedOut(Phase::Exchange | Phase::Refused | Phase::AnsweredEarly), _)
+        | (HttpStop::Refused, None) => {
             debug_assert!(false, "no deadline in these phases, and a refusal has a fault");
             ConnectionEnd::Closed
         }
     }
 }
 
-/// What we ask of hyper.
+/// The settings of hyper.
 ///
-/// * `half_close` off: a client that closes its side has given up, as for Node.js; its request
-///   is dropped.
-/// * A date is added where the node sent none (RFC 9110, section 6.6.1).
-/// * Names of fields as they are usually written, see [`spelling`](super::spelling).
-/// * Bounds that are never met before those of the guard, whose refusals say more. A number of
-///   fields that is not hyper's default of 100 costs two allocations for each request: they are
-///   not noticeable beside the rest, and to change the number for the few heads that need it would
-///   cost more than they do.
+/// * `half_close` is off: a client that closes its side has given up, as for Node.js, and its request is
+///   dropped.
+/// * A date is added if the node sent none (RFC 9110, section 6.6.1).
+/// * Field names are spelled as usual, see [`spelling`](super::spelling).
+/// * The limits are never reached before those of the guard, whose refusals say more. A number of
+///   fields other than hyper's default of 100 costs two allocations for each request: this is not
+///   measurable, and changing the number only for the few heads that need it would cost more.
 fn http(head: HeadLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.keep_alive(true)
@@ -288,9 +287,9 @@ fn client_info(address: SocketAddr, settings: &Settings) -> ClientInfo {
 }
 
 pin_project! {
-    /// Tells when the deadline of a phase has come. It re-arms its timer only if that would be
-    /// too late; one that comes too early is set anew when it fires.
-    struct Clock {
+    /// Fires at the deadline of the current phase. It resets its timer only if the timer would fire too
+    /// late; a timer that fires too early is reset then.
+    struct PhaseTimer {
         deadlines: Deadlines,
         phase: Phase,
         steps: u32,
@@ -301,7 +300,7 @@ pin_project! {
     }
 }
 
-impl Clock {
+impl PhaseTimer {
     fn new(deadlines: Deadlines) -> Self {
         let now = Instant::now();
         let armed = deadlines.due(Phase::Idle, now).unwrap_or(now);
@@ -315,12 +314,12 @@ impl Clock {
         }
     }
 
-    /// A drain begins at `now`.
-    fn drain(self: Pin<&mut Self>, now: Instant) {
-        self.project().deadlines.drain(now);
+    /// The shutdown begins at `now`.
+    fn shut_down(self: Pin<&mut Self>, now: Instant) {
+        self.project().deadlines.shut_down(now);
     }
 
-    /// Ready if the connection is in `phase`, without a step, for as long as it may be.
+    /// Ready if the connection has been in `phase` without a step for as long as allowed.
     fn poll_due(self: Pin<&mut Self>, phase: Phase, steps: u32, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let moved = (*this.phase, *this.steps) != (phase, steps);
@@ -343,10 +342,10 @@ impl Clock {
         Poll::Pending
     }
 
-    /// Wakes the task within [`LOOK_AFTER`], whatever else it waits for.
+    /// Wakes the task within [`UNREAD_CHECK_INTERVAL`].
     fn wake_soon(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();
-        let soon = Instant::now() + LOOK_AFTER;
+        let soon = Instant::now() + UNREAD_CHECK_INTERVAL;
         if soon < *this.armed {
             *this.armed = soon;
             this.timer.as_mut().reset(soon);
@@ -358,11 +357,12 @@ impl Clock {
     }
 }
 
-/// How long a client that left can go unseen while bytes of its are unread, for nothing tells then.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
+/// How often the end of the client's stream is polled for while there are unread bytes before it,
+/// because no event reports it.
+const UNREAD_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How much more than a head hyper buffers of a client's bytes, and of an answer before it waits for
-/// the client: at least its first read.
+/// How much more than a head hyper buffers, of a client's bytes and of an answer that the client does
+/// not read: at least its first read.
 const BUFFER_BYTES_SPARE: usize = 8 * 1024;
 
 #[cfg(test)]
@@ -374,17 +374,21 @@ mod tests {
 
     use super::*;
 
-    /// How long the clock waits in `phase`, with an hour as the end of our own patience.
-    async fn patience(clock: &mut Pin<&mut Clock>, phase: Phase, steps: u32) -> Option<Duration> {
+    /// How long the timer waits in `phase`. `None` for more than an hour.
+    async fn waited(
+        timer: &mut Pin<&mut PhaseTimer>,
+        phase: Phase,
+        steps: u32,
+    ) -> Option<Duration> {
         let begun = Instant::now();
-        let due = poll_fn(|cx| clock.as_mut().poll_due(phase, steps, cx));
+        let due = poll_fn(|cx| timer.as_mut().poll_due(phase, steps, cx));
         timeout(Duration::from_secs(3600), due).await.ok().map(|()| begun.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_and_each_step_has_its_own_time() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let mut clock = pin!(Clock::new(Deadlines::of(&Settings {
+        let mut timer = pin!(PhaseTimer::new(Deadlines::new(&Settings {
             bind: "127.0.0.1:0".parse().unwrap(),
             trusted_proxies: Arc::new([]),
             head: HeadLimits::default(),
@@ -392,14 +396,14 @@ mod tests {
             keep_alive_timeout: Duration::from_secs(75),
         })));
         advance(Duration::from_secs(5)).await;
-        assert_eq!(patience(&mut clock, Phase::Idle, 0).await, seconds(70));
-        assert_eq!(patience(&mut clock, Phase::Head, 1).await, seconds(10));
-        assert_eq!(patience(&mut clock, Phase::Exchange, 2).await, None);
-        assert_eq!(patience(&mut clock, Phase::Body, 2).await, seconds(60));
-        assert_eq!(patience(&mut clock, Phase::Body, 3).await, seconds(60));
-        assert_eq!(patience(&mut clock, Phase::Clogged, 4).await, seconds(60));
-        assert_eq!(patience(&mut clock, Phase::Idle, 4).await, seconds(75));
-        assert_eq!(patience(&mut clock, Phase::Idle, 4).await, seconds(0));
-        assert_eq!(patience(&mut clock, Phase::Idle, 5).await, seconds(75));
+        assert_eq!(waited(&mut timer, Phase::Idle, 0).await, seconds(70));
+        assert_eq!(waited(&mut timer, Phase::Head, 1).await, seconds(10));
+        assert_eq!(waited(&mut timer, Phase::Exchange, 2).await, None);
+        assert_eq!(waited(&mut timer, Phase::Body, 2).await, seconds(60));
+        assert_eq!(waited(&mut timer, Phase::Body, 3).await, seconds(60));
+        assert_eq!(waited(&mut timer, Phase::WriteBlocked, 4).await, seconds(60));
+        assert_eq!(waited(&mut timer, Phase::Idle, 4).await, seconds(75));
+        assert_eq!(waited(&mut timer, Phase::Idle, 4).await, seconds(0));
+        assert_eq!(waited(&mut timer, Phase::Idle, 5).await, seconds(75));
     }
 }

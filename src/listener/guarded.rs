@@ -1,17 +1,16 @@
-//! The stream that hyper reads from: a client's, with the guard before it.
+//! The stream that hyper reads from: a client's stream behind the guard.
 //!
-//! hyper gets the client's bytes up to the line with a fault, and nothing behind: so nothing from
-//! that line on can become a request. They are unchanged, but for those of queries that the guard
-//! wants encoded; what hyper has no room for then is carried over to its next read. A fault in a head looks to hyper like a client
-//! that says no more, and the connection answers it when the requests before are answered. A
-//! fault in a body is a read error, which whoever reads that body gets with the [`Fault`] as its
-//! source.
+//! hyper gets the client's bytes up to the line with a fault, so that nothing from that line on can
+//! become a request. The bytes are unchanged, except those of queries that the guard wants encoded;
+//! encoded bytes that do not fit into hyper's buffer are carried over to its next read. A fault in a
+//! head looks to hyper like a client that sends no more; the connection refuses it after the requests
+//! before it are answered. A fault in a body is a read error, with the [`Fault`] as its source.
 //!
-//! An answer that hyper writes while no request is open is a refusal of its own, without a word.
-//! It goes nowhere: the connection writes a better one in its place.
+//! An answer that hyper writes while no request is open is a refusal of its own, without an
+//! explanation. It is discarded, and the connection writes a better one instead.
 //!
-//! While hyper does not read, it is looked here whether the client is still there: hyper flushes
-//! whenever it is polled.
+//! While hyper does not read, this stream checks whether the client has left: hyper flushes whenever it
+//! is polled.
 //!
 //! Runs for every byte.
 
@@ -28,86 +27,86 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::head_guard::{Fault, HeadGuard, HeadLimits, Refusal, Stage, encode};
 use super::presence::{Presence, Unread};
 use super::progress::Progress;
-use crate::client::Place;
+use crate::net::ConnectionPermit;
 
 /// A client's stream behind a [`HeadGuard`].
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
     stream: S,
     guard: HeadGuard,
-    /// What was encoded and not read by hyper: at most two bytes more for each that it read last.
+    /// Encoded bytes that hyper has not read: at most two more for each byte of its last read.
     carry: Bytes,
-    /// hyper's own refusal.
+    /// The status of hyper's own refusal.
     refusal: Option<StatusCode>,
     progress: Arc<Progress>,
-    place: Place,
+    permit: ConnectionPermit,
 }
 
-/// What a connection is made of, without HTTP.
+/// The parts of a connection without HTTP.
 #[derive(Debug)]
 pub(super) struct Unguarded<S> {
     pub(super) stream: S,
-    pub(super) place: Place,
-    /// What was read from the stream and not by hyper.
+    pub(super) permit: ConnectionPermit,
+    /// Bytes that were read from the stream and not by hyper.
     pub(super) carry: Bytes,
 }
 
 impl<S> Guarded<S> {
-    /// `stream` from its first byte on; what happens on it is told to `progress`.
+    /// Guards `stream` from its first byte on, and reports to `progress`.
     pub(super) fn new(
         stream: S,
         limits: HeadLimits,
         progress: Arc<Progress>,
-        place: Place,
+        permit: ConnectionPermit,
     ) -> Self {
         let (guard, carry) = (HeadGuard::new(limits), Bytes::new());
-        Self { stream, guard, carry, refusal: None, progress, place }
+        Self { stream, guard, carry, refusal: None, progress, permit }
     }
 
-    /// What the client was refused for.
+    /// The fault for which the client is refused.
     pub(super) fn fault(&self) -> Option<Fault> {
         self.guard.fault()
     }
 
-    /// The status by which hyper refused a request that the guard let pass.
+    /// The status with which hyper refused a request that the guard had passed.
     pub(super) fn refusal(&self) -> Option<StatusCode> {
         self.refusal
     }
 
-    /// The stream, its place on the worker, and what hyper has not read of it.
+    /// The stream, its permit, and the bytes that hyper has not read.
     pub(super) fn into_inner(self) -> Unguarded<S> {
-        Unguarded { stream: self.stream, place: self.place, carry: self.carry }
+        Unguarded { stream: self.stream, permit: self.permit, carry: self.carry }
     }
 
-    /// Gives hyper of the first `clean` bytes behind `before` what it has room for, with those
-    /// encoded that the guard says.
+    /// Gives hyper the first `clean` bytes behind `before`, encoded where the guard wants it, as far as
+    /// they fit.
     fn pass(&mut self, buffer: &mut ReadBuf<'_>, before: usize, clean: usize) {
-        let places = self.guard.to_encode();
-        let places = places.get(..places.partition_point(|place| *place < clean));
-        let Some(places @ [_, ..]) = places else {
+        let offsets = self.guard.to_encode();
+        let offsets = offsets.get(..offsets.partition_point(|offset| *offset < clean));
+        let Some(offsets @ [_, ..]) = offsets else {
             return buffer.set_filled(before + clean);
         };
         let passed = buffer.filled().get(before..before + clean).unwrap_or_default();
-        self.carry = encode(passed, places).into();
+        self.carry = encode(passed, offsets).into();
         buffer.set_filled(before);
         self.pass_carry(buffer);
     }
 
     fn pass_carry(&mut self, buffer: &mut ReadBuf<'_>) {
-        let room = buffer.remaining().min(self.carry.len());
-        buffer.put_slice(&self.carry.split_to(room));
+        let length = buffer.remaining().min(self.carry.len());
+        buffer.put_slice(&self.carry.split_to(length));
         if self.carry.is_empty() {
             self.carry = Bytes::new();
         }
     }
 
-    /// Takes hyper's answer `bytes` away if no request is open that it could answer.
-    fn take_refusal(&mut self, bytes: &[u8]) -> bool {
+    /// Discards the answer `bytes` of hyper if no request is open that it could answer.
+    fn discard_refusal(&mut self, bytes: &[u8]) -> bool {
         if self.refusal.is_none() && self.progress.is_answering() {
             return false;
         }
-        let said = bytes.get(STATUS_AT).and_then(|status| StatusCode::from_bytes(status).ok());
-        self.refusal = self.refusal.or(said).or(Some(StatusCode::BAD_REQUEST));
+        let status = bytes.get(STATUS_RANGE).and_then(|status| StatusCode::from_bytes(status).ok());
+        self.refusal = self.refusal.or(status).or(Some(StatusCode::BAD_REQUEST));
         true
     }
 
@@ -127,7 +126,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.carry.is_empty() {
-            this.progress.starved(false);
+            this.progress.set_awaits_bytes(false);
             this.pass_carry(buffer);
             return Poll::Ready(Ok(()));
         }
@@ -136,8 +135,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        // Where nothing was read hyper knows what a look at the stream would tell.
-        this.progress.starved(buffer.filled().len() == before);
+        // If nothing was read, hyper knows what a check of the stream would show.
+        this.progress.set_awaits_bytes(buffer.filled().len() == before);
         ready!(read)?;
 
         let inspected = this.guard.inspect(buffer.filled().get(before..).unwrap_or(&[]));
@@ -148,7 +147,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
                 this.pass(buffer, before, read);
                 Poll::Ready(Ok(()))
             }
-            // To give hyper no byte would mean the end of the stream.
+            // Zero bytes would mean the end of the stream to hyper.
             Err(Refusal { fault, clean: 0 }) => {
                 buffer.set_filled(before);
                 this.refuse(fault)
@@ -170,21 +169,21 @@ impl<S: Presence> Guarded<S> {
         match written {
             Poll::Ready(_) => self.progress.wrote(),
             Poll::Pending => {
-                self.progress.clogged();
+                self.progress.write_blocked();
                 self.check_presence(cx)?;
             }
         }
         written
     }
 
-    /// Fails if the client has left while hyper does not read. To read would tell that too: where
-    /// hyper waits for the client's bytes, nothing is done.
+    /// Fails if the client has left while hyper does not read. While hyper waits for bytes, its own read
+    /// shows it.
     fn check_presence(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        let unread = match self.progress.is_starved() {
+        let unread = match self.progress.awaits_bytes() {
             true => Poll::Pending,
             false => self.stream.poll_unread(cx),
         };
-        self.progress.leaves_unread(unread.is_ready());
+        self.progress.set_unread(unread.is_ready());
         match unread {
             Poll::Ready(Unread::End) => Err(io::ErrorKind::ConnectionAborted.into()),
             Poll::Ready(Unread::Bytes) | Poll::Pending => Ok(()),
@@ -198,7 +197,7 @@ impl<S: AsyncWrite + Presence + Unpin> AsyncWrite for Guarded<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.take_refusal(bytes) {
+        if self.discard_refusal(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
@@ -210,7 +209,7 @@ impl<S: AsyncWrite + Presence + Unpin> AsyncWrite for Guarded<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.take_refusal(slices.first().map_or(&[], |first| &**first)) {
+        if self.discard_refusal(slices.first().map_or(&[], |first| &**first)) {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
@@ -229,15 +228,15 @@ impl<S: AsyncWrite + Presence + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.refusal.is_some() {
-            // Our answer is still to come.
+            // The connection still writes its own answer.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
-/// Where the status stands in an answer, behind `HTTP/1.1 `.
-const STATUS_AT: Range<usize> = 9..12;
+/// The bytes of the status in an answer, behind `HTTP/1.1 `.
+const STATUS_RANGE: Range<usize> = 9..12;
 
 #[cfg(test)]
 mod tests {
@@ -250,15 +249,19 @@ mod tests {
 
     const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n";
 
-    /// A client, whose side takes and holds `room` bytes, and what hyper would have.
-    fn guarded(room: usize) -> (DuplexStream, Guarded<DuplexStream>, Arc<Progress>) {
-        let (client, stream) = duplex(room);
+    /// A client whose stream holds up to `capacity` bytes, and the guarded stream.
+    fn guarded(capacity: usize) -> (DuplexStream, Guarded<DuplexStream>, Arc<Progress>) {
+        let (client, stream) = duplex(capacity);
         let progress = Arc::<Progress>::default();
         let limits = HeadLimits::default();
-        (client, Guarded::new(stream, limits, progress.clone(), Place::default()), progress)
+        (
+            client,
+            Guarded::new(stream, limits, progress.clone(), ConnectionPermit::default()),
+            progress,
+        )
     }
 
-    /// Reads once, and says for what the connection waits then.
+    /// Reads once and returns the phase after it.
     async fn phase_after_read(guarded: &mut Guarded<DuplexStream>) -> Phase {
         let mut space = [0; 100];
         let mut buffer = ReadBuf::new(&mut space);
@@ -279,7 +282,7 @@ mod tests {
         let steps = progress.steps();
         client.write_all(&HEAD[10..20]).await.unwrap();
         assert_eq!(phase_after_read(&mut guarded).await, Phase::Head);
-        assert_eq!(progress.steps(), steps, "a dribble earns no new patience");
+        assert_eq!(progress.steps(), steps, "some bytes of a head do not restart its deadline");
         client.write_all(&HEAD[20..]).await.unwrap();
         assert_eq!(phase_after_read(&mut guarded).await, Phase::Exchange);
         let open = progress.open();
@@ -297,19 +300,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_takes_nothing_clogs_until_it_takes_something() {
+    async fn a_client_that_does_not_read_blocks_writes_until_it_reads() {
         let (mut client, mut guarded, progress) = guarded(4);
         drop(progress.open());
         let mut write = Box::pin(guarded.write_all(b"answer"));
         assert!(poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx).is_pending())).await);
-        assert_eq!(progress.phase(), Phase::Clogged);
+        assert_eq!(progress.phase(), Phase::WriteBlocked);
         client.read_exact(&mut [0; 4]).await.unwrap();
         write.await.unwrap();
-        assert_ne!(progress.phase(), Phase::Clogged);
+        assert_ne!(progress.phase(), Phase::WriteBlocked);
     }
 
     #[tokio::test]
-    async fn what_is_encoded_and_finds_no_room_is_carried_over() {
+    async fn encoded_bytes_that_do_not_fit_are_carried_over() {
         let head = "GET /?\"<\"> HTTP/1.1\r\nHost: a\r\n\r\n";
         let expected = "GET /?%22%3C%22%3E HTTP/1.1\r\nHost: a\r\n\r\n";
         for room in [1, 5, 12, head.len(), 1000] {
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_a_request_goes_nowhere() {
+    async fn an_answer_without_a_request_is_discarded() {
         let (mut client, mut guarded, progress) = guarded(1000);
         let open = progress.open();
         guarded.write_all(b"answer").await.unwrap();
@@ -347,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hyper_gets_what_is_before_a_fault_and_nothing_more() {
+    async fn hyper_gets_the_bytes_before_a_fault_only() {
         let (mut client, mut guarded, progress) = guarded(1000);
         let refused = [HEAD, b"hi", b"GET / HTTP/1.1\r\nHost: a\n\r\n"].concat();
         client.write_all(&refused).await.unwrap();

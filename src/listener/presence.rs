@@ -1,8 +1,8 @@
-//! Whether a client is still there, seen without a read.
+//! Detects without a read that a client has left.
 //!
-//! hyper stops to read while bytes that it cannot use yet wait: those of a next request, or of a
-//! body that nobody takes. A client that leaves then is seen by the readiness of its socket alone:
-//! the system tells of the end of the stream (`EPOLLRDHUP`) although there are bytes before it.
+//! hyper stops reading while there are unread bytes that it cannot use yet: those of the next request,
+//! or of a body that nobody reads. Only the readiness of the socket shows that the client leaves then:
+//! the system reports the end of the stream (`EPOLLRDHUP`) although there are bytes before it.
 //!
 //! Runs for every request.
 
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// What a stream holds that nobody has read.
+/// What a stream holds that was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unread {
     /// Bytes; the peer may send more.
@@ -22,10 +22,10 @@ pub(super) enum Unread {
     End,
 }
 
-/// A stream that can be looked at without a read.
+/// A stream that can be checked without a read.
 pub(super) trait Presence {
-    /// `Pending` if nothing is unread; the task is woken when there is something. The task is not
-    /// woken when bytes that are unread already are followed by the end: that is to be polled.
+    /// `Pending` if nothing is unread; the task is woken when something is. If bytes are unread
+    /// already, the end behind them wakes nothing: the caller has to poll for it.
     fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Unread>;
 }
 
@@ -38,7 +38,7 @@ impl Presence for TcpStream {
         match known.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) if !ready.is_read_closed() => Poll::Ready(Unread::Bytes),
             Poll::Ready(_) => Poll::Ready(Unread::End),
-            // Only if the task has used its turn up: it is polled again soon.
+            // Only if the task has used up its budget: it is polled again soon.
             Poll::Pending => Poll::Ready(Unread::Bytes),
         }
     }

@@ -1,8 +1,8 @@
-//! How far a client and its requests are: what the reader under hyper and the service above it
-//! see, for the connection that has to keep time.
+//! The progress of a client and its requests: what the reader below hyper and the service above it
+//! see, for the deadlines of the connection.
 //!
-//! All three are parts of one task, so that relaxed atomics are enough; they are atomics since
-//! the task may move between threads where an embedder's runtime does that.
+//! Reader, service and connection are parts of one task, so that relaxed atomics are enough. They are
+//! atomics because the task may move between threads on an embedder's runtime.
 //!
 //! Runs for every byte.
 
@@ -11,69 +11,69 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::head_guard::{HeadGuard, Stage};
-use crate::client::{Heir, Takeover};
+use crate::net::{SocketReceiver, UpgradeHandoff};
 use crate::shutdown::{Notifier, TaskWaker};
 
-/// What is shared. A request is open from the last byte of its head to the last byte of its
+/// The state of a connection. A request is open from the last byte of its head to the last byte of its
 /// answer.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     stage: AtomicU8,
     refused: AtomicBool,
     heads: AtomicU32,
-    /// How many requests have reached the service, and how many of these are answered.
+    /// How many requests reached the service, and how many of these are answered.
     opened: AtomicU32,
     answered: AtomicU32,
-    /// hyper waits for the client's bytes.
-    starved: AtomicBool,
-    /// The client's bytes wait although hyper does not read.
+    /// hyper waits for bytes of the client.
+    awaits_bytes: AtomicBool,
+    /// There are bytes of the client that hyper does not read.
     unread: AtomicBool,
-    /// hyper may hold a part of an answer that is ended.
+    /// hyper may still hold a part of a completed answer.
     unflushed: AtomicBool,
-    /// The client takes no more bytes.
-    clogged: AtomicBool,
-    /// The drain has begun.
-    draining: AtomicBool,
-    /// An answer said that it is the last one, before the body of its request was there.
-    early: AtomicBool,
-    /// How an answer that broke off is told to the client.
-    cut: AtomicU8,
+    /// The client does not read: its socket takes no more bytes.
+    write_blocked: AtomicBool,
+    /// The shutdown has begun.
+    shutting_down: AtomicBool,
+    /// A request was answered before its body was complete, and the answer ends the connection.
+    answered_early: AtomicBool,
+    /// How the client is to see that its answer is truncated: a [`Truncation`], or 0.
+    truncation: AtomicU8,
     steps: AtomicU32,
-    /// What serves the connection, which the drain wakes.
+    /// The task of the connection, which the shutdown wakes.
     task: TaskWaker,
-    /// That of the request that asks for an upgrade: there is none after it.
-    takeover: OnceLock<Takeover>,
+    /// Belongs to the request that asks for an upgrade, which is the last request.
+    handoff: OnceLock<UpgradeHandoff>,
 }
 
-/// For what a connection waits.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// For the next request.
+    /// The next request.
     Idle,
-    /// For the rest of a head.
+    /// The rest of a head.
     Head,
-    /// For the rest of a body, with someone who would take it.
+    /// The rest of a body that the service reads.
     Body,
-    /// For the client to take an answer.
-    Clogged,
-    /// For us.
+    /// The client reading its answer.
+    WriteBlocked,
+    /// The proxy.
     Exchange,
-    /// For nothing: a fault was found, and all requests before it are answered.
+    /// Nothing: the guard found a fault, and all requests before it are answered.
     Refused,
-    /// For nothing: a request was answered before its body was there, and the connection ends.
-    Early,
+    /// Nothing: a request was answered before its body was complete, and the connection ends.
+    AnsweredEarly,
 }
 
-/// How the client sees that an answer broke off.
+/// How the client sees that its answer is truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// By the end of the stream: it comes before the end that the answer's framing tells.
-    End = 1,
-    /// By a reset: the answer's body is delimited by the end of the stream.
+pub(super) enum Truncation {
+    /// By FIN, which comes before the end that the framing of the answer declares.
+    Fin = 1,
+    /// By RST: the body of the answer is delimited by FIN.
     Reset,
 }
 
-/// An open request, whose end drops it.
+/// An open request. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct OpenRequest(Arc<Progress>);
 
@@ -83,66 +83,66 @@ impl Progress {
         let stage = guard.stage();
         let moved = self.stage.swap(stage as u8, Relaxed) != stage as u8;
         let completed = self.heads.swap(guard.heads(), Relaxed) != guard.heads();
-        // The bytes of one head are no step: the whole head has one deadline.
+        // The bytes of a head are no step: the whole head has one deadline.
         if moved || completed || stage == Stage::Body {
             self.step();
         }
         self.refused.store(guard.fault().is_some(), Relaxed);
     }
 
-    /// `task` serves the connection. Whoever calls this looks afterwards whether the drain has begun.
-    pub(super) fn serve_in(&self, task: &Waker) {
+    /// Sets the task that the shutdown wakes. The caller has to check afterwards whether it has begun.
+    pub(super) fn set_task(&self, task: &Waker) {
         self.task.set_waker(task);
     }
 
     /// The connection has a request that asks for an upgrade.
-    pub(super) fn may_end_in(&self, takeover: Takeover) {
-        // A second one would come from what the guard takes for a tunnel.
-        let _ = self.takeover.set(takeover);
+    pub(super) fn set_handoff(&self, handoff: UpgradeHandoff) {
+        // A second one would be among the bytes that the guard does not inspect.
+        let _ = self.handoff.set(handoff);
     }
 
-    /// Who gets the socket, if an upgrade was answered.
-    pub(super) fn heir(&self) -> Option<Heir> {
-        self.takeover.get()?.heir()
+    /// Takes the receiver of the socket, if an upgrade was answered.
+    pub(super) fn take_receiver(&self) -> Option<SocketReceiver> {
+        self.handoff.get()?.take_receiver()
     }
 
-    /// Each answer from now on is the connection's last.
-    pub(super) fn drain(&self) {
-        self.draining.store(true, Relaxed);
+    /// Makes each answer from now on the last one of the connection.
+    pub(super) fn shut_down(&self) {
+        self.shutting_down.store(true, Relaxed);
     }
 
-    /// hyper has read, or waits for the client.
-    pub(super) fn starved(&self, starved: bool) {
-        self.starved.store(starved, Relaxed);
+    /// Sets whether hyper waits for bytes of the client.
+    pub(super) fn set_awaits_bytes(&self, awaits: bool) {
+        self.awaits_bytes.store(awaits, Relaxed);
     }
 
-    /// Whether hyper waits for the client's bytes.
-    pub(super) fn is_starved(&self) -> bool {
-        self.starved.load(Relaxed)
+    /// Whether hyper waits for bytes of the client.
+    pub(super) fn awaits_bytes(&self) -> bool {
+        self.awaits_bytes.load(Relaxed)
     }
 
-    /// Whether the client's bytes wait although hyper does not read.
-    pub(super) fn leaves_unread(&self, unread: bool) {
+    /// Sets whether there are bytes of the client that hyper does not read.
+    pub(super) fn set_unread(&self, unread: bool) {
         self.unread.store(unread, Relaxed);
     }
 
-    /// Whether the end of the client's stream wakes nobody, for there are bytes before it.
+    /// Whether the end of the client's stream would wake no task, because there are bytes before it.
     pub(super) fn has_unread(&self) -> bool {
         self.unread.load(Relaxed)
     }
 
-    /// The client took bytes.
+    /// The client's socket took bytes.
     pub(super) fn wrote(&self) {
-        self.clogged.store(false, Relaxed);
+        self.write_blocked.store(false, Relaxed);
         self.step();
     }
 
-    /// The client takes no bytes at the moment.
-    pub(super) fn clogged(&self) {
-        self.clogged.store(true, Relaxed);
+    /// The client's socket takes no bytes at the moment.
+    pub(super) fn write_blocked(&self) {
+        self.write_blocked.store(true, Relaxed);
     }
 
-    /// hyper holds no bytes for the client any more: it flushes what it writes to only then.
+    /// hyper holds no more bytes for the client: it flushes only then.
     pub(super) fn flushed(&self) {
         self.unflushed.store(false, Relaxed);
     }
@@ -158,18 +158,18 @@ impl Progress {
         self.opened.load(Relaxed) != self.answered.load(Relaxed) || self.unflushed.load(Relaxed)
     }
 
-    /// For what the connection waits.
+    /// What the connection waits for.
     pub(super) fn phase(&self) -> Phase {
         let answered = self.heads.load(Relaxed) == self.answered.load(Relaxed);
         let stage = self.stage.load(Relaxed);
         let in_body = stage == Stage::Body as u8;
         let in_tunnel = stage == Stage::Tunnel as u8;
         let is_flushed = !self.unflushed.load(Relaxed);
-        if self.clogged.load(Relaxed) {
-            Phase::Clogged
-        } else if answered && is_flushed && self.early.load(Relaxed) {
-            Phase::Early
-        } else if in_body && self.starved.load(Relaxed) {
+        if self.write_blocked.load(Relaxed) {
+            Phase::WriteBlocked
+        } else if answered && is_flushed && self.answered_early.load(Relaxed) {
+            Phase::AnsweredEarly
+        } else if in_body && self.awaits_bytes.load(Relaxed) {
             Phase::Body
         } else if !answered || !is_flushed || in_body || in_tunnel {
             Phase::Exchange
@@ -182,12 +182,13 @@ impl Progress {
         }
     }
 
-    /// How the client is to see that an answer broke off, if one did.
-    pub(super) fn cut(&self) -> Option<Cut> {
-        [Cut::End, Cut::Reset].into_iter().find(|cut| *cut as u8 == self.cut.load(Relaxed))
+    /// How the client is to see that its answer is truncated. `None` if none is.
+    pub(super) fn truncation(&self) -> Option<Truncation> {
+        let found = self.truncation.load(Relaxed);
+        [Truncation::Fin, Truncation::Reset].into_iter().find(|known| *known as u8 == found)
     }
 
-    /// Changes whenever the client did something that earns it new patience. Wraps.
+    /// Changes whenever the client did something that restarts its deadline. Wraps.
     pub(super) fn steps(&self) -> u32 {
         self.steps.load(Relaxed)
     }
@@ -204,22 +205,22 @@ impl Notifier for Progress {
 }
 
 impl OpenRequest {
-    /// Whether its answer is the last one of the connection, since a drain has begun.
+    /// Whether its answer is the last one of the connection because the shutdown has begun.
     pub(super) fn is_last(&self) -> bool {
-        self.0.draining.load(Relaxed)
+        self.0.shutting_down.load(Relaxed)
     }
 
-    /// Its answer begins. Whether the connection must end with it since a part of the request's
-    /// body is still to come: the client may never send it, and nobody may take it.
-    pub(super) fn is_early(&self) -> bool {
+    /// Its answer begins. Returns whether the connection must end with it, because a part of the
+    /// request body is missing: the client may never send it, and the service may never read it.
+    pub(super) fn is_answered_early(&self) -> bool {
         let early = self.0.stage.load(Relaxed) == Stage::Body as u8;
-        self.0.early.store(early, Relaxed);
+        self.0.answered_early.store(early, Relaxed);
         early
     }
 
-    /// Its answer broke off.
-    pub(super) fn broke_off(&self, cut: Cut) {
-        self.0.cut.store(cut as u8, Relaxed);
+    /// Its answer is truncated.
+    pub(super) fn truncated(&self, seen_as: Truncation) {
+        self.0.truncation.store(seen_as as u8, Relaxed);
     }
 }
 

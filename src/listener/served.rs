@@ -1,5 +1,5 @@
-//! The service as hyper sees it: each request is told who sent it, and open until its answer's
-//! last byte.
+//! The service as hyper sees it: each request gets its [`ClientInfo`], and is open until the last byte of
+//! its answer.
 //!
 //! Runs for every request.
 
@@ -16,11 +16,11 @@ use hyper::body::Incoming;
 use tower::BoxError;
 use tower::util::{Oneshot, ServiceExt};
 
-use super::progress::{Cut, OpenRequest, Progress};
+use super::progress::{OpenRequest, Progress, Truncation};
 use super::spelling::put_spelling;
-use crate::client::{ClientInfo, Takeover};
+use crate::net::{ClientInfo, UpgradeHandoff};
 
-/// A service that clients' connections can be served with; any tower service of this form is one.
+/// A service for clients' connections: any tower service of this form.
 pub trait ClientService:
     tower::Service<
         Request<Incoming>,
@@ -46,7 +46,7 @@ where
     type Body = B;
 }
 
-/// One connection's service.
+/// The service of one connection.
 #[derive(Debug)]
 pub(super) struct Served<S> {
     pub(super) service: S,
@@ -55,101 +55,101 @@ pub(super) struct Served<S> {
 }
 
 impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> {
-    type Response = Response<Answer<S::Body>>;
+    type Response = Response<AnswerBody<S::Body>>;
     type Error = Infallible;
-    type Future = Answering<Oneshot<S, Request<Incoming>>>;
+    type Future = AnswerFuture<Oneshot<S, Request<Incoming>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        // As the guard sees it: it does not look at the bytes behind such a request.
+        // As the guard decides: it does not inspect the bytes behind such a request.
         let upgrades =
             request.method() == Method::CONNECT || request.headers().contains_key(UPGRADE);
         let version = request.version();
         request.extensions_mut().insert(self.client.clone());
         if upgrades {
-            let takeover = Takeover::default();
-            request.extensions_mut().insert(takeover.clone());
-            self.progress.may_end_in(takeover);
+            let handoff = UpgradeHandoff::default();
+            request.extensions_mut().insert(handoff.clone());
+            self.progress.set_handoff(handoff);
         }
-        Answering {
+        AnswerFuture {
             answer: self.service.clone().oneshot(request),
             open: Some(self.progress.open()),
-            behind: if upgrades { Behind::Unguarded } else { Behind::Guarded },
+            bytes_behind: if upgrades { BytesBehind::Unguarded } else { BytesBehind::Guarded },
             version,
         }
     }
 }
 
-/// Whether the guard looks at the bytes behind a request.
+/// Whether the guard inspects the bytes behind a request.
 #[derive(Clone, Copy, Debug)]
-enum Behind {
+enum BytesBehind {
     Guarded,
     Unguarded,
 }
 
 pin_project_lite::pin_project! {
-    /// A request that has no answer yet.
-    pub(super) struct Answering<F> {
+    /// The answer to come of an open request.
+    pub(super) struct AnswerFuture<F> {
         #[pin]
         answer: F,
         open: Option<OpenRequest>,
-        behind: Behind,
+        bytes_behind: BytesBehind,
         version: Version,
     }
 }
 
-impl<F, B> Future for Answering<F>
+impl<F, B> Future for AnswerFuture<F>
 where
     F: Future<Output = Result<Response<B>, Infallible>>,
     B: Body,
 {
-    type Output = Result<Response<Answer<B>>, Infallible>;
+    type Output = Result<Response<AnswerBody<B>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let Ok(mut response) = ready!(this.answer.poll(cx));
         let open = this.open.take();
-        let is_last = match this.behind {
-            // hyper would take bytes that were meant for a tunnel for the next request.
-            Behind::Unguarded => true,
-            Behind::Guarded => open.as_ref().is_some_and(OpenRequest::is_last),
+        let is_last = match this.bytes_behind {
+            // hyper would read bytes that were meant for a tunnel as the next request.
+            BytesBehind::Unguarded => true,
+            BytesBehind::Guarded => open.as_ref().is_some_and(OpenRequest::is_last),
         };
-        let is_early = open.as_ref().is_some_and(OpenRequest::is_early);
-        let cut = cut_of(*this.version, &response);
-        let ends = is_last || is_early || cut == Cut::Reset;
+        let is_early = open.as_ref().is_some_and(OpenRequest::is_answered_early);
+        let truncation = truncation(*this.version, &response);
+        let ends = is_last || is_early || truncation == Truncation::Reset;
         if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // The version is ours and not the node's. hyper adds `keep-alive` for an HTTP/1.0 client that
-        // asked for it, even behind a `close`, unless the answer is of HTTP/1.0 too.
+        // The version is the proxy's, not the node's. hyper adds `keep-alive` for an HTTP/1.0 client that
+        // asked for it, even after a `close`, unless the answer is HTTP/1.0 too.
         let closes = response.headers().get(CONNECTION).is_some_and(|value| value == "close");
         *response.version_mut() = if closes { *this.version } else { Version::HTTP_11 };
         let (mut head, body) = response.into_parts();
         put_spelling(&head.headers, &mut head.extensions);
         let response = Response::from_parts(head, body);
-        Poll::Ready(Ok(response.map(|body| Answer { body, open, cut, failure: None })))
+        Poll::Ready(Ok(response.map(|body| AnswerBody { body, open, truncation, failure: None })))
     }
 }
 
-/// How the client of `version` sees that this answer breaks off. The body of an HTTP/1.0 answer
+/// How a client of `version` would see that this answer is truncated. The body of an HTTP/1.0 answer
 /// without a length is delimited by the end of the stream (RFC 9112, section 6.3).
-fn cut_of<B: Body>(version: Version, answer: &Response<B>) -> Cut {
+fn truncation<B: Body>(version: Version, answer: &Response<B>) -> Truncation {
     let has_length = answer.body().size_hint().exact().is_some()
         || answer.headers().contains_key(CONTENT_LENGTH);
-    if version == Version::HTTP_10 && !has_length { Cut::Reset } else { Cut::End }
+    if version == Version::HTTP_10 && !has_length { Truncation::Reset } else { Truncation::Fin }
 }
 
 pin_project_lite::pin_project! {
-    /// The body of an answer; hyper drops it when it has taken all of it.
-    pub(super) struct Answer<B: Body> {
+    /// The body of an answer. hyper drops it after its last byte.
+    pub(super) struct AnswerBody<B: Body> {
         #[pin]
         body: B,
         open: Option<OpenRequest>,
-        cut: Cut,
+        truncation: Truncation,
         failure: Option<B::Error>,
     }
 }
 
-impl<B: Body> Body for Answer<B> {
+impl<B: Body> Body for AnswerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -164,10 +164,10 @@ impl<B: Body> Body for Answer<B> {
         match ready!(this.body.poll_frame(cx)) {
             Some(Err(failure)) => {
                 if let Some(open) = this.open {
-                    open.broke_off(*this.cut);
+                    open.truncated(*this.truncation);
                 }
-                // hyper throws away what it has not written when it hears of the failure: it writes
-                // what came before, at least the answer's head, while it waits.
+                // On a failure hyper discards the bytes that it has not written. While it waits, it writes
+                // those before the failure, at least the head of the answer.
                 *this.failure = Some(failure);
                 cx.waker().wake_by_ref();
                 Poll::Pending

@@ -1,4 +1,4 @@
-//! What the operator says of a listener.
+//! The settings of a listener.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -10,12 +10,12 @@ use ipnet::IpNet;
 
 use super::head_guard::HeadLimits;
 
-/// An address that we accept on, as configured.
+/// A listener as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The address; port 0 lets the system choose.
+    /// The address. With port 0 the system chooses the port.
     pub bind: SocketAddr,
-    /// Whose `X-Forwarded-*` and `Forwarded` fields are believed.
+    /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted.
     pub trusted_proxies: Arc<[IpNet]>,
     /// How large the head of a request may be.
     pub head: HeadLimits,
@@ -26,12 +26,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Where we listen if the operator names no listener: port 8080 on all addresses.
+    /// The default listener: port 8080 on all addresses.
     pub const BIND: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 8080));
-    /// `header_timeout` where the operator says none.
+    /// The default of `header_timeout`.
     pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-    /// `keep_alive_timeout` where the operator says none: longer than the 60 s for which cloud
-    /// balancers keep their own side, so that they close first.
+    /// The default of `keep_alive_timeout`: longer than the 60 s of cloud load balancers, so that they
+    /// close first.
     pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 }
 

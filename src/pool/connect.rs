@@ -17,6 +17,7 @@ use tokio::time::timeout_at;
 
 use super::resolve;
 use crate::Instant;
+use crate::net::socket;
 use crate::upstream::Node;
 
 /// Why there is no connection to a node.
@@ -146,8 +147,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
-    // A message is written as a whole: Nagle's algorithm could only delay it.
-    stream.set_nodelay(true)?;
+    socket::set_nodelay(&stream)?;
     Ok(stream)
 }
 

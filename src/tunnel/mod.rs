@@ -46,7 +46,7 @@ pub use end::{End, Report, Side, Who};
 pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax, StalledClient};
 pub use roster::{Dismissal, Roster};
 pub use roster_entry::RosterGuard;
-pub use stream::Stream;
+pub use stream::{Stream, set_socket_options};
 pub use upgrade_progress::{UpgradeProgress, UpgradeStep};
 
 use std::fmt;

@@ -1,76 +1,109 @@
-//! What a tunnel needs of the streams to its sides: bytes, and the kernel's view of a host.
+//! What a tunnel needs of the streams to its sides: bytes, and what the kernel knows of a host.
+//!
+//! The kernel detects a host that is gone although no byte is sent. A process that does not read is
+//! detected by the tunnel, whose timers fire first, so that the end has the right name.
 //!
 //! Runs at start, at reload, or on a timer.
 
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 
-/// The stream to one side of a tunnel. The defaults suit streams that are not sockets.
+use super::{Limits, Side};
+use crate::net::SocketOptions;
+use crate::net::socket::{self, KEEPALIVE_PROBES};
+
+/// The stream to one side of a tunnel. The defaults are for streams without a socket.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {
-    /// Fails the connection when its host acknowledges nothing of what was sent for `max`, or accepts
-    /// nothing of what remains to be sent (RFC 5482, `TCP_USER_TIMEOUT` of tcp(7)).
+    /// See [`socket::set_unacknowledged_max`].
     fn set_unacknowledged_max(&self, max: Duration) {
         let _ = max;
     }
 
-    /// Whether some of what was written waits in the kernel until the side has read what was sent before.
-    /// Unknown after FIN.
+    /// See [`socket::has_unsent`].
     fn has_unsent(&self) -> bool {
         false
     }
 }
 
-/// On a system without an option, the call has no effect.
 impl Stream for TcpStream {
     fn set_unacknowledged_max(&self, max: Duration) {
-        let _ = SockRef::from(self).set_tcp_user_timeout(Some(max));
+        socket::set_unacknowledged_max(self, max);
     }
 
     fn has_unsent(&self) -> bool {
-        let socket = SockRef::from(self);
-        let Ok(unsent_bytes_max) = socket.tcp_notsent_lowat() else { return true };
-        // A socket is writable while less than half of this is left to send.
-        let is_set = socket.set_tcp_notsent_lowat(1).is_ok();
-        let is_writable = is_set && is_writable(self);
-        let _ = socket.set_tcp_notsent_lowat(unsent_bytes_max);
-        !is_writable
+        socket::has_unsent(self)
     }
 }
 
 impl Stream for DuplexStream {}
 
-/// Asks the kernel: the runtime's state may be older.
-fn is_writable(stream: &TcpStream) -> bool {
-    let mut stream = [PollFd::new(stream, PollFlags::OUT)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut stream, Some(&now)).is_ok() && stream[0].revents() == PollFlags::OUT
+/// Sets the socket options that a tunnel with `limits` needs on the socket to `side`, except `known`
+/// ones that are set already.
+pub fn set_socket_options(
+    stream: &TcpStream,
+    side: Side,
+    limits: &Limits,
+    known: Option<SocketOptions>,
+) {
+    let options = options(limits);
+    if known != Some(options) {
+        options.set_on(stream);
+    }
+    stream.set_unacknowledged_max(limits.unacknowledged_max(side));
+}
+
+/// The kernel probes a silent host when the tunnel pings a silent side, or would by default.
+fn options(limits: &Limits) -> SocketOptions {
+    let times = limits.keepalive_times();
+    SocketOptions {
+        keepalive_time: times.every,
+        keepalive_interval: times.lost_after / KEEPALIVE_PROBES,
+        unsent_bytes_max: u32::try_from(limits.buffer_bytes).unwrap_or(u32::MAX),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use socket2::SockRef;
 
     use super::*;
+    use crate::tunnel::{Keepalive, KeepaliveTimes, StalledClient};
 
     #[tokio::test]
-    async fn what_waits_for_a_side_that_does_not_read_is_unsent() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let connect = TcpStream::connect(listener.local_addr().unwrap());
-        let (stream, accepted) = tokio::join!(connect, listener.accept());
-        let (stream, _silent) = (stream.unwrap(), accepted.unwrap());
-        let socket = SockRef::from(&stream);
-        socket.set_tcp_notsent_lowat(5000).unwrap();
-        assert!(!stream.has_unsent(), "nothing was written");
-        assert_eq!(stream.try_write(b"ping").unwrap(), 4);
-        assert!(!stream.has_unsent());
-        while is_writable(&stream) {
-            stream.try_write(&[0; 4000]).unwrap();
+    async fn both_sockets_follow_the_settings() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let second = Duration::from_secs(1);
+        let times = KeepaliveTimes { every: 7 * second, lost_after: 40 * second };
+        let limits = Limits {
+            keepalive: Keepalive::On(times),
+            stalled_client: StalledClient::After(150 * second),
+            buffer_bytes: 5000,
+            ..Limits::default()
+        };
+        for (side, limits, expected) in [
+            (Side::Client, limits, (7, 10, 160)),
+            (Side::Node, limits, (7, 10, 70)),
+            (Side::Client, Limits::default(), (25, 5, 130)),
+        ] {
+            set_socket_options(&stream, side, &limits, None);
+            let socket = SockRef::from(&stream);
+            let seconds = |duration: Duration| duration.as_secs();
+            let set = (
+                seconds(socket.tcp_keepalive_time().unwrap()),
+                seconds(socket.tcp_keepalive_interval().unwrap()),
+                seconds(socket.tcp_user_timeout().unwrap().unwrap()),
+            );
+            assert_eq!(set, expected, "{side:?}");
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_notsent_lowat().unwrap() as usize, limits.buffer_bytes);
         }
-        assert!(stream.has_unsent());
-        assert_eq!(socket.tcp_notsent_lowat().unwrap(), 5000, "as it was before");
+    }
+
+    #[test]
+    fn the_options_of_a_listener_are_those_of_a_default_tunnel() {
+        assert_eq!(options(&Limits::default()), SocketOptions::default());
     }
 }

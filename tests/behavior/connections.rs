@@ -79,7 +79,7 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
 
     let mut late = Client::connect(proxy.address).await;
     late.send(request("GET", "/", &[], "")).await;
-    let line = proxy.until_log("all places are taken").await;
+    let line = proxy.until_log("the connection limit is reached").await;
     assert!(line.contains("max_connections=28"), "{line}");
     for tunnel in &mut tunnels {
         assert_well(tunnel).await;

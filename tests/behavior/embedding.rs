@@ -6,7 +6,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use sockeye::client::ClientInfo;
+use sockeye::net::ClientInfo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 

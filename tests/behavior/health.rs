@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use sockeye::client::ClientInfo;
+use sockeye::net::ClientInfo;
 use sockeye::shutdown::Shutdown;
 use sockeye::snapshot::Current;
 use tokio::net::TcpSocket;

@@ -10,7 +10,7 @@ use http::header::{COOKIE, HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use sockeye::affinity::settings::{CookieSettings, SidSettings, TagForm};
 use sockeye::affinity::{Affinity, RequestView, Placement, Remembered, Settings};
-use sockeye::client::Scheme;
+use sockeye::net::Scheme;
 use sockeye::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version};
 use sockeye::upstream::{self, NodeAddress, NodeSettings, Upstream};
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! What can be wrong with a request's raw bytes.
+//! The faults of a request's raw bytes.
 //!
 //! Pure. Runs for every request.
 
@@ -6,11 +6,10 @@ use http::StatusCode;
 
 use super::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
 
-/// Why a request is refused by its raw bytes alone. `Display` is the sentence that its sender
-/// gets.
+/// Why a request is refused because of its raw bytes. `Display` is the sentence in the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// More than the one empty line before a request line that RFC 9112, section 2.2 lets pass.
+    /// More than the one empty line before a request line that RFC 9112, section 2.2 allows.
     #[error("there is more than one empty line before the request line")]
     BlankLines,
     /// The head is longer than this many bytes, see [`HeadLimits`](super::HeadLimits).
@@ -19,8 +18,8 @@ pub enum Fault {
     /// The head has more field lines than this, see [`HeadLimits`](super::HeadLimits).
     #[error("the head of the request has more than {0} fields")]
     TooManyFields(usize),
-    /// A line ends without CR. A recipient may take that for a line end or not (RFC 9112,
-    /// section 2.2), so two recipients may see two requests.
+    /// A line ends without CR. A recipient may accept that as a line end or not (RFC 9112,
+    /// section 2.2), so two recipients may see different requests.
     #[error("a line ends in LF without CR")]
     BareLineFeed,
     /// A CR without LF (RFC 9112, section 2.2).
@@ -29,14 +28,13 @@ pub enum Fault {
     /// A NUL, where readers in C stop (RFC 9110, section 5.5).
     #[error("there is a NUL inside a line")]
     Nul,
-    /// A request line that does not end in a version that we speak: HTTP/0.9 has none.
+    /// A request line that does not end in a supported version: HTTP/0.9 has none.
     #[error("the request line does not end in HTTP/1.1 or HTTP/1.0")]
     Version,
-    /// A fragment is for clients alone (RFC 3986, section 3.5), and readers differ in what they make
-    /// of one.
+    /// A fragment is for clients only (RFC 3986, section 3.5), and servers treat it differently.
     #[error("there is a # in the target")]
     Fragment,
-    /// A byte that a path cannot hold (RFC 3986, section 3.3); routes go by the path as it is.
+    /// A byte that a path cannot contain (RFC 3986, section 3.3). Routes match the path as it is.
     #[error("there is a \", < or > in the path, which must be percent-encoded")]
     PathByte,
     /// A line that begins with white space: `obs-fold`, or white space before the first field
@@ -55,19 +53,19 @@ pub enum Fault {
     /// RFC 9112, section 3.2.
     #[error("there is more than one Host field")]
     HostRepeated,
-    /// Several lengths, even if they are equal: RFC 9112, section 6.3 lets us refuse them all.
+    /// Several lengths, even if they are equal: RFC 9112, section 6.3 allows to refuse them.
     #[error("there is more than one Content-Length field")]
     LengthRepeated,
     /// Not `1*DIGIT` below 2^63: signed, listed, empty or too great.
     #[error("the value of Content-Length is not one decimal number")]
     LengthInvalid,
-    /// Two framings: the classic of request smuggling (RFC 9112, section 6.1).
+    /// Two framings: the classic case of request smuggling (RFC 9112, section 6.1).
     #[error("there are both Content-Length and Transfer-Encoding")]
     LengthAndCoding,
-    /// Any Transfer-Encoding but one field with the one word `chunked`, in any letter case.
+    /// Any Transfer-Encoding except one field with the value `chunked`, in any letter case.
     #[error("the only Transfer-Encoding that is understood is chunked")]
     Coding,
-    /// RFC 9112, section 6.1: its framing is to be held faulty.
+    /// RFC 9112, section 6.1: the framing is faulty.
     #[error("an HTTP/1.0 request cannot have Transfer-Encoding")]
     CodingInHttp10,
     /// A chunk that breaks RFC 9112, section 7.1.
@@ -83,7 +81,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// The status that the sender gets: 431 for a head that is too large, else 400.
+    /// The status of the answer: 431 for a head that is too large, otherwise 400.
     pub fn status(self) -> StatusCode {
         match self {
             Self::HeadTooLarge(_) | Self::TooManyFields(_) | Self::TrailersTooLarge => {

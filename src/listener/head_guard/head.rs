@@ -1,14 +1,14 @@
-//! What one head says of the framing of its request.
+//! What a head says about the framing of its request.
 //!
 //! Takes whole lines without their line ends and keeps only what decides where the request ends.
 //! Names and codings are compared without letter case, as RFC 9110, section 5.1 and RFC 9112,
-//! section 7 say.
+//! section 7 require.
 //!
 //! Pure. Runs for every request.
 
 use super::Fault;
 
-/// The framing facts of a head of which some lines were seen.
+/// The framing facts of a head, from the lines that were seen.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     version: Version,
@@ -22,11 +22,11 @@ pub(super) struct Head {
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A body of so many bytes, perhaps none; then the next request.
+    /// A body of this many bytes, which may be 0; then the next request.
     Length(u64),
     /// A chunked body; then the next request.
     Chunks,
-    /// Bytes that belong to no request: those of a tunnel.
+    /// The bytes of a tunnel, which belong to no request.
     Tunnel,
 }
 
@@ -56,7 +56,7 @@ impl Head {
             return Err(Fault::TooManyFields(fields_max));
         }
         let (name, value) = split_field(line)?;
-        // The length tells most names apart without a look at their letters.
+        // The length distinguishes most names without comparing letters.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.host(),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
@@ -74,9 +74,9 @@ impl Head {
         if !self.host_seen && self.version == Version::Http11 {
             return Err(Fault::HostMissing);
         }
-        // hyper makes a tunnel of fewer requests (an `Upgrade` in HTTP/1.0 is none): that the
-        // bytes behind the others are not looked at is safe since `served` closes the connection
-        // behind all of them but those that became tunnels.
+        // hyper makes fewer requests a tunnel (not an `Upgrade` in HTTP/1.0). The bytes behind the others
+        // need no inspection, because `served` closes the connection after each of these requests that
+        // does not become a tunnel.
         Ok(match (self.upgrades, self.chunked) {
             (true, _) => Next::Tunnel,
             (false, true) => Next::Chunks,
@@ -118,7 +118,7 @@ impl Head {
     }
 }
 
-/// The name and the value of a field line; the white space around the value is cut off.
+/// The name and the value of a field line, without the white space around the value.
 pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     if let [b' ' | b'\t', ..] = line {
         return Err(Fault::FoldedLine);
@@ -131,8 +131,8 @@ pub(super) fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
     }
 }
 
-/// `value` without `OWS` around it (RFC 9110, section 5.6.3), which is less than what Rust calls
-/// white space: a form feed in a length or a coding has to stay visible.
+/// `value` without the `OWS` around it (RFC 9110, section 5.6.3). Rust's white space includes more: a
+/// form feed in a length or a coding has to remain visible.
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

@@ -1,18 +1,18 @@
 //! Checks the raw bytes of requests before hyper reads them.
 //!
-//! hyper forgives: it erases a Content-Length beside Transfer-Encoding, equal doubled lengths,
-//! bare LF and leading blank lines, so that nobody behind it can refuse what another HTTP reader
-//! may see as two requests. The guard looks at the same bytes first, follows bodies to find each
-//! head of a kept-alive connection. It is at least as strict as hyper about where requests begin
-//! and end: what it lets pass has one meaning, and what it refuses has not reached hyper as a
-//! whole, because the end of a faulty head is always behind the fault.
+//! hyper is tolerant: it removes a Content-Length next to Transfer-Encoding, equal repeated lengths,
+//! bare LF and leading blank lines, so that no code behind it can refuse what another HTTP reader may
+//! see as two requests. The guard inspects the same bytes first, and follows bodies to find each head
+//! of a kept-alive connection. It is at least as strict as hyper about where requests begin and end:
+//! what it passes has one meaning, and what it refuses has not reached hyper completely, because the
+//! end of a faulty head is always behind the fault.
 //!
-//! It changes no byte, with one exception: `"`, `<` and `>` in a query, which RFC 3986 has
-//! percent-encoded and many clients and servers do not, are to be passed on encoded, so that
-//! whoever reads the target behind the guard reads the same. It says which bytes these are; who
-//! passes the bytes on encodes them.
+//! It changes no byte, with one exception: `"`, `<` and `>` in a query, which RFC 3986 wants
+//! percent-encoded and many clients and servers do not encode, are to be passed on encoded, so that
+//! every reader of the target behind the guard reads the same. The guard says which bytes these are;
+//! its caller encodes them.
 //!
-//! Verdicts do not depend on how the bytes are cut into reads.
+//! Verdicts do not depend on how the bytes are split into reads.
 //!
 //! Pure. Runs for every byte.
 
@@ -55,23 +55,23 @@ impl Default for HeadLimits {
     }
 }
 
-/// Where in its requests a client is.
+/// The part of a request that a client sends next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// No byte of the next request line has come.
+    /// A request line, of which no byte has come.
     Between,
-    /// A head has begun and is not complete.
+    /// The rest of a head.
     Head,
-    /// A body has begun, or is announced, and is not complete.
+    /// A body, or its rest.
     Body,
-    /// Behind a request that may become a tunnel: nothing there is looked at.
+    /// Bytes behind a request that may become a tunnel. They are not inspected.
     Tunnel,
 }
 
-/// Bytes were found that must not become a request.
+/// The inspected bytes must not become a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
     /// How many of the inspected bytes are before the line with the fault and may be passed on.
     pub clean: usize,
@@ -79,25 +79,25 @@ pub struct Refusal {
 
 #[derive(Debug)]
 enum State {
-    /// Before or in a request line; whether the one permitted empty line has been there.
+    /// Before or in a request line, and whether the one permitted empty line has been seen.
     RequestLine {
         blank_seen: bool,
         target: Target,
     },
-    /// In the field lines of a head; how long it is so far.
+    /// In the field lines of a head, and its length so far.
     Fields {
         head: Head,
         bytes: usize,
     },
-    /// In a body with so many bytes to come; never 0.
+    /// In a body, with this many bytes left; never 0.
     Length(u64),
-    /// Before a chunk's size line.
+    /// Before the size line of a chunk.
     ChunkSize,
-    /// In a chunk with so many bytes to come; never 0.
+    /// In a chunk, with this many bytes left; never 0.
     ChunkContent(u64),
-    /// Before the line end behind a chunk's content.
+    /// Before the line end behind the content of a chunk.
     ChunkEnd,
-    /// Behind the last chunk; how long the trailer section is so far.
+    /// Behind the last chunk, and the length of the trailer section so far.
     Trailers {
         bytes: usize,
     },
@@ -116,8 +116,7 @@ impl HeadGuard {
         Self { limits, ..Self::default() }
     }
 
-    /// Looks at the bytes that follow those inspected before. After the first refusal nothing is
-    /// clean any more.
+    /// Inspects the next bytes. After the first refusal no byte is clean.
     ///
     /// # Errors
     ///
@@ -141,10 +140,10 @@ impl HeadGuard {
         Ok(())
     }
 
-    /// Where the client is. After a refusal: where the fault was found.
+    /// The current stage. After a refusal: the one in which the fault was found.
     pub fn stage(&self) -> Stage {
         match self.state {
-            // The one permitted empty line begins no head: a client that sends CR LF behind a
+            // The one permitted empty line does not begin a head: a client that sends CR LF behind a
             // body and then waits is not slow.
             State::RequestLine { .. } if matches!(*self.partial, [] | [b'\r']) => Stage::Between,
             State::RequestLine { .. } | State::Fields { .. } => Stage::Head,
@@ -157,8 +156,8 @@ impl HeadGuard {
         }
     }
 
-    /// The places of those bytes among the inspected ones, in order, that must be passed on
-    /// percent-encoded, see [`encode`]; nearly always there is none.
+    /// The offsets of the last inspected bytes that must be passed on percent-encoded, in order, see
+    /// [`encode`]. Nearly always empty.
     pub fn to_encode(&self) -> &[usize] {
         &self.to_encode
     }
@@ -168,13 +167,13 @@ impl HeadGuard {
         self.heads
     }
 
-    /// What was refused.
+    /// The fault, if a request was refused.
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }
 
-    /// Takes at least one byte of `bytes`, which are not empty and the inspected ones from `at` on,
-    /// and gives back the others.
+    /// Takes at least one byte of `bytes`, which are not empty and begin at offset `at` of the inspected
+    /// ones, and returns the others.
     fn step<'a>(&mut self, bytes: &'a [u8], at: usize) -> Result<&'a [u8], Fault> {
         match &mut self.state {
             State::Length(left) => {
@@ -200,14 +199,14 @@ impl HeadGuard {
         }
     }
 
-    /// Takes bytes up to the end of a line, and the line if that end is there.
+    /// Takes bytes up to the end of a line, and the line if it is complete.
     fn gather<'a>(&mut self, bytes: &'a [u8], at: usize) -> Result<&'a [u8], Fault> {
         let found = memchr::memchr(b'\n', bytes);
         let taken = found.map_or(bytes.len(), |at| at + 1);
         let (fresh, behind) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
 
         if let State::RequestLine { target, .. } = &mut self.state {
-            target.follow(fresh, |place| self.to_encode.push(at + place));
+            target.follow(fresh, |offset| self.to_encode.push(at + offset));
         }
         let (longest, too_long) = self.line_limit();
         if self.partial.len() + fresh.len() > longest {
@@ -225,7 +224,7 @@ impl HeadGuard {
         Ok(behind)
     }
 
-    /// How long the line that comes may be with its end, and what is wrong if it is longer.
+    /// How long the next line may be with its end, and the fault if it is longer.
     fn line_limit(&self) -> (usize, Fault) {
         match &self.state {
             State::RequestLine { target, .. } => {
@@ -248,7 +247,7 @@ impl HeadGuard {
         }
     }
 
-    /// Takes a whole line, which ends in LF.
+    /// Takes a complete line, which ends in LF.
     fn line(&mut self, raw: &[u8]) -> Result<(), Fault> {
         let line = without_line_end(raw)?;
         match &mut self.state {
@@ -283,7 +282,7 @@ impl HeadGuard {
                     size => State::ChunkContent(size),
                 };
             }
-            // The limit for this line leaves room for its end alone.
+            // The limit for this line allows nothing but its end.
             State::ChunkEnd => self.state = State::ChunkSize,
             State::Trailers { .. } if line.is_empty() => self.state = State::default(),
             State::Trailers { bytes } => {
@@ -298,7 +297,7 @@ impl HeadGuard {
     }
 }
 
-/// Takes up to `left` bytes and gives back those behind.
+/// Skips up to `left` bytes and returns the rest.
 fn skip<'a>(left: &mut u64, bytes: &'a [u8]) -> &'a [u8] {
     let here = usize::try_from(*left).unwrap_or(usize::MAX);
     let behind = bytes.get(here..).unwrap_or(&[]);
@@ -306,7 +305,7 @@ fn skip<'a>(left: &mut u64, bytes: &'a [u8]) -> &'a [u8] {
     behind
 }
 
-/// `raw` without CR LF, if there is neither CR nor NUL before.
+/// `raw` without CR LF. Fails if there is a CR or NUL before.
 fn without_line_end(raw: &[u8]) -> Result<&[u8], Fault> {
     let line = raw.strip_suffix(b"\r\n").ok_or(Fault::BareLineFeed)?;
     match memchr::memchr2(b'\r', 0, line).and_then(|at| line.get(at)) {
@@ -316,8 +315,8 @@ fn without_line_end(raw: &[u8]) -> Result<&[u8], Fault> {
     }
 }
 
-/// The size in a chunk's size line: `1*HEXDIG`, at most 15 of them, and extensions, which are
-/// skipped (RFC 9112, section 7.1). White space is taken only before an extension.
+/// The size in the size line of a chunk: `1*HEXDIG`, at most 15 digits, then extensions, which are
+/// skipped (RFC 9112, section 7.1). White space is allowed only before an extension.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, extensions) = line.split_at_checked(end)?;
@@ -330,8 +329,8 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The longest head by default, with its request line and line ends, in bytes: single sign-on
-/// fills cookies. Node.js refuses heads over 16 KiB unless it is told otherwise.
+/// The default limit of a head, with its request line and line ends, in bytes: single sign-on makes
+/// cookies large. Node.js refuses heads over 16 KiB by default.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How many field lines a head may have by default.

@@ -1,10 +1,10 @@
-//! What a request line may hold, and which bytes of its query are to be encoded.
+//! The bytes that a request line may contain, and those of its query that are to be encoded.
 //!
 //! Pure. Runs for every request.
 
 use super::Fault;
 
-/// The part of a request line in which the next byte is.
+/// The part of a request line that contains the next byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
     #[default]
@@ -14,16 +14,17 @@ enum Part {
     Version,
 }
 
-/// Follows the target of a request line, however that is cut into reads.
+/// Follows the target of a request line, however the line is split into reads.
 #[derive(Debug, Default)]
 pub(super) struct Target {
     part: Part,
-    /// How many of its bytes are to be encoded so far.
+    /// How many bytes so far are to be encoded.
     encoded: usize,
 }
 
 impl Target {
-    /// Takes the next bytes of the line, and tells at which places of them bytes are to be encoded.
+    /// Takes the next bytes of the line, and calls `to_encode` with the offset of each one that is to be
+    /// encoded.
     pub(super) fn follow(&mut self, mut bytes: &[u8], mut to_encode: impl FnMut(usize)) {
         let mut at = 0;
         while !bytes.is_empty() {
@@ -35,9 +36,9 @@ impl Target {
             let (here, behind) =
                 bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or_default();
             if self.part == Part::Query {
-                for place in memchr::memchr3_iter(b'"', b'<', b'>', here) {
+                for offset in memchr::memchr3_iter(b'"', b'<', b'>', here) {
                     self.encoded += 1;
-                    to_encode(at + place);
+                    to_encode(at + offset);
                 }
             }
             let Some((delimiter, rest)) = behind.split_first() else { return };
@@ -51,14 +52,14 @@ impl Target {
         }
     }
 
-    /// How many bytes the line is longer when it is passed on.
+    /// By how many bytes encoding makes the line longer.
     pub(super) fn added(&self) -> usize {
         self.encoded.saturating_mul(ENCODED_BYTES - 1)
     }
 }
 
-/// Whether the target of a whole request line has only bytes that hyper may see. hyper is strict
-/// with all others; a `#` it takes for the end of the target, and a `"` in a path it lets pass.
+/// Checks the target of a complete request line for the bytes that hyper does not refuse: it reads a `#`
+/// as the end of the target, and passes a `"` in a path.
 pub(super) fn check(line: &[u8]) -> Result<(), Fault> {
     let mut words = line.split(|byte| *byte == b' ');
     let target = words.nth(1).unwrap_or_default();
@@ -73,20 +74,20 @@ pub(super) fn check(line: &[u8]) -> Result<(), Fault> {
     }
 }
 
-/// `bytes`, with those at `places`, which are in order, percent-encoded (RFC 3986, section 2.1).
-pub fn encode(bytes: &[u8], places: &[usize]) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(bytes.len() + places.len() * (ENCODED_BYTES - 1));
+/// `bytes`, with those at `offsets`, which are in order, percent-encoded (RFC 3986, section 2.1).
+pub fn encode(bytes: &[u8], offsets: &[usize]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(bytes.len() + offsets.len() * (ENCODED_BYTES - 1));
     let mut begin = 0;
-    for place in places {
-        let Some(byte) = bytes.get(*place) else { break };
-        encoded.extend_from_slice(bytes.get(begin..*place).unwrap_or_default());
+    for offset in offsets {
+        let Some(byte) = bytes.get(*offset) else { break };
+        encoded.extend_from_slice(bytes.get(begin..*offset).unwrap_or_default());
         let digit = |digit: u8| b"0123456789ABCDEF"[usize::from(digit & 15)];
         encoded.extend_from_slice(&[b'%', digit(byte >> 4), digit(*byte)]);
-        begin = place + 1;
+        begin = offset + 1;
     }
     encoded.extend_from_slice(bytes.get(begin..).unwrap_or_default());
     encoded
 }
 
-/// How long an encoded byte is.
+/// The length of an encoded byte.
 pub const ENCODED_BYTES: usize = 3;

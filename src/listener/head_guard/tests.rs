@@ -18,8 +18,8 @@ fn pass(input: &[u8], cuts: &[usize]) -> (usize, Vec<u8>, HeadGuard) {
     for end in cuts.iter().copied().chain([input.len()]) {
         let piece = input.get(begin..end).unwrap_or(&[]);
         let clean = guard.inspect(piece).map_or_else(|refusal| refusal.clean, |()| piece.len());
-        let places = guard.to_encode().iter().copied().filter(|place| *place < clean);
-        passed.extend(encode(&piece[..clean], &places.collect::<Vec<_>>()));
+        let offsets = guard.to_encode().iter().copied().filter(|offset| *offset < clean);
+        passed.extend(encode(&piece[..clean], &offsets.collect::<Vec<_>>()));
         begin += clean;
         if guard.fault().is_some() {
             break;

@@ -11,11 +11,11 @@ use super::{Finding, TextFile, assert_tidy, file, sources};
 /// All rooms from the lowest to the highest; rooms of one rank do not know each other.
 const RANKS: [&[&str]; 17] = [
     &[
-        "client",
         "clock",
         "descriptors",
         "logging",
         "metrics",
+        "net",
         "rate",
         "readiness",
         "shutdown",
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_map_with_other_ranks_is_found() {
-        let rooms = BTreeSet::from(["client", "shutdown", "tunnel"]);
+        let rooms = BTreeSet::from(["net", "shutdown", "tunnel"]);
         let check = |text: &str, expected: bool| {
             assert_eq!(
                 wrong_map(&TextFile::new("m.md", text), &rooms).is_some(),
@@ -250,9 +250,9 @@ mod tests {
                 "{text}"
             );
         };
-        check("text\n\n> tunnel >\n> client, shutdown\n\ntext", false);
-        check("> client, shutdown > tunnel", true);
-        check("> tunnel > client", true);
+        check("text\n\n> tunnel >\n> net, shutdown\n\ntext", false);
+        check("> net, shutdown > tunnel", true);
+        check("> tunnel > net", true);
         check("text", true);
     }
 

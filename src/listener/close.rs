@@ -1,5 +1,4 @@
-//! The last words on a connection: answers that hyper does not write, and the close that lets
-//! them arrive.
+//! Refusals that hyper does not write, and an orderly close, so that the last bytes arrive.
 //!
 //! Runs for every request.
 
@@ -11,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tracing::debug;
 
-/// Answers with `status` and a sentence, writes a line of the log, and closes. Takes at most
-/// [`WRITE_TIMEOUT`] and [`LINGER_TIMEOUT`]; if the future is dropped, the answer may be cut.
+/// Answers with `status` and a sentence, logs a line, and closes. Takes at most [`WRITE_TIMEOUT`]
+/// plus [`LINGER_TIMEOUT`]. If the future is dropped, the answer may be truncated.
 pub(super) async fn refuse<S>(
     stream: &mut S,
     client: SocketAddr,
@@ -23,7 +22,7 @@ pub(super) async fn refuse<S>(
 {
     let request = format!("{:032x}", fastrand::u128(..));
     debug!(client = %client.ip(), status = status.as_u16(), request, "refused: {sentence}");
-    // A client that is gone, or takes nothing, cannot be told.
+    // Fails for a client that has left or does not read.
     let written = timeout(WRITE_TIMEOUT, async {
         stream.write_all(answer(status, sentence, &request).as_bytes()).await?;
         stream.shutdown().await
@@ -33,21 +32,21 @@ pub(super) async fn refuse<S>(
     }
 }
 
-/// Closes our side, so that the client knows that nothing more comes, and lingers.
+/// Closes our side, so that the client sees the end of the stream, and lingers.
 pub(super) async fn close<S>(stream: &mut S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    // A client that is gone needs no end.
+    // Fails for a client that has left.
     if stream.shutdown().await.is_ok() {
         linger(stream).await;
     }
 }
 
-/// Reads what the client still sends and throws it away: to close a socket with unread bytes
-/// resets the connection, and a reset overtakes the answer (RFC 9112, section 9.6). Many clients
-/// read no answer before they have sent the whole body. Takes at most [`SILENCE_TIMEOUT`] without
-/// a byte, [`LINGER_TIMEOUT`] and [`LINGER_BYTES_MAX`].
+/// Reads and discards what the client still sends: closing a socket with unread bytes resets the
+/// connection, and a reset overtakes the answer (RFC 9112, section 9.6). Many clients read no answer
+/// before they have sent the whole body. Ends after [`SILENCE_TIMEOUT`] without a byte, after
+/// [`LINGER_TIMEOUT`] or after [`LINGER_BYTES_MAX`].
 async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
     let discard = async {
         let mut buffer = vec![0; 16 * 1024];
@@ -59,11 +58,11 @@ async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
             }
         }
     };
-    // Whatever comes of it, the socket is closed next.
+    // The socket is closed next in any case.
     let _ = timeout(LINGER_TIMEOUT, discard).await;
 }
 
-/// A whole answer. It has a date as each answer with this status must (RFC 9110, section 6.6.1).
+/// A complete answer. A date is required for these statuses (RFC 9110, section 6.6.1).
 fn answer(status: StatusCode, sentence: &str, request_id: &str) -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let length = sentence.len() + "\n".len();
@@ -76,11 +75,11 @@ fn answer(status: StatusCode, sentence: &str, request_id: &str) -> String {
 /// How long a client may take to accept the few bytes of a refusal.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a closed connection waits for the client to send something or to close its side too.
+/// How long a closed connection waits for a byte or for the client's own close.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a closed connection reads what a client still sends. nginx's value.
+/// How long a closed connection reads. nginx's value.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much a closed connection reads to throw it away: as much as a body may have by default.
+/// How many bytes a closed connection discards: the default limit of a request body.
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;

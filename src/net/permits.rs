@@ -1,0 +1,143 @@
+//! How many clients may be connected at the same time.
+//!
+//! Runs for every request.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Limits the number of clients. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimit(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    max: AtomicUsize,
+    used: AtomicUsize,
+    freed: Notify,
+}
+
+/// Counts one client against a [`ConnectionLimit`], and against its worker, until it is dropped. The
+/// default counts against nothing.
+#[derive(Debug, Default)]
+pub struct ConnectionPermit {
+    limit: Option<ConnectionLimit>,
+    worker: Option<Arc<AtomicUsize>>,
+}
+
+impl ConnectionLimit {
+    /// A limit of `max` clients, none of which is connected.
+    pub fn new(max: usize) -> Self {
+        let (max, used) = (AtomicUsize::new(max), AtomicUsize::new(0));
+        Self(Arc::new(Shared { max, used, freed: Notify::new() }))
+    }
+
+    /// Changes the limit. Permits above a lower limit stay valid.
+    pub fn set_max(&self, max: usize) {
+        self.0.max.store(max, Ordering::Relaxed);
+        self.0.freed.notify_waiters();
+    }
+
+    /// The limit.
+    pub fn max(&self) -> usize {
+        self.0.max.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are as many clients as allowed.
+    pub fn is_reached(&self) -> bool {
+        self.0.used.load(Ordering::Relaxed) >= self.max()
+    }
+
+    /// Waits until the limit is not reached. Cancel safe.
+    pub async fn below_max(&self) {
+        loop {
+            let mut freed = pin!(self.0.freed.notified());
+            // Before the check: a permit that is dropped between the two must not be missed.
+            freed.as_mut().enable();
+            if !self.is_reached() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Issues a permit, also above the limit.
+    pub fn issue(&self) -> ConnectionPermit {
+        self.0.used.fetch_add(1, Ordering::Relaxed);
+        ConnectionPermit { limit: Some(self.clone()), worker: None }
+    }
+
+    fn give_back(&self) {
+        let used = self.0.used.fetch_sub(1, Ordering::Relaxed);
+        if used >= self.max() {
+            self.0.freed.notify_waiters();
+        }
+    }
+}
+
+impl ConnectionPermit {
+    /// Counts the client in `connections`, those of its worker, too.
+    pub fn for_worker(mut self, connections: &Arc<AtomicUsize>) -> Self {
+        debug_assert!(self.worker.is_none(), "a client stays with its worker");
+        connections.fetch_add(1, Ordering::Relaxed);
+        self.worker = Some(connections.clone());
+        self
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        if let Some(connections) = &self.worker {
+            connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(limit) = &self.limit {
+            limit.give_back();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_limit_that_is_reached_waits_for_a_dropped_permit_or_a_higher_limit() {
+        let limit = ConnectionLimit::new(2);
+        limit.below_max().await;
+        let (first, _second) = (limit.issue(), limit.issue());
+        let mut one = pin!(limit.below_max());
+        let mut other = pin!(limit.below_max());
+        assert!(poll!(&mut one).is_pending() && poll!(&mut other).is_pending());
+        drop(first);
+        assert!(poll!(&mut one).is_ready() && poll!(&mut other).is_ready());
+
+        let _third = limit.issue();
+        let mut waits = pin!(limit.below_max());
+        assert!(poll!(&mut waits).is_pending());
+        limit.set_max(3);
+        assert!(poll!(&mut waits).is_ready());
+    }
+
+    #[test]
+    fn permits_stay_valid_under_a_lower_limit() {
+        let limit = ConnectionLimit::new(3);
+        let permits: Vec<ConnectionPermit> = (0..3).map(|_| limit.issue()).collect();
+        limit.set_max(1);
+        assert!(limit.is_reached());
+        drop(permits);
+        assert!(!limit.is_reached());
+    }
+
+    #[test]
+    fn a_permit_counts_against_its_worker_too() {
+        let (limit, worker) = (ConnectionLimit::new(1), Arc::new(AtomicUsize::new(0)));
+        let permit = limit.issue().for_worker(&worker);
+        assert_eq!(worker.load(Ordering::Relaxed), 1);
+        drop(permit);
+        assert_eq!(worker.load(Ordering::Relaxed), 0);
+    }
+}
