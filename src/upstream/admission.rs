@@ -240,6 +240,11 @@ impl QueuedHandshake {
     pub async fn turn(&self) {
         self.0.turn().await;
     }
+
+    /// Whether no earlier handshake waits.
+    pub fn has_turn(&self) -> bool {
+        self.0.has_turn()
+    }
 }
 
 impl Drop for Probe {

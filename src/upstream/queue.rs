@@ -88,6 +88,12 @@ impl QueueEntry {
         })
         .await;
     }
+
+    /// Whether there is no earlier entry.
+    pub(super) fn has_turn(&self) -> bool {
+        let entries = self.queue.entries();
+        entries.waiting.first_key_value().is_none_or(|(first, _)| *first == self.position)
+    }
 }
 
 impl Drop for QueueEntry {
@@ -113,7 +119,9 @@ mod tests {
 
     fn has_turn(waiting: &QueueEntry) -> bool {
         let future = pin!(waiting.turn());
-        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        let is_ready = future.poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert_eq!(is_ready, waiting.has_turn());
+        is_ready
     }
 
     #[test]
