@@ -6,7 +6,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use sockeye::internal::scan_client_frames;
 use sockeye::shutdown::Shutdown;
 use sockeye::tasks::Tasks;
-use sockeye::tunnel::{self, Kind, Limits, Roster, Setup};
+use sockeye::tunnel::{self, Limits, Protocol, Roster, Setup};
 use sockeye::websocket::Extensions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
@@ -33,7 +33,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         limits: Limits::default(),
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
-        kind: Kind::Plain,
+        protocol: Protocol::Plain,
         upgrade_progress: None,
         extensions: Extensions::None,
         shutdown: watch,

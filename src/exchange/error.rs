@@ -1,6 +1,6 @@
-//! What can go wrong in an exchange, and what the client is told of it.
+//! The errors of an exchange, and what the client gets for each.
 //!
-//! What follows from each error stands in one table, [`ExchangeError::facts`].
+//! What follows from each error is in one table, [`ExchangeError::facts`].
 //!
 //! Runs for every request.
 
@@ -14,10 +14,10 @@ use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
 
-/// Why an exchange got an answer of ours instead of a node's.
+/// Why a request got our own response instead of a node's.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// The request's target and `Host` do not tell one host (RFC 9112, section 3.2).
+    /// The request does not name one valid host, in its target or `Host` (RFC 9112, section 3.2).
     #[error("the request must name one host, in its Host field")]
     BadHost,
     /// The request's target has a form that its method does not allow (RFC 9112, section 3.2).
@@ -26,7 +26,7 @@ pub enum ExchangeError {
     /// A CONNECT, which only a forward proxy serves.
     #[error("CONNECT is not served here: this is no forward proxy")]
     ForwardProxying,
-    /// The Engine.IO parameters of the query contradict themselves.
+    /// The Engine.IO parameters of the query contradict each other.
     #[error("the Engine.IO parameters of the query cannot be read: {0}")]
     BadCall(#[from] CallError),
     /// An upgrade request that RFC 6455, section 4.1 does not allow.
@@ -50,22 +50,22 @@ pub enum ExchangeError {
     /// The upstream has no node that could be asked.
     #[error("no node of the upstream can take the request")]
     NoNode,
-    /// No node could take the session, or it had not its turn, while its handshake was held.
+    /// No node could take the session, or its turn did not come, while its handshake was held.
     #[error("no node could take the session within {0:?}")]
     NotAdmitted(Duration),
     /// Too many handshakes wait already.
     #[error("too many handshakes wait for a node")]
     QueueFull,
-    /// The process stops, and a handshake that waited may go elsewhere.
+    /// The process shuts down, and a handshake that waits may go to another proxy.
     #[error("the proxy is stopping")]
     Stopping,
-    /// The session's node fails one connect after the other.
+    /// The session's node has failed several consecutive connects.
     #[error("the node of the session is dead")]
     NodeDead {
         /// The node's name.
         node: Arc<str>,
     },
-    /// The session's node drains, and the time of its sessions is over.
+    /// The session's node was drained, and the time for its sessions is over.
     #[error("the node of the session has been drained")]
     NodeDrained {
         /// The node's name.
@@ -79,7 +79,7 @@ pub enum ExchangeError {
         /// What failed.
         source: ConnectError,
     },
-    /// The node ended the connection before the head of its answer.
+    /// The node ended the connection before the head of its response.
     #[error("the node ended the connection before it answered")]
     NodeBrokeOff {
         /// The node's name.
@@ -87,7 +87,7 @@ pub enum ExchangeError {
         /// What failed.
         source: io::Error,
     },
-    /// The head of the node's answer is not HTTP/1.1.
+    /// The head of the node's response is not valid HTTP/1.1.
     #[error("the node's answer is not HTTP/1.1")]
     BadAnswer {
         /// The node's name.
@@ -95,26 +95,26 @@ pub enum ExchangeError {
         /// What is wrong.
         source: HeadFault,
     },
-    /// The node took nothing of the request.
+    /// The node read nothing of the request.
     #[error("the node read nothing of the request for {after:?}")]
     NodeNotReading {
         /// The node's name.
         node: Arc<str>,
-        /// How long it was waited for.
+        /// The timeout.
         after: Duration,
     },
-    /// A session whose node is not known was not found, and not every node could be asked.
+    /// A session whose node is not known was not found, but not every node could be asked.
     #[error("the session was not found, and not every node could be asked")]
     SearchIncomplete {
         /// The node that could not be asked; `None` if the request could be sent only once.
         node: Option<Arc<str>>,
     },
-    /// The head of the node's answer did not come in time.
+    /// The head of the node's response did not arrive in time.
     #[error("the node did not answer within {after:?}")]
     ResponseTimeout {
         /// The node's name.
         node: Arc<str>,
-        /// How long it was waited for.
+        /// The timeout.
         after: Duration,
     },
     /// The node's 101 is not the answer to the client's handshake (RFC 6455, section 4.1).
@@ -125,7 +125,7 @@ pub enum ExchangeError {
         /// Which field is wrong.
         reason: &'static str,
     },
-    /// The head of an answer that had to be read before it was passed on broke off.
+    /// A response that had to be read before it was passed on broke off.
     #[error("the node's answer broke off")]
     AnswerBrokeOff {
         /// The node's name.
@@ -135,14 +135,14 @@ pub enum ExchangeError {
     },
 }
 
-/// Whose doing an error is.
+/// Who caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
     /// The client or its network.
     Client,
     /// A node.
     Node,
-    /// Whoever wrote the configuration or runs the nodes.
+    /// The operator, by the configuration or the state of the nodes.
     Operator,
 }
 
@@ -160,13 +160,13 @@ impl Blame {
 /// What follows from an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The status of our answer.
+    /// The status of our response.
     pub status: StatusCode,
-    /// Whose doing it is.
+    /// Who caused it.
     pub blame: Blame,
     /// The word for logs and metrics.
     pub label: &'static str,
-    /// Engine.IO's own error code, where it has one for this.
+    /// Engine.IO's own error code, if there is one.
     pub engineio_code: Option<u16>,
     /// Whether the request may be sent again.
     pub retry: Retry,
@@ -179,14 +179,14 @@ pub struct Facts {
 pub enum Retry {
     /// Never.
     Never,
-    /// Nothing was sent: to another node, whatever it is.
+    /// No byte was sent: to another node, whatever the request is.
     Unsent,
     /// It may have reached the node: once more, if it opens a session and had no body.
     Once,
 }
 
 impl ExchangeError {
-    /// All that follows from each error, in one table.
+    /// What follows from each error, in one table.
     pub fn facts(&self) -> Facts {
         use Blame::{Client, Node, Operator};
         use Retry::{Never, Once, Unsent};
@@ -218,13 +218,13 @@ impl ExchangeError {
         }
     }
 
-    /// Whether the client's connection must end with the answer: who cannot agree with us on what
-    /// a request says may not agree on where the next one begins.
+    /// Whether the client's connection must end with the response: a client that disagrees with us about the
+    /// meaning of a request may also disagree about where the next one begins.
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::BadHost | Self::BadTarget(_))
     }
 
-    /// The node that had a part in it.
+    /// The node that was involved.
     pub fn node(&self) -> Option<&str> {
         match self {
             Self::NodeDead { node }
@@ -258,7 +258,7 @@ impl ExchangeError {
 /// Engine.IO's code for a session that the server does not have.
 const UNKNOWN_SID: u16 = 1;
 
-/// Engine.IO's code for a request that it cannot make sense of.
+/// Engine.IO's code for a request that it cannot parse.
 const BAD_REQUEST: u16 = 3;
 
 fn facts(status: u16, blame: Blame, label: &'static str) -> Facts {

@@ -1,8 +1,8 @@
 //! Tells a node which client a request comes from.
 //!
 //! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP` and `Forwarded` (RFC 7239) are ours.
-//! What came in these fields, or in any other by which proxies speak of clients, is believed from a
-//! trusted proxy only; of a stranger nothing of it reaches a node.
+//! The content of these fields, and of any other in which proxies describe clients, is accepted from a trusted
+//! proxy only; nothing of it reaches a node from others.
 //!
 //! Pure. Runs for every request.
 
@@ -47,8 +47,8 @@ pub(super) fn client_address(headers: &HeaderMap, client: &ClientInfo) -> IpAddr
     known
 }
 
-/// What a node is told of its client. Of a trusted proxy's `X-Forwarded-Proto`, `-Host` and `-Port`
-/// those that are there stay, and none of ours is added.
+/// What a node is told about its client. A trusted proxy's `X-Forwarded-Proto`, `-Host` and `-Port` stay, and
+/// ours are added only if they are missing.
 #[derive(Debug)]
 pub(super) struct Forwarded<'a> {
     /// `X-Forwarded-For`.
@@ -69,10 +69,10 @@ impl<'a> Forwarded<'a> {
         real: IpAddr,
         host: &'a str,
     ) -> Self {
-        // Of a stranger's fields none is believed.
-        let believed = client.is_trusted().then_some(headers);
-        let list = |name| believed.map_or_else(String::new, |headers| joined(headers, name));
-        let is_missing = |name| believed.is_none_or(|headers| !headers.contains_key(name));
+        // No field of an untrusted client is accepted.
+        let trusted = client.is_trusted().then_some(headers);
+        let list = |name| trusted.map_or_else(String::new, |headers| joined(headers, name));
+        let is_missing = |name| trusted.is_none_or(|headers| !headers.contains_key(name));
         let address = client.address.ip().to_canonical();
         let address_text = text_of(address);
         let scheme = client.scheme.as_str();
@@ -87,7 +87,7 @@ impl<'a> Forwarded<'a> {
             real_ip: if real == address { address_text } else { text_of(real) },
             proto: is_missing(X_FORWARDED_PROTO).then_some(scheme),
             host: is_missing(X_FORWARDED_HOST).then_some(host),
-            port: is_missing(X_FORWARDED_PORT).then(|| port(believed, scheme, host)),
+            port: is_missing(X_FORWARDED_PORT).then(|| port(trusted, scheme, host)),
         }
     }
 
@@ -115,8 +115,8 @@ impl<'a> Forwarded<'a> {
 
 /// The port that the client wrote, or that of its scheme: behind a port that is mapped, ours would
 /// not be the one that it connects to.
-fn port(believed: Option<&HeaderMap>, scheme: &str, host: &str) -> Cow<'static, str> {
-    let said = |name| Some(believed?.get(name)?.to_str().unwrap_or_default());
+fn port(trusted: Option<&HeaderMap>, scheme: &str, host: &str) -> Cow<'static, str> {
+    let said = |name| Some(trusted?.get(name)?.to_str().unwrap_or_default());
     if let Some(port) = port_of(said(X_FORWARDED_HOST).unwrap_or(host)) {
         return port.to_string().into();
     }

@@ -1,4 +1,4 @@
-//! Which fields go on to a node or a client, and which we put in.
+//! Which header fields are passed on to a node or a client, and which we add.
 //!
 //! Fields that belong to one connection stay with it (RFC 9110, section 7.6.1).
 //!
@@ -14,11 +14,11 @@ use crate::net::ClientInfo;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-/// Names one request in the logs of all who handle it.
+/// The id of a request in the logs of all servers that handle it.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Fields that belong to one connection. `Transfer-Encoding` is among them: hyper frames each
-/// message anew.
+/// Fields that belong to one connection. `Transfer-Encoding` is among them, because each message gets new
+/// framing.
 static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     KEEP_ALIVE,
@@ -36,7 +36,7 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name)
 }
 
-/// Takes out the fields that belong to one connection, and those that `Connection` names.
+/// Removes the fields that belong to one connection, and those that `Connection` names.
 pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let mut gone: Vec<HeaderName> =
         headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
@@ -46,16 +46,16 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Fields that `Connection` names. What we set ourselves is never dropped, whatever `Connection` says, and neither is `Host`: the
-/// node needs it (RFC 9110, section 7.6.1 forbids a client to name it).
+/// The fields that `Connection` names. What we set ourselves is never removed, whatever `Connection` says, and
+/// neither is `Host`, which the node needs (RFC 9110, section 7.6.1 forbids a client to name it).
 pub(super) fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     list(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .filter(|name| *name != HOST && *name != X_REQUEST_ID && !forwarded::is_claim(name))
 }
 
-/// The members of a comma-separated field, over all its lines. A member that is no visible ASCII is
-/// left out, and hides no other one.
+/// The members of a comma-separated field, from all its lines. A member that is not visible ASCII is left out
+/// and hides no other one.
 pub(super) fn list<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -67,24 +67,24 @@ pub(super) fn list<'a>(
     texts.map(str::trim).filter(|member| !member.is_empty())
 }
 
-/// Whether a comma-separated field has `member`, in any case.
+/// Whether a comma-separated field has `member`, in any letter case.
 pub(super) fn lists(headers: &HeaderMap, name: &HeaderName, member: &str) -> bool {
-    // Mostly it is the only one.
+    // Usually it is the only one.
     headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(member.as_bytes()))
         || list(headers, name).any(|found| found.eq_ignore_ascii_case(member))
 }
 
-/// The id of the request: what a trusted proxy gave it, else a new one.
+/// The id of the request: from a trusted proxy, or else a new one.
 pub(super) fn request_id(headers: &HeaderMap, client: &ClientInfo) -> HeaderValue {
     let given = if client.is_trusted() { headers.get(X_REQUEST_ID) } else { None };
     let given = given.filter(|id| is_id(id)).and_then(in_own_memory);
     given.unwrap_or_else(|| {
         HeaderValue::from_bytes(&hexadecimal(fastrand::u128(..)))
-            .expect("hexadecimal digits can stand in a field")
+            .expect("hexadecimal digits are valid in a field")
     })
 }
 
-/// All digits of `number`.
+/// All hexadecimal digits of `number`.
 fn hexadecimal(number: u128) -> [u8; 32] {
     let mut rest = number;
     std::array::from_fn(|_| {
@@ -93,8 +93,8 @@ fn hexadecimal(number: u128) -> [u8; 32] {
     })
 }
 
-/// A copy for who keeps it longer than the request: a clone is a slice of hyper's read buffer, which
-/// could not be used again meanwhile.
+/// A copy for use beyond the request: a clone is a slice of hyper's read buffer, which could not be reused as
+/// long.
 pub(super) fn in_own_memory(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }
@@ -105,7 +105,7 @@ fn is_id(value: &HeaderValue) -> bool {
     (1..=REQUEST_ID_BYTES_MAX).contains(&bytes.len()) && bytes.iter().all(allowed)
 }
 
-/// Longer ids are replaced: they would stand in every log line.
+/// Longer ids are replaced: they would be in every log line.
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
 #[cfg(test)]

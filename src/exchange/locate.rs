@@ -43,8 +43,8 @@ pub(super) async fn locate(
     Ok((renewed.clone(), placement))
 }
 
-/// Where a session belongs that was opened before a reload gave `route` another upstream or affinity,
-/// so that `locate`, which goes by what is in force, does not know it.
+/// Where a session belongs that was opened before a reload gave `route` another upstream or affinity. The
+/// current rule, which gave `placement`, does not know it.
 fn by_earlier_rule<'a>(
     route: &'a Route,
     placement: &Placement,

@@ -1,6 +1,6 @@
-//! The fields of a request as its node gets them: those of the client that are for the node, then ours.
+//! The header fields that a node gets: those of the client that are for the node, then ours.
 //!
-//! The client's fields are read where they are: nothing is taken out of their map or put into it.
+//! The client's fields are only read: nothing is removed from their map or added to it.
 //!
 //! Pure. Runs for every request.
 
@@ -20,7 +20,7 @@ use super::purpose::Purpose;
 #[derive(Debug)]
 pub(super) struct NodeFields<'a> {
     headers: &'a HeaderMap,
-    /// Names that the client's `Connection` has.
+    /// The names in the client's `Connection`.
     of_connection: Vec<HeaderName>,
     version: Version,
     purpose: Purpose,
@@ -31,7 +31,7 @@ pub(super) struct NodeFields<'a> {
 }
 
 impl<'a> NodeFields<'a> {
-    /// For a request for `host` with this `head`, which gets this id.
+    /// For a request for `host` with this `head` and id.
     pub(super) fn new(
         exchange: &Exchange<'_>,
         head: &'a request::Parts,
@@ -51,7 +51,7 @@ impl<'a> NodeFields<'a> {
         }
     }
 
-    /// All of them, `Host` first (RFC 9110, section 7.2). Framing fields of the client are still there.
+    /// All fields, `Host` first (RFC 9110, section 7.2). The client's framing fields are still among them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         static HOST_NAME: HeaderName = HOST;
         static REQUEST_ID_NAME: HeaderName = X_REQUEST_ID;
@@ -68,10 +68,10 @@ impl<'a> NodeFields<'a> {
             .chain(self.forwarded.fields())
     }
 
-    /// Whether a field of the client goes on to the node.
+    /// Whether a field of the client is passed on to the node.
     fn is_for_node(&self, name: &HeaderName) -> bool {
         let is_ours = *name == HOST || *name == X_REQUEST_ID;
-        // The answer to a handshake has to be read, and HTTP/1.0 has no expectations.
+        // The response to a handshake has to be readable, and HTTP/1.0 has no expectations.
         let is_unwanted = self.purpose == Purpose::OpenPolling && *name == ACCEPT_ENCODING
             || self.version == Version::HTTP_10 && *name == EXPECT;
         !is_ours
@@ -151,7 +151,7 @@ mod tests {
         check(Purpose::UpgradeSession, &upgrade);
     }
 
-    /// What strangers have been seen to send, or what some proxy or CDN sets.
+    /// What untrusted clients were seen to send, or what some proxy or CDN sets.
     const CLAIMS: [&str; 30] = [
         "Forwarded",
         "X-Forwarded",

@@ -1,4 +1,4 @@
-//! What a request is for, decided once.
+//! The purpose of a request, decided once.
 //!
 //! Pure. Runs for every request.
 
@@ -6,7 +6,7 @@ use http::Method;
 
 use crate::engineio::{Call, Transport};
 
-/// What a request is for. What follows from it stands in the methods and nowhere else.
+/// The purpose of a request. What follows from it is in its methods and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// Opens an Engine.IO session by polling.
@@ -15,7 +15,7 @@ pub(super) enum Purpose {
     OpenWebSocket,
     /// Waits for the next packets of a session.
     Poll,
-    /// Brings packets of a session.
+    /// Sends packets of a session.
     Post,
     /// Moves a session to a WebSocket.
     UpgradeSession,
@@ -26,8 +26,8 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// The purpose of a request with this method that asks this of Engine.IO, and that
-    /// `is_upgrade` if it is a WebSocket handshake.
+    /// The purpose of a request with this method and these Engine.IO parameters; `is_upgrade` if it is a
+    /// WebSocket handshake.
     pub(super) fn new(method: &Method, call: Option<&Call>, is_upgrade: bool) -> Self {
         let Some(call) = call else {
             return if is_upgrade { Self::PlainUpgrade } else { Self::Plain };
@@ -42,21 +42,20 @@ impl Purpose {
         }
     }
 
-    /// Whether a session begins with it, so that a node for new sessions is chosen and, where none
-    /// takes one now, waited for.
+    /// Whether it opens a session: then a node for new sessions is chosen and, if necessary, waited for.
     pub(super) fn opens_session(self) -> bool {
         matches!(self, Self::OpenPolling | Self::OpenWebSocket | Self::PlainUpgrade)
     }
 
     /// Whether it may be sent once more after it may have reached a node: any node may open a
-    /// session, and one that is opened twice costs a heartbeat. A poll that is asked twice kills its
-    /// session, and a message would be delivered twice.
+    /// session, and one that is opened twice costs a heartbeat. A poll that is sent twice ends its session, and
+    /// a message would be delivered twice.
     pub(super) fn may_repeat(self) -> bool {
         self.opens_session()
     }
 
-    /// Whether a successful answer proves that the session of the request lives on the node: any node
-    /// answers a preflight.
+    /// Whether a successful response proves that the session of the request is on the node: any node answers a
+    /// preflight.
     pub(super) fn finds_session(self) -> bool {
         matches!(self, Self::Poll | Self::Post | Self::UpgradeSession)
     }
@@ -66,7 +65,7 @@ impl Purpose {
         matches!(self, Self::OpenWebSocket | Self::UpgradeSession | Self::PlainUpgrade)
     }
 
-    /// Whether the node answers only when it has something to say.
+    /// Whether the node answers only when it has packets.
     pub(super) fn waits_long(self) -> bool {
         self == Self::Poll
     }

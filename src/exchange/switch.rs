@@ -26,7 +26,7 @@ use crate::engineio::{OpenPacket, SessionBounds};
 use crate::net::{ConnectionPermit, RawSocket, UpgradeHandoff};
 use crate::route::Route;
 use crate::tasks::Tasks;
-use crate::tunnel::{self, IdleTimeout, Kind, ReadOpen, Setup, Side, Stream, set_socket_options};
+use crate::tunnel::{self, IdleTimeout, Protocol, ReadOpen, Setup, Side, Stream, set_socket_options};
 use crate::upstream::Lease;
 use crate::websocket::Extensions;
 
@@ -74,7 +74,7 @@ pub(super) fn switch(
         limits: exchange.route.tunnel,
         client_read_ahead: Bytes::new(),
         node_read_ahead: node.read_ahead,
-        kind: kind(exchange),
+        protocol: protocol(exchange),
         upgrade_progress: exchange
             .session()
             .and_then(|sid| insight.upgrade_accepted(sid, Instant::now())),
@@ -99,10 +99,10 @@ pub(super) fn switch(
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
 }
 
-fn kind(exchange: &Exchange<'_>) -> Kind {
+fn protocol(exchange: &Exchange<'_>) -> Protocol {
     match &exchange.call {
-        None => Kind::Plain,
-        Some(call) => Kind::EngineIo {
+        None => Protocol::Plain,
+        Some(call) => Protocol::EngineIo {
             silence_max: exchange.bounds.map(SessionBounds::silence_max),
             // A session that began by polling got its open packet there.
             open: call.sid.is_none().then(|| read_open(&exchange.route)),
@@ -159,8 +159,8 @@ impl PendingTunnel {
         let Self { node, setup, lease, entry, tasks } = self;
         set_socket_options(&node, Side::Node, &setup.limits, None);
         let open = setup.counts.open.begin();
-        let tunnel_guards = TunnelGuards { entry, lease, permit, open };
-        tasks.spawn(tunnel_guards.of(tunnel::run(client, node, setup)));
+        let guards = TunnelGuards { entry, lease, permit, open };
+        tasks.spawn(guards.guard(tunnel::run(client, node, setup)));
     }
 }
 

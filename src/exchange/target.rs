@@ -1,4 +1,4 @@
-//! Which host a request is for, and what its target is for a node.
+//! The host that a request is for, and the target that a node gets.
 //!
 //! Pure. Runs for every request.
 
@@ -45,7 +45,7 @@ pub(super) fn host(
     Ok(uri.authority().cloned().or(field))
 }
 
-/// Whether a request is for no resource, but for the server (RFC 9110, section 9.3.7).
+/// Whether a request is for the server and not for a resource (RFC 9110, section 9.3.7).
 pub(super) fn is_server(uri: &Uri) -> bool {
     uri.path() == "*"
 }
@@ -62,7 +62,7 @@ pub(super) fn port_of(authority: &str) -> Option<u16> {
     split(authority)?.1
 }
 
-/// The forms of a target are bound to methods (RFC 9112, section 3.2).
+/// Checks that the method allows this form of target (RFC 9112, section 3.2).
 fn check_form(method: &Method, uri: &Uri) -> Result<(), ExchangeError> {
     let is_authority = uri.scheme().is_none() && uri.authority().is_some();
     match (method, is_authority) {
@@ -76,7 +76,7 @@ fn check_form(method: &Method, uri: &Uri) -> Result<(), ExchangeError> {
 }
 
 /// The host and the port of an authority. `None` if it is not `uri-host [ ":" port ]`: there is a
-/// user, which RFC 9110, section 4.2.4 has us treat as an error, no host, or no valid port.
+/// user, which is an error by RFC 9110, section 4.2.4, no host, or no valid port.
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     let name_end = match authority.strip_prefix('[') {
         Some(literal) => literal.find(']')? + "[]".len(),

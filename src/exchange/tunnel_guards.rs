@@ -16,7 +16,7 @@ use crate::net::ConnectionPermit;
 use crate::tunnel::{Report, TunnelFuture};
 use crate::upstream::Lease;
 
-/// What is held while a tunnel lives.
+/// What is held while a tunnel runs.
 #[derive(Debug)]
 pub(super) struct TunnelGuards {
     /// The log line of its end.
@@ -25,14 +25,14 @@ pub(super) struct TunnelGuards {
     pub(super) lease: Lease,
     /// Counts its client.
     pub(super) permit: ConnectionPermit,
-    /// Its place among the open tunnels of the route.
+    /// It counts as one of the route's open tunnels.
     pub(super) open: InFlightGuard,
 }
 
 impl TunnelGuards {
-    /// `life` to its end, with all that is held meanwhile.
-    pub(super) fn of<F: TunnelFuture>(self, life: F) -> GuardedTunnel<F> {
-        GuardedTunnel { life, tunnel_guards: Some(Box::new(self)) }
+    /// Runs the tunnel to its end, while all this is held.
+    pub(super) fn guard<F: TunnelFuture>(self, tunnel: F) -> GuardedTunnel<F> {
+        GuardedTunnel { tunnel, guards: Some(Box::new(self)) }
     }
 
     fn end(self, report: &Report) {
@@ -43,16 +43,16 @@ impl TunnelGuards {
 }
 
 pin_project! {
-    /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel that
-    /// is cut, since the time of a stop is over, has its line and its count as any other.
+    /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel that is cut
+    /// at a shutdown's deadline has its log line and its count like any other.
     #[derive(Debug)]
     pub(super) struct GuardedTunnel<F>
     where
         F: TunnelFuture,
     {
         #[pin]
-        life: F,
-        tunnel_guards: Option<Box<TunnelGuards>>,
+        tunnel: F,
+        guards: Option<Box<TunnelGuards>>,
     }
 
     impl<F> PinnedDrop for GuardedTunnel<F>
@@ -61,8 +61,8 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let held = this.project();
-            if let (Some(tunnel_guards), Some(report)) = (held.tunnel_guards.take(), held.life.cut()) {
-                tunnel_guards.end(&report);
+            if let (Some(guards), Some(report)) = (held.guards.take(), held.tunnel.cut()) {
+                guards.end(&report);
             }
         }
     }
@@ -76,9 +76,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let held = self.project();
-        let report = ready!(held.life.poll(cx));
-        if let Some(tunnel_guards) = held.tunnel_guards.take() {
-            tunnel_guards.end(&report);
+        let report = ready!(held.tunnel.poll(cx));
+        if let Some(guards) = held.guards.take() {
+            guards.end(&report);
         }
         Poll::Ready(())
     }

@@ -1,8 +1,8 @@
 //! The WebSocket handshake on both sides (RFC 6455, section 4).
 //!
-//! Only a 101 that answers this very handshake makes a tunnel. Every other answer is an ordinary
-//! one; after it the client's connection is closed, for hyper would take bytes that a client sent
-//! ahead as its next request.
+//! Only a 101 that answers this very handshake makes a tunnel. Every other response is an ordinary one. After
+//! it the client's connection is closed, because hyper would read bytes that a client sent ahead as its next
+//! request.
 //!
 //! Runs for every request.
 
@@ -20,19 +20,19 @@ use super::error::ExchangeError;
 use super::headers;
 use super::outcome::Switched;
 
-/// A client's wish to speak WebSocket.
+/// A client's WebSocket handshake.
 #[derive(Debug)]
 pub(super) struct Handshake {
-    /// `Sec-WebSocket-Key`, to which the node's 101 must fit.
+    /// `Sec-WebSocket-Key`, to which the node's 101 has to fit.
     key: HeaderValue,
 }
 
-/// Whether `request` asks for an upgrade to WebSocket. `Upgrade: h2c` and all others are no wish
-/// that a node may see: the field is dropped with the others of the connection.
+/// The WebSocket handshake in `request`, if it is one. Other upgrades such as `Upgrade: h2c` do not reach a
+/// node: the field is removed like the others of the connection.
 ///
 /// # Errors
 ///
-/// It asks, but not as RFC 6455, section 4.1 demands.
+/// It is a handshake, but not as RFC 6455, section 4.1 requires.
 pub(super) fn requested(request: &Request) -> Result<Option<Handshake>, ExchangeError> {
     let fields = request.headers();
     if !headers::lists(fields, &CONNECTION, "upgrade")
@@ -52,13 +52,13 @@ pub(super) fn requested(request: &Request) -> Result<Option<Handshake>, Exchange
     Err(ExchangeError::BadUpgrade(fault))
 }
 
-/// Puts back the fields of the handshake that belong to the connection.
+/// Adds the fields of the handshake that belong to the connection.
 pub(super) fn put_upgrade(fields: &mut HeaderMap) {
     fields.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-/// What metrics say of a node that answered a handshake otherwise than by 101.
+/// The label in metrics for a node's response to a handshake that is not a 101.
 pub(super) fn refusal_cause(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "400",
@@ -124,7 +124,7 @@ mod tests {
     use super::super::body::RequestBody;
     use super::*;
 
-    fn asking(lines: &[(&'static str, &'static str)]) -> Request {
+    fn request(lines: &[(&'static str, &'static str)]) -> Request {
         let mut request = Request::new(RequestBody::EMPTY);
         for (name, value) in lines {
             request.headers_mut().append(*name, HeaderValue::from_static(value));
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_wish_for_websocket_is_one() {
+    fn only_an_upgrade_to_websocket_is_a_handshake() {
         let check = |connection, upgrade, expected| {
             let lines =
                 [("connection", connection), ("upgrade", upgrade), ("sec-websocket-key", "k")];
-            let asked = requested(&asking(&lines)).unwrap().is_some();
+            let asked = requested(&request(&lines)).unwrap().is_some();
             assert_eq!(asked, expected, "{connection} / {upgrade}");
         };
         check("Upgrade", "websocket", true);
@@ -149,20 +149,20 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_that_breaks_the_rfc_is_told_so() {
+    fn a_handshake_that_breaks_the_rfc_is_refused_with_the_cause() {
         let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
         let check = |request: &Request, expected: &str| {
             let error = requested(request).unwrap_err().to_string();
             assert!(error.ends_with(expected), "{error}");
         };
-        check(&asking(&upgrade), "Sec-WebSocket-Key is missing");
-        let mut post = asking(&upgrade);
+        check(&request(&upgrade), "Sec-WebSocket-Key is missing");
+        let mut post = request(&upgrade);
         *post.method_mut() = Method::POST;
         check(&post, "the method is not GET");
-        let mut old = asking(&upgrade);
+        let mut old = request(&upgrade);
         *old.version_mut() = Version::HTTP_10;
         check(&old, "the version is not HTTP/1.1");
-        check(&asking(&[&upgrade[..], &[("content-length", "3")]].concat()), "it has a body");
+        check(&request(&[&upgrade[..], &[("content-length", "3")]].concat()), "it has a body");
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         let handshake = Handshake { key: HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==") };
         let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
         let check = |lines: &[(&'static str, &'static str)], expected: Option<&str>| {
-            assert_eq!(handshake.fault_of(asking(lines).headers()), expected, "{lines:?}");
+            assert_eq!(handshake.fault_of(request(lines).headers()), expected, "{lines:?}");
         };
         let good =
             [("upgrade", "WebSocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept)];

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::keepalive::Demand;
-use super::{Kind, Side};
+use super::{Protocol, Side};
 
 /// The limits of one tunnel; a route's `tunnel:` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,12 +104,12 @@ impl Limits {
     /// `stalled_client: auto` of plain WebSockets.
     pub const PLAIN_STALLED_CLIENT: Duration = Duration::from_secs(120);
 
-    /// What `stalled_client` means for a tunnel of this kind.
-    pub(super) fn stalled_client(&self, kind: &Kind) -> Duration {
-        match (self.stalled_client, kind) {
+    /// What `stalled_client` means for a tunnel of this protocol.
+    pub(super) fn stalled_client(&self, protocol: &Protocol) -> Duration {
+        match (self.stalled_client, protocol) {
             (StalledClient::After(timeout), _) => timeout,
-            (StalledClient::Auto, Kind::EngineIo { .. }) => Self::ENGINEIO_STALLED_CLIENT,
-            (StalledClient::Auto, Kind::Plain) => Self::PLAIN_STALLED_CLIENT,
+            (StalledClient::Auto, Protocol::EngineIo { .. }) => Self::ENGINEIO_STALLED_CLIENT,
+            (StalledClient::Auto, Protocol::Plain) => Self::PLAIN_STALLED_CLIENT,
         }
     }
 
@@ -147,26 +147,26 @@ impl Limits {
         }
     }
 
-    /// What `idle_timeout` means for a tunnel of this kind, before its own open packet was seen.
-    pub(super) fn idle_timeout(&self, kind: &Kind) -> Option<Duration> {
-        match (self.idle_timeout, kind) {
+    /// What `idle_timeout` means for a tunnel of this protocol, before its own open packet was seen.
+    pub(super) fn idle_timeout(&self, protocol: &Protocol) -> Option<Duration> {
+        match (self.idle_timeout, protocol) {
             (IdleTimeout::Off, _) => None,
             (IdleTimeout::After(timeout), _) => Some(timeout),
-            (IdleTimeout::Auto, Kind::EngineIo { silence_max: Some(silence_max), .. }) => {
+            (IdleTimeout::Auto, Protocol::EngineIo { silence_max: Some(silence_max), .. }) => {
                 Some(*silence_max)
             }
-            (IdleTimeout::Auto, Kind::Plain | Kind::EngineIo { silence_max: None, .. }) => {
+            (IdleTimeout::Auto, Protocol::Plain | Protocol::EngineIo { silence_max: None, .. }) => {
                 Some(Self::PLAIN_IDLE_TIMEOUT)
             }
         }
     }
 
-    /// What `keepalive` means for a tunnel of this kind.
-    pub(super) fn keepalive(&self, kind: &Kind) -> Option<KeepaliveTimes> {
-        match (self.keepalive, kind) {
+    /// What `keepalive` means for a tunnel of this protocol.
+    pub(super) fn keepalive(&self, protocol: &Protocol) -> Option<KeepaliveTimes> {
+        match (self.keepalive, protocol) {
             (Keepalive::On(times), _) => Some(times),
-            (Keepalive::Auto, Kind::Plain) => Some(KeepaliveTimes::default()),
-            (Keepalive::Auto, Kind::EngineIo { .. }) | (Keepalive::Off, _) => None,
+            (Keepalive::Auto, Protocol::Plain) => Some(KeepaliveTimes::default()),
+            (Keepalive::Auto, Protocol::EngineIo { .. }) | (Keepalive::Off, _) => None,
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Setup {
     /// What the node sent after its 101; often the open packet.
     pub node_read_ahead: Bytes,
     /// The protocol in it.
-    pub kind: Kind,
+    pub protocol: Protocol,
     /// Receives the steps of a session's upgrade from polling; `None` for other tunnels, and if the steps
     /// are not needed.
     pub upgrade_progress: Option<Arc<UpgradeProgress>>,
@@ -92,7 +92,7 @@ pub struct Setup {
 
 /// The protocol in a tunnel.
 #[derive(Debug)]
-pub enum Kind {
+pub enum Protocol {
     /// Any protocol over WebSocket.
     Plain,
     /// An Engine.IO session.

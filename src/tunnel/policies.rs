@@ -13,7 +13,7 @@ use super::deadlines::{Deadlines, Timer};
 use super::flow::Flow;
 use super::flow_state::FlowStep;
 use super::keepalive::{Demand, KeepaliveAction, KeepaliveMonitor};
-use super::{Kind, Limits, Side, Stream};
+use super::{Limits, Protocol, Side, Stream};
 use crate::Instant;
 
 /// The rules of one tunnel.
@@ -49,11 +49,11 @@ impl Policies {
     /// The rules of a tunnel that begins at `now`; sets their timers.
     pub(super) fn new(
         limits: &Limits,
-        kind: &Kind,
+        protocol: &Protocol,
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> Self {
-        let keepalive = limits.keepalive(kind).map(|times| {
+        let keepalive = limits.keepalive(protocol).map(|times| {
             deadlines.set(Timer::Keepalive, now.checked_add(times.every));
             let payload = fastrand::u64(..).to_be_bytes();
             let demand = limits.demand();
@@ -64,7 +64,7 @@ impl Policies {
         });
         let idle_messages = limits.idle_messages.map(|timeout| {
             deadlines.set(Timer::IdleMessages, now.checked_add(timeout));
-            let discounts_heartbeats = matches!(kind, Kind::EngineIo { .. });
+            let discounts_heartbeats = matches!(protocol, Protocol::EngineIo { .. });
             Box::new(IdleMessages { timeout, discounts_heartbeats, seen: 0 })
         });
         if let Some(max_age) = limits.max_age {
@@ -73,7 +73,7 @@ impl Policies {
             deadlines.set(Timer::MaxAge, now.checked_add(max_age.saturating_sub(early)));
         }
         let stalled_client =
-            u32::try_from(limits.stalled_client(kind).as_millis()).unwrap_or(u32::MAX);
+            u32::try_from(limits.stalled_client(protocol).as_millis()).unwrap_or(u32::MAX);
         Self { keepalive, idle_messages, stalled_client, has_waited: false }
     }
 

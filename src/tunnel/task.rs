@@ -21,7 +21,7 @@ use super::scratch_buffer::with_scratch;
 use super::traffic_metrics::TrafficMetrics;
 use super::upgrade_progress::UpgradeReader;
 use super::wakeups::Wakeups;
-use super::{End, IdleTimeout, Kind, Report, RosterGuard, Setup, Stream};
+use super::{End, IdleTimeout, Protocol, Report, RosterGuard, Setup, Stream};
 use crate::Instant;
 use crate::websocket::{Scanner, Sender, SenderLimits};
 
@@ -61,11 +61,11 @@ where
         let from_client = scanner(Sender::Client, Some(Box::new(client_limits)));
         let from_node = scanner(Sender::Node, None);
         let mut deadlines = Deadlines::new(now);
-        let policies = Policies::new(&limits, &setup.kind, &mut deadlines, now);
-        let idle_timeout = limits.idle_timeout(&setup.kind);
-        let open_packet = match setup.kind {
-            Kind::Plain => None,
-            Kind::EngineIo { silence_max: _, open } => open.map(OpenPacketReader::new),
+        let policies = Policies::new(&limits, &setup.protocol, &mut deadlines, now);
+        let idle_timeout = limits.idle_timeout(&setup.protocol);
+        let open_packet = match setup.protocol {
+            Protocol::Plain => None,
+            Protocol::EngineIo { silence_max: _, open } => open.map(OpenPacketReader::new),
         };
         let upgrade = |sender| {
             let progress = setup.upgrade_progress.clone();

@@ -1,4 +1,4 @@
-//! What a client may not do, and what both sides hear of it.
+//! What a client may not do, and what both sides get then.
 
 use super::*;
 use crate::websocket::FrameError;
@@ -74,12 +74,12 @@ async fn a_message_that_is_too_long_does_not_reach_the_node() {
 #[tokio::test(start_paused = true)]
 async fn a_message_may_have_100_mib_unless_it_is_configured() {
     let head = |bytes: u64| [&[0x82, 0xff][..], &bytes.to_be_bytes(), &[0; 4]].concat();
-    let plain: fn(&mut Setup) = |setup| setup.kind = Kind::Plain;
+    let plain: fn(&mut Setup) = |setup| setup.protocol = Protocol::Plain;
     let engineio: fn(&mut Setup) = |setup| {
-        setup.kind = Kind::EngineIo { silence_max: Some(50 * SECOND), open: None };
+        setup.protocol = Protocol::EngineIo { silence_max: Some(50 * SECOND), open: None };
     };
-    for kind in [plain, engineio] {
-        check(kind, b"", &head((100 << 20) + 1), (End::TooBig, 1009)).await;
+    for protocol in [plain, engineio] {
+        check(protocol, b"", &head((100 << 20) + 1), (End::TooBig, 1009)).await;
     }
     let mut rig = Rig::start();
     rig.client.write_all(&head(100 << 20)).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_client_that_sends_too_many_messages_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_sends_too_many_control_frames_is_told_so() {
     let ping = masked(0x89, b"");
-    // The first poll takes what fits into the pipe; the bound is on all of it.
+    // The first poll takes what fits into the pipe; the limit is on all of it.
     let mut rig = Rig::start();
     let send = async {
         for _ in 0..201 {
@@ -281,5 +281,5 @@ async fn a_client_that_breaks_the_protocol_and_is_gone_holds_nothing_up() {
     assert_eq!(after, Duration::ZERO);
 }
 
-/// What a client hears that broke RFC 6455.
+/// What a client gets that broke RFC 6455.
 const BAD_FRAME: &[u8] = b"\x88\x0b\x03\xeabad frame";

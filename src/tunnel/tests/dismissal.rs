@@ -1,4 +1,4 @@
-//! Tunnels that are told to end: their node drains, or has more than its share.
+//! Tunnels that are dismissed: their node drains, or has more than its share.
 
 use super::*;
 

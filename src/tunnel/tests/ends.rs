@@ -101,7 +101,7 @@ async fn a_node_that_leaves_takes_its_client_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_left_behind_has_a_second_to_answer() {
+async fn a_side_whose_other_side_is_gone_has_a_second_to_answer() {
     for client_leaves in [true, false] {
         let mut rig = Rig::start();
         let (leaves, stays) = match client_leaves {

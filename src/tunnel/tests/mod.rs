@@ -27,7 +27,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// A tunnel as most are in these tests: see [`setup`].
+    /// A tunnel with the usual [`setup`].
     fn start() -> Self {
         Self::start_with(|_| ())
     }
@@ -43,20 +43,20 @@ impl Rig {
         Self { client, node, shutdown, begun_at: Instant::now(), tunnel }
     }
 
-    /// What the tunnel says at its end, and after how long.
+    /// The tunnel's report, and after how long it came.
     async fn report(&mut self) -> (Report, Duration) {
         let report = self.tunnel.join_next().await.unwrap().unwrap();
         (report, self.begun_at.elapsed())
     }
 }
 
-/// A plain tunnel with the default limits, but that nobody is asked for a sign of life.
+/// A plain tunnel with the default limits, but without Pings.
 fn setup(shutdown: ShutdownWatch) -> Setup {
     Setup {
         limits: Limits { keepalive: Keepalive::Off, ..Limits::default() },
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
-        kind: Kind::Plain,
+        protocol: Protocol::Plain,
         upgrade_progress: None,
         extensions: Extensions::None,
         shutdown,
@@ -96,7 +96,7 @@ async fn expect_masked_close(stream: &mut (impl AsyncReadExt + Unpin), payload: 
     assert_eq!(bytes.collect::<Vec<_>>(), payload);
 }
 
-/// The next of `stream` is FIN.
+/// The next thing on `stream` is FIN.
 async fn expect_fin(stream: &mut (impl AsyncReadExt + Unpin)) {
     assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 0);
 }

@@ -1,4 +1,4 @@
-//! Signs of life, old age, messages that do not come, sides that do not read.
+//! Pings, the maximum age, missing messages, and sides that do not read.
 
 use super::*;
 
@@ -138,7 +138,7 @@ async fn engineio_sessions_get_no_pings_of_ours_unless_configured() {
     {
         let mut rig = Rig::start_with(|setup| {
             setup.limits.keepalive = keepalive;
-            setup.kind = Kind::EngineIo { silence_max: None, open: None };
+            setup.protocol = Protocol::EngineIo { silence_max: None, open: None };
         });
         rig.client.read_exact(&mut [0; 8]).await.unwrap();
         assert_eq!(rig.begun_at.elapsed(), expected, "{keepalive:?}");
@@ -147,7 +147,7 @@ async fn engineio_sessions_get_no_pings_of_ours_unless_configured() {
 
 #[tokio::test(start_paused = true)]
 async fn only_messages_that_count_put_the_timeout_of_messages_off() {
-    for (kind, heartbeat, expected) in [
+    for (is_engineio, heartbeat, expected) in [
         (true, unmasked(0x81, b"2"), 60),
         (true, unmasked(0x89, b""), 60),
         (true, unmasked(0xc1, b"2"), 100),
@@ -157,8 +157,8 @@ async fn only_messages_that_count_put_the_timeout_of_messages_off() {
         let mut rig = Rig::start_with(|setup| {
             setup.limits.idle_messages = Some(60 * SECOND);
             setup.extensions = Extensions::Deflate;
-            if kind {
-                setup.kind = Kind::EngineIo { silence_max: Some(50 * SECOND), open: None };
+            if is_engineio {
+                setup.protocol = Protocol::EngineIo { silence_max: Some(50 * SECOND), open: None };
             }
         });
         tokio::time::sleep(40 * SECOND).await;
@@ -228,7 +228,7 @@ async fn the_node_of_a_stalled_client_is_told_at_once_and_freed() {
     assert_eq!(rig.report().await.1, 121 * SECOND);
 }
 
-/// A client that takes so many bytes each 9 s: after how long is it cut off, if it is?
+/// A client that takes this many bytes every 9 s: after how long is it disconnected, if at all?
 async fn cut_off(bytes: usize) -> Option<Duration> {
     let mut rig = Rig::start_with(|setup| {
         let idle_timeout = IdleTimeout::After(100 * SECOND);

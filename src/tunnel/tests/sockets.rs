@@ -1,4 +1,4 @@
-//! Resets, which only real sockets know.
+//! Resets, which only real sockets have.
 
 use tokio::net::{TcpListener, TcpStream};
 
@@ -46,14 +46,14 @@ async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
     }
     let ((_client, client_side), (_node, node_side)) = (pair().await, pair().await);
     let tunnel = run(client_side, node_side, setup(Shutdown::new().1));
-    // Beside it there are 56 bytes with the client's bounds, 136 if sides are pinged, 64 and a
-    // pointer for its place on the roster, and two pointers on the list of the drain. With what a
-    // task has besides, that is 768 bytes, one of the allocator's sizes; the next is 896.
+    // Besides it there are 56 bytes with the client's limits, 136 if sides are pinged, 64 and a pointer
+    // for its roster entry, and two pointers in the list of the shutdown. With the rest of a task, that is
+    // 768 bytes, one of the allocator's sizes; the next is 896.
     assert!(bytes_of(&tunnel) <= 656, "{} bytes", bytes_of(&tunnel));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_that_alone_is_under_way_is_to_be_acknowledged_soon_and_other_bytes_are_not() {
+async fn a_ping_that_is_alone_in_flight_has_a_short_timeout_and_other_bytes_have_not() {
     let (mut client, client_side) = pair().await;
     let (mut node, node_side) = pair().await;
     let (client_side, of_client) = twin(client_side);

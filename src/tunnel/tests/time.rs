@@ -21,7 +21,7 @@ async fn a_silent_tunnel_ends_after_its_idle_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_our_close_gets_fin_after_five_seconds() {
+async fn a_side_that_does_not_answer_our_close_gets_fin_after_five_seconds() {
     let mut rig = Rig::start();
     expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
     expect_fin(&mut rig.client).await;
@@ -62,7 +62,7 @@ async fn the_open_packet_sets_the_idle_timeout() {
     {
         let mut rig = Rig::start_with(|setup| {
             setup.limits.idle_timeout = limit;
-            setup.kind = Kind::EngineIo { silence_max: None, open: Some(read_open()) };
+            setup.protocol = Protocol::EngineIo { silence_max: None, open: Some(read_open()) };
             setup.node_read_ahead = Bytes::from_static(b"\x81");
         });
         rig.node.write_all(b"\x02").await.unwrap();
@@ -76,8 +76,9 @@ async fn the_open_packet_sets_the_idle_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_session_from_polling_lives_by_what_its_own_handshake_said() {
     for (silence_max, expected) in [(Some(OPENED), OPENED), (None, Limits::PLAIN_IDLE_TIMEOUT)] {
-        let mut rig =
-            Rig::start_with(|setup| setup.kind = Kind::EngineIo { silence_max, open: None });
+        let mut rig = Rig::start_with(|setup| {
+            setup.protocol = Protocol::EngineIo { silence_max, open: None }
+        });
         expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9idle")).await;
         assert_eq!(rig.begun_at.elapsed(), expected);
     }
@@ -86,7 +87,7 @@ async fn a_session_from_polling_lives_by_what_its_own_handshake_said() {
 #[tokio::test(start_paused = true)]
 async fn a_first_frame_that_cannot_be_read_leaves_the_idle_timeout_alone() {
     let mut rig = Rig::start_with(|setup| {
-        setup.kind = Kind::EngineIo { silence_max: None, open: Some(read_open()) };
+        setup.protocol = Protocol::EngineIo { silence_max: None, open: Some(read_open()) };
     });
     rig.node.write_all(&unmasked(0x81, b"other")).await.unwrap();
     expect(&mut rig.client, &unmasked(0x81, b"other")).await;
@@ -97,7 +98,8 @@ async fn a_first_frame_that_cannot_be_read_leaves_the_idle_timeout_alone() {
 #[tokio::test(start_paused = true)]
 async fn absurd_timings_of_a_node_do_no_harm() {
     let silence_max = Some(Duration::from_millis(u64::MAX));
-    let mut rig = Rig::start_with(|setup| setup.kind = Kind::EngineIo { silence_max, open: None });
+    let mut rig =
+        Rig::start_with(|setup| setup.protocol = Protocol::EngineIo { silence_max, open: None });
     rig.node.write_all(b"\x81\x00").await.unwrap();
     expect(&mut rig.client, b"\x81\x00").await;
 }
@@ -195,11 +197,11 @@ async fn a_shutdown_is_spread_evenly_and_leaves_time_for_the_answers() {
     tokio::task::yield_now().await;
     shutdown.begin(45 * SECOND);
 
-    // Nobody answers, so each report comes 5 s after its tunnel's turn.
+    // Neither side answers, so each report comes 5 s after its tunnel's slot.
     let mut turns_of_quarters = [0; 4];
     while let Some(report) = tunnels.join_next().await {
         let turn = report.unwrap().duration - 5 * SECOND;
-        // A turn in the last millisecond is taken one later, for the timer rounds up.
+        // A slot in the last millisecond is used one later, because the timer rounds up.
         turns_of_quarters[((turn.as_secs_f64() / 10.0) as usize).min(3)] += 1;
     }
     for turns in turns_of_quarters {
@@ -241,7 +243,7 @@ fn read_open() -> ReadOpen {
     ReadOpen(Box::new(|payload| (payload == b"0!").then_some(OPENED)))
 }
 
-/// How long both ends wait for each other.
+/// How long both sides wait for each other.
 const OPENED: Duration = Duration::from_secs(15);
 
 #[tokio::test(start_paused = true)]
