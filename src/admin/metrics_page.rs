@@ -1,4 +1,4 @@
-//! `/metrics`: what is counted everywhere, gathered when it is asked for.
+//! `/metrics`: all counts, gathered on request.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -27,7 +27,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::health::NodeState;
 use crate::upstream::{Node, Upstream};
 
-/// The whole exposition, in OpenMetrics' text form.
+/// The exposition in the OpenMetrics text format.
 pub(super) fn metrics_page(state: &AdminState) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Page { series: gather(state) }));
@@ -36,13 +36,13 @@ pub(super) fn metrics_page(state: &AdminState) -> Result<String, fmt::Error> {
     Ok(page)
 }
 
-/// What there is to show, all at one moment.
+/// All series at one moment.
 #[derive(Debug)]
 struct Page {
     series: Vec<(Metric, Vec<Sample>)>,
 }
 
-/// One value: its labels' values in the order of the metric's labels, and how much.
+/// The values of the labels, in the order of the metric's labels, and the value.
 type Sample = (Vec<String>, Value);
 
 #[derive(Clone, Debug)]
@@ -96,17 +96,17 @@ fn gather(state: &AdminState) -> Vec<(Metric, Vec<Sample>)> {
     table::ALL
         .into_iter()
         .map(|metric| {
-            let samples = of_process(metric, state, &process)
-                .or_else(|| of_nodes(metric, &snapshot))
-                .or_else(|| of_upstreams(metric, &snapshot))
-                .or_else(|| of_sessions(metric, &snapshot))
-                .unwrap_or_else(|| of_routes(metric, &routes));
+            let samples = process_samples(metric, state, &process)
+                .or_else(|| node_samples(metric, &snapshot))
+                .or_else(|| upstream_samples(metric, &snapshot))
+                .or_else(|| session_samples(metric, &snapshot))
+                .unwrap_or_else(|| route_samples(metric, &routes));
             (metric, samples)
         })
         .collect()
 }
 
-/// The routes by their label, in its order; last, what no route serves.
+/// The routes, sorted by label; last, requests without a route.
 fn routes(snapshot: &Snapshot) -> Vec<(String, Arc<RouteCounts>)> {
     let mut routes: Vec<_> =
         snapshot.routes.iter().map(|route| (route.label(), route.counts.clone())).collect();
@@ -115,7 +115,7 @@ fn routes(snapshot: &Snapshot) -> Vec<(String, Arc<RouteCounts>)> {
     routes
 }
 
-fn of_process(metric: Metric, state: &AdminState, process: &Process) -> Option<Vec<Sample>> {
+fn process_samples(metric: Metric, state: &AdminState, process: &Process) -> Option<Vec<Sample>> {
     let connections = state.control.counts();
     let level = |value: Option<f64>| value.map(|value| (Vec::new(), Value::Level(value)));
     let number = |value: Option<u64>| level(value.map(|value| value as f64));
@@ -151,7 +151,7 @@ fn of_process(metric: Metric, state: &AdminState, process: &Process) -> Option<V
     })
 }
 
-fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+fn node_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let now = Instant::now();
     let of_node = |upstream: &Upstream, node: &Arc<Node>| {
         let own: [&str; 2] = [upstream.name(), node.name()];
@@ -189,14 +189,14 @@ fn of_nodes(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     Some(samples)
 }
 
-/// What all processes have together that have the name of `node`.
+/// The sum over all processes with the name of `node`.
 fn sum(upstream: &Upstream, node: &Arc<Node>, of: impl Fn(&Node) -> f64) -> f64 {
     let retired = upstream.retired().iter().map(|retired| &retired.node);
     let others = retired.filter(|other| other.name() == node.name() && !Arc::ptr_eq(other, node));
     of(node) + others.map(|other| of(other)).sum::<f64>()
 }
 
-fn of_upstreams(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+fn upstream_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let now = Instant::now();
     let open = |upstream: &Arc<Upstream>| {
         let open = open_nodes(upstream, now) as f64;
@@ -218,7 +218,7 @@ fn of_upstreams(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     })
 }
 
-fn of_sessions(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
+fn session_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let mut samples = Vec::new();
     for route in snapshot.routes.iter() {
         let (label, insight) = (route.label(), &route.insight);
@@ -234,7 +234,7 @@ fn of_sessions(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     Some(samples)
 }
 
-fn of_routes(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<Sample> {
+fn route_samples(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<Sample> {
     let of_route = |(route, did): &(String, Arc<RouteCounts>)| {
         let own = [route.as_str()];
         match metric {
@@ -247,13 +247,13 @@ fn of_routes(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<Sampl
             }
             table::UPGRADES_TRIED => counts(own, [([], did.upgrades_tried.get())]),
             table::UPGRADES => counts(own, did.upgrades.iter()),
-            _ => of_tunnels(metric, own, &did.tunnels),
+            _ => tunnel_samples(metric, own, &did.tunnels),
         }
     };
     routes.iter().flat_map(of_route).collect()
 }
 
-fn of_tunnels(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample> {
+fn tunnel_samples(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample> {
     let both = |client: u64, node: u64| counts(own, [(["client"], client), (["node"], node)]);
     match metric {
         table::TUNNELS => counts(own, [([], did.open.begun())]),
@@ -273,7 +273,7 @@ fn of_tunnels(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample>
     }
 }
 
-/// A level for each state, of which one holds.
+/// A level for each state: 1 for the current one, otherwise 0.
 fn states(own: [&str; 2], holds: NodeState) -> Vec<Sample> {
     let sample = |state: NodeState| {
         let labels = own.into_iter().chain([state.label()]).map(str::to_owned).collect();
@@ -282,7 +282,7 @@ fn states(own: [&str; 2], holds: NodeState) -> Vec<Sample> {
     NodeState::ALL.map(sample).into()
 }
 
-/// Counts of what has the labels `own`, by further words.
+/// Counts with the labels `own`, by further labels.
 fn counts<'a, const N: usize, const M: usize>(
     own: [&str; N],
     counted: impl IntoIterator<Item = ([&'a str; M], u64)>,
@@ -294,5 +294,5 @@ fn counts<'a, const N: usize, const M: usize>(
     counted.into_iter().map(sample).collect()
 }
 
-/// The route of requests that no route serves.
+/// The label of requests without a route.
 const UNROUTED: &str = "none";

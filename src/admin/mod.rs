@@ -1,7 +1,7 @@
 //! The admin listener: the state of the process, and commands.
 //!
 //! It has no authentication, so it belongs on loopback or on a network that only operators reach. Requests
-//! have the limits of any listener, and the number of connections is limited too: see `seats`. Requests
+//! have the limits of any listener, and the number of connections is limited too: see `slots`. Requests
 //! from web pages are refused: see `endpoints`.
 //!
 //! Runs at start, at reload, or on a timer.
@@ -12,7 +12,7 @@ mod endpoints;
 mod metrics_page;
 pub mod model;
 mod readiness;
-mod seats;
+mod slots;
 mod state;
 pub mod tables;
 mod views;
@@ -35,7 +35,7 @@ use crate::net::ConnectionLimit;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
 pub use readiness::FirstAnswers;
-use seats::{Seat, Seats};
+use slots::{Slot, Slots};
 pub use state::AdminState;
 
 /// The admin listener, which is to be served.
@@ -78,13 +78,13 @@ impl Admin {
         let (sender, mut accepted) = mpsc::channel(1);
         let tasks = Tasks::default();
         let serving = async {
-            let seats = Seats::new(CONNECTIONS_MAX);
+            let slots = Slots::new(CONNECTIONS_MAX);
             while let Some(next) = accepted.recv().await {
-                let seat = seats.take().await;
-                tasks.spawn(serve_one(next, state.clone(), shutdown.clone(), seat));
+                let slot = slots.take().await;
+                tasks.spawn(serve_one(next, state.clone(), shutdown.clone(), slot));
             }
         };
-        // The seats are the limit.
+        // The slots are the limit.
         let accepting =
             self.0.accept(sender, ConnectionLimit::new(usize::MAX), CancellationToken::new());
         let (result, ()) = tokio::join!(accepting, serving);
@@ -98,10 +98,10 @@ async fn serve_one(
     accepted: Accepted,
     state: Arc<AdminState>,
     shutdown: ShutdownWatch,
-    mut seat: Seat,
+    mut slot: Slot,
 ) {
     let bind = accepted.settings.bind;
-    let requests = seat.requests();
+    let requests = slot.requests();
     let service = service_fn(move |request: Request<Incoming>| {
         let (state, requests) = (state.clone(), requests.clone());
         async move {
@@ -114,7 +114,7 @@ async fn serve_one(
     });
     tokio::select! {
         _ = serve(accepted, service, &shutdown) => (),
-        () = seat.lost() => debug!("a new connection to the admin listener takes an idle one's seat"),
+        () = slot.lost() => debug!("a new connection to the admin listener takes an idle one's slot"),
     }
 }
 
