@@ -1,9 +1,9 @@
-//! Everything that routing needs, immutable, and swapped as a whole.
+//! Everything that routing needs: immutable, and replaced as a whole.
 //!
-//! An exchange takes one snapshot and keeps it to its end; a tunnel keeps its lease and its limits
-//! and lets the snapshot go, so that an old tunnel does not hold an old configuration. What a node
-//! did (its load, its failures, what its handshakes told) lives in the nodes, which are carried
-//! from one snapshot to the next.
+//! An exchange keeps one snapshot until it ends. A tunnel keeps its lease and its limits and drops the
+//! snapshot, so that an old tunnel does not hold an old configuration. The state of a node (its load, its
+//! failures, the results of its handshakes) is in the nodes, which are carried from one snapshot to the
+//! next.
 //!
 //! Runs for every request.
 
@@ -25,12 +25,12 @@ use crate::upstream::{self, Upstream};
 /// Everything that routing needs.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Which route a request takes.
+    /// The routes of requests.
     pub routes: RouteTable,
-    /// What became of requests that no route serves.
+    /// The counts of requests without a route.
     pub unrouted: Arc<RouteCounts>,
     upstreams: BTreeMap<Arc<str>, Group>,
-    /// Those that are not in the configuration any more, until their nodes are empty.
+    /// Upstreams that left the configuration, until their nodes are empty.
     left: BTreeMap<Arc<str>, Group>,
 }
 
@@ -42,8 +42,8 @@ struct Group {
 }
 
 impl Snapshot {
-    /// Builds a snapshot. `carried` is the one that it follows: nodes, learned sessions, timings
-    /// and counts are taken over from it.
+    /// Builds a snapshot that takes over nodes, learned sessions, timings and counts from `carried`, the
+    /// snapshot before it.
     ///
     /// # Errors
     ///
@@ -77,12 +77,12 @@ impl Snapshot {
         })
     }
 
-    /// The group of that name, also if it has left.
+    /// The group of that name, also if it left the configuration.
     fn former(&self, name: &str) -> Option<&Group> {
         self.upstreams.get(name).or_else(|| self.left.get(name))
     }
 
-    /// What is left of the upstreams that are not among `next`.
+    /// The upstreams that are not in `next` and still have sessions.
     fn leaving(&self, next: &BTreeMap<Arc<str>, Group>) -> BTreeMap<Arc<str>, Group> {
         let all = self.left.iter().chain(&self.upstreams);
         let gone = all.filter(|(name, _)| !next.contains_key(*name));
@@ -93,7 +93,7 @@ impl Snapshot {
         leaving.collect()
     }
 
-    /// Judges the sessions of all routes that were seen for the last time.
+    /// Judges the sessions of all routes that have ended.
     pub fn sweep(&self, now: Instant) {
         for route in self.routes.iter() {
             route.insight.sweep(now);
@@ -107,7 +107,7 @@ impl Snapshot {
         next.fold(MAINTAIN_EVERY, Duration::min)
     }
 
-    /// Tells the nodes what follows for them from this snapshot, now that it is in force.
+    /// Applies this snapshot to the state of the nodes.
     fn enact(&self, now: Instant) {
         for upstream in self.all_upstreams() {
             upstream.enact(now);
@@ -119,7 +119,7 @@ impl Snapshot {
         self.upstreams.get(name).map(|group| &group.upstream)
     }
 
-    /// All upstreams, and behind them those that left the configuration and are yet to be emptied.
+    /// All upstreams, then those that left the configuration and still have sessions.
     pub fn all_upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values().chain(self.left.values()).map(|group| &group.upstream)
     }
@@ -130,8 +130,8 @@ impl Snapshot {
     }
 }
 
-/// The operator cannot rename what was discovered: of two such nodes that cannot be told apart, the
-/// one that came later is left out.
+/// If two discovered nodes have the same tag, the later one is left out, because the operator cannot
+/// rename it.
 fn build_group(
     (settings, affinity): (&upstream::Settings, &affinity::Settings),
     former: Option<&Group>,
@@ -185,8 +185,8 @@ fn build_route<'a>(
     Route { earlier, ..route }
 }
 
-/// `route` with each upstream and affinity by which sessions of `former` may be known and those that
-/// `route` opens are not, as far as there still are nodes.
+/// `route` with each upstream and affinity that may recognize sessions of `former` and that `route` itself
+/// does not have, as far as there are nodes left.
 fn earlier<'a>(
     route: &Route,
     former: &Route,
@@ -205,7 +205,7 @@ fn earlier<'a>(
         let is_current = current.settings().for_reading().as_ref() == Some(&affinity);
         let affinity_of = match is_current {
             true => Some(current.clone()),
-            // Nodes that only this rule cannot tell apart are no reason to refuse them.
+            // Nodes that only this rule cannot distinguish are not refused.
             false => Affinity::new(&affinity, upstream, Some(&former.affinity)).ok().map(Arc::new),
         };
         known.push((name, affinity));
@@ -235,10 +235,10 @@ fn with_rule(route: &Route, upstream: Arc<Upstream>, affinity: Arc<Affinity>) ->
     }
 }
 
-/// Each costs its sessions a look; who changes the rule more often loses the oldest sessions.
+/// Each rule costs a look-up. If the rule changes more often, the oldest sessions are lost.
 const EARLIER_MAX: usize = 8;
 
-/// The snapshot that is in force: the one place where control plane and data plane meet.
+/// The snapshot in force: the only link between control plane and data plane.
 #[derive(Debug)]
 pub struct Current(ArcSwap<Snapshot>);
 
@@ -254,7 +254,7 @@ impl Current {
         self.0.load_full()
     }
 
-    /// Puts `snapshot` in force; exchanges under way keep the one they took.
+    /// Puts `snapshot` in force. Pending exchanges keep theirs.
     pub fn replace(&self, snapshot: Snapshot) {
         snapshot.enact(Instant::now());
         self.0.store(Arc::new(snapshot));
@@ -293,12 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn nodes_of_the_file_that_cannot_be_told_apart_are_refused() {
+    fn nodes_of_the_file_with_the_same_tag_are_refused() {
         assert!(build(&upstream::Settings::new("chat", nodes(&TWINS)), None).is_err());
     }
 
     #[test]
-    fn of_discovered_nodes_that_cannot_be_told_apart_the_newcomer_is_left_out() {
+    fn of_discovered_nodes_with_the_same_tag_the_later_one_is_left_out() {
         let source = Source::Services("_chat._tcp.test".into());
         let discover = Discover { source, every: Discover::EVERY, server: None };
         let mut settings = upstream::Settings::new("chat", Vec::new());

@@ -1,5 +1,5 @@
-//! What systemd is told and what it passes: `Type=notify` or `notify-reload`, `WatchdogSec=`, and
-//! socket units. Without systemd nothing happens.
+//! Notifications to systemd and sockets from it: `Type=notify` or `notify-reload`, `WatchdogSec=`, and
+//! socket units. Does nothing without systemd.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -11,40 +11,40 @@ use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
-/// The process serves: what waits for it may start.
+/// The process serves: units that wait for it may start.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// A reload begins; [`ready`] ends it, whatever came of it.
+/// A reload begins. [`ready`] ends it, whatever its outcome is.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => warn!(%error, "cannot tell systemd of the reload"),
     }
 }
 
-/// The process stops: its end is no failure.
+/// The process shuts down: its end is not a failure.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-/// Shows life twice in each `WatchdogSec=`, for as long as it is polled: on a runtime that is stuck
-/// it shows none. Never ready where there is no watchdog.
+/// Notifies the watchdog twice in each `WatchdogSec=` as long as it is polled, so that a stuck runtime is
+/// noticed. Never ready without a watchdog.
 pub async fn feed_watchdog() {
-    let Some(patience) = sd_notify::watchdog_enabled() else {
+    let Some(timeout) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;
     };
-    let mut turns = interval((patience / 2).max(TURN_MIN));
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval((timeout / 2).max(TICK_MIN));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        turns.tick().await;
-        tell(&[NotifyState::Watchdog]);
+        ticks.tick().await;
+        notify(&[NotifyState::Watchdog]);
     }
 }
 
-/// The listening sockets that a socket unit opened for this process. Those that are no TCP sockets
-/// are left alone, with a warning. To be called once: the sockets are taken.
+/// The listening sockets that a socket unit opened for this process. Sockets that are not TCP are ignored
+/// with a warning. The sockets are taken, so only the first call returns them.
 pub fn passed_sockets() -> Vec<TcpListener> {
     let mut passed = ListenFd::from_env();
     let count = passed.len();
@@ -58,11 +58,11 @@ pub fn passed_sockets() -> Vec<TcpListener> {
     (0..count).filter_map(take).collect()
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         warn!(%error, "cannot tell systemd");
     }
 }
 
 /// No sensible `WatchdogSec=` has a shorter half, and a timer of 0 is an error.
-const TURN_MIN: Duration = Duration::from_millis(10);
+const TICK_MIN: Duration = Duration::from_millis(10);

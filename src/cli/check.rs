@@ -1,4 +1,4 @@
-//! `sockeye check`: is a configuration file one that could be served?
+//! `sockeye check`: checks a configuration file.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Outcome;
 use crate::config;
 
-/// Counts what the file at `path` holds, or fails with all that is wrong with it.
+/// Prints a summary of the file at `path`, or fails with all its problems.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
 pub(super) fn check(path: &Path) -> Outcome {
     let config = config::load(path)?;

@@ -1,4 +1,4 @@
-//! `sockeye schema`, `completions` and `man`: what the program knows of itself, for other programs.
+//! `sockeye schema`, `completions` and `man`: descriptions of the program for other programs.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -17,7 +17,7 @@ pub(super) fn schema() -> Outcome {
     print(format!("{text}\n").as_bytes())
 }
 
-/// Prints what `shell` has to know to complete the words of `program`.
+/// Prints the completions of `program` for `shell`.
 pub(super) fn completions(mut program: Command, shell: Shell) -> Outcome {
     let mut script = Vec::new();
     let name = program.get_name().to_owned();
@@ -27,7 +27,7 @@ pub(super) fn completions(mut program: Command, shell: Shell) -> Outcome {
 
 /// Prints the manual page of `program`, or of its command `name`, in roff.
 pub(super) fn man(mut program: Command, name: Option<&str>) -> Outcome {
-    // Without it a command does not know that it is called `sockeye run`.
+    // Without it, the manual page of a command lacks the program's name.
     program.build();
     let described = match name {
         None => &program,
@@ -41,7 +41,7 @@ pub(super) fn man(mut program: Command, name: Option<&str>) -> Outcome {
     print(&page)
 }
 
-/// A reader that has seen enough, such as `head`, is a failure to write and not a panic.
+/// A reader that closes early, such as `head`, is an error and not a panic.
 fn print(bytes: &[u8]) -> Outcome {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;

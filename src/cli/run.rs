@@ -1,4 +1,4 @@
-//! `sockeye run`: serve until a signal, reload on another, and tell what is served.
+//! `sockeye run`: serves until a signal, reloads on another, and logs what is served.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -18,7 +18,7 @@ use crate::reload::Reloader;
 use crate::server::{Server, Stopped};
 use crate::systemd;
 
-/// Serves what the file at `path` says, and follows it, until SIGTERM or SIGINT.
+/// Serves with the configuration file at `path`, and follows it, until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     let (config, outline) = config::load_with_outline(path)?;
     let _log_writer = logging::init(config.log);
@@ -37,7 +37,7 @@ pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     Ok(stopped)
 }
 
-/// Tells of a panic as of anything else: by itself it would write to standard error, and wait.
+/// Logs a panic: the default hook would write to standard error, and wait for its reader.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| display(backtrace));
@@ -49,8 +49,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     );
 }
 
-/// Waits for SIGTERM or SIGINT, and hands SIGHUP on. If signals cannot be had, they keep their
-/// default: to end the process at once.
+/// Waits for SIGTERM or SIGINT, and requests a reload on SIGHUP. If the signals cannot be registered, they
+/// keep their default: the process ends at once.
 async fn stop_signal(reloader: Reloader) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
         signal(SignalKind::terminate()),
@@ -71,7 +71,7 @@ async fn stop_signal(reloader: Reloader) {
     }
 }
 
-/// Waits for the second of all SIGTERM and SIGINT, which says that the stop takes too long.
+/// Waits for the second SIGTERM or SIGINT, which means that the shutdown takes too long.
 async fn second_signal() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -86,7 +86,7 @@ async fn second_signal() {
     }
 }
 
-/// What bounds the clients, and whether that is enough for so many.
+/// Logs the limits for clients, and warns if they are too low for `max_connections`.
 fn announce_bounds(max_connections: usize) {
     let (open_files, memory_bytes) = (descriptors::max(), memory::max());
     let bytes_per_connection = memory::BYTES_PER_CLIENT;
@@ -107,7 +107,7 @@ fn announce_bounds(max_connections: usize) {
     }
 }
 
-/// One line for each listener, upstream and route.
+/// Logs one line for each listener, upstream and route.
 fn announce(config: &Config, server: &Server) {
     announce_bounds(server.max_connections());
     for address in server.addresses() {

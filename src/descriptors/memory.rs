@@ -1,35 +1,35 @@
-//! How much memory this process may take, and how many clients that is enough for.
+//! How much memory this process may use, and how many clients that allows.
 //!
-//! A container that takes more is killed with all its sessions, so `max_connections: auto` reckons
-//! with the bound of its cgroup: `memory.max` (version 2) or `memory.limit_in_bytes` (version 1), of
-//! the process's own group and of each above it.
+//! A container that uses more is killed with all its sessions, so `max_connections: auto` considers the
+//! limit of its cgroup: `memory.max` (version 2) or `memory.limit_in_bytes` (version 1), of the process's
+//! own group and of each group above it.
 //!
 //! Runs at start, at reload, or on a timer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The least bound of all cgroups that this process is in, in bytes; `None` where there is none.
+/// The lowest limit of all cgroups of this process, in bytes. `None` without a limit.
 pub fn max() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     max_below(Path::new("/sys/fs/cgroup"), &groups)
 }
 
-/// How many clients fit into so many bytes.
-pub(super) fn clients_of(bytes: Option<u64>) -> usize {
+/// How many clients fit into `bytes`.
+pub(super) fn clients_for(bytes: Option<u64>) -> usize {
     let Some(bytes) = bytes else { return usize::MAX };
     let left = bytes.saturating_sub(bytes / 8).saturating_sub(RESERVED_BYTES);
     usize::try_from(left / BYTES_PER_CLIENT).unwrap_or(usize::MAX)
 }
 
-/// The least bound of the `groups` (cgroups(7), `/proc/self/cgroup`), which are mounted at `root`.
+/// The lowest limit of the `groups` (cgroups(7), `/proc/self/cgroup`), which are mounted at `root`.
 fn max_below(root: &Path, groups: &str) -> Option<u64> {
     let files = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':');
         let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
         let path = path.trim_start_matches('/');
         if controllers.is_empty() {
-            // Where both versions are mounted, the second is below `unified`.
+            // If both versions are mounted, the second is below `unified`.
             return Some((vec![root.to_owned(), root.join("unified")], path, "memory.max"));
         }
         let is_memory = controllers.split(',').any(|controller| controller == "memory");
@@ -38,7 +38,7 @@ fn max_below(root: &Path, groups: &str) -> Option<u64> {
     files.flat_map(|(roots, path, file)| bounds(roots, path, file)).min()
 }
 
-/// What `file` says in the group at `path` and in each above it, as far as they are mounted: a
+/// The values of `file` in the group at `path` and in each group above it, as far as they are mounted: a
 /// container may see its own group as the root.
 fn bounds(roots: Vec<PathBuf>, path: &str, file: &'static str) -> Vec<u64> {
     let groups: Vec<&Path> = Path::new(path).ancestors().collect();
@@ -46,18 +46,18 @@ fn bounds(roots: Vec<PathBuf>, path: &str, file: &'static str) -> Vec<u64> {
         roots.iter().flat_map(|root| groups.iter().map(|group| root.join(group).join(file)));
     let texts = files.filter_map(|file| fs::read_to_string(file).ok());
     let bounds = texts.filter_map(|text| text.trim().parse().ok());
-    // The first version writes a number beyond all memory for none.
+    // Version 1 writes a very large number if there is no limit.
     bounds.filter(|bytes| *bytes < NO_BOUND_BYTES).collect()
 }
 
-/// What a client is reckoned with: a pending poll takes 27 KiB of ours, an idle WebSocket 2 KiB, and
-/// the kernel some KiB for each of the two sockets. One whose buffers are full takes more.
+/// The estimate for a client: a pending poll uses 27 KiB of the process, an idle WebSocket 2 KiB, and the
+/// kernel some KiB for each of the two sockets. A client with full buffers uses more.
 pub const BYTES_PER_CLIENT: u64 = 48 << 10;
 
-/// For the process itself; an eighth of the whole is left over besides, for bursts.
+/// For the process itself. An eighth of the total is reserved too, for bursts.
 const RESERVED_BYTES: u64 = 32 << 20;
 
-/// No machine has as much.
+/// More than any machine has.
 const NO_BOUND_BYTES: u64 = 1 << 60;
 
 #[cfg(test)]
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_bound_of_all_groups_counts() {
+    fn the_lowest_limit_of_all_groups_counts() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join(path);
@@ -100,8 +100,8 @@ mod tests {
     }
 
     #[test]
-    fn some_memory_is_left_over() {
-        let check = |bytes, clients| assert_eq!(clients_of(bytes), clients, "{bytes:?}");
+    fn some_memory_is_reserved() {
+        let check = |bytes, clients| assert_eq!(clients_for(bytes), clients, "{bytes:?}");
         check(None, usize::MAX);
         check(Some(0), 0);
         check(Some(128 << 20), 1706);

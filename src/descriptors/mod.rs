@@ -1,5 +1,5 @@
-//! How many files and sockets this process may have open at once (`RLIMIT_NOFILE`), and how many
-//! clients that and its memory are enough for.
+//! How many files and sockets this process may open (`RLIMIT_NOFILE`), and how many clients this limit
+//! and the memory allow.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -7,50 +7,48 @@ pub mod memory;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the bound as far as the system lets us without asking anybody: it is low for the sake of
-/// old programs that cannot bear large numbers. Where that is refused it stays as it is.
+/// Raises the limit as far as the system allows without privileges: it is low by default only for old
+/// programs that cannot use large numbers. If the system refuses, the limit stays.
 pub fn raise() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// The bound; `None` is none.
+/// The limit. `None` for no limit.
 pub fn max() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// How many clients may be connected at once under this bound: each takes one descriptor, and one to
-/// its node.
+/// How many clients this limit allows: each uses one descriptor, and one for its node.
 pub fn clients_by_descriptors() -> usize {
-    clients_of(max())
+    clients_for(max())
 }
 
-/// How many clients may be connected at once in the memory that there is.
+/// How many clients the memory allows.
 pub fn clients_by_memory() -> usize {
-    memory::clients_of(memory::max()).clamp(CLIENTS_MIN, CLIENTS_MAX)
+    memory::clients_for(memory::max()).clamp(CLIENTS_MIN, CLIENTS_MAX)
 }
 
-/// How many clients may be connected at once, by descriptors and memory.
+/// How many clients descriptors and memory allow.
 pub fn clients_max() -> usize {
     clients_by_descriptors().min(clients_by_memory())
 }
 
-fn clients_of(descriptors: Option<u64>) -> usize {
+fn clients_for(descriptors: Option<u64>) -> usize {
     let descriptors = descriptors.unwrap_or(u64::MAX);
-    // What is left over is for connections to nodes that wait to be used again, for listeners, for
-    // files, and for operators.
+    // The rest is for idle connections to nodes, listeners, files, and operators.
     let left_over = descriptors / 16 + RESERVED;
     let clients = descriptors.saturating_sub(left_over) / 2;
     usize::try_from(clients).unwrap_or(usize::MAX).clamp(CLIENTS_MIN, CLIENTS_MAX)
 }
 
-/// What the process itself takes, with the connections of the admin listener.
+/// Descriptors of the process itself, with the connections of the admin listener.
 const RESERVED: u64 = 64;
 
-/// Under a bound that is as good as none for a server.
+/// The minimum, for limits that are too low for a server.
 const CLIENTS_MIN: usize = 16;
 
-/// Where neither is bounded: so many idle WebSockets take some 10 GB, most of it in the kernel.
+/// The maximum without limits: so many idle WebSockets use about 10 GB, most of it in the kernel.
 const CLIENTS_MAX: usize = 1 << 20;
 
 #[cfg(test)]
@@ -58,9 +56,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_two_descriptors_for_each_client_and_some_left_over() {
+    fn each_client_has_two_descriptors_and_some_are_reserved() {
         let check = |descriptors: Option<u64>, expected: usize| {
-            assert_eq!(clients_of(descriptors), expected, "{descriptors:?}");
+            assert_eq!(clients_for(descriptors), expected, "{descriptors:?}");
         };
         check(Some(0), CLIENTS_MIN);
         check(Some(128), 28);

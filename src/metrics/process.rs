@@ -1,23 +1,23 @@
-//! What this process takes of the machine, as Linux tells it.
+//! The resources that this process uses, as Linux reports them.
 //!
 //! Runs at start, at reload, or on a timer.
 
 use std::fs;
 use std::path::Path;
 
-/// What this process takes of the machine. What the system does not tell is `None`.
+/// The resources that this process uses. `None` for values that the system does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Process {
-    /// Memory that is in use now, in bytes.
+    /// Memory in use, in bytes.
     pub memory_bytes: Option<u64>,
     /// Open files and sockets.
     pub descriptors: Option<u64>,
-    /// How many of them it may have.
+    /// The limit for open files and sockets.
     pub descriptors_max: Option<u64>,
 }
 
 impl Process {
-    /// As it is now.
+    /// The current values.
     pub fn now() -> Self {
         Self::at(Path::new("/proc/self"))
     }
@@ -33,19 +33,19 @@ impl Process {
     }
 }
 
-/// How many entries `directory` has. Since Linux 6.2 its size tells; to go through a hundred
-/// thousand of them would keep this thread's connections waiting.
+/// How many entries `directory` has. Since Linux 6.2 its size is this number; reading a hundred thousand
+/// entries would delay this thread's connections.
 fn descriptors(directory: &Path) -> Option<u64> {
     let size = fs::metadata(directory).ok()?.len();
     if size > 0 {
         return Some(size);
     }
     let entries = fs::read_dir(directory).ok()?;
-    // The one that reads the directory is among them.
+    // The descriptor that reads the directory is one of them.
     Some((entries.count() as u64).saturating_sub(1))
 }
 
-/// The first number behind `name` at the beginning of a line.
+/// The first number behind `name` at the start of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

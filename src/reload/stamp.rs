@@ -1,4 +1,4 @@
-//! What tells that a file may hold something else than before, without a look into it.
+//! Detects without reading it that a file may have changed.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -11,36 +11,36 @@ use tokio::task::spawn_blocking;
 
 use crate::config::within_deadline;
 
-/// The state of the file at a path, symlinks followed.
+/// The metadata of the file at a path, symlinks followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stamp {
-    /// A file. One that was written to has another time, one that was replaced another inode.
+    /// A file. Writing changes its time, replacing it changes its inode.
     File {
         device: u64,
         inode: u64,
         bytes: u64,
         modified: (i64, i64),
         changed: (i64, i64),
-        /// Whether its directory entry is gone, so that whoever edits the file edits another one.
+        /// Whether its directory entry is gone, so that edits go to another file.
         is_unlinked: bool,
     },
-    /// None, or none that can be looked at.
+    /// No file, or one without access.
     Unreachable(io::ErrorKind),
 }
 
 impl Stamp {
-    /// Of the file at `path`.
-    pub(super) async fn of(path: &Path) -> Self {
+    /// Reads the metadata of the file at `path`.
+    pub(super) async fn read(path: &Path) -> Self {
         let path = path.to_owned();
         let found = spawn_blocking(move || within_deadline(move |_| fs::metadata(path))).await;
         match found {
-            Ok(Ok(found)) => Self::of_metadata(&found),
+            Ok(Ok(found)) => Self::from_metadata(&found),
             Ok(Err(error)) => Self::Unreachable(error.kind()),
             Err(_broken) => Self::Unreachable(io::ErrorKind::Other),
         }
     }
 
-    /// Whether the file was replaced where this process does not see it.
+    /// Whether the file was replaced in a place that this process cannot see.
     pub(super) fn is_unlinked(&self) -> bool {
         match self {
             Self::File { is_unlinked, .. } => *is_unlinked,
@@ -48,12 +48,12 @@ impl Stamp {
         }
     }
 
-    /// Whether it could not be looked at in time.
-    pub(super) fn hangs(&self) -> bool {
+    /// Whether reading the metadata timed out.
+    pub(super) fn timed_out(&self) -> bool {
         *self == Self::Unreachable(io::ErrorKind::TimedOut)
     }
 
-    fn of_metadata(found: &Metadata) -> Self {
+    fn from_metadata(found: &Metadata) -> Self {
         Self::File {
             device: found.dev(),
             inode: found.ino(),
@@ -65,16 +65,16 @@ impl Stamp {
     }
 }
 
-/// Whether `path` itself is a mount, as a container's configuration is that was mounted as one file.
-/// Where the system has no list of mounts, no.
+/// Whether `path` itself is a mount point, such as a single file that is mounted into a container. False
+/// if the system has no list of mounts.
 pub(super) fn is_mount_point(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     path.to_str().is_some_and(|path| mount_points(&mounts).any(|point| point == path))
 }
 
-/// The mount points of a `mountinfo` (proc(5)): the fifth field of each line, in which white space
-/// and backslashes are written in octal.
+/// The mount points of a `mountinfo` (proc(5)): the fifth field of each line, with white space and
+/// backslashes in octal.
 fn mount_points(mounts: &str) -> impl Iterator<Item = String> {
     let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(move |point| {
@@ -90,19 +90,19 @@ mod tests {
     async fn a_file_that_was_written_or_replaced_has_another_stamp() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.yaml");
-        assert_eq!(Stamp::of(&path).await, Stamp::Unreachable(io::ErrorKind::NotFound));
+        assert_eq!(Stamp::read(&path).await, Stamp::Unreachable(io::ErrorKind::NotFound));
         fs::write(&path, "one").unwrap();
-        let first = Stamp::of(&path).await;
-        assert_eq!(Stamp::of(&path).await, first);
+        let first = Stamp::read(&path).await;
+        assert_eq!(Stamp::read(&path).await, first);
         fs::read(&path).unwrap();
-        assert_eq!(Stamp::of(&path).await, first, "to read it changes nothing");
+        assert_eq!(Stamp::read(&path).await, first, "reading changes nothing");
         fs::write(&path, "three").unwrap();
-        let second = Stamp::of(&path).await;
+        let second = Stamp::read(&path).await;
         assert_ne!(second, first);
         let other = directory.path().join("b.yaml");
         fs::write(&other, "three").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert_ne!(Stamp::of(&path).await, second);
+        assert_ne!(Stamp::read(&path).await, second);
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Sees that the configuration's file may have changed.
+//! Notices that the configuration file may have changed.
 //!
-//! Both the file and its *directory* are watched. The file alone would not do: editors replace a
-//! file by another one of its name, and Kubernetes swaps a symlink beside it (`..data`). The
-//! directory alone would not do: of a file that is mounted by itself the changes are those of
-//! another directory. Where the file is a symlink, both are watched at its target too. A network
-//! mount tells nothing at all, so the file's [`Stamp`] is looked at every [`LOOK_EVERY`] besides.
+//! Both the file and its *directory* are watched. The file alone is not enough: editors replace a file
+//! with another one of the same name, and Kubernetes replaces a symlink next to it (`..data`). The
+//! directory alone is not enough: the changes of a file that is mounted by itself are those of another
+//! directory. If the file is a symlink, its target and the target's directory are watched too. A network
+//! mount reports nothing, so the file's [`Stamp`] is also checked every [`CHECK_INTERVAL`].
 //!
-//! What happens in the directory may concern other files, such as a log that is written all the
-//! time: the file counts as changed only if its stamp did.
+//! Events in the directory may concern other files, such as a log that is written all the time: the file
+//! counts as changed only if its stamp changed.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -27,29 +27,29 @@ use crate::Instant;
 #[derive(Debug)]
 pub(super) struct FileWatch {
     path: PathBuf,
-    /// None where the system has no watches left.
+    /// `None` if the system has no watches left.
     watcher: Option<RecommendedWatcher>,
     /// Files and directories.
     watched: BTreeSet<PathBuf>,
-    touched: mpsc::Receiver<()>,
-    is_touched: bool,
-    /// None before the first look.
+    events: mpsc::Receiver<()>,
+    had_event: bool,
+    /// `None` before the first check.
     stamp: Option<Stamp>,
 }
 
 impl FileWatch {
     /// Watches the file at `path`, which need not exist.
     pub(super) fn new(path: &Path) -> Self {
-        let (sender, touched) = mpsc::channel(1);
-        let tell = move |event: notify::Result<Event>| {
-            // If there is no room, it is told already. Of a failure all that we can do is to look.
+        let (sender, events) = mpsc::channel(1);
+        let send = move |event: notify::Result<Event>| {
+            // A full channel has an event already. After a failure of the watch, the file is checked.
             if event.map_or(true, |event| may_change(event.kind)) {
                 let _ = sender.try_send(());
             }
         };
-        let watcher = notify::recommended_watcher(tell).inspect_err(|error| {
-            let seconds = LOOK_EVERY.as_secs();
-            warn!(%error, seconds, "the file is not watched, but looked at from time to time");
+        let watcher = notify::recommended_watcher(send).inspect_err(|error| {
+            let seconds = CHECK_INTERVAL.as_secs();
+            warn!(%error, seconds, "the file is not watched, but checked from time to time");
         });
         if is_mount_point(path) {
             warn!(
@@ -62,24 +62,23 @@ impl FileWatch {
             path: path.to_owned(),
             watcher: watcher.ok(),
             watched: BTreeSet::new(),
-            touched,
-            // It may have changed since it was read.
-            is_touched: true,
+            events,
+            // The file may have changed since it was read.
+            had_event: true,
             stamp: None,
         };
         watch.follow();
         watch
     }
 
-    /// Waits until the file may have changed and nothing more has happened for a moment. Nothing is
-    /// lost if the future is dropped.
+    /// Waits until the file may have changed and there was no event for a moment. Cancel safe.
     pub(super) async fn changed(&mut self) {
         loop {
-            self.wait_for_a_touch().await;
-            let stamp = Stamp::of(&self.path).await;
-            // Where a look hangs, so would watching. What happened before something was watched is
-            // seen by one more look.
-            self.is_touched = !stamp.hangs() && self.follow();
+            self.wait_for_event().await;
+            let stamp = Stamp::read(&self.path).await;
+            // If the check timed out, watching would block too. One more check covers the time before a
+            // path was watched.
+            self.had_event = !stamp.timed_out() && self.follow();
             if self.stamp.as_ref() == Some(&stamp) {
                 continue;
             }
@@ -96,23 +95,22 @@ impl FileWatch {
         }
     }
 
-    /// Waits until something has happened near the file and then nothing for a moment, or until it
-    /// is time for a look.
-    async fn wait_for_a_touch(&mut self) {
-        if !self.is_touched {
-            match timeout(LOOK_EVERY, self.touched.recv()).await {
+    /// Waits for an event and then for a moment without events, or until the next check is due.
+    async fn wait_for_event(&mut self) {
+        if !self.had_event {
+            match timeout(CHECK_INTERVAL, self.events.recv()).await {
                 Ok(Some(())) => (),
-                // Nobody tells: then this is the only look.
-                Ok(None) => tokio::time::sleep(LOOK_EVERY).await,
+                // There is no watch, so that only the checks remain.
+                Ok(None) => tokio::time::sleep(CHECK_INTERVAL).await,
                 Err(_elapsed) => return,
             }
-            self.is_touched = true;
+            self.had_event = true;
         }
-        let end = Instant::now() + UNREST_MAX;
-        while let Ok(Ok(Some(()))) = timeout_at(end, timeout(QUIET, self.touched.recv())).await {}
+        let end = Instant::now() + EVENTS_TIME_MAX;
+        while let Ok(Ok(Some(()))) = timeout_at(end, timeout(QUIET, self.events.recv())).await {}
     }
 
-    /// Watches the file where it is now, and its directories; whether any of them is new.
+    /// Watches the file at its current place, and its directories. Returns whether any of them is new.
     fn follow(&mut self) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let target = self.path.canonicalize().ok();
@@ -122,13 +120,13 @@ impl FileWatch {
             .filter_map(directory_of);
         let wanted: BTreeSet<PathBuf> = directories.chain(target.clone()).collect();
         for left in self.watched.difference(&wanted) {
-            // One that was deleted is watched no more already.
+            // Fails for a path that was deleted, which is no longer watched anyway.
             let _ = watcher.unwatch(left);
         }
         for path in &wanted {
-            // Again even if it is known: one of that name may have taken its place.
+            // Also if it is watched already: another file may have its name now.
             let watched = watcher.watch(path, RecursiveMode::NonRecursive);
-            // Told once: a line in a log beside the file would be what wakes us next.
+            // Logged once: if the log is next to the file, each line would be an event.
             if self.watched.contains(path) {
                 continue;
             }
@@ -136,7 +134,7 @@ impl FileWatch {
                 Ok(()) => debug!(path = %path.display(), "watching"),
                 Err(error) => warn!(
                     path = %path.display(), %error,
-                    "it is not watched, but looked at from time to time"
+                    "it is not watched, but checked from time to time"
                 ),
             }
         }
@@ -151,8 +149,8 @@ fn directory_of(path: &Path) -> Option<PathBuf> {
     Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
 }
 
-/// Whether a file's content may be another now. To be read does not change it, or we would wake
-/// ourselves by reading.
+/// Whether a file's content may have changed. Reads do not count: reading the file would cause the next
+/// event.
 fn may_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(_) => false,
@@ -164,14 +162,14 @@ fn may_change(kind: EventKind) -> bool {
     }
 }
 
-/// An editor's save is some events within milliseconds.
+/// An editor saves a file with several events within milliseconds.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// A directory in which something happens all the time must not hide the file's change.
-const UNREST_MAX: Duration = Duration::from_secs(1);
+/// A directory with continuous events must not hide a change of the file.
+const EVENTS_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How soon a change is seen where the system tells of none.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How soon a change is noticed if the system reports no event.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -186,11 +184,11 @@ mod tests {
     }
 
     async fn seen(watch: &mut FileWatch) {
-        timeout(LOOK_EVERY * 3, watch.changed()).await.expect("the change is seen");
+        timeout(CHECK_INTERVAL * 3, watch.changed()).await.expect("the change is seen");
     }
 
     #[tokio::test]
-    async fn a_file_beside_it_that_changes_all_the_time_is_no_change() {
+    async fn a_neighbor_that_changes_all_the_time_is_not_a_change() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sockeye.yaml");
         fs::write(&path, "one").unwrap();
@@ -204,9 +202,9 @@ mod tests {
         seen(&mut watch).await;
     }
 
-    /// As a file that is mounted by itself: what happens to it happens in another directory.
+    /// Like a file that is mounted by itself: its events are in another directory.
     #[tokio::test]
-    async fn an_edit_in_place_is_seen_where_the_directory_hears_nothing() {
+    async fn an_edit_in_place_is_noticed_without_an_event_of_the_directory() {
         let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (path, real) = (here.path().join("sockeye.yaml"), elsewhere.path().join("real.yaml"));
         fs::write(&real, "one").unwrap();
@@ -216,7 +214,7 @@ mod tests {
             let begun = Instant::now();
             fs::write(&real, text).unwrap();
             seen(&mut watch).await;
-            assert!(begun.elapsed() < LOOK_EVERY, "it was told, and not found by a look");
+            assert!(begun.elapsed() < CHECK_INTERVAL, "it was an event and not a check");
         }
     }
 
