@@ -26,7 +26,9 @@ use crate::engineio::{OpenPacket, SessionBounds};
 use crate::net::{ConnectionPermit, RawSocket, UpgradeHandoff};
 use crate::route::Route;
 use crate::tasks::Tasks;
-use crate::tunnel::{self, IdleTimeout, Protocol, ReadOpen, Setup, Side, Stream, set_socket_options};
+use crate::tunnel::{
+    self, IdleTimeout, Protocol, ReadOpen, Setup, Side, Stream, set_socket_options,
+};
 use crate::upstream::Lease;
 use crate::websocket::Extensions;
 

@@ -36,7 +36,7 @@ fn follow(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> bool {
         }
         return false;
     };
-    if progress.begin() {
+    if progress.begin(since) {
         progress.note_busy(now);
         let causes: Vec<&str> = node.drain_causes().map(DrainCause::label).collect();
         let tunnels = node.tunnels();
@@ -46,7 +46,7 @@ fn follow(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> bool {
     if node.is_busy() {
         progress.note_busy(now);
     }
-    let is_over = progress.is_empty(now) || (until <= now && node.roster().present() == 0);
+    let is_over = progress.is_empty(since, now) || (until <= now && node.roster().present() == 0);
     if is_over && progress.enter(DrainPhase::Over) {
         let seconds = now.saturating_duration_since(since).as_secs_f64();
         let tunnels_closed = progress.closed();
@@ -214,5 +214,26 @@ mod tests {
         drop(poll);
         assert!(!is_empty(&upstream, 8));
         assert!(is_empty(&upstream, 9));
+    }
+
+    #[test]
+    fn a_node_that_drains_again_soon_is_not_empty_from_before() {
+        let (upstream, guards) = upstream(0);
+        let node = &upstream.nodes()[0];
+        let since = Instant::now();
+        let at = |seconds| since + Duration::from_secs(seconds);
+        node.set_drain(DrainCause::Ordered, true, since);
+        advance(&upstream, since);
+        advance(&upstream, at(3));
+        assert!(upstream.draining(node, at(3)).unwrap().is_empty);
+
+        node.set_drain(DrainCause::Ordered, false, at(4));
+        node.set_drain(DrainCause::Ordered, true, at(4) + TICK);
+        assert!(!upstream.draining(node, at(5)).unwrap().is_empty);
+        advance(&upstream, at(5));
+        assert!(!upstream.draining(node, at(6)).unwrap().is_empty);
+        advance(&upstream, at(8));
+        assert!(upstream.draining(node, at(8)).unwrap().is_empty);
+        drop(guards);
     }
 }

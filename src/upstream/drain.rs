@@ -24,6 +24,8 @@ use crate::rate::Rate;
 pub(crate) struct DrainProgress {
     phase: AtomicU8,
     closed: AtomicU64,
+    /// The drain that it belongs to, by its beginning.
+    since: AtomicInstant,
     /// When there last was a tunnel or an exchange.
     busy_at: AtomicInstant,
 }
@@ -83,7 +85,7 @@ impl Upstream {
             since,
             closing_at: closing_at.unwrap_or(since).max(since).min(until),
             until,
-            is_empty: node.drain_progress().is_empty(now) && !node.is_busy(),
+            is_empty: node.drain_progress().is_empty(since, now) && !node.is_busy(),
         })
     }
 
@@ -147,17 +149,22 @@ fn begins(nodes: impl Iterator<Item = Due>, per_second: u32) -> Vec<Option<Insta
 impl DrainProgress {
     /// The node does not drain; `base` is no later than any time that is ever passed in.
     pub(super) fn new(base: Instant) -> Self {
+        let epoch = Epoch::new(base);
         Self {
             phase: AtomicU8::new(DrainPhase::Open as u8),
             closed: AtomicU64::new(0),
-            busy_at: AtomicInstant::new(Epoch::new(base)),
+            since: AtomicInstant::new(epoch),
+            busy_at: AtomicInstant::new(epoch),
         }
     }
 
-    /// Begins the drain. Whether it had not begun.
-    pub(crate) fn begin(&self) -> bool {
-        let begins = self.phase.load(Ordering::Relaxed) == DrainPhase::Open as u8;
+    /// Begins the drain that the node is in `since` then. Whether it had not begun: it may follow another
+    /// one so closely that nothing saw the node open in between.
+    pub(crate) fn begin(&self, since: Instant) -> bool {
+        let is_open = self.phase.load(Ordering::Relaxed) == DrainPhase::Open as u8;
+        let begins = is_open || self.since.get() != Some(since);
         if begins {
+            self.since.set(Some(since));
             self.closed.store(0, Ordering::Relaxed);
             self.phase.store(DrainPhase::Draining as u8, Ordering::Relaxed);
         }
@@ -184,9 +191,11 @@ impl DrainProgress {
         self.busy_at.set(Some(now));
     }
 
-    /// Whether the node drains and was not busy for [`Draining::QUIET`].
-    pub(crate) fn is_empty(&self, now: Instant) -> bool {
+    /// Whether the drain that the node is in `since` then has begun, and the node was not busy for
+    /// [`Draining::QUIET`].
+    pub(crate) fn is_empty(&self, since: Instant, now: Instant) -> bool {
         self.phase.load(Ordering::Relaxed) != DrainPhase::Open as u8
+            && self.since.get() == Some(since)
             && self.busy_at.get().is_some_and(|at| at + Draining::QUIET <= now)
     }
 }
