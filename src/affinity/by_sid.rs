@@ -143,9 +143,9 @@ impl BySid {
     }
 }
 
-/// A polling session sends a request at least once per `pingInterval`, 25 s by default and minutes on unusual
-/// servers; on a WebSocket it sends no more. A full table has 64 × 2 × 8192 buckets of 41 bytes, whatever
-/// the length of a sid: 43 MB for 900 000 sessions. At 4500 handshakes per second, an unused entry still
-/// lives for 100 s.
+/// A polling session sends a request at least once per `pingInterval`, 25 s by default and minutes
+/// on unusual servers; on a WebSocket it sends no more. A full table has 64 × 2 × 8192 buckets of
+/// 41 bytes, whatever the length of a sid: 43 MB for 900 000 sessions. At 4500 handshakes per
+/// second, an unused entry still lives for 100 s.
 const SESSIONS: TableLimits =
     TableLimits { lifetime: Duration::from_secs(600), generation_entries_max: 8192 / 8 * 7 };

@@ -1,7 +1,7 @@
 //! The cookie that names a node.
 //!
-//! Its value is the mark that the tag of a session with the cookie's name would have: opaque, signed, and
-//! the same in every proxy with the same configuration.
+//! Its value is the mark that the tag of a session with the cookie's name would have: opaque,
+//! signed, and the same in every proxy with the same configuration.
 //!
 //! Pure. Runs for every request.
 
@@ -31,8 +31,8 @@ impl Cookies {
         Ok(Self { name: (*settings.name).into(), tags: Tags::new(&settings.keys, names)? })
     }
 
-    /// The node that the client's cookie names: of several cookies with our name, the first that names a
-    /// known node.
+    /// The node that the client's cookie names: of several cookies with our name, the first that
+    /// names a known node.
     pub(super) fn node(&self, headers: &HeaderMap) -> Option<usize> {
         values_of(headers, &self.name).find_map(|mark| {
             match self.tags.read_mark(&self.name, mark) {
@@ -45,9 +45,10 @@ impl Cookies {
     /// The value of a `Set-Cookie` field that names the node at `index`; it lives as long as the
     /// browser.
     ///
-    /// Pages of other sites also use a Socket.IO server, and their requests carry a cookie only with
-    /// `SameSite=None`, which browsers accept only with `Secure`. Over plain HTTP only `Lax` is left.
-    /// `None` does not expose anything to cross-site requests: the cookie is not a credential.
+    /// Pages of other sites also use a Socket.IO server, and their requests carry a cookie only
+    /// with `SameSite=None`, which browsers accept only with `Secure`. Over plain HTTP only `Lax`
+    /// is left. `None` does not expose anything to cross-site requests: the cookie is not a
+    /// credential.
     pub(super) fn set(&self, index: usize, scheme: Scheme) -> Option<HeaderValue> {
         let mark = self.tags.mark(&self.name, index)?;
         let attributes = match scheme {

@@ -1,7 +1,7 @@
 //! How much self-healing may cost: a share of the requests, and one search for each lost sid.
 //!
-//! To heal is to ask node after node for a session that is not remembered. A stranger with invented sids must
-//! not turn one request into five.
+//! To heal is to ask node after node for a session that is not remembered. A stranger with invented
+//! sids must not turn one request into five.
 //!
 //! Pure. Runs for every request.
 
@@ -18,8 +18,8 @@ use crate::engineio::Sid;
 pub enum SearchScope {
     /// No node: recently none knew it.
     NoNode,
-    /// One node, because the share of searches is used up: it may be the right one, and if not, its refusal
-    /// costs no more than any request.
+    /// One node, because the share of searches is used up: it may be the right one, and if not, its
+    /// refusal costs no more than any request.
     OneNode,
     /// Node after node.
     AllNodes,
@@ -70,9 +70,9 @@ impl Healing {
 
     /// Whether the refusal of `sid` by a node after this time counts for all nodes.
     ///
-    /// `@socket.io/cluster-engine` asks the other nodes for a session of 20 characters and refuses it when
-    /// none has answered for a second. Two such refusals in a row, without a quick one between them,
-    /// distinguish it from a node that is slow for another reason.
+    /// `@socket.io/cluster-engine` asks the other nodes for a session of 20 characters and refuses
+    /// it when none has answered for a second. Two such refusals in a row, without a quick one
+    /// between them, distinguish it from a node that is slow for another reason.
     pub(super) fn refused_for_all(&self, sid: &Sid, after: Duration) -> bool {
         if sid.as_str().len() != CLUSTER_SID_BYTES || !LATE.contains(&after) {
             self.late_refusals.store(0, Ordering::Relaxed);
@@ -99,8 +99,8 @@ const PRICE: u32 = 10;
 /// 50 searches in a row: the sessions of a small server after a proxy's restart.
 const CREDIT_MAX: u32 = 50 * PRICE;
 
-/// A client whose session is lost opens a new one within 5 s; only a faulty one repeats its request for
-/// longer. A full table has 64 × 2 × 512 buckets of 17 bytes: 1.1 MB.
+/// A client whose session is lost opens a new one within 5 s; only a faulty one repeats its request
+/// for longer. A full table has 64 × 2 × 512 buckets of 17 bytes: 1.1 MB.
 const MISSES: TableLimits =
     TableLimits { lifetime: Duration::from_secs(30), generation_entries_max: 512 / 8 * 7 };
 

@@ -1,8 +1,8 @@
 //! Which node has a session.
 //!
-//! [`Affinity::locate`] is called before a node is chosen, [`Affinity::remember`] when one has answered. It
-//! never opens a connection and never judges a node's health: it says where a session is, whatever state
-//! that node is in.
+//! [`Affinity::locate`] is called before a node is chosen, [`Affinity::remember`] when one has
+//! answered. It never opens a connection and never judges a node's health: it says where a session
+//! is, whatever state that node is in.
 //!
 //! Runs for every request.
 
@@ -41,8 +41,8 @@ pub struct Affinity {
     settings: Settings,
     members: Arc<[Member]>,
     strategy: Strategy,
-    /// What a rule that uses sids has learned of sessions. Other rules keep it, too, because the next reload
-    /// may restore such a rule.
+    /// What a rule that uses sids has learned of sessions. Other rules keep it, too, because the
+    /// next reload may restore such a rule.
     memory: Option<Arc<Memory>>,
 }
 
@@ -78,8 +78,8 @@ pub enum Placement {
     Bound {
         /// The node that has the session.
         node: Arc<Node>,
-        /// The sid that the node knows, for the query ([`with_sid`](crate::engineio::with_sid)); `None` if it
-        /// is there already.
+        /// The sid that the node knows, for the query ([`with_sid`](crate::engineio::with_sid));
+        /// `None` if it is there already.
         sid: Option<Sid>,
         /// The session's own bounds, if a tag or the table knows them.
         bounds: Option<SessionBounds>,
@@ -89,12 +89,13 @@ pub enum Placement {
         /// The sid without its tag.
         sid: Sid,
     },
-    /// Neither a tag nor the table knows it: ask nodes in turn, if [`search`](Affinity::search) allows it.
+    /// Neither a tag nor the table knows it: ask nodes in turn, if [`search`](Affinity::search)
+    /// allows it.
     Unknown {
         /// The sid as the client sent it.
         sid: Sid,
-        /// The nodes in the order in which to ask them; empty if none is more likely than the others to
-        /// have it.
+        /// The nodes in the order in which to ask them; empty if none is more likely than the
+        /// others to have it.
         order: Vec<Arc<Node>>,
     },
 }
@@ -122,8 +123,8 @@ impl Placement {
 }
 
 impl Affinity {
-    /// The affinity of `upstream`. `carried` is the same upstream's before a reload: what it has learned is
-    /// kept.
+    /// The affinity of `upstream`. `carried` is the same upstream's before a reload: what it has
+    /// learned is kept.
     ///
     /// # Errors
     /// [`TagClash`] if two nodes have the same tag.
@@ -182,7 +183,8 @@ impl Affinity {
         &self.settings
     }
 
-    /// Where a request belongs. Call it once for each request of the upstream, because it counts them.
+    /// Where a request belongs. Call it once for each request of the upstream, because it counts
+    /// them.
     pub fn locate(&self, view: &RequestView<'_>, now: Instant) -> Placement {
         match &self.strategy {
             Strategy::Sid(by_sid) => {
@@ -203,8 +205,8 @@ impl Affinity {
         }
     }
 
-    /// The node of a session that was opened by this rule, which no longer applies to new ones; `None` if
-    /// nothing proves that it was.
+    /// The node of a session that was opened by this rule, which no longer applies to new ones;
+    /// `None` if nothing proves that it was.
     pub fn locate_earlier(&self, view: &RequestView<'_>, now: Instant) -> Option<Placement> {
         let sid = view.call.and_then(|call| call.sid.as_ref())?;
         let placement = match &self.strategy {
@@ -215,8 +217,8 @@ impl Affinity {
         matches!(placement, Placement::Bound { .. }).then_some(placement)
     }
 
-    /// Whether `locate` goes by what is known of the session itself. A cookie is the client's, who may
-    /// have several sessions.
+    /// Whether `locate` goes by what is known of the session itself. A cookie is the client's, who
+    /// may have several sessions.
     pub fn is_sure_of(&self, placement: &Placement) -> bool {
         matches!(placement, Placement::Bound { .. }) && self.by_sid().is_some()
     }
@@ -242,9 +244,9 @@ impl Affinity {
         self.by_sid().is_some_and(|by_sid| by_sid.healing().refused_for_all(sid, after))
     }
 
-    /// What to do with `open`, with which `node` answered `call`. What is learned is in the table when this
-    /// returns. Send the response only then, because the session's next requests may overtake it on other
-    /// connections.
+    /// What to do with `open`, with which `node` answered `call`. What is learned is in the table
+    /// when this returns. Send the response only then, because the session's next requests may
+    /// overtake it on other connections.
     pub fn remember(
         &self,
         call: &Call,
@@ -260,15 +262,16 @@ impl Affinity {
         }
     }
 
-    /// Stores that the untagged `sid` is on `node`, without bounds: a response could not be rewritten, or a
-    /// session was healed.
+    /// Stores that the untagged `sid` is on `node`, without bounds: a response could not be
+    /// rewritten, or a session was healed.
     pub fn learn(&self, sid: &Sid, node: &Arc<Node>, now: Instant) {
         if let Some(by_sid) = self.by_sid() {
             by_sid.learn(sid, node, now);
         }
     }
 
-    /// Which nodes to ask for the session of a [`Placement::Unknown`]; asking all of them takes credit.
+    /// Which nodes to ask for the session of a [`Placement::Unknown`]; asking all of them takes
+    /// credit.
     pub fn search(&self, sid: &Sid, now: Instant) -> SearchScope {
         self.by_sid().map_or(SearchScope::OneNode, |by_sid| by_sid.healing().search_scope(sid, now))
     }
@@ -280,8 +283,8 @@ impl Affinity {
         }
     }
 
-    /// The `Set-Cookie` field for the response of `node` to a client whose cookie does not name it; `None`
-    /// unless the rule is `cookie`.
+    /// The `Set-Cookie` field for the response of `node` to a client whose cookie does not name it;
+    /// `None` unless the rule is `cookie`.
     pub fn set_cookie(&self, node: &Arc<Node>, scheme: Scheme) -> Option<HeaderValue> {
         match &self.strategy {
             Strategy::Cookie(cookies) => {

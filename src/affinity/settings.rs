@@ -56,8 +56,8 @@ impl Default for Settings {
 /// `affinity: sid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SidSettings {
-    /// Secrets of the tag: the first makes tags, all are tried for reading. Empty means the constant that is
-    /// compiled in, the same in every Sockeye.
+    /// Secrets of the tag: the first makes tags, all are tried for reading. Empty means the
+    /// constant that is compiled in, the same in every Sockeye.
     pub keys: Vec<Secret>,
     /// Also tag EIO=3 sessions, although their clients see the sid as `socket.id`.
     pub tag_eio3: bool,

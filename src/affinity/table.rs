@@ -1,9 +1,9 @@
 //! Values by sid, for a limited time and in limited number.
 //!
-//! A table has two generations: an entry that is put or renewed is young. When the lifetime is over or there
-//! are too many young entries, they become old and the old ones are forgotten. So an entry lives for one to
-//! two lifetimes after its last use, nothing has to be swept, and no time is stored for each entry. Sids are
-//! stored as keyed digests: small, all of one size, and not secret.
+//! A table has two generations: an entry that is put or renewed is young. When the lifetime is over
+//! or there are too many young entries, they become old and the old ones are forgotten. So an entry
+//! lives for one to two lifetimes after its last use, nothing has to be swept, and no time is
+//! stored for each entry. Sids are stored as keyed digests: small, all of one size, and not secret.
 //!
 //! Pure: the locks are held for one look-up. Runs for every request.
 
@@ -26,7 +26,8 @@ pub(super) struct Table<V> {
 /// How much a table stores, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TableLimits {
-    /// An unused entry lives at least this long, if the table is not full, and at most twice as long.
+    /// An unused entry lives at least this long, if the table is not full, and at most twice as
+    /// long.
     pub(super) lifetime: Duration,
     /// The most entries of one generation of one of the [`SHARDS`](Self::SHARDS).
     pub(super) generation_entries_max: usize,

@@ -1,5 +1,5 @@
-//! The tag after the last dot of a sid, which every proxy with the same configuration can read, after any
-//! restart.
+//! The tag after the last dot of a sid, which every proxy with the same configuration can read,
+//! after any restart.
 //!
 //! `ABC` becomes `ABC.nnnnnnbbbcc`, all of it in the alphabet of base64url:
 //!
@@ -7,8 +7,9 @@
 //! - `bbb`: the session's bounds, the 18 bits of [`SessionBounds::code`], the highest first
 //! - `cc`: the first 12 bits of a keyed hash of the sid and all characters before
 //!
-//! The short tag, `ABC.nnnnnncc`, has no bounds. It is written for older proxies, which know no other
-//! (`tag: short`), if an open packet states no bounds, and as the value of cookies. It stays valid.
+//! The short tag, `ABC.nnnnnncc`, has no bounds. It is written for older proxies, which know no
+//! other (`tag: short`), if an open packet states no bounds, and as the value of cookies. It stays
+//! valid.
 //!
 //! Pure. Runs for every request.
 
@@ -140,8 +141,8 @@ impl Tags {
 
     /// Reads a mark of either length.
     ///
-    /// The comparisons need not take constant time, because a tag protects nothing: a client with a forged
-    /// tag reaches a node of its choice, which still has to know the sid.
+    /// The comparisons need not take constant time, because a tag protects nothing: a client with a
+    /// forged tag reaches a node of its choice, which still has to know the sid.
     fn read_checked(&self, sid: &str, mark: &[u8]) -> MarkContent {
         let parts = mark.split_first_chunk::<NAME_CHARS>();
         let parts = parts.and_then(|(name, rest)| {
@@ -283,15 +284,15 @@ const _: () = assert!(SessionBounds::CODE_BITS as usize == 6 * BOUNDS_CHARS);
 /// One in 4096 application sids of the same form is misread.
 const CHECK_CHARS: usize = 2;
 
-/// The first character of a tag. It is not in the alphabet of servers' sids or of tags, and no client encodes
-/// it; sids of applications may have it, so the last one counts.
+/// The first character of a tag. It is not in the alphabet of servers' sids or of tags, and no
+/// client encodes it; sids of applications may have it, so the last one counts.
 const SEPARATOR: char = '.';
 
 const SHORT_CHARS: usize = NAME_CHARS + CHECK_CHARS;
 const LONG_CHARS: usize = NAME_CHARS + BOUNDS_CHARS + CHECK_CHARS;
 
-/// The secret if none is configured. It is a constant, because the proxy after a restart and other proxies
-/// have to read our tags; a new value would end all sessions at an update.
+/// The secret if none is configured. It is a constant, because the proxy after a restart and other
+/// proxies have to read our tags; a new value would end all sessions at an update.
 const COMPILED_IN: &str = "sockeye";
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The Engine.IO parameters in the query of a request.
 //!
-//! Any path can be Engine.IO's: a request is one of Engine.IO if its query has `EIO` and `transport`. A query
-//! that two servers could read differently is refused, because the node might read it in the other way.
+//! Any path can be Engine.IO's: a request is one of Engine.IO if its query has `EIO` and
+//! `transport`. A query that two servers could read differently is refused, because the node might
+//! read it in the other way.
 //!
 //! Pure. Runs for every request.
 
@@ -58,8 +59,8 @@ pub enum CallError {
 impl Call {
     /// Reads a query; `None` if the request is not Engine.IO's.
     ///
-    /// As in servers, exactly `EIO=4` is version 4 and everything else version 3, and an empty `sid` counts
-    /// as none. Allocates only the sid.
+    /// As in servers, exactly `EIO=4` is version 4 and everything else version 3, and an empty
+    /// `sid` counts as none. Allocates only the sid.
     ///
     /// # Errors
     /// [`CallError`], only if the request is Engine.IO's.

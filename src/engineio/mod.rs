@@ -1,6 +1,7 @@
 //! Everything that Sockeye knows of Engine.IO.
 //!
-//! Bytes only: this room parses and rewrites queries and beginnings of bodies; other rooms send them.
+//! Bytes only: this room parses and rewrites queries and beginnings of bodies; other rooms send
+//! them.
 //!
 //! Pure. Runs for every request.
 

@@ -1,14 +1,14 @@
 //! Which responses prove that a node did nothing because it does not know the session.
 //!
-//! Only after such a response may another node get the same request: a poll or a POST that a node may have
-//! taken is never sent twice.
+//! Only after such a response may another node get the same request: a poll or a POST that a node
+//! may have taken is never sent twice.
 //!
 //! Pure. Runs for every request.
 
 use serde_json::Value;
 
-/// The longest body that [`is_unknown_sid`] needs, in bytes: python's contains the sid, each byte of which may
-/// be escaped as six.
+/// The longest body that [`is_unknown_sid`] needs, in bytes: python's contains the sid, each byte
+/// of which may be escaped as six.
 pub const REFUSAL_BYTES_MAX: usize = 4096;
 
 /// Whether a response with this status and complete body says that the sid is unknown.

@@ -5,11 +5,11 @@
 //! for `e`: 32 at least, 63 << 15 at most, and neighbours differ by at most 1/32. Silence counts in
 //! seconds (32 s to 23.9 days), payloads in KiB (32 KiB to 1.97 GiB).
 //!
-//! Invariant: a bound is rounded up, never down, so that a session never gets less than its node allows. The
-//! exception is a value above the highest step: the longest timer of Node.js is 24.9 days.
-//! A client can forge a tag, so the range is also the most that a forged one can claim. It gains nothing: any
-//! byte in either direction extends the silence, TCP keepalive detects a host that is gone, a body is
-//! streamed and never collected, and the node has its own limits.
+//! Invariant: a bound is rounded up, never down, so that a session never gets less than its node
+//! allows. The exception is a value above the highest step: the longest timer of Node.js is 24.9
+//! days. A client can forge a tag, so the range is also the most that a forged one can claim. It
+//! gains nothing: any byte in either direction extends the silence, TCP keepalive detects a host
+//! that is gone, a body is streamed and never collected, and the node has its own limits.
 //!
 //! Pure. Runs for every request.
 
@@ -28,8 +28,8 @@ impl SessionBounds {
     /// The bits of a [`code`](Self::code).
     pub const CODE_BITS: u32 = 2 * Step::BITS;
 
-    /// How long a poll may take if the bounds of its session are not known: few servers have a longer
-    /// heartbeat.
+    /// How long a poll may take if the bounds of its session are not known: few servers have a
+    /// longer heartbeat.
     pub const POLL_UNKNOWN: Duration = Duration::from_secs(120);
 
     /// The bounds of a session whose open packet has these timings.
@@ -48,8 +48,8 @@ impl SessionBounds {
         Self { silence: Step::from_bits(code >> Step::BITS), payload: Step::from_bits(code) }
     }
 
-    /// Both bounds in [`CODE_BITS`](Self::CODE_BITS) bits, the same in every release: silence in the higher
-    /// half.
+    /// Both bounds in [`CODE_BITS`](Self::CODE_BITS) bits, the same in every release: silence in
+    /// the higher half.
     pub fn code(self) -> u32 {
         u32::from(self.silence.0) << Step::BITS | u32::from(self.payload.0)
     }

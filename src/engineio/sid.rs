@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 /// An Engine.IO session id, decoded: as the node made it, or with our tag at its end.
 ///
-/// Its alphabet and length are arbitrary, because applications may make their own (`io.engine.generateId`).
-/// Clones share the text.
+/// Its alphabet and length are arbitrary, because applications may make their own
+/// (`io.engine.generateId`). Clones share the text.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Sid(Arc<str>);
 
 impl Sid {
     /// The longest sid, in bytes with its tag. Servers make 16 or 20 characters, and applications
-    /// put anything into one, for example a signed token. No table stores a sid, so this limits what a
-    /// request copies.
+    /// put anything into one, for example a signed token. No table stores a sid, so this limits
+    /// what a request copies.
     pub const BYTES_MAX: usize = 1024;
 
     /// `text` as a sid; `None` if it is empty, too long, or has control characters: no server

@@ -34,13 +34,13 @@ impl Timings {
         self.ping_interval.saturating_add(self.ping_timeout)
     }
 
-    /// After this long without any byte, both ends have given up the session: the heartbeat and a margin for
-    /// the network.
+    /// After this long without any byte, both ends have given up the session: the heartbeat and a
+    /// margin for the network.
     pub fn silence_max(&self) -> Duration {
         self.heartbeat().saturating_add(MARGIN)
     }
 }
 
-/// Added to `pingInterval + pingTimeout`, so that the timers of client and node fire first and they can name
-/// the cause.
+/// Added to `pingInterval + pingTimeout`, so that the timers of client and node fire first and they
+/// can name the cause.
 const MARGIN: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! One log line for each exchange and one for each tunnel's end. Our own responses and the ends of tunnels
-//! are also counted here.
+//! One log line for each exchange and one for each tunnel's end. Our own responses and the ends of
+//! tunnels are also counted here.
 //!
 //! A query is never logged, because it has the session id; ids are shortened by their type.
 //!
@@ -20,8 +20,8 @@ use crate::logging::error_chain;
 use crate::metrics::RouteCounts;
 use crate::tunnel::Report;
 
-/// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer would occupy
-/// all 8 KiB of it as long as a poll is pending.
+/// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer
+/// would occupy all 8 KiB of it as long as a poll is pending.
 #[derive(Debug)]
 pub(super) struct LogEntry {
     began: Instant,

@@ -1,12 +1,12 @@
 //! Asks one node after the other until one has answered, or until no other node may be asked.
 //!
-//! A poll that is sent twice and a message that is delivered twice end a session, and a request that
-//! crashes one node would crash the next one, too. So:
+//! A poll that is sent twice and a message that is delivered twice end a session, and a request
+//! that crashes one node would crash the next one, too. So:
 //!
 //! * a request of which no byte was sent may go to another node, whatever it is;
-//! * a request that was lost on a reused connection, before any byte of a response, was most likely never
-//!   seen (RFC 9110, section 9.2.2): it is sent once more on a new connection, if it is safe, has no body
-//!   and belongs to no session;
+//! * a request that was lost on a reused connection, before any byte of a response, was most likely
+//!   never seen (RFC 9110, section 9.2.2): it is sent once more on a new connection, if it is safe,
+//!   has no body and belongs to no session;
 //! * a handshake without a body may be repeated once after a node has seen it;
 //! * nothing else is sent again. A response of a node is final.
 //!
@@ -51,7 +51,8 @@ pub(super) async fn ask(
 ) -> Result<LeasedReply, ExchangeError> {
     let mut verdict = HandshakeVerdict::new(exchange, candidates.opens_session());
     let mut last = ExchangeError::NoNode;
-    // `let … else`: the scrutinee of a `while let` would take space in the future as long as its body waits.
+    // `let … else`: the scrutinee of a `while let` would take space in the future as long as its
+    // body waits.
     loop {
         let Some(lease) = candidates.next().await? else { return Err(last) };
         verdict.asks(lease.node());
@@ -78,9 +79,9 @@ pub(super) async fn ask(
     }
 }
 
-/// Asks the session's node once more if it refused the session on a connection that another session has
-/// used: several processes may share its address, and a connection belongs to one of them. The refusal
-/// proves that the request had no effect.
+/// Asks the session's node once more if it refused the session on a connection that another session
+/// has used: several processes may share its address, and a connection belongs to one of them. The
+/// refusal proves that the request had no effect.
 pub(super) async fn ask_owner(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
@@ -115,8 +116,8 @@ pub(super) async fn ask_owner(
     Ok(answer)
 }
 
-/// Asks one node over an idle connection of the pool, or a new one. Also returns whether other sessions may
-/// have used the connection.
+/// Asks one node over an idle connection of the pool, or a new one. Also returns whether other
+/// sessions may have used the connection.
 async fn ask_node(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,

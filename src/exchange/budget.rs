@@ -1,7 +1,8 @@
 //! How many bytes of request bodies a worker keeps in memory.
 //!
-//! Small bodies are read before a node is asked, and those of a session whose node is not known are kept to
-//! be sent more than once. Each has a limit, and so have all together: what does not fit is streamed.
+//! Small bodies are read before a node is asked, and those of a session whose node is not known are
+//! kept to be sent more than once. Each has a limit, and so have all together: what does not fit is
+//! streamed.
 //!
 //! Runs for every request.
 

@@ -1,7 +1,7 @@
 //! Small request bodies, read completely before a node is asked.
 //!
-//! Some servers read a body with one read and take its first segment for the whole, and a body in memory
-//! can be sent again where that is allowed. nginx also does this by default.
+//! Some servers read a body with one read and take its first segment for the whole, and a body in
+//! memory can be sent again where that is allowed. nginx also does this by default.
 //!
 //! Runs for every request.
 
@@ -24,8 +24,8 @@ pub(super) struct BufferedBody {
     _reservation: Reservation,
 }
 
-/// Reads `body` if its declared length is at most `bytes_max` and the budget has as much left; otherwise
-/// leaves it unchanged and returns `None`.
+/// Reads `body` if its declared length is at most `bytes_max` and the budget has as much left;
+/// otherwise leaves it unchanged and returns `None`.
 ///
 /// # Errors
 ///
@@ -63,6 +63,6 @@ pub(super) async fn read(
 /// The longest body that is buffered if the node is known, in bytes.
 pub(super) const BYTES_MAX: usize = 64 * 1024;
 
-/// The longest body that is buffered while the node of its session is searched, in bytes: the default limit
-/// of Socket.IO. A longer one is sent to one node only.
+/// The longest body that is buffered while the node of its session is searched, in bytes: the
+/// default limit of Socket.IO. A longer one is sent to one node only.
 pub(super) const SEARCH_BYTES_MAX: usize = 1_000_000;

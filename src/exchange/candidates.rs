@@ -43,8 +43,8 @@ enum Choice {
 #[derive(Debug)]
 struct SearchOrder {
     order: Vec<Arc<Node>>,
-    /// Whether the last node has proved that it does not know the session. An unreachable node has not: the
-    /// refusal of another one would end the session.
+    /// Whether the last node has proved that it does not know the session. An unreachable node has
+    /// not: the refusal of another one would end the session.
     may_continue: bool,
 }
 
@@ -58,8 +58,8 @@ impl Candidates {
         Self::new(Choice::Any(route, preference))
     }
 
-    /// One node after the other, to find the node of a session: those of `order` if it is not empty, each
-    /// after the first only after [`Candidates::was_refused`].
+    /// One node after the other, to find the node of a session: those of `order` if it is not
+    /// empty, each after the first only after [`Candidates::was_refused`].
     pub(super) fn search(route: Arc<Route>, order: Vec<Arc<Node>>) -> Self {
         let choice = if order.is_empty() {
             Choice::Any(route, NodePreference::default())
@@ -112,8 +112,8 @@ impl Candidates {
         self.seen_by.push(node.clone());
     }
 
-    /// A lease on the next node; `None` if there is no other to ask. If the future is dropped, the lease is
-    /// released.
+    /// A lease on the next node; `None` if there is no other to ask. If the future is dropped, the
+    /// lease is released.
     ///
     /// # Errors
     ///
@@ -144,8 +144,8 @@ impl Candidates {
         [&self.unreachable[..], &self.seen_by[..]].concat()
     }
 
-    /// One more node for a handshake that a node has seen and not answered. It does not wait for more nodes:
-    /// the request may make each of them end the connection.
+    /// One more node for a handshake that a node has seen and not answered. It does not wait for
+    /// more nodes: the request may make each of them end the connection.
     async fn next_after_break_off(&self) -> Option<Lease> {
         let Choice::Opening(held) = &self.choice else { return None };
         let tried = self.tried();
@@ -160,8 +160,8 @@ impl Candidates {
         Some(held.route().upstream.lease_on(same))
     }
 
-    /// The route by which the last node was found. It may be newer than the one with which the exchange
-    /// began.
+    /// The route by which the last node was found. It may be newer than the one with which the
+    /// exchange began.
     pub(super) fn into_route(self) -> Arc<Route> {
         match self.choice {
             Choice::Any(route, _) | Choice::Bound(route, ..) | Choice::InOrder(route, _) => route,
@@ -171,8 +171,8 @@ impl Candidates {
 }
 
 impl SearchOrder {
-    /// A lease on the first node that is not in `tried` and may have sessions, whatever else is known against
-    /// it.
+    /// A lease on the first node that is not in `tried` and may have sessions, whatever else is
+    /// known against it.
     fn next(&mut self, route: &Route, tried: &[Arc<Node>]) -> Result<Option<Lease>, ExchangeError> {
         if !std::mem::take(&mut self.may_continue) {
             return Ok(None);
@@ -190,8 +190,8 @@ impl SearchOrder {
 
 /// A lease on the node of a session, unless it is useless.
 ///
-/// A drained node still gets posts: when a poll is refused, Socket.IO clients post a last packet, which ends
-/// the session there, so that another node can recover it.
+/// A drained node still gets posts: when a poll is refused, Socket.IO clients post a last packet,
+/// which ends the session there, so that another node can recover it.
 fn bound_lease(route: &Route, node: &Arc<Node>, purpose: Purpose) -> Result<Lease, ExchangeError> {
     let (upstream, now) = (&route.upstream, Instant::now());
     if upstream.is_dead(node, now) {
@@ -204,8 +204,8 @@ fn bound_lease(route: &Route, node: &Arc<Node>, purpose: Purpose) -> Result<Leas
     Ok(upstream.lease_on(node))
 }
 
-/// The most nodes that are asked for one request: one that fails on five nodes will hardly succeed on the
-/// sixth, and each attempt may cost a connect timeout.
+/// The most nodes that are asked for one request: one that fails on five nodes will hardly succeed
+/// on the sixth, and each attempt may cost a connect timeout.
 const TRIES_MAX: usize = 5;
 
 /// The most nodes that are asked for one session whose node is not known.
@@ -214,5 +214,6 @@ const SEARCH_MAX: usize = 16;
 /// How many nodes a handshake may reach.
 const SEEN_BY_MAX: usize = 2;
 
-/// The pause before the same node is asked again: a process that restarts immediately needs about as long.
+/// The pause before the same node is asked again: a process that restarts immediately needs about
+/// as long.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -66,8 +66,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// What the request shows of its session. Nodes refuse a request for a WebSocket that asks for it only in
-    /// the query.
+    /// What the request shows of its session. Nodes refuse a request for a WebSocket that asks for
+    /// it only in the query.
     pub(super) fn observation(&self) -> Observation {
         match self.call.as_ref().map(|call| call.transport) {
             _ if self.purpose.is_upgrade() => Observation::UpgradeRequested,
@@ -76,8 +76,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// The idle connections of `node` that the request may use. If it `is_whole`, it can be sent again when
-    /// it reaches another process than its session's.
+    /// The idle connections of `node` that the request may use. If it `is_whole`, it can be sent
+    /// again when it reaches another process than its session's.
     pub(super) fn sharing(&self, node: &Node, is_whole: bool) -> Sharing {
         let upstream = &self.route.upstream;
         let is_shared = upstream.shares_connections(node)
@@ -98,8 +98,8 @@ impl Exchange<'_> {
         SendLimits {
             upload: self.route.limits.request_body_timeout,
             response: self.response_timeout(),
-            // After a declined upgrade the connection is closed: a server that half understood the request
-            // may misread the bytes after it.
+            // After a declined upgrade the connection is closed: a server that half understood the
+            // request may misread the bytes after it.
             idle: if self.purpose.is_upgrade() {
                 Duration::ZERO
             } else {

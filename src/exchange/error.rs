@@ -218,8 +218,8 @@ impl ExchangeError {
         }
     }
 
-    /// Whether the client's connection must end with the response: a client that disagrees with us about the
-    /// meaning of a request may also disagree about where the next one begins.
+    /// Whether the client's connection must end with the response: a client that disagrees with us
+    /// about the meaning of a request may also disagree about where the next one begins.
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::BadHost | Self::BadTarget(_))
     }

@@ -1,8 +1,8 @@
 //! Tells a node which client a request comes from.
 //!
 //! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP` and `Forwarded` (RFC 7239) are ours.
-//! The content of these fields, and of any other in which proxies describe clients, is accepted from a trusted
-//! proxy only; nothing of it reaches a node from others.
+//! The content of these fields, and of any other in which proxies describe clients, is accepted
+//! from a trusted proxy only; nothing of it reaches a node from others.
 //!
 //! Pure. Runs for every request.
 
@@ -47,8 +47,8 @@ pub(super) fn client_address(headers: &HeaderMap, client: &ClientInfo) -> IpAddr
     known
 }
 
-/// What a node is told about its client. A trusted proxy's `X-Forwarded-Proto`, `-Host` and `-Port` stay, and
-/// ours are added only if they are missing.
+/// What a node is told about its client. A trusted proxy's `X-Forwarded-Proto`, `-Host` and `-Port`
+/// stay, and ours are added only if they are missing.
 #[derive(Debug)]
 pub(super) struct Forwarded<'a> {
     /// `X-Forwarded-For`.
@@ -126,8 +126,8 @@ fn port(trusted: Option<&HeaderMap>, scheme: &str, host: &str) -> Cow<'static, s
     }
 }
 
-/// Whether a claim of a trusted proxy goes on as it is: neither a name with `_`, which no proxy writes
-/// and which WSGI and CGI servers cannot tell from one with `-`, nor a field that we extend.
+/// Whether a claim of a trusted proxy goes on as it is: neither a name with `_`, which no proxy
+/// writes and which WSGI and CGI servers cannot tell from one with `-`, nor a field that we extend.
 pub(super) fn may_pass(name: &HeaderName) -> bool {
     let is_extended = *name == X_FORWARDED_FOR || *name == FORWARDED || *name == X_REAL_IP;
     !is_extended && !name.as_str().contains('_')
@@ -140,15 +140,16 @@ pub(super) fn is_claim(name: &HeaderName) -> bool {
     has_claim_prefix(name) || has_claim_suffix(name)
 }
 
-/// Whether `name` begins as the names do by which proxies speak of clients and of what they asked for.
+/// Whether `name` begins as the names do by which proxies speak of clients and of what they asked
+/// for.
 fn has_claim_prefix(name: &[u8]) -> bool {
     let [b'x', b'-' | b'_', rest @ ..] = name else { return false };
     let prefixes = ["forward", "original-", "real-", "envoy-original-", "envoy-external-"];
     prefixes.iter().any(|prefix| rest.get(..prefix.len()).is_some_and(|part| alike(part, prefix)))
 }
 
-/// Whether `name` ends as such names do: those of CDNs, clouds and servers differ in front. By the last
-/// letter first, so that the usual fields are compared with two or three of them.
+/// Whether `name` ends as such names do: those of CDNs, clouds and servers differ in front. By the
+/// last letter first, so that the usual fields are compared with two or three of them.
 fn has_claim_suffix(name: &[u8]) -> bool {
     let suffixes: &[&str] = match name.last() {
         Some(b'4') => &["pseudo-ipv4"],
@@ -180,8 +181,9 @@ fn has_claim_suffix(name: &[u8]) -> bool {
     })
 }
 
-/// Whether two texts of the same length are the same but for `_` and `-`. From their ends, for that is
-/// where names of fields differ most; and by hand, for an iterator over pairs took five times as long.
+/// Whether two texts of the same length are the same but for `_` and `-`. From their ends, for that
+/// is where names of fields differ most; and by hand, for an iterator over pairs took five times as
+/// long.
 fn alike(name: &[u8], pattern: &str) -> bool {
     let (mut name, mut pattern) = (name, pattern.as_bytes());
     while let (Some((byte, before)), Some((expected, rest))) =

@@ -17,8 +17,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// The id of a request in the logs of all servers that handle it.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Fields that belong to one connection. `Transfer-Encoding` is among them, because each message gets new
-/// framing.
+/// Fields that belong to one connection. `Transfer-Encoding` is among them, because each message
+/// gets new framing.
 static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     KEEP_ALIVE,
@@ -46,16 +46,17 @@ pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// The fields that `Connection` names. What we set ourselves is never removed, whatever `Connection` says, and
-/// neither is `Host`, which the node needs (RFC 9110, section 7.6.1 forbids a client to name it).
+/// The fields that `Connection` names. What we set ourselves is never removed, whatever
+/// `Connection` says, and neither is `Host`, which the node needs (RFC 9110, section 7.6.1 forbids
+/// a client to name it).
 pub(super) fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     list(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .filter(|name| *name != HOST && *name != X_REQUEST_ID && !forwarded::is_claim(name))
 }
 
-/// The members of a comma-separated field, from all its lines. A member that is not visible ASCII is left out
-/// and hides no other one.
+/// The members of a comma-separated field, from all its lines. A member that is not visible ASCII
+/// is left out and hides no other one.
 pub(super) fn list<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -93,8 +94,8 @@ fn hexadecimal(number: u128) -> [u8; 32] {
     })
 }
 
-/// A copy for use beyond the request: a clone is a slice of hyper's read buffer, which could not be reused as
-/// long.
+/// A copy for use beyond the request: a clone is a slice of hyper's read buffer, which could not be
+/// reused as long.
 pub(super) fn in_own_memory(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }

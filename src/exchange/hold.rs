@@ -1,8 +1,8 @@
 //! A new session's way to a node: immediately if one can take it, otherwise after a wait.
 //!
 //! A handshake can go to any node, so it may wait: for a node that restarts, for one that the next
-//! configuration or lookup adds, or for its turn in a reconnect storm. The client sees no error, only a
-//! slower handshake.
+//! configuration or lookup adds, or for its turn in a reconnect storm. The client sees no error,
+//! only a slower handshake.
 //!
 //! Runs for every request.
 
@@ -54,8 +54,8 @@ impl HeldHandshake {
         &self.route
     }
 
-    /// A lease on a node that takes new sessions and is not in `tried`. The rates do not apply: the handshake
-    /// was admitted before.
+    /// A lease on a node that takes new sessions and is not in `tried`. The rates do not apply: the
+    /// handshake was admitted before.
     pub(super) fn another(&self, tried: &[Arc<Node>]) -> Option<Lease> {
         let (upstream, now) = (&self.route.upstream, Instant::now());
         upstream.admit_first(&self.preference, tried, AdmissionToken::Taken, now).ok()
@@ -65,8 +65,9 @@ impl HeldHandshake {
         self.route
     }
 
-    /// A lease on a node that takes the session and is not in `tried`, which is cleared when all nodes are in
-    /// it and there is still time. `None` if no node is left and the route does not hold handshakes.
+    /// A lease on a node that takes the session and is not in `tried`, which is cleared when all
+    /// nodes are in it and there is still time. `None` if no node is left and the route does not
+    /// hold handshakes.
     ///
     /// # Errors
     ///
@@ -106,8 +107,8 @@ impl HeldHandshake {
         Ok(Some(lease))
     }
 
-    /// Waits for the turn in the queue, and then for a node. A handshake that `returns` was in the queue or
-    /// had a node before.
+    /// Waits for the turn in the queue, and then for a node. A handshake that `returns` was in the
+    /// queue or had a node before.
     async fn wait(
         &mut self,
         tried: &mut Vec<Arc<Node>>,
@@ -157,8 +158,8 @@ impl HeldHandshake {
     }
 }
 
-/// How often the first handshake in the queue tries again: short compared with a handshake, and only one per
-/// upstream does so.
+/// How often the first handshake in the queue tries again: short compared with a handshake, and
+/// only one per upstream does so.
 const RETRY_EVERY: Duration = Duration::from_millis(50);
 
 /// How often a failed node is tried while a handshake waits.

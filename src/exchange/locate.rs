@@ -10,12 +10,12 @@ use crate::Instant;
 use crate::affinity::{Placement, RequestView};
 use crate::route::Route;
 
-/// Where a request of `route` belongs, and the route that knows it: possibly a newer one, or the route as
-/// it was when the session began.
+/// Where a request of `route` belongs, and the route that knows it: possibly a newer one, or the
+/// route as it was when the session began.
 ///
-/// A session whose node is not known may be on a node that is new in DNS and that another proxy has already
-/// used. So DNS is asked before the client is told that its session is gone. While DNS has not answered at
-/// all, no node is known and nothing is said about the session.
+/// A session whose node is not known may be on a node that is new in DNS and that another proxy has
+/// already used. So DNS is asked before the client is told that its session is gone. While DNS has
+/// not answered at all, no node is known and nothing is said about the session.
 ///
 /// # Errors
 ///
@@ -43,8 +43,8 @@ pub(super) async fn locate(
     Ok((renewed.clone(), placement))
 }
 
-/// Where a session belongs that was opened before a reload gave `route` another upstream or affinity. The
-/// current rule, which gave `placement`, does not know it.
+/// Where a session belongs that was opened before a reload gave `route` another upstream or
+/// affinity. The current rule, which gave `placement`, does not know it.
 fn by_earlier_rule<'a>(
     route: &'a Route,
     placement: &Placement,

@@ -90,9 +90,9 @@ impl Proxy {
         let outbound =
             Outbound::new(&exchange, request, host, &placement, entry.request_id()).await?;
 
-        // Ask nodes, remember a session that opens, and pass on the response or start the tunnel. The
-        // upgrade is boxed, like everything that few exchanges need: a poll is pending for long, and
-        // its future would have space for all of it.
+        // Ask nodes, remember a session that opens, and pass on the response or start the tunnel.
+        // The upgrade is boxed, like everything that few exchanges need: a poll is pending for
+        // long, and its future would have space for all of it.
         let named = NamedNode::new(&placement);
         match upgrade {
             Some(upgrade) => {

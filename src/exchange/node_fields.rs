@@ -51,7 +51,8 @@ impl<'a> NodeFields<'a> {
         }
     }
 
-    /// All fields, `Host` first (RFC 9110, section 7.2). The client's framing fields are still among them.
+    /// All fields, `Host` first (RFC 9110, section 7.2). The client's framing fields are still
+    /// among them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         static HOST_NAME: HeaderName = HOST;
         static REQUEST_ID_NAME: HeaderName = X_REQUEST_ID;

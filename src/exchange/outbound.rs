@@ -84,8 +84,8 @@ impl Outbound {
         Ok(Self { head, body, buffered, had_body, is_safe })
     }
 
-    /// Whether it may be sent again although it may have reached a node: it is safe (RFC 9110, section 9.2.1)
-    /// and has no body.
+    /// Whether it may be sent again although it may have reached a node: it is safe (RFC 9110,
+    /// section 9.2.1) and has no body.
     pub(super) fn may_be_resent(&self) -> bool {
         self.is_safe && !self.had_body
     }

@@ -36,8 +36,8 @@ impl Exchange<'_> {
         Response::from_parts(head, body)
     }
 
-    /// Passes on a response that is not the requested 101. The client's connection ends with it: WebSocket
-    /// frames that the client sent ahead would be read as its next request.
+    /// Passes on a response that is not the requested 101. The client's connection ends with it:
+    /// WebSocket frames that the client sent ahead would be read as its next request.
     pub(super) fn pass_refused_upgrade(&self, answer: NodeResponse, entry: &LogEntry) -> Response {
         let cause = upgrade::refusal_cause(answer.status());
         self.route.counts.upgrades.count(["refused", cause]);

@@ -83,8 +83,8 @@ where
 {
     type Response = http::Response<ResponseBody>;
     type Error = Infallible;
-    /// Boxed: a connection that waits for its next request then does not hold the memory that a request in
-    /// progress needs.
+    /// Boxed: a connection that waits for its next request then does not hold the memory that a
+    /// request in progress needs.
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {

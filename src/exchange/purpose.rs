@@ -26,8 +26,8 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    /// The purpose of a request with this method and these Engine.IO parameters; `is_upgrade` if it is a
-    /// WebSocket handshake.
+    /// The purpose of a request with this method and these Engine.IO parameters; `is_upgrade` if it
+    /// is a WebSocket handshake.
     pub(super) fn new(method: &Method, call: Option<&Call>, is_upgrade: bool) -> Self {
         let Some(call) = call else {
             return if is_upgrade { Self::PlainUpgrade } else { Self::Plain };
@@ -42,20 +42,21 @@ impl Purpose {
         }
     }
 
-    /// Whether it opens a session: then a node for new sessions is chosen and, if necessary, waited for.
+    /// Whether it opens a session: then a node for new sessions is chosen and, if necessary, waited
+    /// for.
     pub(super) fn opens_session(self) -> bool {
         matches!(self, Self::OpenPolling | Self::OpenWebSocket | Self::PlainUpgrade)
     }
 
     /// Whether it may be sent once more after it may have reached a node: any node may open a
-    /// session, and one that is opened twice costs a heartbeat. A poll that is sent twice ends its session, and
-    /// a message would be delivered twice.
+    /// session, and one that is opened twice costs a heartbeat. A poll that is sent twice ends its
+    /// session, and a message would be delivered twice.
     pub(super) fn may_repeat(self) -> bool {
         self.opens_session()
     }
 
-    /// Whether a successful response proves that the session of the request is on the node: any node answers a
-    /// preflight.
+    /// Whether a successful response proves that the session of the request is on the node: any
+    /// node answers a preflight.
     pub(super) fn finds_session(self) -> bool {
         matches!(self, Self::Poll | Self::Post | Self::UpgradeSession)
     }

@@ -1,7 +1,7 @@
 //! Our own responses.
 //!
-//! For Engine.IO requests, the body is Engine.IO's own JSON, and a browser client of another origin may read
-//! it: otherwise it would see a CORS error instead of the cause.
+//! For Engine.IO requests, the body is Engine.IO's own JSON, and a browser client of another origin
+//! may read it: otherwise it would see a CORS error instead of the cause.
 //!
 //! Pure. Runs for every request.
 
@@ -22,7 +22,8 @@ use super::target;
 pub(super) struct RefusalFormat {
     /// Whether the request is Engine.IO's.
     pub(super) is_engineio: bool,
-    /// Whether it had a body: part of it may still be in transit, so the connection ends with the refusal.
+    /// Whether it had a body: part of it may still be in transit, so the connection ends with the
+    /// refusal.
     pub(super) had_body: bool,
     /// Its `Origin`.
     pub(super) origin: Option<HeaderValue>,

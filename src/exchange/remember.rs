@@ -1,7 +1,8 @@
 //! Remembers the session that the response to an Engine.IO handshake by polling opens.
 //!
-//! The open packet is read and its sid tagged; the rest of the body is streamed unchanged. A response that
-//! cannot be read (compressed, or in an unknown form) passes unchanged, and self-healing finds the session.
+//! The open packet is read and its sid tagged; the rest of the body is streamed unchanged. A
+//! response that cannot be read (compressed, or in an unknown form) passes unchanged, and
+//! self-healing finds the session.
 //!
 //! Runs for every request.
 
@@ -23,8 +24,8 @@ use crate::engineio::{OpenPacket, Scan, Sid};
 use crate::pool::SessionKey;
 use crate::upstream::Node;
 
-/// Reads the open packet in the response to a handshake by polling, and learns its session or tags its sid, as
-/// the affinity decides.
+/// Reads the open packet in the response to a handshake by polling, and learns its session or tags
+/// its sid, as the affinity decides.
 pub(super) async fn remember(
     exchange: &Exchange<'_>,
     mut answer: NodeResponse,

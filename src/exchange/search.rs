@@ -1,13 +1,13 @@
 //! Finds the node of a session that no tag and no table knows, by asking one node after the other.
 //!
-//! It covers sessions that another balancer opened, a table that was lost, and servers whose handshakes
-//! cannot be read. A session counts as unknown only when every node has refused it. Misses are remembered
-//! and the share of searches is limited; otherwise anyone could make the proxy ask every node for each
-//! request.
+//! It covers sessions that another balancer opened, a table that was lost, and servers whose
+//! handshakes cannot be read. A session counts as unknown only when every node has refused it.
+//! Misses are remembered and the share of searches is limited; otherwise anyone could make the
+//! proxy ask every node for each request.
 //!
-//! The next node is asked only if the one before cannot have taken a message: it refused the session, no
-//! byte was sent to it, or the request is a poll or an upgrade, which have no effect on a node
-//! without the session.
+//! The next node is asked only if the one before cannot have taken a message: it refused the
+//! session, no byte was sent to it, or the request is a poll or an upgrade, which have no effect on
+//! a node without the session.
 //!
 //! Runs for every request.
 
@@ -56,7 +56,8 @@ pub(super) async fn find(
     }
 }
 
-/// Which nodes to ask. If the response cannot show where the session is, the outcome is counted here.
+/// Which nodes to ask. If the response cannot show where the session is, the outcome is counted
+/// here.
 fn search_scope(exchange: &Exchange<'_>, sid: &Sid) -> SearchScope {
     let scope = match exchange.purpose.finds_session() {
         true => exchange.route.affinity.search(sid, Instant::now()),
@@ -148,8 +149,8 @@ impl SessionSearch<'_> {
         outcome
     }
 
-    /// A node of `@socket.io/cluster-engine` asks the others before it refuses: its refusal counts for all,
-    /// and asking each of them again would take a second.
+    /// A node of `@socket.io/cluster-engine` asks the others before it refuses: its refusal counts
+    /// for all, and asking each of them again would take a second.
     fn refused_after(&mut self, after: Duration, answer: NodeResponse) -> Option<Outcome> {
         if self.exchange.route.affinity.refused_for_all(self.sid, after) {
             self.exchange.route.counts.affinity.count(AffinityOutcome::Unknown);

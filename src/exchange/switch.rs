@@ -112,8 +112,8 @@ fn protocol(exchange: &Exchange<'_>) -> Protocol {
     }
 }
 
-/// Reads the open packet of a session that begins with a WebSocket. If the route's idle timeout is the
-/// session's own, the closure captures nothing and needs no memory.
+/// Reads the open packet of a session that begins with a WebSocket. If the route's idle timeout is
+/// the session's own, the closure captures nothing and needs no memory.
 fn read_open(route: &Arc<Route>) -> ReadOpen {
     let timings = |packet: &[u8]| OpenPacket::parse(packet)?.timings;
     ReadOpen(match route.tunnel.idle_timeout {

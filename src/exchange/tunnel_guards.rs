@@ -1,7 +1,7 @@
 //! What a tunnel holds besides its bytes, and releases when it is over.
 //!
-//! A tunnel lives for hours, so its task holds only what it needs and nothing of its request: one field that
-//! is a slice of hyper's read buffer would keep 8 KiB alive.
+//! A tunnel lives for hours, so its task holds only what it needs and nothing of its request: one
+//! field that is a slice of hyper's read buffer would keep 8 KiB alive.
 //!
 //! Runs for every request.
 
@@ -43,8 +43,8 @@ impl TunnelGuards {
 }
 
 pin_project! {
-    /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel that is cut
-    /// at a shutdown's deadline has its log line and its count like any other.
+    /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel
+    /// that is cut at a shutdown's deadline has its log line and its count like any other.
     #[derive(Debug)]
     pub(super) struct GuardedTunnel<F>
     where

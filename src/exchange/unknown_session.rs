@@ -14,8 +14,8 @@ use super::error::ExchangeError;
 use super::outcome::NodeResponse;
 use crate::engineio::{REFUSAL_BYTES_MAX, is_unknown_sid};
 
-/// Whether `answer` is such a refusal. What was read stays in it, and a response that is too long for a
-/// refusal is not read.
+/// Whether `answer` is such a refusal. What was read stays in it, and a response that is too long
+/// for a refusal is not read.
 ///
 /// # Errors
 ///

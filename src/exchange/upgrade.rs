@@ -1,8 +1,8 @@
 //! The WebSocket handshake on both sides (RFC 6455, section 4).
 //!
-//! Only a 101 that answers this very handshake makes a tunnel. Every other response is an ordinary one. After
-//! it the client's connection is closed, because hyper would read bytes that a client sent ahead as its next
-//! request.
+//! Only a 101 that answers this very handshake makes a tunnel. Every other response is an ordinary
+//! one. After it the client's connection is closed, because hyper would read bytes that a client
+//! sent ahead as its next request.
 //!
 //! Runs for every request.
 
@@ -27,8 +27,8 @@ pub(super) struct Handshake {
     key: HeaderValue,
 }
 
-/// The WebSocket handshake in `request`, if it is one. Other upgrades such as `Upgrade: h2c` do not reach a
-/// node: the field is removed like the others of the connection.
+/// The WebSocket handshake in `request`, if it is one. Other upgrades such as `Upgrade: h2c` do not
+/// reach a node: the field is removed like the others of the connection.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! What the handshake of a session shows about the nodes that were asked.
 //!
-//! Only handshakes are judged: a node may have a reason to fail the requests of one session. A handshake
-//! that one node breaks off and another one answers counts against the first. If every node breaks it off,
-//! the cause is the request and not the nodes: otherwise a client could eject healthy nodes.
+//! Only handshakes are judged: a node may have a reason to fail the requests of one session. A
+//! handshake that one node breaks off and another one answers counts against the first. If every
+//! node breaks it off, the cause is the request and not the nodes: otherwise a client could eject
+//! healthy nodes.
 //!
 //! Runs for every request.
 
@@ -16,8 +17,8 @@ use super::error::{ExchangeError, Retry};
 use crate::Instant;
 use crate::upstream::Node;
 
-/// A handshake whose result is not known yet. If this is dropped before, the client has left: the last node is
-/// to blame if it had enough time.
+/// A handshake whose result is not known yet. If this is dropped before, the client has left: the
+/// last node is to blame if it had enough time.
 #[derive(Debug)]
 pub(super) struct HandshakeVerdict<'a> {
     /// `None` if the request does not open a session.
@@ -100,6 +101,6 @@ impl Exchange<'_> {
     }
 }
 
-/// A healthy node answers a handshake within milliseconds, and clients give up after 20 s: there is no other
-/// sign of a node that hangs.
+/// A healthy node answers a handshake within milliseconds, and clients give up after 20 s: there is
+/// no other sign of a node that hangs.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

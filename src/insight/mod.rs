@@ -1,13 +1,15 @@
-//! What becomes of the sessions that begin in polling: which upgrade, how long it takes, and why the
-//! others do not.
+//! What becomes of the sessions that begin in polling: which upgrade, how long it takes, and why
+//! the others do not.
 //!
-//! A client whose upgrade fails reports this to nobody and keeps polling, so only the path of its requests
-//! shows it. If a node offers an upgrade in the response to a handshake by polling, the route follows the
-//! session until it is upgraded, or silent for longer than a session may be. Then its [`Verdict`] is
-//! counted and logged. Sessions that another proxy opened are not followed here, but there.
+//! A client whose upgrade fails reports this to nobody and keeps polling, so only the path of its
+//! requests shows it. If a node offers an upgrade in the response to a handshake by polling, the
+//! route follows the session until it is upgraded, or silent for longer than a session may be. Then
+//! its [`Verdict`] is counted and logged. Sessions that another proxy opened are not followed here,
+//! but there.
 //!
-//! The record is bounded and holds keyed digests, not sids. [`Insight::sweep`] finds the sessions that have
-//! ended; the server calls it on a timer, and `/metrics` and `/status` call it before they read.
+//! The record is bounded and holds keyed digests, not sids. [`Insight::sweep`] finds the sessions
+//! that have ended; the server calls it on a timer, and `/metrics` and `/status` call it before
+//! they read.
 //!
 //! Runs for every request.
 
@@ -50,8 +52,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Engine.IO's `upgradeTimeout`, by default 10 s, and a margin for slow networks. A poll takes up to a
-    /// `pingInterval`, so a session that leaves within the first one may have been stuck without a report.
+    /// Engine.IO's `upgradeTimeout`, by default 10 s, and a margin for slow networks. A poll takes
+    /// up to a `pingInterval`, so a session that leaves within the first one may have been stuck
+    /// without a report.
     fn default() -> Self {
         Self { upgrade_max: Duration::from_secs(15) }
     }
@@ -75,15 +78,15 @@ impl Insight {
         }
     }
 
-    /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes about
-    /// 200 bytes.
+    /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes
+    /// about 200 bytes.
     pub const SESSIONS_MAX: usize = SHARDS * SHARD_SESSIONS_MAX;
 
     /// How often to sweep: a verdict is delayed by at most as much.
     pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-    /// Follows the session that `node` has opened by polling. `sid` is the one that its client knows,
-    /// `silence_max` how long both sides wait for each other, if the node stated it.
+    /// Follows the session that `node` has opened by polling. `sid` is the one that its client
+    /// knows, `silence_max` how long both sides wait for each other, if the node stated it.
     pub fn session_opened(
         &self,
         sid: &Sid,
@@ -114,8 +117,8 @@ impl Insight {
         }
     }
 
-    /// Records that a session's upgrade was answered with 101. Returns where its tunnel reports the next
-    /// steps, if the session is followed.
+    /// Records that a session's upgrade was answered with 101. Returns where its tunnel reports the
+    /// next steps, if the session is followed.
     pub fn upgrade_accepted(&self, sid: &Sid, now: Instant) -> Option<Arc<UpgradeProgress>> {
         let digest = self.digest(sid);
         self.shard(digest).get_mut(&digest).map(|session| session.upgrade_accepted(now))
@@ -152,7 +155,8 @@ impl Insight {
         self.shards.iter().flat_map(stuck).collect()
     }
 
-    /// Takes out the sessions of which nothing more is expected. They are judged after the lock is released.
+    /// Takes out the sessions of which nothing more is expected. They are judged after the lock is
+    /// released.
     fn take_ended(&self, shard: &mut Shard, now: Instant) -> Vec<(Verdict, Session)> {
         let verdict = |session: &Session| session.verdict(self.settings, now);
         let ended = shard.extract_if(|_, session| verdict(session).is_some());

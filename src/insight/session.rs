@@ -62,7 +62,8 @@ pub enum Verdict {
     UpgradeHeaderMissing,
     /// It kept polling; a node refused the upgrade, for this cause.
     RefusedByNode(&'static str),
-    /// It kept polling; the upgrade failed with this error, or the client did not wait for the answer.
+    /// It kept polling; the upgrade failed with this error, or the client did not wait for the
+    /// answer.
     FailedInProxy(&'static str),
     /// It kept polling; there was a 101 and no `2probe`.
     NoProbe,

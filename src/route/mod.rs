@@ -40,12 +40,13 @@ pub struct Route {
     pub limits: Limits,
     /// The limits of its tunnels.
     pub tunnel: tunnel::Limits,
-    /// The counts of its exchanges and tunnels; carried over to the next route with the same host and path.
+    /// The counts of its exchanges and tunnels; carried over to the next route with the same host
+    /// and path.
     pub counts: Arc<RouteCounts>,
     /// What becomes of its sessions that begin in polling; carried over in the same way.
     pub insight: Arc<Insight>,
-    /// This route with the upstreams and affinities that it had before reloads changed them, the latest first.
-    /// Its older sessions are found by these, and no new ones begin there.
+    /// This route with the upstreams and affinities that it had before reloads changed them, the
+    /// latest first. Its older sessions are found by these, and no new ones begin there.
     pub earlier: Box<[Arc<Self>]>,
 }
 

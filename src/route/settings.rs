@@ -29,8 +29,8 @@ pub struct Settings {
 /// The limits of one exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a node may take from the request's end to the head of its response. `None` is `auto`:
-    /// [`poll_timeout`](Self::poll_timeout) for polls, 2 min for other requests.
+    /// How long a node may take from the request's end to the head of its response. `None` is
+    /// `auto`: [`poll_timeout`](Self::poll_timeout) for polls, 2 min for other requests.
     pub response_timeout: Option<Duration>,
     /// How long a request may make no progress, by the client or by the node.
     pub request_body_timeout: Duration,
@@ -42,8 +42,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `body_max: auto` for requests without a session, and if the session's `maxPayload` is not known. Bodies
-    /// are streamed, so it protects the node and not the proxy.
+    /// `body_max: auto` for requests without a session, and if the session's `maxPayload` is not
+    /// known. Bodies are streamed, so it protects the node and not the proxy.
     pub const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
     /// How long a node may take to answer a request that is not a poll or post of a session.
@@ -51,8 +51,8 @@ impl Limits {
         self.response_timeout.unwrap_or(REQUEST_TIMEOUT)
     }
 
-    /// How long a node may take to answer a poll or a post of a session with these bounds. A poll is answered
-    /// when there are packets, at the latest by the heartbeat.
+    /// How long a node may take to answer a poll or a post of a session with these bounds. A poll
+    /// is answered when there are packets, at the latest by the heartbeat.
     pub fn poll_timeout(&self, bounds: Option<SessionBounds>) -> Duration {
         let silence_max = bounds.map_or(SessionBounds::POLL_UNKNOWN, SessionBounds::silence_max);
         let auto = silence_max.max(POLL_TIMEOUT_MIN);
@@ -77,8 +77,8 @@ impl Default for Limits {
     }
 }
 
-/// `response_timeout: auto` for requests that are not polls. Long polling of other protocols takes up to 100 s
-/// (SignalR 90 s).
+/// `response_timeout: auto` for requests that are not polls. Long polling of other protocols takes
+/// up to 100 s (SignalR 90 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The least that `auto` is for a poll.
@@ -96,9 +96,9 @@ pub enum Silence {
 }
 
 impl Silence {
-    /// The bound on an answer of this `Content-Type`, `has_length` if it says how long it is; `None`
-    /// if there is none. Server-sent events may be silent for hours, and an answer without length may
-    /// be a stream of another kind.
+    /// The bound on an answer of this `Content-Type`, `has_length` if it says how long it is;
+    /// `None` if there is none. Server-sent events may be silent for hours, and an answer without
+    /// length may be a stream of another kind.
     pub fn max(self, content_type: Option<&[u8]>, has_length: bool) -> Option<Duration> {
         let is_events = || {
             content_type.is_some_and(|value| {

@@ -1,8 +1,9 @@
 //! How long a side's host may acknowledge nothing before the kernel fails its connection.
 //!
-//! While messages are in flight, this is as long as a slow side may leave them unread, because Linux also
-//! counts a closed window. A Ping of ours that is alone in flight is acknowledged by every host that is
-//! there, whether its process reads or not: then it is at most the time that a side has for its answer.
+//! While messages are in flight, this is as long as a slow side may leave them unread, because
+//! Linux also counts a closed window. A Ping of ours that is alone in flight is acknowledged by
+//! every host that is there, whether its process reads or not: then it is at most the time that a
+//! side has for its answer.
 //!
 //! Runs for every byte.
 
@@ -46,8 +47,8 @@ impl AckTimeout {
         let lost_after = limits.keepalive_times().lost_after;
         Self {
             state: State::Usual,
-            // Before the next Ping, which would wait behind the lost one. Linux counts from the first
-            // retransmission.
+            // Before the next Ping, which would wait behind the lost one. Linux counts from the
+            // first retransmission.
             lost_after: lost_after.saturating_sub(MARGIN).max(Duration::from_secs(1)),
             unacknowledged_max: limits.unacknowledged_max(side),
         }

@@ -1,5 +1,5 @@
-//! What waits in one direction of a tunnel: bytes for the sink, the incomplete head of a frame, a Ping
-//! of ours. An idle flow has none of them and allocates nothing.
+//! What waits in one direction of a tunnel: bytes for the sink, the incomplete head of a frame, a
+//! Ping of ours. An idle flow has none of them and allocates nothing.
 //!
 //! Runs for every byte.
 

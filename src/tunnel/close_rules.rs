@@ -1,13 +1,14 @@
 //! How a tunnel ends: its first cause, and what each side still gets.
 //!
-//! One set of rules for all ends, applied until nothing changes. Each side gets what the other side sent
-//! before, including its Close frame; if we end the tunnel, our own Close frame between two frames; then
-//! FIN, as soon as the other side has no more to send or this side has answered the Close frame.
+//! One set of rules for all ends, applied until nothing changes. Each side gets what the other side
+//! sent before, including its Close frame; if we end the tunnel, our own Close frame between two
+//! frames; then FIN, as soon as the other side has no more to send or this side has answered the
+//! Close frame.
 //!
-//! If a side ends the tunnel, its end is passed on unchanged: a connection that ends without a Close frame
-//! is FIN to the other side, because clients may treat an invented reason as final. A client that broke a
-//! rule still gets the node's answers to everything before: our Close frame replaces the node's, or
-//! follows after a second.
+//! If a side ends the tunnel, its end is passed on unchanged: a connection that ends without a
+//! Close frame is FIN to the other side, because clients may treat an invented reason as final. A
+//! client that broke a rule still gets the node's answers to everything before: our Close frame
+//! replaces the node's, or follows after a second.
 //!
 //! Runs for every byte.
 
@@ -35,14 +36,15 @@ pub(super) enum Awaited {
     CloseReply,
     /// A side whose other side is gone has to send its rest.
     Remainder,
-    /// A client for which bytes have waited has to read them, and the Close frame or FIN after them.
+    /// A client for which bytes have waited has to read them, and the Close frame or FIN after
+    /// them.
     SlowReader,
 }
 
 impl Flows {
-    /// What has ended the tunnel. An offence of the client comes first, because nothing passes after it. A
-    /// Close frame says more than the FIN or error that came with it, and an error more than a FIN: the
-    /// kernel reports a reset once, to the first call, and a FIN to the next.
+    /// What has ended the tunnel. An offence of the client comes first, because nothing passes
+    /// after it. A Close frame says more than the FIN or error that came with it, and an error more
+    /// than a FIN: the kernel reports a reset once, to the first call, and a FIN to the next.
     #[inline]
     pub(super) fn cause(&self) -> Option<End> {
         let (up, down) = (&self.from_client, &self.from_node);
@@ -185,8 +187,8 @@ impl Flows {
         };
         let insert_point = flow.find_insert_point();
         if insert_point == InsertPoint::Here {
-            // The mask prevents that a cache on the way reads a client's text as HTTP (RFC 6455, section
-            // 10.3). This text is ours, so any key will do.
+            // The mask prevents that a cache on the way reads a client's text as HTTP (RFC 6455,
+            // section 10.3). This text is ours, so any key will do.
             flow.put_close_frame(match to {
                 Side::Client => message.unmasked(),
                 Side::Node => message.masked(fastrand::u32(..).to_be_bytes()),

@@ -47,9 +47,9 @@ impl Closing {
         Self { end, awaited: None, is_client_slow: false }
     }
 
-    /// Bytes for the client wait here or in the kernel. It answers when it has read the last of them, and
-    /// what it sends until then must not reach a closed socket: the reset would discard what it has not
-    /// read.
+    /// Bytes for the client wait here or in the kernel. It answers when it has read the last of
+    /// them, and what it sends until then must not reach a closed socket: the reset would discard
+    /// what it has not read.
     pub(super) fn set_client_slow(&mut self) {
         self.is_client_slow = true;
     }
@@ -93,8 +93,8 @@ impl Closing {
         }
     }
 
-    /// The time for an insert point is over: our Close frames stop waiting for the node's last messages,
-    /// or are not sent.
+    /// The time for an insert point is over: our Close frames stop waiting for the node's last
+    /// messages, or are not sent.
     pub(super) fn on_close_frame_timeout(
         flows: &mut Flows,
         deadlines: &mut Deadlines,
@@ -119,8 +119,8 @@ fn timeout_of(awaited: Awaited) -> Duration {
     }
 }
 
-/// The bytes that a side has to take within `timeout` to make progress; at least 1. The rate is that of
-/// [`PROGRESS_TIMEOUT`], which is the longest time that counts.
+/// The bytes that a side has to take within `timeout` to make progress; at least 1. The rate is
+/// that of [`PROGRESS_TIMEOUT`], which is the longest time that counts.
 pub(super) fn progress_bytes(timeout: Duration) -> u16 {
     let share = timeout.as_secs_f64() / PROGRESS_TIMEOUT.as_secs_f64();
     (f64::from(PROGRESS_BYTES) * share.min(1.0)).max(1.0) as u16
@@ -129,23 +129,24 @@ pub(super) fn progress_bytes(timeout: Duration) -> u16 {
 /// How long a side may take to answer a Close frame that it can read immediately.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an end may take even if bytes move: what a slow client has not taken is limited to our backlog
-/// and the socket buffers.
+/// How long an end may take even if bytes move: what a slow client has not taken is limited to our
+/// backlog and the socket buffers.
 const CLOSING_MAX: Duration = Duration::from_secs(60);
 
-/// A side that does not take [`PROGRESS_BYTES`] in this time is given up. So is a frame of which no more
-/// than that arrives while a Close frame of ours waits for its end.
+/// A side that does not take [`PROGRESS_BYTES`] in this time is given up. So is a frame of which no
+/// more than that arrives while a Close frame of ours waits for its end.
 const PROGRESS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The slowest progress, in [`PROGRESS_TIMEOUT`].
 const PROGRESS_BYTES: u16 = 1024;
 
-/// How long a node may still answer what a client sent before it broke a rule: enough for a round trip,
-/// not for long work.
+/// How long a node may still answer what a client sent before it broke a rule: enough for a round
+/// trip, not for long work.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a side may still send, if nothing moves, when the other side is gone and it has been informed.
-/// A WebSocket has no use for half a connection, and a side that was given up gets nothing more.
+/// How long a side may still send, if nothing moves, when the other side is gone and it has been
+/// informed. A WebSocket has no use for half a connection, and a side that was given up gets
+/// nothing more.
 const GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Our own frames: the Close frame that tells a side why its tunnel ends, and the Ping for a quiet side
-//! (RFC 6455, sections 5.5.1 and 5.5.2).
+//! Our own frames: the Close frame that tells a side why its tunnel ends, and the Ping for a quiet
+//! side (RFC 6455, sections 5.5.1 and 5.5.2).
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 

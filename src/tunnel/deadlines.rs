@@ -12,7 +12,8 @@ use crate::Instant;
 /// A reason to wake up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// Nothing arrived from either side for the idle timeout; or, at the tunnel's end, no bytes moved.
+    /// Nothing arrived from either side for the idle timeout; or, at the tunnel's end, no bytes
+    /// moved.
     Idle,
     /// No message that counts arrived from either side for the timeout of messages.
     IdleMessages,
@@ -26,15 +27,15 @@ pub(super) enum Timer {
     MaxAge,
     /// This tunnel's time slot in a shutdown.
     ShutdownSlot,
-    /// A Close frame of ours could not be inserted: a frame does not end, or the node had its time for
-    /// the last messages to a client that broke a rule.
+    /// A Close frame of ours could not be inserted: a frame does not end, or the node had its time
+    /// for the last messages to a client that broke a rule.
     CloseFrame,
     /// The end took too long although bytes moved.
     Cut,
 }
 
-/// The timers of one tunnel, in whole milliseconds since it began, the resolution of the runtime's timers:
-/// half as large as an array of `Instant`s.
+/// The timers of one tunnel, in whole milliseconds since it began, the resolution of the runtime's
+/// timers: half as large as an array of `Instant`s.
 #[derive(Clone, Debug)]
 pub(super) struct Deadlines {
     begun_at: Instant,

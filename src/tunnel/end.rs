@@ -16,8 +16,8 @@ pub struct Report {
     pub from_client: Counts,
     /// What arrived from the node.
     pub from_node: Counts,
-    /// The code of the Close frame by which a side ended it; else of the Close frame that we sent, to the
-    /// client if it got one. `None` if there was none, or one without a code.
+    /// The code of the Close frame by which a side ended it; else of the Close frame that we sent,
+    /// to the client if it got one. `None` if there was none, or one without a code.
     pub close_code: Option<u16>,
     /// From the 101 to the end.
     pub duration: Duration,
@@ -96,8 +96,8 @@ pub(crate) enum CloseStyle {
     PassedOn,
     /// We closed: both sides get a Close frame, each at the end of a frame, and may answer.
     Orderly,
-    /// We closed because the client broke a rule: the node gets a Close frame immediately, the client
-    /// when the node has sent its last message.
+    /// We closed because the client broke a rule: the node gets a Close frame immediately, the
+    /// client when the node has sent its last message.
     Offence,
     /// We closed because a side is as good as gone: immediately, without waiting for a frame's end.
     AtOnce,

@@ -1,9 +1,10 @@
 //! One direction of a tunnel: read, follow the frames, write directly to the other side.
 //!
-//! Bytes are read into a scratch buffer that all tunnels of a thread share. Only what the other side did
-//! not take is kept, and nothing is read while something is kept. This is the back-pressure: what is
-//! kept is never longer than one read (and the read-ahead at the beginning, and a control frame of ours).
-//! An incomplete head at the end of a read is kept, too, and goes before the next read.
+//! Bytes are read into a scratch buffer that all tunnels of a thread share. Only what the other
+//! side did not take is kept, and nothing is read while something is kept. This is the
+//! back-pressure: what is kept is never longer than one read (and the read-ahead at the beginning,
+//! and a control frame of ours). An incomplete head at the end of a read is kept, too, and goes
+//! before the next read.
 //!
 //! Runs for every byte.
 
@@ -39,8 +40,8 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    /// A flow that begins with `read_ahead`, and then reads at most `read_bytes_max` at once, which is at
-    /// least 1. So it keeps no more than that.
+    /// A flow that begins with `read_ahead`, and then reads at most `read_bytes_max` at once, which
+    /// is at least 1. So it keeps no more than that.
     pub(super) fn new(gate: Gate, read_ahead: &Bytes, read_bytes_max: usize, now: Instant) -> Self {
         let mut flow = Self {
             gate,
@@ -141,7 +142,8 @@ impl Flow {
         self.sink != SinkState::Open
     }
 
-    /// Looks for the insert point of a Close frame of ours. A frame whose source is gone never ends.
+    /// Looks for the insert point of a Close frame of ours. A frame whose source is gone never
+    /// ends.
     pub(super) fn find_insert_point(&mut self) -> InsertPoint {
         match self.gate.find_insert_point() {
             InsertPoint::AfterFrame if self.source != SourceState::Flowing => InsertPoint::Nowhere,
@@ -325,7 +327,8 @@ impl Flow {
         }
     }
 
-    /// How many of `bytes` the sink took; all of them if it failed, because they are of no more use.
+    /// How many of `bytes` the sink took; all of them if it failed, because they are of no more
+    /// use.
     #[inline]
     fn poll_write<W: AsyncWrite + Unpin>(
         &mut self,
@@ -374,8 +377,8 @@ impl Flow {
     }
 }
 
-/// Whether the kernel failed a connection because its host acknowledges nothing (RFC 5482); the error can
-/// also be what routers reported about the host.
+/// Whether the kernel failed a connection because its host acknowledges nothing (RFC 5482); the
+/// error can also be what routers reported about the host.
 fn is_host_silent(error: &io::Error) -> bool {
     use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
     matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
@@ -387,6 +390,6 @@ fn part(bytes: &Bytes, range: impl RangeBounds<usize>) -> Bytes {
     if part.is_empty() { Bytes::new() } else { part }
 }
 
-/// After so many reads a flow lets the other flow and other tunnels run: at full speed every 256 KiB,
-/// which takes some tens of microseconds.
+/// After so many reads a flow lets the other flow and other tunnels run: at full speed every 256
+/// KiB, which takes some tens of microseconds.
 const READS_MAX: usize = 4;

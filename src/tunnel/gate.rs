@@ -1,9 +1,10 @@
 //! Which bytes of one direction may pass, and where a frame of ours may be inserted.
 //!
-//! Nothing passes after a Close frame, nor from the first frame on that exceeds one of the client's limits
-//! or breaks the protocol, and no frame of ours is inserted inside another one. What does not pass is
-//! still followed, because it may be the answer to a Close frame in the other direction. A node's bytes
-//! that are not frames pass: some nodes refuse a client with HTTP text after their 101.
+//! Nothing passes after a Close frame, nor from the first frame on that exceeds one of the client's
+//! limits or breaks the protocol, and no frame of ours is inserted inside another one. What does
+//! not pass is still followed, because it may be the answer to a Close frame in the other
+//! direction. A node's bytes that are not frames pass: some nodes refuse a client with HTTP text
+//! after their 101.
 //!
 //! Pure. Runs for every byte.
 
@@ -83,8 +84,9 @@ impl Gate {
         Self { scanner, first_frames, passing: Passing::Everything, strictness, offence: None }
     }
 
-    /// Follows `chunk`, read at `now`, as far as `until` says, and returns which of its bytes may pass. If
-    /// nothing was followed, the chunk is the beginning of a frame of which more has to arrive.
+    /// Follows `chunk`, read at `now`, as far as `until` says, and returns which of its bytes may
+    /// pass. If nothing was followed, the chunk is the beginning of a frame of which more has to
+    /// arrive.
     #[inline]
     pub(super) fn follow(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
         let followed = match self.passing {
@@ -107,8 +109,8 @@ impl Gate {
         followed
     }
 
-    /// From now on the sender's next Close frame does not pass: one of ours replaces it, or is inserted
-    /// before it where [`find_insert_point`](Self::find_insert_point) finds a point.
+    /// From now on the sender's next Close frame does not pass: one of ours replaces it, or is
+    /// inserted before it where [`find_insert_point`](Self::find_insert_point) finds a point.
     pub(super) fn await_close(&mut self) {
         match (self.passing, self.scanner.position()) {
             (Passing::Everything, Position::Boundary | Position::Frame) => {
@@ -162,8 +164,8 @@ impl Gate {
         self.passing = Passing::Closed;
     }
 
-    /// The stream has ended inside a head. Returns whether the beginning of the head may pass; nothing of
-    /// ours is inserted after it.
+    /// The stream has ended inside a head. Returns whether the beginning of the head may pass;
+    /// nothing of ours is inserted after it.
     pub(super) fn end_inside_head(&mut self) -> bool {
         let passes = self.passing == Passing::Everything;
         if passes {
@@ -300,8 +302,8 @@ impl Gate {
         }
     }
 
-    /// Lets frame after frame pass, up to a Close frame or a broken one. A Close frame that had begun
-    /// before passes, because there is no insert point before it.
+    /// Lets frame after frame pass, up to a Close frame or a broken one. A Close frame that had
+    /// begun before passes, because there is no insert point before it.
     fn follow_to_close(&mut self, chunk: &[u8], now: Instant) -> Followed {
         let mut passed = 0;
         while self.awaits_close() {

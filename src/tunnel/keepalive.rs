@@ -1,7 +1,8 @@
 //! When a quiet side gets a Ping, and when it is lost.
 //!
-//! Any byte shows that a side is alive. A side that was quiet gets a Ping of ours, but not while a Ping of
-//! the other side is unanswered: a peer may answer only the latest of several (RFC 6455, section 5.5.3).
+//! Any byte shows that a side is alive. A side that was quiet gets a Ping of ours, but not while a
+//! Ping of the other side is unanswered: a peer may answer only the latest of several (RFC 6455,
+//! section 5.5.3).
 //!
 //! Pure. Runs for every byte.
 
@@ -79,8 +80,8 @@ impl KeepaliveMonitor {
         side_state.pinged_at = None;
     }
 
-    /// Control frames arrived from `side`. Its Pong counts before its Ping, because it answers an earlier
-    /// Ping.
+    /// Control frames arrived from `side`. Its Pong counts before its Ping, because it answers an
+    /// earlier Ping.
     #[inline]
     pub(super) fn saw_control_frames(&mut self, side: Side, seen: ControlSeen, now: Instant) {
         if seen.pong {

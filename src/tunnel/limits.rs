@@ -1,4 +1,5 @@
-//! The limits of a tunnel: what it may cost, how long it may be silent, and how its sides may behave.
+//! The limits of a tunnel: what it may cost, how long it may be silent, and how its sides may
+//! behave.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -113,7 +114,8 @@ impl Limits {
         }
     }
 
-    /// When a quiet side gets a Ping and is lost; the default where it gets none, or need not answer.
+    /// When a quiet side gets a Ping and is lost; the default where it gets none, or need not
+    /// answer.
     pub fn keepalive_times(&self) -> KeepaliveTimes {
         match self.keepalive {
             Keepalive::On(times) => times,
@@ -122,8 +124,8 @@ impl Limits {
     }
 
     /// How long bytes to `side` may go unacknowledged, or its window stay closed, before the kernel
-    /// fails its connection (RFC 5482; Linux counts both): longer than the tunnel's own timers take,
-    /// so that an end has its right name.
+    /// fails its connection (RFC 5482; Linux counts both): longer than the tunnel's own timers
+    /// take, so that an end has its right name.
     pub fn unacknowledged_max(&self, side: Side) -> Duration {
         let timeout = match side {
             // A slow client's window may stay closed for long between two reads.
@@ -147,7 +149,8 @@ impl Limits {
         }
     }
 
-    /// What `idle_timeout` means for a tunnel of this protocol, before its own open packet was seen.
+    /// What `idle_timeout` means for a tunnel of this protocol, before its own open packet was
+    /// seen.
     pub(super) fn idle_timeout(&self, protocol: &Protocol) -> Option<Duration> {
         match (self.idle_timeout, protocol) {
             (IdleTimeout::Off, _) => None,

@@ -1,19 +1,22 @@
 //! A WebSocket after the 101.
 //!
 //! [`run`] moves bytes between two streams, follows the frames in them without changing them, and
-//! reports at the end why it ended and who ended it. It knows no HTTP, no nodes and no configuration.
+//! reports at the end why it ended and who ended it. It knows no HTTP, no nodes and no
+//! configuration.
 //!
-//! - `task`: both directions and the timers; `wakeups`: what wakes it besides bytes; `deadlines`: when
-//! - `flow`: one direction, read and written; `backlog`: what of it waits; `gate`: what of it may pass
-//! - `policies`: the rules for quiet and slow sides; `keepalive`: when a quiet side gets a Ping, and when
-//!   it is lost; `ack_timeout`: when the kernel fails the connection of a lost host; `stream`: what is
-//!   needed of the kernel
+//! - `task`: both directions and the timers; `wakeups`: what wakes it besides bytes; `deadlines`:
+//!   when
+//! - `flow`: one direction, read and written; `backlog`: what of it waits; `gate`: what of it may
+//!   pass
+//! - `policies`: the rules for quiet and slow sides; `keepalive`: when a quiet side gets a Ping,
+//!   and when it is lost; `ack_timeout`: when the kernel fails the connection of a lost host;
+//!   `stream`: what is needed of the kernel
 //! - `close_rules`: what ends a tunnel and what each side gets; `closing`: how long that may take;
 //!   `control`: the frames that we send
-//! - `roster`: the open tunnels of a node, and which of them have to end; `roster_entry`: one of them;
-//!   `traffic_metrics`: the bytes and messages that metrics know already
-//! - `open_packet`: the open packet of an Engine.IO session, read as it passes; `upgrade_progress`: the
-//!   steps of an upgrade from polling
+//! - `roster`: the open tunnels of a node, and which of them have to end; `roster_entry`: one of
+//!   them; `traffic_metrics`: the bytes and messages that metrics know already
+//! - `open_packet`: the open packet of an Engine.IO session, read as it passes; `upgrade_progress`:
+//!   the steps of an upgrade from polling
 //!
 //! Runs for every byte.
 
@@ -77,8 +80,8 @@ pub struct Setup {
     pub node_read_ahead: Bytes,
     /// The protocol in it.
     pub protocol: Protocol,
-    /// Receives the steps of a session's upgrade from polling; `None` for other tunnels, and if the steps
-    /// are not needed.
+    /// Receives the steps of a session's upgrade from polling; `None` for other tunnels, and if the
+    /// steps are not needed.
     pub upgrade_progress: Option<Arc<UpgradeProgress>>,
     /// What the 101 agreed on.
     pub extensions: Extensions,
@@ -121,8 +124,9 @@ impl fmt::Debug for ReadOpen {
 /// Runs a tunnel. Ends when both sides have ended, at most a minute after the cause of its end.
 ///
 /// Both streams are closed when the future is ready. If it is dropped before, both are closed
-/// immediately: what was read and not yet written (at most [`Limits::buffer_bytes`] per direction) is
-/// lost, no side gets a Close frame, and there is no report except that of [`TunnelFuture::cut`].
+/// immediately: what was read and not yet written (at most [`Limits::buffer_bytes`] per direction)
+/// is lost, no side gets a Close frame, and there is no report except that of
+/// [`TunnelFuture::cut`].
 ///
 /// # Panics
 /// Outside of a tokio runtime with its timer enabled.
@@ -137,14 +141,15 @@ where
 
 /// A running tunnel; its output is the report of its end.
 pub trait TunnelFuture: Future<Output = Report> {
-    /// Closes both streams immediately and returns the report of a tunnel that the shutdown's deadline
-    /// cuts: [`End::Shutdown`], unless another end has begun. `None` if it is over already.
+    /// Closes both streams immediately and returns the report of a tunnel that the shutdown's
+    /// deadline cuts: [`End::Shutdown`], unless another end has begun. `None` if it is over
+    /// already.
     fn cut(self: Pin<&mut Self>) -> Option<Report>;
 }
 
 pin_project! {
-    /// The future of [`run`]; without a tunnel when it is over. An async block would be larger by the
-    /// pointers into itself.
+    /// The future of [`run`]; without a tunnel when it is over. An async block would be larger by
+    /// the pointers into itself.
     struct Running<C, N> {
         tunnel: Option<Tunnel<C, N>>,
         #[pin]

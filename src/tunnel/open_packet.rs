@@ -24,7 +24,8 @@ pub(super) enum FirstFrame {
     Incomplete,
     /// It is an open packet: the session may be silent for this long.
     Opened(Duration),
-    /// It is not an open packet, or one that cannot be read: fragmented, compressed, longer than 8 KiB.
+    /// It is not an open packet, or one that cannot be read: fragmented, compressed, longer than 8
+    /// KiB.
     Unreadable,
 }
 

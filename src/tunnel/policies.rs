@@ -77,9 +77,9 @@ impl Policies {
         Self { keepalive, idle_messages, stalled_client, has_waited: false }
     }
 
-    /// Applies the rules to what both flows did: `up` from the client, `down` from the node. Returns
-    /// whether waiting bytes were taken: that shows life, too, while one side reads slowly and the other
-    /// is not read.
+    /// Applies the rules to what both flows did: `up` from the client, `down` from the node.
+    /// Returns whether waiting bytes were taken: that shows life, too, while one side reads slowly
+    /// and the other is not read.
     #[inline]
     pub(super) fn on_traffic(
         &mut self,
@@ -109,8 +109,8 @@ impl Policies {
             && self.update_stall_timers(flows, deadlines, now)
     }
 
-    /// Updates how long both hosts may acknowledge nothing, by what the flows did: `up` from the client,
-    /// `down` from the node.
+    /// Updates how long both hosts may acknowledge nothing, by what the flows did: `up` from the
+    /// client, `down` from the node.
     #[inline]
     pub(super) fn update_ack_timeouts(
         &mut self,
@@ -133,7 +133,8 @@ impl Policies {
         of_node.update(activity(down, up, &flows.from_client), node);
     }
 
-    /// Sends Pings to the sides that were quiet for too long. Returns the side that is lost, if any.
+    /// Sends Pings to the sides that were quiet for too long. Returns the side that is lost, if
+    /// any.
     pub(super) fn check_keepalive(
         &mut self,
         flows: &mut Flows,
@@ -167,7 +168,8 @@ impl Policies {
         None
     }
 
-    /// Sets and stops the timers of the sides for which bytes wait. Returns whether some were taken.
+    /// Sets and stops the timers of the sides for which bytes wait. Returns whether some were
+    /// taken.
     fn update_stall_timers(
         &mut self,
         flows: &mut Flows,

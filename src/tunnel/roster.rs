@@ -1,8 +1,8 @@
 //! The open tunnels of one node: how long each has been quiet, and how it is told to end.
 //!
-//! A tunnel has an entry on a roster until it drops its [`RosterGuard`]. The list has a lock, which a
-//! tunnel takes when it begins and when it ends, and [`Roster::dismiss`] while it looks over all entries.
-//! A tunnel that passes bytes only stores the time.
+//! A tunnel has an entry on a roster until it drops its [`RosterGuard`]. The list has a lock, which
+//! a tunnel takes when it begins and when it ends, and [`Roster::dismiss`] while it looks over all
+//! entries. A tunnel that passes bytes only stores the time.
 //!
 //! Runs for every byte.
 

@@ -1,7 +1,7 @@
 //! A tunnel's entry on the roster of its node: all that others see of the tunnel and can tell it.
 //!
-//! The entry has the time of the tunnel's last bytes and whether it was dismissed, and wakes its task. It
-//! remembers that it was notified, so that a wake-up for bytes checks nothing else.
+//! The entry has the time of the tunnel's last bytes and whether it was dismissed, and wakes its
+//! task. It remembers that it was notified, so that a wake-up for bytes checks nothing else.
 //!
 //! Runs for every byte.
 
@@ -21,8 +21,8 @@ pub struct RosterGuard {
     entry: Arc<RosterEntry>,
 }
 
-/// What the roster and the tunnel share: 40 bytes, which are 64 bytes of heap with the counts of the
-/// `Arc`.
+/// What the roster and the tunnel share: 40 bytes, which are 64 bytes of heap with the counts of
+/// the `Arc`.
 #[derive(Debug)]
 pub(super) struct RosterEntry {
     /// Milliseconds from the roster's base to the last bytes; [`BUSY`] while bytes wait for a side.

@@ -1,5 +1,5 @@
-//! The read buffer that all tunnels of a thread share, lent for one poll and never across an await; and
-//! the few bytes that go from one read to the next.
+//! The read buffer that all tunnels of a thread share, lent for one poll and never across an await;
+//! and the few bytes that go from one read to the next.
 //!
 //! Runs for every byte.
 
@@ -41,8 +41,8 @@ impl PartialHead {
         self.length == 0
     }
 
-    /// Moves the bytes to the end of `space`, which has [`PARTIAL_HEAD_BYTES_MAX`] bytes, and returns
-    /// their number.
+    /// Moves the bytes to the end of `space`, which has [`PARTIAL_HEAD_BYTES_MAX`] bytes, and
+    /// returns their number.
     #[inline]
     pub(super) fn move_to_end(&mut self, space: &mut [u8]) -> usize {
         let length = usize::from(std::mem::take(&mut self.length));
@@ -54,8 +54,8 @@ impl PartialHead {
     }
 }
 
-/// The longest beginning that is kept: less than the longest head, or than a Pong with the payload of
-/// our Pings. The scratch buffer has as much space before what is read.
+/// The longest beginning that is kept: less than the longest head, or than a Pong with the payload
+/// of our Pings. The scratch buffer has as much space before what is read.
 pub(super) const PARTIAL_HEAD_BYTES_MAX: usize = 14;
 
 /// One read takes at most this much.

@@ -1,7 +1,7 @@
 //! A tunnel: bytes go both ways until something ends it.
 //!
-//! Each wait has a deadline: for bytes, for the tunnel's time slot in a shutdown, for the end of a frame,
-//! and for the end itself. The clock is read once per wake-up.
+//! Each wait has a deadline: for bytes, for the tunnel's time slot in a shutdown, for the end of a
+//! frame, and for the end itself. The clock is read once per wake-up.
 //!
 //! Runs for every byte.
 
@@ -161,15 +161,16 @@ where
         (up, down)
     }
 
-    /// Applies the rules to what was moved. Returns whether the tunnel is alive although no bytes arrived.
+    /// Applies the rules to what was moved. Returns whether the tunnel is alive although no bytes
+    /// arrived.
     #[inline]
     fn apply_policies(&mut self, steps: (FlowStep, FlowStep), now: Instant) -> bool {
         let (flows, deadlines) = (&mut self.flows, &mut self.deadlines);
         self.closing.is_none() && self.policies.on_traffic(steps, flows, deadlines, now)
     }
 
-    /// Updates the time since which the tunnel is quiet. The flows do not report when the last waiting
-    /// bytes were taken, so the roster entry remembers that there were any.
+    /// Updates the time since which the tunnel is quiet. The flows do not report when the last
+    /// waiting bytes were taken, so the roster entry remembers that there were any.
     #[inline]
     fn update_roster(&self, (up, down): (FlowStep, FlowStep), now: Instant) {
         if up.waits || down.waits {
@@ -192,8 +193,8 @@ where
         }
     }
 
-    /// Finds the cause of an end; from then on, advances the close of both sides. Returns whether there is
-    /// something to write.
+    /// Finds the cause of an end; from then on, advances the close of both sides. Returns whether
+    /// there is something to write.
     #[inline]
     fn advance_close(&mut self, now: Instant) -> bool {
         let begins = self.closing.is_none();
@@ -221,7 +222,8 @@ where
         self.closing = Some(closing);
     }
 
-    /// Handles the shutdown, the roster and the timers. Returns whether there is something to write.
+    /// Handles the shutdown, the roster and the timers. Returns whether there is something to
+    /// write.
     fn on_wake(&mut self, shutdown_deadline: Option<Instant>, now: Instant) -> bool {
         if let (Some(deadline), None) = (shutdown_deadline, &self.closing) {
             self.deadlines.set(Timer::ShutdownSlot, Some(shutdown_slot(now, deadline)));
@@ -284,8 +286,8 @@ where
     }
 }
 
-/// A random time in a shutdown that ends at `deadline`, early enough that both sides can still answer:
-/// the clients should not all reconnect at once.
+/// A random time in a shutdown that ends at `deadline`, early enough that both sides can still
+/// answer: the clients should not all reconnect at once.
 fn shutdown_slot(now: Instant, deadline: Instant) -> Instant {
     let window = deadline.saturating_duration_since(now);
     let for_the_answer = ANSWER_TIMEOUT.min(window / 4);

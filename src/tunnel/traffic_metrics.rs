@@ -1,8 +1,8 @@
 //! Adds a tunnel's bytes and messages to the metrics.
 //!
-//! Counting each frame there would cost more than passing it. So the tunnel counts its own frames, and
-//! the difference goes to the metrics when its timer fires anyway, at least once per idle timeout, and
-//! at its end.
+//! Counting each frame there would cost more than passing it. So the tunnel counts its own frames,
+//! and the difference goes to the metrics when its timer fires anyway, at least once per idle
+//! timeout, and at its end.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 

@@ -1,5 +1,5 @@
-//! How far the upgrade of a session from polling gets: the first text frames of both sides, read as they
-//! pass (Engine.IO: the client's `2probe`, the node's `3probe`, the client's `5`).
+//! How far the upgrade of a session from polling gets: the first text frames of both sides, read as
+//! they pass (Engine.IO: the client's `2probe`, the node's `3probe`, the client's `5`).
 //!
 //! Pure. Runs for every request.
 

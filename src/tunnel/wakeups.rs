@@ -46,8 +46,8 @@ impl Wakeups {
         }
     }
 
-    /// Whether one of the three may need attention. Always true at the first call, and when another task
-    /// polls the tunnel.
+    /// Whether one of the three may need attention. Always true at the first call, and when another
+    /// task polls the tunnel.
     #[inline]
     pub(super) fn was_notified(
         mut self: Pin<&mut Self>,
@@ -77,8 +77,8 @@ impl Wakeups {
         deadline
     }
 
-    /// Makes the timer fire at `next`. A later time than the last one costs nothing: the timer fires at
-    /// the earlier one, without effect, and is armed again then.
+    /// Makes the timer fire at `next`. A later time than the last one costs nothing: the timer
+    /// fires at the earlier one, without effect, and is armed again then.
     #[inline]
     pub(super) fn arm(mut self: Pin<&mut Self>, next: Option<Instant>, roster_guard: &RosterGuard) {
         let Some(next) = next else { return };

@@ -1,7 +1,7 @@
 //! The head of a frame (RFC 6455, section 5.2).
 //!
-//! Only an unreadable head is an error here; whether a frame is allowed at its position in the stream is
-//! decided in `rules`.
+//! Only an unreadable head is an error here; whether a frame is allowed at its position in the
+//! stream is decided in `rules`.
 //!
 //! Pure. Runs for every byte.
 

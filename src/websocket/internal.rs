@@ -1,5 +1,5 @@
-//! The scanner as our own benchmarks and fuzz targets see it, through `crate::internal`. Not a public
-//! interface.
+//! The scanner as our own benchmarks and fuzz targets see it, through `crate::internal`. Not a
+//! public interface.
 //!
 //! Pure. Runs for every byte.
 
@@ -24,8 +24,8 @@ pub struct Facts {
     seen: ControlSeen,
 }
 
-/// Scans a client's stream that arrives in `chunks` at `now`, with at most `message_bytes_max` bytes
-/// per message; Pongs that carry `own_ping` answer our own Ping.
+/// Scans a client's stream that arrives in `chunks` at `now`, with at most `message_bytes_max`
+/// bytes per message; Pongs that carry `own_ping` answer our own Ping.
 pub fn client_facts<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     message_bytes_max: u64,

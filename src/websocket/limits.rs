@@ -29,9 +29,10 @@ pub(crate) enum Breach {
     TooFast,
 }
 
-/// A token bucket that reads the clock only when it is empty. It begins with the tokens of one second
-/// and holds at most as many after a refill. A sender that would not exceed a continuously filled
-/// bucket does not exceed this one, and no sender spends more than the tokens of two seconds at once.
+/// A token bucket that reads the clock only when it is empty. It begins with the tokens of one
+/// second and holds at most as many after a refill. A sender that would not exceed a continuously
+/// filled bucket does not exceed this one, and no sender spends more than the tokens of two seconds
+/// at once.
 #[derive(Clone, Debug)]
 struct TokenBucket {
     tokens: u32,
@@ -40,8 +41,8 @@ struct TokenBucket {
 }
 
 impl SenderLimits {
-    /// Limits that begin at `now`: bytes of a message as on the wire; messages and control frames per
-    /// second, which is also the burst that is allowed.
+    /// Limits that begin at `now`: bytes of a message as on the wire; messages and control frames
+    /// per second, which is also the burst that is allowed.
     pub(crate) fn new(
         message_bytes_max: u64,
         messages_per_second: Option<u32>,

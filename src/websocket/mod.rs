@@ -1,8 +1,9 @@
-//! WebSocket's frames on the wire (RFC 6455, section 5): where they begin and end, and which of them
-//! a client may send.
+//! WebSocket's frames on the wire (RFC 6455, section 5): where they begin and end, and which of
+//! them a client may send.
 //!
 //! - `scanner`: follows the frames of one direction; `stream`: what it says of them
-//! - `head`: the head of a frame; `rules`: what a frame may not be; `error`: the names of those faults
+//! - `head`: the head of a frame; `rules`: what a frame may not be; `error`: the names of those
+//!   faults
 //! - `extensions`: what the 101 agreed on; `limits`: how much a client may send
 //! - `internal`: the scanner as benchmarks and fuzz targets see it
 //!

@@ -1,5 +1,6 @@
-//! What a frame may not be in its direction, at its position in the stream (RFC 6455, section 5), and
-//! which Pongs are for us. If the 101 agreed on unknown extensions, what they may change is not checked.
+//! What a frame may not be in its direction, at its position in the stream (RFC 6455, section 5),
+//! and which Pongs are for us. If the 101 agreed on unknown extensions, what they may change is not
+//! checked.
 //!
 //! Pure. Runs for every byte.
 
@@ -65,7 +66,8 @@ impl Scanner {
         }
     }
 
-    /// Checks the code of a client's Close frame, with which `chunk` begins. A node's is not checked.
+    /// Checks the code of a client's Close frame, with which `chunk` begins. A node's is not
+    /// checked.
     ///
     /// # Errors
     /// [`FrameError::CloseCode`]: it must not be sent.

@@ -1,10 +1,10 @@
 //! Finds where the frames of one direction begin and end, in a byte stream that comes in chunks
 //! (RFC 6455, section 5.2).
 //!
-//! A head is followed once it is whole: one that is split over chunks waits for its rest, so that no
-//! byte of a refused frame has passed. Payload is skipped and never read, except for the two bytes of
-//! a Close frame's code, the one byte of an Engine.IO heartbeat, and the Pongs that may answer our own
-//! Pings.
+//! A head is followed once it is whole: one that is split over chunks waits for its rest, so that
+//! no byte of a refused frame has passed. Payload is skipped and never read, except for the two
+//! bytes of a Close frame's code, the one byte of an Engine.IO heartbeat, and the Pongs that may
+//! answer our own Pings.
 //!
 //! Pure. Runs for every byte.
 
@@ -99,7 +99,8 @@ impl Scanner {
     ///
     /// It stops before the head of a frame that is incomplete, exceeds a limit
     /// ([`breach`](Self::breach)) or breaks the protocol ([`Position::Unparsable`]). The next call
-    /// follows a frame that exceeds a limit, and counts all bytes after a protocol error as followed.
+    /// follows a frame that exceeds a limit, and counts all bytes after a protocol error as
+    /// followed.
     pub(crate) fn scan(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
         let (mut rest, mut dropped) = (chunk, 0);
         while !rest.is_empty() {

@@ -11,8 +11,8 @@ pub(crate) struct ControlSeen {
     pub(crate) pong: bool,
 }
 
-/// How much of a chunk was followed: first `passed`, then `dropped` bytes. The rest has to be scanned
-/// again; if both are zero, together with the next chunk.
+/// How much of a chunk was followed: first `passed`, then `dropped` bytes. The rest has to be
+/// scanned again; if both are zero, together with the next chunk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
     /// Bytes for the other side.

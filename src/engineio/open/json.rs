@@ -1,7 +1,7 @@
 //! The JSON object of an open packet.
 //!
-//! serde parses it and finds its end. serde does not tell the position of the sid: for that, a walk over an
-//! object that is known to be valid is enough.
+//! serde parses it and finds its end. serde does not tell the position of the sid: for that, a walk
+//! over an object that is known to be valid is enough.
 //!
 //! Pure. Runs for every request.
 
@@ -46,8 +46,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Object, Unfound> {
 
 /// Whether `bytes` with another digit would be the beginning of an object.
 ///
-/// In a value that it skips, serde reports a number that ends after its sign, point or exponent as invalid,
-/// although only the rest has not arrived.
+/// In a value that it skips, serde reports a number that ends after its sign, point or exponent as
+/// invalid, although only the rest has not arrived.
 fn ends_in_number(bytes: &[u8]) -> bool {
     let [.., b'-' | b'+' | b'.' | b'e' | b'E'] = bytes else { return false };
     let longer = [bytes, b"0"].concat();
@@ -55,9 +55,10 @@ fn ends_in_number(bytes: &[u8]) -> bool {
     values.next().is_some_and(|value| value.is_err_and(|error| error.is_eof()))
 }
 
-/// The keys of an open packet that matter here. The numbers are accepted as any value, so that an unusual one
-/// does not cost the session its affinity. So is the sid, so that the result for a part of the object also
-/// holds for more of it: serde would refuse a number there, but not one that is cut.
+/// The keys of an open packet that matter here. The numbers are accepted as any value, so that an
+/// unusual one does not cost the session its affinity. So is the sid, so that the result for a part
+/// of the object also holds for more of it: serde would refuse a number there, but not one that is
+/// cut.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Handshake {

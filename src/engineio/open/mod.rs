@@ -1,7 +1,7 @@
 //! The open packet in the response to a handshake: found in every form, and rewritten in place.
 //!
-//! The JSON is parsed, never matched as text: servers order its keys differently, and applications make their
-//! own sids. Anything that is not certainly an open packet is left unchanged.
+//! The JSON is parsed, never matched as text: servers order its keys differently, and applications
+//! make their own sids. Anything that is not certainly an open packet is left unchanged.
 //!
 //! Pure. Runs for every request.
 
@@ -60,13 +60,13 @@ pub enum Scan {
 }
 
 impl OpenPacket {
-    /// How much of a response is scanned, in bytes. Node's open packet has 118; this leaves space for the
-    /// longest sid, escaped twice (7 bytes for each), and the keys that servers may add.
+    /// How much of a response is scanned, in bytes. Node's open packet has 118; this leaves space
+    /// for the longest sid, escaped twice (7 bytes for each), and the keys that servers may add.
     pub const HEAD_BYTES_MAX: usize = 8192;
 
-    /// Looks for an open packet at the start of the response to a handshake, of which `head` has arrived so
-    /// far. Once `head` has [`HEAD_BYTES_MAX`](Self::HEAD_BYTES_MAX) bytes, the
-    /// result is never [`Scan::NeedMore`]. When the body ends, `NeedMore` means `NotOpen`.
+    /// Looks for an open packet at the start of the response to a handshake, of which `head` has
+    /// arrived so far. Once `head` has [`HEAD_BYTES_MAX`](Self::HEAD_BYTES_MAX) bytes, the result
+    /// is never [`Scan::NeedMore`]. When the body ends, `NeedMore` means `NotOpen`.
     pub fn scan(head: &[u8]) -> Scan {
         let head = head.get(..Self::HEAD_BYTES_MAX).unwrap_or(head);
         match Self::find(head) {
@@ -76,8 +76,8 @@ impl OpenPacket {
         }
     }
 
-    /// Parses the first text frame of a node on a WebSocket, which is the unwrapped packet in both versions;
-    /// `None` if it is anything else.
+    /// Parses the first text frame of a node on a WebSocket, which is the unwrapped packet in both
+    /// versions; `None` if it is anything else.
     pub fn parse(packet: &[u8]) -> Option<Self> {
         let object = packet.strip_prefix(b"0").filter(|object| object.starts_with(b"{"))?;
         let found = json::read(object).ok().filter(|found| found.end == object.len())?;
@@ -93,11 +93,11 @@ impl OpenPacket {
         })
     }
 
-    /// `head`, in which this packet was found, with `tag` after the sid and the packet's length raised
-    /// accordingly; everything else, before and after the packet, byte for byte.
+    /// `head`, in which this packet was found, with `tag` after the sid and the packet's length
+    /// raised accordingly; everything else, before and after the packet, byte for byte.
     ///
-    /// `tag` is ASCII that needs no escape in JSON; the caller ensures that sid and tag together are not
-    /// longer than [`Sid::BYTES_MAX`].
+    /// `tag` is ASCII that needs no escape in JSON; the caller ensures that sid and tag together
+    /// are not longer than [`Sid::BYTES_MAX`].
     pub fn with_tag(&self, head: &[u8], tag: &str) -> Vec<u8> {
         debug_assert!(tag.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte)));
         let parts = (

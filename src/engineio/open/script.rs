@@ -1,7 +1,7 @@
 //! JSONP: the payload as a string in a script, `___eio[2]("...");`.
 //!
-//! The payload is unescaped for parsing, and each byte keeps its position in the script, so that the script can
-//! be changed in one position and stay the same byte for byte in all others.
+//! The payload is unescaped for parsing, and each byte keeps its position in the script, so that
+//! the script can be changed in one position and stay the same byte for byte in all others.
 //!
 //! Pure. Runs for every request.
 
@@ -20,8 +20,8 @@ pub(super) fn read(head: &[u8]) -> Result<Text<'_>, Unfound> {
     Ok(unescape(head, head.len() - string.len()))
 }
 
-/// The string that begins at `start`, up to its end, to the first escape that JSON does not have, or to the
-/// end of `head`.
+/// The string that begins at `start`, up to its end, to the first escape that JSON does not have,
+/// or to the end of `head`.
 fn unescape(head: &[u8], start: usize) -> Text<'_> {
     let mut bytes = Vec::with_capacity(head.len());
     let mut origins = Vec::with_capacity(head.len());

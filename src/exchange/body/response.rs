@@ -35,8 +35,8 @@ enum Kind {
     },
 }
 
-/// What a node's response body holds: the lease on the node, the limit on its silence, and what its log line
-/// needs if it is cut.
+/// What a node's response body holds: the lease on the node, the limit on its silence, and what its
+/// log line needs if it is cut.
 pub(in crate::exchange) struct BodyGuard {
     silence_max: Option<Duration>,
     /// Set only while the body is waited for.
