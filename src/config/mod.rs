@@ -5,6 +5,8 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod accepts;
+mod defaults;
 mod file;
 mod in_force;
 mod keys;

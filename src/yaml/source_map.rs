@@ -97,20 +97,6 @@ impl SourceMap {
         }
         (mark, path.steps().len())
     }
-
-    /// The path of each value.
-    #[cfg(test)]
-    pub(crate) fn paths(&self) -> Vec<KeyPath> {
-        let mut paths = vec![KeyPath::root()];
-        let mut marks = vec![&self.root];
-        let mut seen = 0;
-        while let (Some(mark), Some(path)) = (marks.get(seen).copied(), paths.get(seen).cloned()) {
-            paths.extend(mark.below.keys().map(|step| path.then(step.clone())));
-            marks.extend(mark.below.values());
-            seen += 1;
-        }
-        paths
-    }
 }
 
 impl SpannedValue {

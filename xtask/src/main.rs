@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 mod autobahn;
 mod check;
 mod command;
+mod docs;
 mod fuzz;
 mod setup;
 mod soak;
@@ -38,6 +39,10 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<String>,
     },
+    /// Write the key tables of docs/configuration.md and configs/reference.yaml
+    ///
+    /// They are made of the declarations in src/config/file. A test fails while they are not current.
+    Docs,
     /// Search for bytes that break what strangers' bytes are parsed by
     ///
     /// Needs a C++ compiler. What was reached is kept in fuzz/corpus, for the next search to go on; a
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Check => check::check(),
         Chore::Test { arguments } => test::test(&arguments),
+        Chore::Docs => docs::docs(),
         Chore::Fuzz { target: Some(target), case: Some(case), .. } => fuzz::repeat(&target, &case),
         Chore::Fuzz { target, seconds, case: _ } => fuzz::fuzz(target, seconds),
         Chore::Setup => setup::setup(),

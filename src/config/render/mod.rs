@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde_yaml::Value;
 
 use super::Config;
-use super::file::{Admin, File, Keepalive, Listener, Log, Route, RoutePath, Shutdown, Tunnel};
+use super::file::listener::Listener;
+use super::file::route::{Keepalive, Route, RoutePath, Tunnel};
+use super::file::{Admin, File, Log, Shutdown};
 use super::resolve::{FORMATS, LEVELS};
 use crate::route::PathPattern;
 use crate::route::Silence;

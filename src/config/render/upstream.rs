@@ -5,10 +5,10 @@
 use super::{duration, list, word};
 use crate::affinity::settings::{Secret, Settings as AffinitySettings};
 use crate::config::UpstreamSettings;
-use crate::config::file::{
-    Admission, Affinity, Balance, Cookie, Discover, Drain, Health, HttpCheck, Node, Rebalance,
-    Rendezvous, RendezvousBy, Sid, Upstream,
-};
+use crate::config::file::affinity::{Affinity, Balance, Cookie, Rendezvous, RendezvousBy, Sid};
+use crate::config::file::health::{Health, HttpCheck};
+use crate::config::file::pacing::{Admission, Drain, Rebalance};
+use crate::config::file::upstream::{Discover, Node, Upstream};
 use crate::config::resolve::{BALANCE_RULES, node_address};
 use crate::upstream::health::settings::{self as health, Check};
 use crate::upstream::settings::{self, Connections, Source};

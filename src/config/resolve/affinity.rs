@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::balance;
 use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings, TagForm};
-use crate::config::file::{Affinity, Cookie, Sid};
+use crate::config::file::affinity::{Affinity, Cookie, Sid};
 use crate::yaml::{Diagnostic, KeyPath, List, Report, TextOr};
 
 /// The rule at `path`; by the session id if none is written.

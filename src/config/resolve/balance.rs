@@ -4,7 +4,7 @@
 
 use super::affinity::token;
 use super::choose;
-use crate::config::file::{self, Rendezvous, RendezvousBy};
+use crate::config::file::affinity::{self as keys, Rendezvous, RendezvousBy};
 use crate::upstream::RendezvousKey;
 use crate::upstream::settings::Balance;
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
@@ -12,7 +12,7 @@ use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 /// The rule at `path`; by least connections if none is written.
 pub(super) fn resolve(
     path: &KeyPath,
-    written: Option<&TextOr<file::Balance>>,
+    written: Option<&TextOr<keys::Balance>>,
     report: &mut Report<'_>,
 ) -> Balance {
     let default = Balance::LeastConnections;
@@ -22,7 +22,7 @@ pub(super) fn resolve(
             "rendezvous" => Err(Diagnostic::new("does not say by what").help(WHOLE_HELP)),
             word => choose(word, "is not a balance", &RULES),
         }),
-        Some(TextOr::Map(file::Balance { rendezvous })) => {
+        Some(TextOr::Map(keys::Balance { rendezvous })) => {
             let at = path.key("rendezvous");
             match report.chosen(&at, rendezvous.as_ref(), "rendezvous: { by: address }") {
                 Some(by) => Balance::Rendezvous(key(&at, by, report)),

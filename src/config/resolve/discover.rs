@@ -2,11 +2,8 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
 use super::address;
-use crate::config::file;
+use crate::config::file::upstream as keys;
 use crate::upstream::NodeAddress;
 use crate::upstream::settings::{Discover, Source};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
@@ -14,14 +11,14 @@ use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 /// Where nodes are asked for, as said at `path`.
 pub(super) fn resolve(
     path: &KeyPath,
-    written: &file::Discover,
+    written: &keys::Discover,
     report: &mut Report<'_>,
 ) -> Option<Discover> {
     let every = report.read(
         &path.key("every"),
         written.every.as_ref().map(RawScalar::as_str),
         Discover::EVERY,
-        |text| units::duration(text, &EVERY),
+        |text| units::duration(text, &keys::EVERY),
     );
     let server = report.read(
         &path.key("server"),
@@ -72,5 +69,4 @@ fn services(text: &str) -> Result<Source, Diagnostic> {
     Err(diagnostic.help("write a name such as _socketio._tcp.chat.example.com, without a port"))
 }
 
-const EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 const HELP: &str = "write dns: chat.internal:3000, or srv: _socketio._tcp.chat.internal";

@@ -3,17 +3,16 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use super::pacing::{count, positive};
-use crate::config::file;
+use crate::config::file::health as keys;
 use crate::upstream::health::settings::{Check, Health, HttpCheck};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The checks at `path`; by TCP if none are written.
 pub(super) fn resolve(
     path: &KeyPath,
-    written: Option<&TextOr<file::Health>>,
+    written: Option<&TextOr<keys::Health>>,
     report: &mut Report<'_>,
 ) -> Health {
     let default = Health::default();
@@ -33,25 +32,25 @@ pub(super) fn resolve(
     let mut time = |key, written: &Option<RawScalar>, default, range| {
         report.read(&path.key(key), text(written), default, |text| units::duration(text, &range))
     };
-    let every = time("every", &written.every, default.every, EVERY);
-    let timeout = time("timeout", &written.timeout, default.timeout, TIMEOUT);
+    let every = time("every", &written.every, default.every, keys::EVERY);
+    let timeout = time("timeout", &written.timeout, default.timeout, keys::TIMEOUT);
     let eject_after = report.read(
         &path.key("eject_after"),
         text(&written.eject_after),
         default.eject_after,
-        |text| units::off_or(text, |text| positive(text, &EJECT_AFTER)),
+        |text| units::off_or(text, |text| positive(text, &keys::EJECT_AFTER)),
     );
     Health {
         check: check(path, written, report),
         every,
         timeout,
-        fail: count(&path.key("fail"), &written.fail, default.fail, &RUNNING, report),
-        pass: count(&path.key("pass"), &written.pass, default.pass, &RUNNING, report),
+        fail: count(&path.key("fail"), &written.fail, default.fail, &keys::CONSECUTIVE, report),
+        pass: count(&path.key("pass"), &written.pass, default.pass, &keys::CONSECUTIVE, report),
         eject_after,
     }
 }
 
-fn check(path: &KeyPath, written: &file::Health, report: &mut Report<'_>) -> Check {
+fn check(path: &KeyPath, written: &keys::Health, report: &mut Report<'_>) -> Check {
     let at_engineio = path.key("engineio");
     let engineio = report.chosen(&at_engineio, written.engineio.as_ref(), "engineio: /socket.io/");
     let http_help = "http: { path: /health }";
@@ -76,7 +75,7 @@ fn check(path: &KeyPath, written: &file::Health, report: &mut Report<'_>) -> Che
     }
 }
 
-fn http(path: &KeyPath, written: &file::HttpCheck, report: &mut Report<'_>) -> HttpCheck {
+fn http(path: &KeyPath, written: &keys::HttpCheck, report: &mut Report<'_>) -> HttpCheck {
     let at = written.path.as_deref();
     HttpCheck {
         path: report
@@ -130,8 +129,4 @@ fn text(written: &Option<RawScalar>) -> Option<&str> {
     written.as_ref().map(RawScalar::as_str)
 }
 
-const EVERY: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(1);
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(1);
-const RUNNING: RangeInclusive<u32> = 1..=100;
-const EJECT_AFTER: RangeInclusive<u32> = 1..=1000;
 const HELP: &str = "write tcp, off, { engineio: /socket.io/ } or { http: { path: /health } }";

@@ -2,12 +2,10 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::address;
-use crate::config::file::Listener;
+use crate::config::file::listener::{self as keys, Listener};
 use crate::listener::Settings;
 use crate::listener::head_guard::HeadLimits;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
@@ -42,13 +40,13 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
         &path.key("header_timeout"),
         header_timeout,
         Settings::HEADER_TIMEOUT,
-        |text| units::duration(text, &HEADER_TIMEOUT),
+        |text| units::duration(text, &keys::HEADER_TIMEOUT),
     );
     let keep_alive_timeout = report.read(
         &path.key("keep_alive_timeout"),
         keep_alive_timeout,
         Settings::KEEP_ALIVE_TIMEOUT,
-        |text| units::duration(text, &KEEP_ALIVE_TIMEOUT),
+        |text| units::duration(text, &keys::KEEP_ALIVE_TIMEOUT),
     );
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
     Some(Settings { bind, trusted_proxies, head, header_timeout, keep_alive_timeout })
@@ -61,13 +59,13 @@ fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLim
             &path.key("head_max"),
             listener.head_max.as_ref().map(RawScalar::as_str),
             default.bytes_max,
-            |text| units::size_in_memory(text, &HEAD_MAX),
+            |text| units::size_in_memory(text, &keys::HEAD_MAX),
         ),
         fields_max: report.read(
             &path.key("head_fields_max"),
             listener.head_fields_max.as_ref().map(RawScalar::as_str),
             default.fields_max,
-            |text| units::number(text, &HEAD_FIELDS_MAX).map(|number| number as usize),
+            |text| units::number(text, &keys::HEAD_FIELDS_MAX).map(|number| number as usize),
         ),
     }
 }
@@ -80,10 +78,3 @@ fn networks(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Arc
     };
     items.into_iter().filter_map(network).collect()
 }
-
-/// Less would refuse what single sign-on sends, and each client may make us hold so much.
-pub(super) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
-const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;
-const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
-const KEEP_ALIVE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);

@@ -19,8 +19,6 @@ mod tunnel;
 mod upstream;
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use tracing::Level;
 
@@ -28,7 +26,7 @@ pub(super) use address::node as node_address;
 pub(super) use balance::RULES as BALANCE_RULES;
 
 use super::Config;
-use super::file::{Admin, File, Log, Shutdown};
+use super::file::{self, Admin, File, Log, Shutdown};
 use crate::logging::{self, Format};
 use crate::shutdown;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
@@ -58,9 +56,9 @@ fn max_connections(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Opti
     report.read(path, written, None, |text| match text {
         "auto" => Ok(None),
         text => {
-            let number = units::whole(text).filter(|number| MAX_CONNECTIONS.contains(number));
-            number.map(Some).ok_or_else(|| {
-                let (least, most) = (MAX_CONNECTIONS.start(), MAX_CONNECTIONS.end());
+            let number = units::whole(text).filter(|number| file::MAX_CONNECTIONS.contains(number));
+            number.map(|number: u32| Some(number as usize)).ok_or_else(|| {
+                let (least, most) = (file::MAX_CONNECTIONS.start(), file::MAX_CONNECTIONS.end());
                 Diagnostic::new("is not a number of connections")
                     .help(format!("write a whole number from {least} to {most}, or auto"))
             })
@@ -79,10 +77,10 @@ fn shutdown(
     let timeout = written.timeout.as_ref().map(RawScalar::as_str);
     shutdown::Settings {
         delay: report.read(&path.key("delay"), delay, default.delay, |text| {
-            units::duration(text, &SHUTDOWN_DELAY)
+            units::duration(text, &file::SHUTDOWN_DELAY)
         }),
         timeout: report.read(&path.key("timeout"), timeout, default.timeout, |text| {
-            units::duration(text, &SHUTDOWN_TIMEOUT)
+            units::duration(text, &file::SHUTDOWN_TIMEOUT)
         }),
     }
 }
@@ -111,10 +109,6 @@ fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Di
     let chosen = known.iter().find(|(name, _)| *name == word).map(|(_, chosen)| chosen.clone());
     chosen.ok_or_else(|| Diagnostic::none_of(what, word, known.iter().map(|(name, _)| *name)))
 }
-
-const MAX_CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
-const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
-const SHUTDOWN_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
 
 pub(super) const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 

@@ -4,43 +4,42 @@
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use crate::config::file;
+use crate::config::file::pacing as keys;
 use crate::upstream::settings::{Admission, Drain, Rate, Rebalance};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The admission at `path`.
 pub(super) fn admission(
     path: &KeyPath,
-    written: Option<&file::Admission>,
+    written: Option<&keys::Admission>,
     report: &mut Report<'_>,
 ) -> Admission {
     let default = Admission::default();
     let Some(written) = written else { return default };
     let mut rate = |key, written: &Option<RawScalar>| {
         report.read(&path.key(key), text(written), None, |text| {
-            units::off_or(text, |text| positive(text, &HANDSHAKES))
+            units::off_or(text, |text| positive(text, &keys::HANDSHAKES))
         })
     };
     let in_all = rate("handshakes_per_second", &written.handshakes_per_second);
     let on_each = rate("node_handshakes_per_second", &written.node_handshakes_per_second);
     let burst = report.read(&path.key("burst"), text(&written.burst), None, |text| match text {
         "auto" => Ok(None),
-        text => {
-            positive(text, &HANDSHAKES).map(Some).map_err(|diagnostic| diagnostic.or_write("auto"))
-        }
+        text => positive(text, &keys::HANDSHAKES)
+            .map(Some)
+            .map_err(|diagnostic| diagnostic.or_write("auto")),
     });
     let with_burst = |rate: Option<NonZeroU32>| {
         rate.map(|per_second| Rate { per_second, burst: burst.unwrap_or(per_second) })
     };
     let hold = report.read(&path.key("hold"), text(&written.hold), default.hold, |text| {
-        let hold = units::off_or(text, |text| units::duration(text, &HOLD))?;
+        let hold = units::off_or(text, |text| units::duration(text, &keys::HOLD))?;
         Ok(hold.unwrap_or_default())
     });
     let queue = NonZeroU32::new(u32::try_from(default.queue_max).unwrap_or(u32::MAX));
     let queue = queue.unwrap_or(NonZeroU32::MIN);
-    let queue = count(&path.key("queue"), &written.queue, queue, &QUEUE, report);
+    let queue = count(&path.key("queue"), &written.queue, queue, &keys::QUEUE, report);
     Admission {
         rate: with_burst(in_all),
         node_rate: with_burst(on_each),
@@ -52,7 +51,7 @@ pub(super) fn admission(
 /// The drain at `path`.
 pub(super) fn drain(
     path: &KeyPath,
-    written: Option<&file::Drain>,
+    written: Option<&keys::Drain>,
     report: &mut Report<'_>,
 ) -> Drain {
     let default = Drain::default();
@@ -62,7 +61,7 @@ pub(super) fn drain(
             &path.key("timeout"),
             text(&written.timeout),
             default.timeout,
-            |text| units::duration(text, &DRAIN_TIMEOUT),
+            |text| units::duration(text, &keys::DRAIN_TIMEOUT),
         ),
         closes_per_second: closes(
             path,
@@ -76,7 +75,7 @@ pub(super) fn drain(
 /// The rebalance at `path`; none if none is written.
 pub(super) fn rebalance(
     path: &KeyPath,
-    written: Option<&TextOr<file::Rebalance>>,
+    written: Option<&TextOr<keys::Rebalance>>,
     report: &mut Report<'_>,
 ) -> Option<Rebalance> {
     match written? {
@@ -91,7 +90,7 @@ pub(super) fn rebalance(
                 &path.key("within"),
                 text(&written.within),
                 Rebalance::WITHIN_PERCENT,
-                |text| units::percent(text, &WITHIN),
+                |text| units::percent(text, &keys::WITHIN),
             ),
             closes_per_second: closes(
                 path,
@@ -109,7 +108,7 @@ fn closes(
     default: NonZeroU32,
     report: &mut Report<'_>,
 ) -> NonZeroU32 {
-    count(&path.key("closes_per_second"), written, default, &CLOSES, report)
+    count(&path.key("closes_per_second"), written, default, &keys::CLOSES, report)
 }
 
 /// The number at `path`, which lies in `range`.
@@ -132,11 +131,3 @@ pub(super) fn positive(text: &str, range: &RangeInclusive<u32>) -> Result<NonZer
 fn text(written: &Option<RawScalar>) -> Option<&str> {
     written.as_ref().map(RawScalar::as_str)
 }
-
-const HANDSHAKES: RangeInclusive<u32> = 1..=1_000_000;
-/// Clients give a handshake up after 20 s, and the node needs some of that.
-const HOLD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(15);
-const QUEUE: RangeInclusive<u32> = 1..=1_000_000;
-const DRAIN_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-const CLOSES: RangeInclusive<u32> = 1..=100_000;
-const WITHIN: RangeInclusive<u32> = 1..=100;

@@ -3,12 +3,11 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{pattern, tunnel};
-use crate::config::file::{File, Route, RoutePath};
+use crate::config::file::File;
+use crate::config::file::route::{self as keys, Route, RoutePath};
 use crate::insight;
 use crate::route::{HostPattern, Limits, PathPattern, Settings, Silence};
 use crate::yaml::{Chosen, Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
@@ -97,13 +96,13 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
             &path.key("response_timeout"),
             response_timeout,
             default.response_timeout,
-            |text| auto_or(text, |text| units::duration(text, &RESPONSE_TIMEOUT)),
+            |text| auto_or(text, |text| units::duration(text, &keys::RESPONSE_TIMEOUT)),
         ),
         request_body_timeout: report.read(
             &path.key("request_body_timeout"),
             route.request_body_timeout.as_ref().map(RawScalar::as_str),
             default.request_body_timeout,
-            |text| units::duration(text, &BODY_TIMEOUT),
+            |text| units::duration(text, &keys::REQUEST_BODY_TIMEOUT),
         ),
         response_body_timeout: report.read(
             &path.key("response_body_timeout"),
@@ -115,7 +114,7 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
             &path.key("body_max"),
             body_max,
             default.body_bytes_max,
-            |text| auto_or(text, |text| units::size(text, &BODY_BYTES_MAX)),
+            |text| auto_or(text, |text| units::size(text, &keys::BODY_MAX)),
         ),
     }
 }
@@ -136,14 +135,9 @@ fn silence(text: &str) -> Result<Silence, Diagnostic> {
         "auto" => Ok(Silence::Auto),
         "off" => Ok(Silence::Off),
         text => units::refuse_other_off(text).and_then(|()| {
-            units::duration(text, &SILENCE)
+            units::duration(text, &keys::RESPONSE_BODY_TIMEOUT)
                 .map(Silence::After)
                 .map_err(|diagnostic| diagnostic.or_write("auto").or_write("off"))
         }),
     }
 }
-
-const RESPONSE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
-const BODY_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
-const SILENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-const BODY_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;

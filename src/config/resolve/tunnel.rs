@@ -2,10 +2,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
-use crate::config::file::{Keepalive, Tunnel};
+use crate::config::file::route::{self as keys, Keepalive, Tunnel};
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax, StalledClient};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
@@ -24,7 +21,7 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("idle_messages"),
             text(&written.idle_messages),
             default.idle_messages,
-            |text| units::off_or(text, |text| units::duration(text, &IDLE_TIMEOUT)),
+            |text| units::off_or(text, |text| units::duration(text, &keys::IDLE_TIMEOUT)),
         ),
         keepalive: keepalive(&path.key("keepalive"), written.keepalive.as_ref(), report),
         message_max: report.read(
@@ -55,7 +52,7 @@ pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Rep
             &path.key("max_age"),
             text(&written.max_age),
             default.max_age,
-            |text| units::off_or(text, |text| units::duration(text, &MAX_AGE)),
+            |text| units::off_or(text, |text| units::duration(text, &keys::MAX_AGE)),
         ),
         buffer_bytes: report.read(
             &path.key("buffer"),
@@ -86,7 +83,7 @@ fn keepalive(
             let default = KeepaliveTimes::default();
             let mut read = |key, written, default| {
                 report.read(&path.key(key), text(written), default, |text| {
-                    units::duration(text, &KEEPALIVE)
+                    units::duration(text, &keys::KEEPALIVE)
                 })
             };
             tunnel::Keepalive::On(KeepaliveTimes {
@@ -102,7 +99,7 @@ fn idle_timeout(text: &str) -> Result<IdleTimeout, Diagnostic> {
         "auto" => Ok(IdleTimeout::Auto),
         "off" => Ok(IdleTimeout::Off),
         text => units::refuse_other_off(text).and_then(|()| {
-            units::duration(text, &IDLE_TIMEOUT)
+            units::duration(text, &keys::IDLE_TIMEOUT)
                 .map(IdleTimeout::After)
                 .map_err(|diagnostic| diagnostic.or_write("auto or off"))
         }),
@@ -112,7 +109,7 @@ fn idle_timeout(text: &str) -> Result<IdleTimeout, Diagnostic> {
 fn stalled_client(text: &str) -> Result<StalledClient, Diagnostic> {
     match text {
         "auto" => Ok(StalledClient::Auto),
-        text => units::duration(text, &STALLED_CLIENT)
+        text => units::duration(text, &keys::STALLED_CLIENT)
             .map(StalledClient::After)
             .map_err(|diagnostic| diagnostic.or_write("auto")),
     }
@@ -123,7 +120,7 @@ fn message_max(text: &str) -> Result<MessageMax, Diagnostic> {
         "auto" => Ok(MessageMax::Auto),
         "off" => Ok(MessageMax::Off),
         text => units::refuse_other_off(text).and_then(|()| {
-            units::size(text, &MESSAGE_BYTES_MAX)
+            units::size(text, &keys::MESSAGE_MAX)
                 .map(MessageMax::Bytes)
                 .map_err(|diagnostic| diagnostic.or_write("auto or off"))
         }),
@@ -131,27 +128,19 @@ fn message_max(text: &str) -> Result<MessageMax, Diagnostic> {
 }
 
 fn rate(text: &str) -> Result<u32, Diagnostic> {
-    let number = units::whole(text).filter(|number| RATE.contains(number));
+    let number = units::whole(text).filter(|number| keys::RATE.contains(number));
     number.ok_or_else(|| {
-        let (least, most) = (RATE.start(), RATE.end());
+        let (least, most) = (keys::RATE.start(), keys::RATE.end());
         Diagnostic::new("is not a rate")
             .help(format!("write a whole number from {least} to {most}"))
     })
 }
 
 fn buffer_bytes(text: &str) -> Result<usize, Diagnostic> {
-    let bytes = units::size(text, &BUFFER_BYTES)?;
+    let bytes = units::size(text, &keys::BUFFER)?;
     usize::try_from(bytes).map_err(|_| Diagnostic::new("is too large for this machine"))
 }
 
 fn text(written: &Option<RawScalar>) -> Option<&str> {
     written.as_ref().map(RawScalar::as_str)
 }
-
-const IDLE_TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
-const KEEPALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
-const MESSAGE_BYTES_MAX: RangeInclusive<u64> = 1..=1 << 40;
-const RATE: RangeInclusive<u32> = 1..=1_000_000;
-const STALLED_CLIENT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
-const MAX_AGE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_hours(720);
-const BUFFER_BYTES: RangeInclusive<u64> = 4 << 10..=16 << 20;

@@ -3,13 +3,11 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{address, affinity, balance, discover, health, pacing};
 use crate::config::UpstreamSettings;
-use crate::config::file::{Node, Upstream};
+use crate::config::file::upstream::{self as keys, Node, Upstream};
 use crate::http1::HeadLimits;
 use crate::upstream::settings::{Connections, Discover};
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
@@ -55,7 +53,7 @@ fn one(
         &path.key("connect_timeout"),
         upstream.connect_timeout.as_ref().map(RawScalar::as_str),
         Settings::CONNECT_TIMEOUT,
-        |text| units::duration(text, &CONNECT_TIMEOUT),
+        |text| units::duration(text, &keys::CONNECT_TIMEOUT),
     );
     let upstream = Settings {
         name: name.into(),
@@ -74,7 +72,8 @@ fn one(
             upstream.pool_idle_timeout.as_ref().map(RawScalar::as_str),
             Settings::POOL_IDLE_TIMEOUT,
             |text| {
-                let read = units::off_or(text, |text| units::duration(text, &POOL_IDLE_TIMEOUT));
+                let read =
+                    units::off_or(text, |text| units::duration(text, &keys::POOL_IDLE_TIMEOUT));
                 read.map(Option::unwrap_or_default)
             },
         ),
@@ -83,13 +82,13 @@ fn one(
             &path.key("slow_start"),
             upstream.slow_start.as_ref().map(RawScalar::as_str),
             Some(Settings::SLOW_START),
-            |text| units::off_or(text, |text| units::duration(text, &SLOW_START)),
+            |text| units::off_or(text, |text| units::duration(text, &keys::SLOW_START)),
         ),
         max_connections: report.read(
             &path.key("max_connections"),
             upstream.max_connections.as_ref().map(RawScalar::as_str),
             None,
-            |text| units::off_or(text, |text| pacing::positive(text, &MAX_CONNECTIONS)),
+            |text| units::off_or(text, |text| pacing::positive(text, &keys::MAX_CONNECTIONS)),
         ),
         health: health::resolve(&path.key("health"), upstream.health.as_ref(), report),
         admission: pacing::admission(&path.key("admission"), upstream.admission.as_ref(), report),
@@ -116,13 +115,13 @@ fn answer_head(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> 
             &path.key("answer_head_max"),
             upstream.answer_head_max.as_ref().map(RawScalar::as_str),
             default.bytes_max,
-            |text| units::size_in_memory(text, &super::listener::HEAD_MAX),
+            |text| units::size_in_memory(text, &keys::ANSWER_HEAD_MAX),
         ),
         fields_max: report.read(
             &path.key("answer_fields_max"),
             upstream.answer_fields_max.as_ref().map(RawScalar::as_str),
             default.fields_max,
-            |text| units::number(text, &ANSWER_FIELDS_MAX).map(|number| number as usize),
+            |text| units::number(text, &keys::ANSWER_FIELDS_MAX).map(|number| number as usize),
         ),
     }
 }
@@ -181,7 +180,7 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
 
 fn weight(path: &KeyPath, written: Option<&RawScalar>, report: &mut Report<'_>) -> u32 {
     report.read(path, written.map(RawScalar::as_str), 1, |text| {
-        let weight = units::whole(text).filter(|weight| WEIGHT.contains(weight));
+        let weight = units::whole(text).filter(|weight| keys::WEIGHT.contains(weight));
         weight.ok_or_else(|| Diagnostic::new("is not a weight").help("write 1 to 1000"))
     })
 }
@@ -218,11 +217,3 @@ fn is_name(name: &str) -> bool {
 
 const NAME_HELP: &str = "write at most 64 of the characters a-z A-Z 0-9 - _ . :";
 const NAME_MAX: usize = 64;
-const WEIGHT: RangeInclusive<u32> = 1..=1000;
-const SLOW_START: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
-const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
-const POOL_IDLE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_hours(1);
-const ANSWER_FIELDS_MAX: RangeInclusive<u32> = 10..=256;
-const CONNECT_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_mins(1);

@@ -1,8 +1,9 @@
 //! What `config` takes, what it refuses, and in which words.
 
+mod described;
+mod docs;
 mod generated;
 mod hostile;
-mod manual;
 mod problems;
 mod renames;
 mod schema;

@@ -7,6 +7,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::super::{keys, schema};
+use super::described::described_keys;
 use super::shipped::example_files;
 
 #[test]
@@ -63,57 +64,4 @@ pub(super) fn validator() -> Validator {
 fn the_schema_has_the_keys_of_the_types() {
     let described: BTreeSet<String> = described_keys().into_iter().map(|key| key.path).collect();
     assert_eq!(described, keys().into_iter().collect());
-}
-
-/// A key and what the schema says of it.
-#[derive(Clone, Debug)]
-pub(super) struct DescribedKey {
-    /// As [`keys`] writes it.
-    pub(super) path: String,
-    pub(super) description: String,
-}
-
-impl DescribedKey {
-    /// The description without the default.
-    pub(super) fn sentence(&self) -> &str {
-        self.description.split(" Default: ").next().unwrap_or_default()
-    }
-}
-
-/// All keys of the schema.
-pub(super) fn described_keys() -> Vec<DescribedKey> {
-    let schema = schema();
-    let mut found = Vec::new();
-    describe(&schema, &schema, "", &mut found);
-    found
-}
-
-fn describe(root: &Value, at: &Value, path: &str, found: &mut Vec<DescribedKey>) {
-    for below in
-        [referred(root, at)].into_iter().chain(list(at, "anyOf").iter().map(Some)).flatten()
-    {
-        describe(root, below, path, found);
-    }
-    for (name, property) in at["properties"].as_object().into_iter().flatten() {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let description = property["description"].as_str().unwrap_or_default().to_owned();
-        found.push(DescribedKey { path: path.clone(), description });
-        describe(root, property, &path, found);
-    }
-    describe_if_map(root, &at["items"], &format!("{path}[]"), found);
-    describe_if_map(root, &at["additionalProperties"], &format!("{path}.*"), found);
-}
-
-fn describe_if_map(root: &Value, at: &Value, path: &str, found: &mut Vec<DescribedKey>) {
-    if at.is_object() {
-        describe(root, at, path, found);
-    }
-}
-
-fn referred<'a>(root: &'a Value, at: &Value) -> Option<&'a Value> {
-    root.pointer(at["$ref"].as_str()?.strip_prefix('#')?)
-}
-
-fn list<'a>(at: &'a Value, word: &str) -> &'a [Value] {
-    at[word].as_array().map_or(&[], Vec::as_slice)
 }

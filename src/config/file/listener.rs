@@ -1,0 +1,64 @@
+//! The keys of `listeners:`.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::accepts::Accepts;
+use crate::config::patterns;
+use crate::config::schema::whole;
+use crate::yaml::{List, RawScalar};
+
+/// An address that clients connect to.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Listener {
+    /// The IP address and port; `":80"` is short for `0.0.0.0:80`.
+    ///
+    /// `"[::]:80"` accepts IPv6 and IPv4. With port 0 the system chooses a free port. Overlapping
+    /// addresses are refused: `0.0.0.0:80` includes `127.0.0.1:80`.
+    #[schemars(extend(
+        "x-accepts" = Accepts::form("address", patterns::bind()), "x-needed" = true
+    ))]
+    pub(crate) bind: Option<RawScalar>,
+    /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted; single addresses work
+    /// too.
+    ///
+    /// From all other addresses, Sockeye removes every field in which proxies describe the client
+    /// (also `X-Real-IP`, `CF-Connecting-IP` and similar ones).
+    #[schemars(extend(
+        "x-items" = { "pattern": whole(&patterns::network()) }, "x-type" = "list of networks"
+    ))]
+    pub(crate) trusted_proxies: List<String>,
+    /// The maximum size of a request head, including the request line and line ends; a longer one
+    /// gets 431.
+    ///
+    /// Nodes have limits of their own: Node.js accepts 16 KiB unless it is started with
+    /// `--max-http-header-size`.
+    #[schemars(extend("x-accepts" = Accepts::size(&HEAD_MAX)))]
+    pub(crate) head_max: Option<RawScalar>,
+    /// The maximum number of header fields in a request.
+    #[schemars(extend("x-accepts" = Accepts::number(&HEAD_FIELDS_MAX)))]
+    pub(crate) head_fields_max: Option<RawScalar>,
+    /// How long a client may take to send a request head, counted from its first byte.
+    #[schemars(extend("x-accepts" = Accepts::duration(&HEADER_TIMEOUT)))]
+    pub(crate) header_timeout: Option<RawScalar>,
+    /// How long a connection may be idle between two requests.
+    ///
+    /// Keep it longer than the idle timeout of the load balancer in front, so that the balancer
+    /// closes first.
+    #[schemars(extend("x-accepts" = Accepts::duration(&KEEP_ALIVE_TIMEOUT)))]
+    pub(crate) keep_alive_timeout: Option<RawScalar>,
+}
+
+/// Less would refuse what single sign-on sends, and each client may make us hold so much.
+pub(crate) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
+pub(crate) const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;
+pub(crate) const HEADER_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_mins(5);
+pub(crate) const KEEP_ALIVE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);

@@ -1,0 +1,158 @@
+//! The keys of `routes:`.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::accepts::Accepts;
+use crate::config::patterns;
+use crate::config::schema::whole;
+use crate::yaml::{Chosen, RawScalar, TextOr, chosen};
+
+/// Which requests go to an upstream, and within what limits.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Route {
+    /// The host: a name, an IP address, `"*.example.com"`, or `"*"` for all.
+    #[schemars(extend("pattern" = whole(&patterns::host())))]
+    pub(crate) host: Option<String>,
+    /// The path: a prefix, or a map with the key below.
+    #[schemars(extend("x-type" = "text or map"))]
+    pub(crate) path: Option<TextOr<RoutePath>>,
+    /// The upstream's name.
+    #[schemars(extend("x-needed" = true))]
+    pub(crate) upstream: Option<String>,
+    /// How long a node may take to start its response. `auto`: for polls as long as the session's
+    /// handshake allows, for other requests 2m.
+    #[schemars(extend("x-accepts" = Accepts::duration(&RESPONSE_TIMEOUT).or("auto")))]
+    pub(crate) response_timeout: Option<RawScalar>,
+    /// How long the transfer of a request may make no progress, from the client or to the node.
+    #[schemars(extend("x-accepts" = Accepts::duration(&REQUEST_BODY_TIMEOUT)))]
+    pub(crate) request_body_timeout: Option<RawScalar>,
+    /// How long a node may pause within a response body. `auto`: 30s if the response has a length,
+    /// 10m if it has none, and no limit for `text/event-stream`.
+    #[schemars(extend(
+        "x-accepts" = Accepts::duration(&RESPONSE_BODY_TIMEOUT).or("auto").or("off")
+    ))]
+    pub(crate) response_body_timeout: Option<RawScalar>,
+    /// The maximum size of a request body. `auto`: the `maxPayload` of the session's handshake, for
+    /// other requests 64MiB.
+    #[schemars(extend("x-accepts" = Accepts::size(&BODY_MAX).or("auto")))]
+    pub(crate) body_max: Option<RawScalar>,
+    /// The limits of its WebSockets.
+    pub(crate) tunnel: Option<Tunnel>,
+}
+
+/// A path that is not a prefix.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["exact"]))]
+pub(crate) struct RoutePath {
+    /// One path and nothing below it.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "String", extend(
+        "pattern" = whole(patterns::PATH), "not" = { "pattern": patterns::DOT_SEGMENTS }
+    ))]
+    pub(crate) exact: Option<Chosen<String>>,
+}
+
+/// The limits of a route's WebSockets.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tunnel {
+    /// How long a WebSocket may be idle. `auto`: taken from the session's handshake
+    /// (`pingInterval` + `pingTimeout` and a margin), 5m if that is not known or there is no
+    /// Engine.IO session.
+    ///
+    /// Any byte counts as activity, also a Pong.
+    #[schemars(extend("x-accepts" = Accepts::duration(&IDLE_TIMEOUT).or("auto").or("off")))]
+    pub(crate) idle_timeout: Option<RawScalar>,
+    /// How long a WebSocket may carry no message, in either direction. Pings, Pongs and the
+    /// heartbeats of Engine.IO (`2`, `3`) are not messages.
+    ///
+    /// A compressed heartbeat cannot be told from a message and counts as one.
+    #[schemars(extend("x-accepts" = Accepts::duration(&IDLE_TIMEOUT).or("off")))]
+    pub(crate) idle_messages: Option<RawScalar>,
+    /// Whether Sockeye sends Pings on quiet connections: `auto`, `off`, or a map with the keys below.
+    ///
+    /// `auto`: the map below with its defaults, and `off` for Engine.IO sessions, which have Pings
+    /// of their own. With `auto`, a side that does not answer Pings is not lost, because some
+    /// programs only write; it is lost when its host does not acknowledge a Ping within 20s. A map
+    /// applies to all WebSockets of the route and requires answers.
+    #[schemars(extend("x-type" = "`auto`, `off` or map"))]
+    pub(crate) keepalive: Option<TextOr<Keepalive>>,
+    /// The maximum size of a client's message: the sum of all fragments, as sent on the wire.
+    /// `auto`: 100MiB.
+    ///
+    /// 100MiB is the default of Node's `ws`; the `maxPayload` of a handshake applies to polling.
+    /// Messages from nodes have no limit.
+    #[schemars(extend("x-accepts" = Accepts::size(&MESSAGE_MAX).or("auto").or("off")))]
+    pub(crate) message_max: Option<RawScalar>,
+    /// How many messages a client may send per second on average.
+    ///
+    /// The same number may arrive together, and twice that after a pause.
+    #[schemars(extend("x-accepts" = Accepts::number(&RATE).or("off")))]
+    pub(crate) messages_per_second: Option<RawScalar>,
+    /// How many control frames and empty fragments a client may send per second; Pongs that answer
+    /// Pings do not count.
+    ///
+    /// The same number may arrive together, and twice that after a pause.
+    #[schemars(extend("x-accepts" = Accepts::number(&RATE).or("off")))]
+    pub(crate) control_frames_per_second: Option<RawScalar>,
+    /// How long a client may read almost nothing of the data that waits for it: less than 1 KiB.
+    /// `auto`: 20s for Engine.IO sessions, 2m for other WebSockets.
+    ///
+    /// A client that reads slowly is not disconnected. But its kernel may report progress only when
+    /// half of its receive buffer is free: at 20 kB per second with a buffer of 300 kB, that is
+    /// every 7s.
+    #[schemars(extend("x-accepts" = Accepts::duration(&STALLED_CLIENT).or("auto")))]
+    pub(crate) stalled_client: Option<RawScalar>,
+    /// The maximum age of a WebSocket; each one ends at a random moment in the last tenth of that
+    /// time.
+    #[schemars(extend("x-accepts" = Accepts::duration(&MAX_AGE).or("off")))]
+    pub(crate) max_age: Option<RawScalar>,
+    /// How much data is buffered for a side that does not read, in each direction.
+    ///
+    /// When the buffer is full, Sockeye stops reading from the other side.
+    #[schemars(extend("x-accepts" = Accepts::size(&BUFFER)))]
+    pub(crate) buffer: Option<RawScalar>,
+}
+
+/// When Sockeye sends Pings on quiet connections.
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Keepalive {
+    /// How long a side may send nothing before it gets a Ping.
+    ///
+    /// While a Ping from the other side is unanswered, Sockeye waits with its own for `lost_after`.
+    #[schemars(extend("x-accepts" = Accepts::duration(&KEEPALIVE)))]
+    pub(crate) every: Option<RawScalar>,
+    /// How long it may then still send nothing before it counts as lost.
+    ///
+    /// Keep it longer than a slow client needs to receive what is already on the network.
+    #[schemars(extend("x-accepts" = Accepts::duration(&KEEPALIVE)))]
+    pub(crate) lost_after: Option<RawScalar>,
+}
+
+pub(crate) const RESPONSE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);
+pub(crate) const REQUEST_BODY_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);
+pub(crate) const RESPONSE_BODY_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(24);
+pub(crate) const BODY_MAX: RangeInclusive<u64> = 1..=1 << 40;
+pub(crate) const IDLE_TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(24);
+pub(crate) const KEEPALIVE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);
+pub(crate) const MESSAGE_MAX: RangeInclusive<u64> = 1..=1 << 40;
+pub(crate) const RATE: RangeInclusive<u32> = 1..=1_000_000;
+pub(crate) const STALLED_CLIENT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);
+pub(crate) const MAX_AGE: RangeInclusive<Duration> =
+    Duration::from_secs(10)..=Duration::from_hours(720);
+pub(crate) const BUFFER: RangeInclusive<u64> = 4 << 10..=16 << 20;
