@@ -15,7 +15,6 @@ mod patterns;
 mod render;
 mod resolve;
 mod schema;
-mod source;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +28,7 @@ use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
 use crate::yaml::rename::Rename;
+pub use crate::yaml::source::{READ_TIMEOUT, is_read_once, within_deadline};
 use crate::yaml::{self, Diagnostic};
 pub use crate::yaml::{Problem, Problems, Span};
 use crate::{listener, logging, route, upstream};
@@ -36,7 +36,6 @@ pub use in_force::{AfterRestart, InForce};
 pub use keys::keys;
 pub use outline::{Change, Changes, Outline};
 pub use schema::schema;
-pub use source::{READ_TIMEOUT, is_read_once, within_deadline};
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,8 +113,8 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 ///
 /// As [`load`].
 pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
-    let file_name = source::name_of(path);
-    let bytes = source::read(path, yaml::TEXT_BYTES_MAX).map_err(|error| {
+    let file_name = yaml::source::name_of(path);
+    let bytes = yaml::source::read(path, yaml::TEXT_BYTES_MAX).map_err(|error| {
         let diagnostic = match error.kind() {
             io::ErrorKind::IsADirectory => {
                 Diagnostic::new("is a directory").help("name the YAML file in it")

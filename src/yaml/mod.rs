@@ -16,6 +16,7 @@ mod report;
 mod secrets;
 mod shorthand;
 mod snippet;
+pub(crate) mod source;
 mod source_map;
 pub(crate) mod typed;
 pub(crate) mod units;

@@ -1,4 +1,4 @@
-//! The text of a configuration: of a file, a pipe or standard input, within a deadline.
+//! The text to parse: of a file, a pipe or standard input, within a deadline.
 //!
 //! A network mount that is dead, or a pipe that nobody writes to, would hold its reader for ever.
 //! So the reading is done on a thread of its own, which is left behind when its time is over.
@@ -28,7 +28,7 @@ pub fn is_read_once(path: &Path) -> bool {
 }
 
 /// What messages call the configuration at `path`.
-pub(super) fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     match is_standard_input(path) {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
@@ -40,7 +40,7 @@ pub(super) fn name_of(path: &Path) -> String {
 /// # Errors
 ///
 /// What the system says; [`io::ErrorKind::TimedOut`] after [`READ_TIMEOUT`].
-pub(super) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     within_deadline(move |end| read_until(end, &path, bytes_max))
 }
