@@ -2,7 +2,7 @@
 //!
 //! Fields that belong to one connection stay with it (RFC 9110, section 7.6.1).
 //!
-//! Pure. Runs for every request.
+//! Runs for every request.
 
 use http::header::{
     CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,

@@ -1,6 +1,8 @@
 //! The shape of a source file: what its head promises, and how long it may be.
 
-use super::ranks::is_for_tests;
+use std::collections::BTreeMap;
+
+use super::ranks::{is_for_tests, room_of};
 use super::source::{code_of, test_lines, without_tests, words};
 use super::{Finding, TextFile, assert_tidy, numbered, sources};
 
@@ -13,10 +15,14 @@ const HEATS: [&str; 3] =
 const PURE: &str = "Pure.";
 
 /// What a pure file cannot name. Its time is an argument, of the type `crate::Instant`.
-const IMPURE: [&str; 6] = ["tokio", "tokio_util", "hyper", "hyper_util", "socket2", "SystemTime"];
+const IMPURE: [&str; 7] =
+    ["tokio", "tokio_util", "hyper", "hyper_util", "socket2", "SystemTime", "fastrand"];
 
-/// Longer files are two files.
-const PRODUCT_LINES_MAX: usize = 400;
+/// Longer files are two files; so are longer files of tests.
+const LINES_MAX: usize = 400;
+
+/// A room that holds more than this share of all lines without tests is two rooms, in percent.
+const ROOM_SHARE_MAX: usize = 12;
 
 #[test]
 fn every_file_says_what_it_is_for_and_how_hot_it_is() {
@@ -31,6 +37,12 @@ fn pure_files_know_no_io_and_no_clock() {
 #[test]
 fn files_are_short() {
     assert_tidy(sources().filter_map(|file| excess(&file)));
+}
+
+#[test]
+fn no_room_holds_too_much() {
+    let sources: Vec<TextFile> = sources().collect();
+    assert_tidy(crowded_rooms(&sources));
 }
 
 fn head_faults(file: &TextFile) -> Vec<Finding> {
@@ -67,12 +79,33 @@ fn impurities(file: &TextFile) -> Vec<Finding> {
 }
 
 fn excess(file: &TextFile) -> Option<Finding> {
-    if is_for_tests(&file.path) {
-        return None;
+    let (lines, what) = match is_for_tests(&file.path) {
+        true => (file.text.lines().count(), "of tests"),
+        false => (product_lines(file), "without tests"),
+    };
+    let advice = format!("{lines} lines {what}, {LINES_MAX} at most: divide it");
+    (lines > LINES_MAX).then(|| Finding::new(file, lines, advice))
+}
+
+fn product_lines(file: &TextFile) -> usize {
+    file.text.lines().count() - test_lines(&code_of(&file.text))
+}
+
+fn crowded_rooms(sources: &[TextFile]) -> Vec<Finding> {
+    let mut rooms = BTreeMap::<&str, (&TextFile, usize)>::new();
+    for file in sources.iter().filter(|file| !is_for_tests(&file.path)) {
+        if let Some(room) = room_of(&file.path) {
+            rooms.entry(room).or_insert((file, 0)).1 += product_lines(file);
+        }
     }
-    let lines = file.text.lines().count() - test_lines(&code_of(&file.text));
-    let advice = format!("{lines} lines without tests, {PRODUCT_LINES_MAX} at most: divide it");
-    (lines > PRODUCT_LINES_MAX).then(|| Finding::new(file, lines, advice))
+    let all: usize = rooms.values().map(|(_, lines)| lines).sum();
+    let crowded = rooms.iter().filter(|(_, (_, lines))| lines * 100 > all * ROOM_SHARE_MAX);
+    crowded
+        .map(|(room, (file, lines))| {
+            let advice = format!("`{room}` has {lines} of {all} lines, {ROOM_SHARE_MAX} % at most");
+            Finding::new(file, 1, advice)
+        })
+        .collect()
 }
 
 /// The root runs nothing, it is the map; how hot a test is does not matter.
@@ -135,14 +168,30 @@ mod tests {
     }
 
     #[test]
+    fn a_room_with_more_than_its_share_is_found() {
+        let check = |lines: [usize; 3], expected: usize| {
+            let file = |(room, lines)| TextFile::new(room, &"fn a() {}\n".repeat(lines));
+            let rooms = ["src/a/b.rs", "src/a/c.rs", "src/d.rs"];
+            let others = (0..20)
+                .map(|room| TextFile::new(&format!("src/o{room}.rs"), "//\n".repeat(10).as_str()));
+            let files: Vec<_> = rooms.into_iter().zip(lines).map(file).chain(others).collect();
+            assert_eq!(crowded_rooms(&files).len(), expected, "{lines:?}");
+        };
+        check([10, 10, 20], 0);
+        check([20, 20, 20], 1);
+        check([10, 10, 40], 1);
+    }
+
+    #[test]
     fn a_long_file_is_found_and_its_tests_do_not_count() {
         let check = |path: &str, text: &str, expected: bool| {
             assert_eq!(excess(&TextFile::new(path, text)).is_some(), expected, "{path}");
         };
-        let most = "fn a() {}\n".repeat(PRODUCT_LINES_MAX);
+        let most = "fn a() {}\n".repeat(LINES_MAX);
         check("src/a.rs", &most, false);
         check("src/a.rs", &format!("{most}fn b() {{}}\n"), true);
         check("src/a.rs", &format!("{most}#[cfg(test)]\nmod tests {{\n fn b() {{}}\n}}\n"), false);
-        check("src/a/tests.rs", &format!("{most}{most}"), false);
+        check("src/a/tests.rs", &most, false);
+        check("src/a/tests.rs", &format!("{most}fn b() {{}}\n"), true);
     }
 }
