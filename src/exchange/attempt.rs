@@ -14,6 +14,9 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::body::RequestBody;
 use super::candidates::Candidates;
@@ -89,7 +92,7 @@ pub(super) async fn ask_owner(
 ) -> Result<NodeResponse, ExchangeError> {
     let node = refusal.lease.node().clone();
     let upstream = &exchange.route.upstream;
-    if !upstream.may_be_several_processes(&node)
+    if !upstream.may_be_several_processes()
         || !is_unknown_session(exchange, &mut refusal).await?
         || !outbound.is_whole()
     {
@@ -98,7 +101,10 @@ pub(super) async fn ask_owner(
     let sharing = Sharing::Session(exchange.session_key);
     let connection = match exchange.shared.pool.take(&node, sharing) {
         Some(connection) => connection,
-        None => open(exchange, &node).await.map_err(|failure| failure.error)?,
+        None => {
+            sleep(DISPATCHER_LEARNS_WITHIN).await;
+            open(exchange, &node).await.map_err(|failure| failure.error)?
+        }
     };
     let sent = send(exchange, outbound, connection).await;
     let reply = sent.map_err(|error| failure(&node, error).error)?;
@@ -188,3 +194,7 @@ fn failure(node: &Arc<Node>, error: SendError<RequestBody>) -> Failure {
     };
     Failure { error, is_unsent: false }
 }
+
+/// A dispatcher hears of a session from the process that opened it, and sends a new connection to any
+/// process until then.
+const DISPATCHER_LEARNS_WITHIN: Duration = Duration::from_millis(100);

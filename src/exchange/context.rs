@@ -81,7 +81,7 @@ impl Exchange<'_> {
     pub(super) fn sharing(&self, node: &Node, is_whole: bool) -> Sharing {
         let upstream = &self.route.upstream;
         let is_shared = upstream.shares_connections(node)
-            && (is_whole || self.session_key.is_none() || !upstream.may_be_several_processes(node));
+            && (is_whole || self.session_key.is_none() || !upstream.may_be_several_processes());
         // A server that half understands an upgrade may misread the bytes before it.
         if self.purpose.is_upgrade() {
             Sharing::Session(None)

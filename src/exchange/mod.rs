@@ -55,7 +55,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::{Node, NodePreference};
 
 pub use body::{BodyError, RequestBody, ResponseBody};
-pub use error::{Blame, ExchangeError, Facts, Retry};
+pub(crate) use error::ExchangeError;
 pub use proxy::Proxy;
 
 impl Proxy {
@@ -248,7 +248,8 @@ impl Exchange<'_> {
         };
         let answered = attempt::ask(self, outbound, &mut candidates).await?;
         self.route = candidates.into_route();
-        let may_be_misdirected = is_bound && answered.is_shared;
+        let is_dispatched = answered.is_shared || answered.lease.node().is_several_processes();
+        let may_be_misdirected = is_bound && is_dispatched;
         let outcome = Outcome::new(answered);
         match outcome {
             Outcome::Answered(answer) if may_be_misdirected => {

@@ -6,7 +6,7 @@
 //!
 //! Runs for every request.
 
-pub mod settings;
+pub(crate) mod settings;
 mod node;
 pub(crate) mod host;
 mod mass_disconnect;
@@ -22,20 +22,22 @@ mod queue;
 mod admission;
 pub(crate) mod drain;
 mod conversion;
-pub mod health;
-pub mod discovery;
+pub(crate) mod health;
+pub(crate) mod discovery;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use admission::{AdmissionToken, Probe, QueueFull, QueuedHandshake, Wait};
-pub use availability::DrainCause;
-pub use drain::Draining;
+pub(crate) use admission::Probe;
+pub use admission::{AdmissionToken, QueuedHandshake, Wait};
+pub(crate) use availability::DrainCause;
+pub(crate) use drain::Draining;
 pub use lease::Lease;
 pub use node::Node;
-pub use settings::{NodeAddress, NodeSettings, RendezvousKey, Settings};
+pub use settings::{NodeAddress, NodeSettings};
+pub(crate) use settings::{RendezvousKey, Settings};
 
 use crate::Instant;
 use admission::{SharedState, is_tried};
@@ -200,10 +202,11 @@ impl Upstream {
         }
     }
 
-    /// Whether a request of a session that `node` refused may be repeated on a connection of its own, to
+    /// Whether a request of a session that a node refused may be repeated on a connection of its own, to
     /// find out whether several processes answer at the node's address.
-    pub fn may_be_several_processes(&self, node: &Node) -> bool {
-        self.settings.connections == Connections::Auto && !node.is_several_processes()
+    pub fn may_be_several_processes(&self) -> bool {
+        // Also once it is known: requests of other sessions may be on their way to a wrong process.
+        self.settings.connections == Connections::Auto
     }
 
     /// What an operator should know about the connections to `node`, in one sentence.
