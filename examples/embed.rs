@@ -16,7 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use clap::Parser;
-use sockeye::net::ClientInfo;
+use sockeye::ClientInfo;
 use tokio::net::TcpListener;
 
 /// Serves an app that contains Sockeye.
@@ -33,7 +33,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let config = sockeye::config::parse("embed", &configuration(&arguments.nodes))?;
+    let config = sockeye::parse("embed", &configuration(&arguments.nodes))?;
 
     let app = Router::new()
         .route("/health", get(async || "the app itself"))

@@ -1,57 +1,126 @@
 //! Sockeye, a reverse proxy for Socket.IO clusters and WebSockets.
+//!
+//! Most people run the program `sockeye`. This crate is for those who embed the proxy: as a whole
+//! process ([`Server`]), or as a [`tower::Service`] in an HTTP server of their own ([`Proxy`]).
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = sockeye::load("sockeye.yaml".as_ref())?;
+//! let server = sockeye::Server::bind(config)?;
+//! server.run(std::future::pending())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | read a configuration | [`load`], [`parse`]; a [`Config`], or all of its [`Problems`] |
+//! | run the whole proxy | [`Server::bind`], [`Server::run`] |
+//! | reload it while it runs | [`Reloader`] |
+//! | mount it in axum, hyper or another tower server | [`Config::proxy`], [`Proxy`], and a [`ClientInfo`] in the extensions of each request |
+//! | end it in order | [`Shutdown`], [`ShutdownWatch`] |
+//! | tell load balancers whether it takes clients | [`Readiness`] |
+//!
+//! `examples/embed.rs` is a complete program. ARCHITECTURE.md in the repository shows how the rooms of
+//! the crate work together; they are private.
 
 // THE PATH OF A REQUEST
-pub mod listener;
-pub mod exchange;
-pub mod tunnel;
-pub mod websocket;
+mod listener;
+mod exchange;
+mod tunnel;
+mod websocket;
 
 // WHOM THE EXCHANGE ASKS
-pub mod route;
-pub mod affinity;
-pub mod engineio;
-pub mod pool;
-pub mod upstream;
-pub mod maintenance;
+mod route;
+mod affinity;
+mod engineio;
+mod pool;
+mod upstream;
+mod maintenance;
 mod http1;
-pub mod insight;
+mod insight;
 
 // WHAT THE OPERATOR SAYS
-pub mod config;
+mod config;
 mod yaml;
-pub mod admin;
-pub mod cli;
+mod admin;
+mod cli;
 
 // WHAT KEEPS IT RUNNING
-pub mod server;
-pub mod workers;
-pub mod reload;
-pub mod snapshot;
-pub mod shutdown;
-pub mod tasks;
-pub mod readiness;
-pub mod descriptors;
-pub mod systemd;
+mod server;
+mod workers;
+mod reload;
+mod snapshot;
+mod shutdown;
+mod tasks;
+mod readiness;
+mod descriptors;
+mod systemd;
 
 // WHAT THE OPERATOR SEES
-pub mod metrics;
-pub mod net;
+mod metrics;
+mod net;
 mod clock;
 mod rate;
-pub mod logging;
+mod logging;
 
-pub use exchange::Proxy;
-pub use server::Server;
+pub use config::{Config, Problem, Problems, Span, load, parse};
+pub use exchange::{BodyError, Proxy, RequestBody, ResponseBody};
+pub use net::{ClientInfo, Scheme};
+pub use readiness::{Readiness, Stage};
+pub use reload::{ReloadError, Reloader};
+pub use server::{Server, StartError, Stopped};
+pub use shutdown::{Shutdown, ShutdownWatch};
+pub use snapshot::{Current, Snapshot};
 
-/// Doors to private parts, for our own benchmarks and fuzz targets: nothing here is stable.
+/// Doors to private parts, for our own program, tests, benchmarks and fuzz targets: nothing here is
+/// stable.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::cli::main;
     pub use crate::http1::{
         BodyDecoder, BodyFault, BodyFraming, CHUNK_END, Coding, Decoded, Head, HeadFault,
         HeadLimits, HeadParser, LAST_CHUNK, Parsed, Persistence, RequestFraming, write_chunk_head,
         write_head,
     };
+    pub use crate::tasks::Tasks;
+    pub use crate::websocket::Extensions;
     pub use crate::websocket::internal::{Facts, client_facts, node_facts, scan_client_frames};
+
+    pub mod affinity {
+        pub use crate::affinity::settings::{CookieSettings, SidSettings, TagForm};
+        pub use crate::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
+    }
+    pub mod config {
+        pub use crate::config::{Changes, keys, load_with_outline};
+    }
+    pub mod engineio {
+        pub use crate::engineio::{
+            Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version, with_sid,
+        };
+    }
+    pub mod insight {
+        pub use crate::insight::{Insight, Observation, Settings};
+    }
+    pub mod head_guard {
+        pub use crate::listener::head_guard::{Fault, HeadGuard, Stage, encode};
+    }
+    pub mod metrics {
+        pub use crate::metrics::table::{ALL, BUILD, Metric, RELOADS};
+    }
+    pub mod shutdown {
+        pub use crate::shutdown::Settings;
+    }
+    pub mod tunnel {
+        pub use crate::tunnel::{Limits, Protocol, Roster, Setup, run};
+    }
+    pub mod upstream {
+        pub use crate::upstream::settings::{Rate, Settings};
+        pub use crate::upstream::{
+            AdmissionToken, Lease, Node, NodeAddress, NodePreference, NodeSettings, QueueFull,
+            QueuedHandshake, Upstream, Wait,
+        };
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The program; see [`sockeye::cli`].
+//! The program `sockeye`.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -11,5 +11,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    sockeye::cli::main()
+    sockeye::internal::main()
 }

@@ -38,7 +38,7 @@ pub trait Notifier: Send + Sync {
 
 /// The task that a [`Notifier`] wakes, once it is known.
 #[derive(Debug, Default)]
-pub struct TaskWaker(Mutex<Option<Waker>>);
+pub(crate) struct TaskWaker(Mutex<Option<Waker>>);
 
 /// A notifier that waits for a shutdown. Dropped, it waits no longer.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Registration {
 
 impl TaskWaker {
     /// Wakes `task` from now on. The caller has to check afterwards for what happened before.
-    pub fn set_waker(&self, task: &Waker) {
+    pub(crate) fn set_waker(&self, task: &Waker) {
         match &mut *self.task() {
             // Mostly a no-op: the same task calls at each poll.
             Some(known) => known.clone_from(task),
@@ -159,7 +159,7 @@ impl TaskWaker {
 
     /// Wakes the task. The lock orders this after [`Self::set_waker`]; or else that call comes later,
     /// and its caller sees what has changed before.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         let task = self.task().clone();
         if let Some(task) = task {
             task.wake();

@@ -12,12 +12,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 /// The process serves: units that wait for it may start.
-pub fn ready() {
+pub(crate) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
 /// A reload begins. [`ready`] ends it, whatever its outcome is.
-pub fn reloading() {
+pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => warn!(%error, "cannot tell systemd of the reload"),
@@ -25,13 +25,13 @@ pub fn reloading() {
 }
 
 /// The process shuts down: its end is not a failure.
-pub fn stopping() {
+pub(crate) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
 /// Notifies the watchdog twice in each `WatchdogSec=` as long as it is polled, so that a stuck runtime is
 /// noticed. Never ready without a watchdog.
-pub async fn feed_watchdog() {
+pub(crate) async fn feed_watchdog() {
     let Some(timeout) = sd_notify::watchdog_enabled() else {
         return std::future::pending().await;
     };
@@ -45,7 +45,7 @@ pub async fn feed_watchdog() {
 
 /// The listening sockets that a socket unit opened for this process. Sockets that are not TCP are ignored
 /// with a warning. The sockets are taken, so only the first call returns them.
-pub fn passed_sockets() -> Vec<TcpListener> {
+pub(crate) fn passed_sockets() -> Vec<TcpListener> {
     let mut passed = ListenFd::from_env();
     let count = passed.len();
     let take = |index| match passed.take_tcp_listener(index) {

@@ -2,7 +2,7 @@
 
 use divan::Bencher;
 use divan::counter::BytesCount;
-use sockeye::listener::head_guard::HeadGuard;
+use sockeye::internal::head_guard::HeadGuard;
 
 #[divan::bench]
 fn a_poll_of_a_browser(bencher: Bencher<'_, '_>) {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::Bencher;
-use sockeye::engineio::Sid;
-use sockeye::insight::{Insight, Observation, Settings};
+use sockeye::internal::engineio::Sid;
+use sockeye::internal::insight::{Insight, Observation, Settings};
 use tokio::time::Instant;
 
 /// One of many sessions polls; with two threads, so do others.

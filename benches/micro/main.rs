@@ -16,11 +16,11 @@ fn main() {
 }
 
 /// A configuration with `extra` routes on hosts of their own beside one for any host.
-fn config(extra: usize) -> sockeye::config::Config {
+fn config(extra: usize) -> sockeye::Config {
     let mut text = "upstreams:\n  chat: { nodes: [127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3] }\nroutes:\n  - { path: /socket.io/, upstream: chat }\n".to_owned();
     for number in 0..extra {
         let route = format!("  - {{ host: h{number}.test, path: /app/, upstream: chat }}\n");
         text.push_str(&route);
     }
-    sockeye::config::parse("micro.yaml", &text).expect("a configuration of the form in the manual")
+    sockeye::parse("micro.yaml", &text).expect("a configuration of the form in the manual")
 }

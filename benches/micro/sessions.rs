@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use http::HeaderMap;
-use sockeye::affinity::settings::{SidSettings, TagForm};
-use sockeye::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
-use sockeye::engineio::{Call, OpenPacket, Scan, Sid};
-use sockeye::upstream::Node;
+use sockeye::internal::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
+use sockeye::internal::affinity::{SidSettings, TagForm};
+use sockeye::internal::engineio::{Call, OpenPacket, Scan, Sid};
+use sockeye::internal::upstream::Node;
 use tokio::time::Instant;
 
 use crate::config;

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use sockeye::Shutdown;
+use sockeye::internal::Extensions;
+use sockeye::internal::Tasks;
 use sockeye::internal::scan_client_frames;
-use sockeye::shutdown::Shutdown;
-use sockeye::tasks::Tasks;
-use sockeye::tunnel::{self, Limits, Protocol, Roster, Setup};
-use sockeye::websocket::Extensions;
+use sockeye::internal::tunnel::{self, Limits, Protocol, Roster, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 

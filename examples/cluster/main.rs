@@ -92,7 +92,7 @@ routes:
 /// Starts Sockeye with `configuration` and gives the address that it listens on. It has its own
 /// threads, which end with the process; only its failure is one of `tasks`.
 fn start_proxy(configuration: &str, tasks: &mut Tasks) -> Result<SocketAddr, Box<dyn Error>> {
-    let config = sockeye::config::parse("the configuration above", configuration)?;
+    let config = sockeye::parse("the configuration above", configuration)?;
     let server = Server::bind(&config)?;
     let address = server.addresses().next().ok_or("the configuration has no listener")?;
     let (ended, end) = oneshot::channel();

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The connect failed.
     #[error(
         "nothing answers at {address}: is Sockeye running, with `admin: {{ bind: {address} }}` since \
@@ -57,7 +57,7 @@ pub enum ClientError {
 /// # Panics
 ///
 /// Within another runtime, since this blocks its thread.
-pub fn request(
+pub(crate) fn request(
     address: SocketAddr,
     method: Method,
     path: &str,

@@ -6,15 +6,15 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-pub mod client;
+pub(crate) mod client;
 mod command;
 mod endpoints;
 mod metrics_page;
-pub mod model;
+pub(crate) mod model;
 mod readiness;
 mod slots;
 mod state;
-pub mod tables;
+pub(crate) mod tables;
 mod views;
 
 use std::convert::Infallible;
@@ -34,13 +34,13 @@ use crate::listener::{self, Accepted, BindError, Listener, serve};
 use crate::net::ConnectionLimit;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
-pub use readiness::FirstAnswers;
+pub(crate) use readiness::FirstAnswers;
 use slots::{Slot, Slots};
-pub use state::AdminState;
+pub(crate) use state::AdminState;
 
 /// The admin listener, which is to be served.
 #[derive(Debug)]
-pub struct Admin(Listener);
+pub(crate) struct Admin(Listener);
 
 impl Admin {
     /// Binds the address.
@@ -48,7 +48,7 @@ impl Admin {
     /// # Errors
     ///
     /// [`BindError`] if the address is taken or does not belong to this machine.
-    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+    pub(crate) fn bind(address: SocketAddr) -> Result<Self, BindError> {
         if !address.ip().is_loopback() {
             warn!(
                 %address,
@@ -65,13 +65,13 @@ impl Admin {
     }
 
     /// The address. If the configured port is 0, it has the port that the system chose.
-    pub fn local_address(&self) -> SocketAddr {
+    pub(crate) fn local_address(&self) -> SocketAddr {
         self.0.local_address()
     }
 
     /// Shows `state` and carries out commands on it, as long as it is polled. Its connections end with
     /// it.
-    pub async fn serve(self, state: AdminState) {
+    pub(crate) async fn serve(self, state: AdminState) {
         let address = self.local_address();
         let state = Arc::new(state);
         let shutdown = ShutdownWatch::never();

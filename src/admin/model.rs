@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// `/live`: the process runs.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Live {
+pub(crate) struct Live {
     /// Always true.
     pub live: bool,
 }
@@ -18,7 +18,7 @@ pub struct Live {
 /// `/ready`: whether the process wants new clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Ready {
+pub(crate) struct Ready {
     /// Whether it does.
     pub ready: bool,
     /// Why it does not.
@@ -30,7 +30,7 @@ pub struct Ready {
 /// `/status`: the process at a glance.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Status {
+pub(crate) struct Status {
     /// The version of Sockeye.
     pub version: String,
     /// The id of the process.
@@ -66,7 +66,7 @@ pub struct Status {
 /// The clients' connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Connections {
+pub(crate) struct Connections {
     /// Connections on which clients speak HTTP.
     pub open: i64,
     /// The limit for connections and tunnels.
@@ -78,7 +78,7 @@ pub struct Connections {
 /// Sessions that began in polling.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Upgrades {
+pub(crate) struct Upgrades {
     /// How many upgraded to WebSocket.
     pub upgraded: u64,
     /// How many stayed in polling although they could have upgraded.
@@ -90,7 +90,7 @@ pub struct Upgrades {
 /// Why sessions did not upgrade.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct StuckCause {
+pub(crate) struct StuckCause {
     /// The outcome of the upgrade.
     pub outcome: String,
     /// Its cause, or `none`.
@@ -104,7 +104,7 @@ pub struct StuckCause {
 /// The number of nodes in the configuration in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct NodeTotals {
+pub(crate) struct NodeTotals {
     /// All nodes.
     pub all: usize,
     /// Nodes that take new sessions.
@@ -114,7 +114,7 @@ pub struct NodeTotals {
 /// Open files and sockets. `None` if the system does not report them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     /// How many are open.
     pub open: Option<u64>,
     /// How many may be open.
@@ -124,7 +124,7 @@ pub struct Descriptors {
 /// The last reload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct LastReload {
+pub(crate) struct LastReload {
     /// Its end, in seconds since 1970.
     pub at: u64,
     /// Why it failed. `None` if it succeeded.
@@ -134,7 +134,7 @@ pub struct LastReload {
 /// `/nodes`: all upstreams with their nodes.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Nodes {
+pub(crate) struct Nodes {
     /// By name. Last, those that left the configuration and still have sessions.
     pub upstreams: Vec<Upstream>,
 }
@@ -142,7 +142,7 @@ pub struct Nodes {
 /// An upstream.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Its name.
     pub name: String,
     /// `None` if its nodes are in the configuration.
@@ -156,7 +156,7 @@ pub struct Upstream {
 /// How the nodes of an upstream are found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     /// The host name that is looked up.
     pub dns: Option<String>,
     /// The service name that is looked up.
@@ -174,7 +174,7 @@ pub struct Discovery {
 /// A look-up that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct LookupFailure {
+pub(crate) struct LookupFailure {
     /// Its end, in seconds since 1970.
     pub at: u64,
     /// Why it failed.
@@ -184,7 +184,7 @@ pub struct LookupFailure {
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Node {
+pub(crate) struct Node {
     /// Its name.
     pub name: String,
     /// Its host and port.
@@ -224,7 +224,7 @@ pub struct Node {
 /// A health check.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct LastCheck {
+pub(crate) struct LastCheck {
     /// The request.
     pub asked: String,
     /// The time since its end.
@@ -238,7 +238,7 @@ pub struct LastCheck {
 /// How far a drain is.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Draining {
+pub(crate) struct Draining {
     /// Why the node drains.
     pub causes: Vec<String>,
     /// The time since the drain began.
@@ -254,7 +254,7 @@ pub struct Draining {
 /// `/nodes/{name}/drain` and `/nodes/{name}/undrain`: the node after the command.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct NodeCommandResult {
+pub(crate) struct NodeCommandResult {
     /// The name of its upstream.
     pub upstream: String,
     /// The node.
@@ -266,7 +266,7 @@ pub struct NodeCommandResult {
 /// `/reload`, if it succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Reloaded {
+pub(crate) struct Reloaded {
     /// Always true.
     pub reloaded: bool,
     /// One sentence for each change.
@@ -276,7 +276,7 @@ pub struct Reloaded {
 /// `/reload`, if it failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct ReloadFailed {
+pub(crate) struct ReloadFailed {
     /// Always false.
     pub reloaded: bool,
     /// The error as text, on several lines.
@@ -288,7 +288,7 @@ pub struct ReloadFailed {
 /// A problem of the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The path of the key. Empty if it concerns the whole file.
     pub path: String,
     /// The line, from 1.
@@ -306,7 +306,7 @@ pub struct Problem {
 /// The answer to a request that was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// Why.
     pub error: String,
     /// The paths of all endpoints, if the request had none of them.
@@ -319,7 +319,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal with this sentence.
-    pub fn new(error: impl Into<String>) -> Self {
+    pub(crate) fn new(error: impl Into<String>) -> Self {
         Self { error: error.into(), ..Self::default() }
     }
 }

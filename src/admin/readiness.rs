@@ -119,17 +119,17 @@ fn own_reasons(state: &AdminState) -> Vec<String> {
 /// each upstream, at most [`FirstAnswers::WAIT`], and never again: later, all proxies see the same state
 /// of the nodes.
 #[derive(Debug)]
-pub struct FirstAnswers {
+pub(crate) struct FirstAnswers {
     until: Instant,
     is_over: AtomicBool,
 }
 
 impl FirstAnswers {
     /// How long a proxy waits for them.
-    pub const WAIT: Duration = Duration::from_secs(10);
+    pub(crate) const WAIT: Duration = Duration::from_secs(10);
 
     /// Begins to wait at `now`.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self { until: now + Self::WAIT, is_over: AtomicBool::new(false) }
     }
 

@@ -16,7 +16,7 @@ use crate::snapshot::Current;
 use crate::workers::Control;
 
 /// What the endpoints of the admin listener show and control.
-pub struct AdminState {
+pub(crate) struct AdminState {
     /// The snapshot in force.
     pub current: Arc<Current>,
     /// The configuration in force.

@@ -8,7 +8,7 @@ use super::model::{Draining, Node, NodeCommandResult, Nodes, Reloaded, Status, U
 use crate::upstream::DrainCause;
 
 /// `/nodes`: one line for each node.
-pub fn nodes(answer: &Nodes) -> String {
+pub(crate) fn nodes(answer: &Nodes) -> String {
     let mut rows = vec![TITLES.map(str::to_owned)];
     for upstream in &answer.upstreams {
         let mut all = upstream.nodes.iter().chain(&upstream.retired).peekable();
@@ -36,20 +36,20 @@ pub fn nodes(answer: &Nodes) -> String {
 }
 
 /// The nodes with that name in that upstream, those that left the configuration last.
-pub fn find_nodes<'a>(answer: &'a Nodes, upstream: &str, name: &str) -> Vec<&'a Node> {
+pub(crate) fn find_nodes<'a>(answer: &'a Nodes, upstream: &str, name: &str) -> Vec<&'a Node> {
     let found = answer.upstreams.iter().filter(|found| found.name == upstream);
     let nodes = found.flat_map(|found| found.nodes.iter().chain(&found.retired));
     nodes.filter(|node| node.name == name).collect()
 }
 
 /// Whether a node is no longer in the configuration, or no longer found.
-pub fn has_left(node: &Node) -> bool {
+pub(crate) fn has_left(node: &Node) -> bool {
     let causes = node.draining.iter().flat_map(|draining| &draining.causes);
     causes.into_iter().any(|cause| cause == DrainCause::Left.label())
 }
 
 /// How far the drain of a node is, in one sentence.
-pub fn draining(upstream: &str, node: &Node) -> String {
+pub(crate) fn draining(upstream: &str, node: &Node) -> String {
     let name = format!("{}/{}", text(upstream), text(&node.name));
     match &node.draining {
         None => format!("{name} takes new sessions"),
@@ -65,7 +65,7 @@ pub fn draining(upstream: &str, node: &Node) -> String {
 }
 
 /// The state of a node after a command, in one sentence.
-pub fn commanded(answer: &NodeCommandResult) -> String {
+pub(crate) fn commanded(answer: &NodeCommandResult) -> String {
     draining(&answer.upstream, &answer.node)
 }
 
@@ -94,7 +94,7 @@ const TITLES: [&str; 10] = [
 ];
 
 /// `/status`: one line for each fact.
-pub fn status(answer: &Status) -> String {
+pub(crate) fn status(answer: &Status) -> String {
     let ready = &answer.readiness;
     let mut rows = vec![
         ["version".to_owned(), text(&answer.version)],
@@ -135,7 +135,7 @@ fn stuck(upgrades: &Upgrades) -> String {
 }
 
 /// `/reload`: what changed.
-pub fn reload(answer: &Reloaded) -> String {
+pub(crate) fn reload(answer: &Reloaded) -> String {
     let changes: Vec<String> = answer.changes.iter().map(|change| text(change)).collect();
     match changes.as_slice() {
         [] => "reloaded: nothing has changed\n".to_owned(),

@@ -9,7 +9,7 @@
 mod by_sid;
 mod cookie;
 mod healing;
-pub mod settings;
+pub(crate) mod settings;
 mod table;
 mod tag;
 #[cfg(test)]
@@ -30,10 +30,10 @@ use crate::upstream::rendezvous::Rendezvous;
 use crate::upstream::{Node, Upstream};
 use by_sid::{BySid, Memory};
 use cookie::Cookies;
-pub use healing::SearchScope;
+pub(crate) use healing::SearchScope;
 pub use settings::Settings;
 use settings::{RendezvousKey, SidSettings};
-pub use tag::TagClash;
+pub(crate) use tag::TagClash;
 
 /// The rule that brings an upstream's sessions back to their nodes.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-pub use crate::upstream::RendezvousKey;
+pub(crate) use crate::upstream::RendezvousKey;
 
 /// How sessions come back to their node; an upstream's `affinity`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::logging::{self, Format};
 
 /// A configuration as it counts now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InForce {
+pub(crate) struct InForce {
     /// What counts now.
     pub config: Config,
     /// What the file says otherwise.
@@ -20,7 +20,7 @@ pub struct InForce {
 
 /// The keys that count at the next start, where they are other ones than now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AfterRestart {
+pub(crate) struct AfterRestart {
     /// The admin listener's address; `None` within is nowhere.
     pub admin: Option<Option<SocketAddr>>,
     /// How a log line looks.
@@ -29,12 +29,12 @@ pub struct AfterRestart {
 
 impl InForce {
     /// The configuration that a process begins with.
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self { config, after_restart: AfterRestart::default() }
     }
 
     /// What is in force once `next` was put in force in the running process.
-    pub fn followed_by(&self, next: Config) -> Self {
+    pub(crate) fn followed_by(&self, next: Config) -> Self {
         let (admin, format) = (self.config.admin, self.config.log.format);
         let after_restart = AfterRestart {
             admin: (next.admin != admin).then_some(next.admin),
@@ -47,19 +47,19 @@ impl InForce {
 
 impl AfterRestart {
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// The keys that wait: `admin, log.format`.
-    pub fn keys(&self) -> String {
+    pub(crate) fn keys(&self) -> String {
         let admin = self.admin.map(|_| "admin");
         let format = self.log_format.map(|_| "log.format");
         admin.into_iter().chain(format).collect::<Vec<_>>().join(", ")
     }
 
     /// What waits, with the keys of the file.
-    pub fn render(&self) -> Value {
+    pub(crate) fn render(&self) -> Value {
         let admin = self.admin.map(super::render::admin);
         let log = self.log_format.map(super::render::log_format);
         let sections = [("admin", admin), ("log", log)].into_iter();

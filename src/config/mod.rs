@@ -28,14 +28,15 @@ use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
 use crate::snapshot::{Current, Snapshot};
 use crate::yaml::rename::Rename;
-pub use crate::yaml::source::{READ_TIMEOUT, is_read_once, within_deadline};
+pub(crate) use crate::yaml::source::{is_read_once, within_deadline};
 use crate::yaml::{self, Diagnostic};
 pub use crate::yaml::{Problem, Problems, Span};
 use crate::{listener, logging, route, upstream};
-pub use in_force::{AfterRestart, InForce};
+pub(crate) use in_force::InForce;
 pub use keys::keys;
-pub use outline::{Change, Changes, Outline};
-pub use schema::schema;
+pub use outline::Changes;
+pub(crate) use outline::{Change, Outline};
+pub(crate) use schema::schema;
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +97,7 @@ impl Config {
     }
 }
 
-/// The configuration in the file at `path`; `-` is standard input. Blocks for [`READ_TIMEOUT`] at
+/// The configuration in the file at `path`; `-` is standard input. Blocks for 5 s at
 /// most.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The lowest limit of all cgroups of this process, in bytes. `None` without a limit.
-pub fn max() -> Option<u64> {
+pub(crate) fn max() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     max_below(Path::new("/sys/fs/cgroup"), &groups)
 }
@@ -52,7 +52,7 @@ fn bounds(roots: Vec<PathBuf>, path: &str, file: &'static str) -> Vec<u64> {
 
 /// The estimate for a client: a pending poll uses 27 KiB of the process, an idle WebSocket 2 KiB, and the
 /// kernel some KiB for each of the two sockets. A client with full buffers uses more.
-pub const BYTES_PER_CLIENT: u64 = 48 << 10;
+pub(crate) const BYTES_PER_CLIENT: u64 = 48 << 10;
 
 /// For the process itself. An eighth of the total is reserved too, for bursts.
 const RESERVED_BYTES: u64 = 32 << 20;

@@ -3,34 +3,34 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-pub mod memory;
+pub(crate) mod memory;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the limit as far as the system allows without privileges: it is low by default only for old
 /// programs that cannot use large numbers. If the system refuses, the limit stays.
-pub fn raise() {
+pub(crate) fn raise() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// The limit. `None` for no limit.
-pub fn max() -> Option<u64> {
+pub(crate) fn max() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
 /// How many clients this limit allows: each uses one descriptor, and one for its node.
-pub fn clients_by_descriptors() -> usize {
+pub(crate) fn clients_by_descriptors() -> usize {
     clients_for(max())
 }
 
 /// How many clients the memory allows.
-pub fn clients_by_memory() -> usize {
+pub(crate) fn clients_by_memory() -> usize {
     memory::clients_for(memory::max()).clamp(CLIENTS_MIN, CLIENTS_MAX)
 }
 
 /// How many clients descriptors and memory allow.
-pub fn clients_max() -> usize {
+pub(crate) fn clients_max() -> usize {
     clients_by_descriptors().min(clients_by_memory())
 }
 

@@ -13,10 +13,12 @@ mod session_bounds;
 mod sid;
 mod timings;
 
+pub(crate) use call::CallError;
 pub(crate) use call::put_with_sid;
-pub use call::{Call, CallError, Transport, Version, with_sid};
-pub use open::{Form, OpenPacket, Scan};
-pub use refusal::{REFUSAL_BYTES_MAX, is_unknown_sid};
+pub use call::{Call, Transport, Version, with_sid};
+pub(crate) use open::Form;
+pub use open::{OpenPacket, Scan};
+pub(crate) use refusal::{REFUSAL_BYTES_MAX, is_unknown_sid};
 pub use session_bounds::SessionBounds;
 pub use sid::Sid;
-pub use timings::Timings;
+pub(crate) use timings::Timings;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// The longest body that [`is_unknown_sid`] needs, in bytes: python's contains the sid, each byte
 /// of which may be escaped as six.
-pub const REFUSAL_BYTES_MAX: usize = 4096;
+pub(crate) const REFUSAL_BYTES_MAX: usize = 4096;
 
 /// Whether a response with this status and complete body says that the sid is unknown.
 ///
@@ -17,7 +17,7 @@ pub const REFUSAL_BYTES_MAX: usize = 4096;
 /// engineioxide writes the code as a string; python answers the JSON string
 /// `"Invalid session <sid>"`. Python's refused upgrade (403 without a body) may have any cause
 /// and proves nothing.
-pub fn is_unknown_sid(status: u16, body: &[u8]) -> bool {
+pub(crate) fn is_unknown_sid(status: u16, body: &[u8]) -> bool {
     if status != 400 || body.len() > REFUSAL_BYTES_MAX {
         return false;
     }

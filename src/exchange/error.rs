@@ -16,7 +16,7 @@ use crate::pool::ConnectError;
 
 /// Why a request got our own response instead of a node's.
 #[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
+pub(crate) enum ExchangeError {
     /// The request does not name one valid host, in its target or `Host` (RFC 9112, section 3.2).
     #[error("the request must name one host, in its Host field")]
     BadHost,
@@ -137,7 +137,7 @@ pub enum ExchangeError {
 
 /// Who caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub(crate) enum Blame {
     /// The client or its network.
     Client,
     /// A node.
@@ -148,7 +148,7 @@ pub enum Blame {
 
 impl Blame {
     /// The word for logs and metrics.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Client => "client",
             Self::Node => "node",
@@ -159,7 +159,7 @@ impl Blame {
 
 /// What follows from an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The status of our response.
     pub status: StatusCode,
     /// Who caused it.
@@ -176,7 +176,7 @@ pub struct Facts {
 
 /// Whether a request may be sent again after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
+pub(crate) enum Retry {
     /// Never.
     Never,
     /// No byte was sent: to another node, whatever the request is.
@@ -187,7 +187,7 @@ pub enum Retry {
 
 impl ExchangeError {
     /// What follows from each error, in one table.
-    pub fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         use Blame::{Client, Node, Operator};
         use Retry::{Never, Once, Unsent};
         match self {
@@ -220,12 +220,12 @@ impl ExchangeError {
 
     /// Whether the client's connection must end with the response: a client that disagrees with us
     /// about the meaning of a request may also disagree about where the next one begins.
-    pub fn ends_connection(&self) -> bool {
+    pub(crate) fn ends_connection(&self) -> bool {
         matches!(self, Self::BadHost | Self::BadTarget(_))
     }
 
     /// The node that was involved.
-    pub fn node(&self) -> Option<&str> {
+    pub(crate) fn node(&self) -> Option<&str> {
         match self {
             Self::NodeDead { node }
             | Self::NodeDrained { node }

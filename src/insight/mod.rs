@@ -30,9 +30,10 @@ use crate::Instant;
 use crate::engineio::Sid;
 use crate::metrics::LabelCounts;
 use crate::tunnel::UpgradeProgress;
+pub use session::Observation;
 use session::Session;
-pub use session::{Observation, Verdict};
-pub use summary::Summary;
+pub(crate) use session::Verdict;
+pub(crate) use summary::Summary;
 
 /// What a route knows of its sessions that began in polling.
 #[derive(Debug)]

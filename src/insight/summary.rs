@@ -8,14 +8,14 @@ use super::{Insight, Verdict};
 
 /// The sessions of some routes since the start; those that are stuck now are among them.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub(crate) struct Summary {
     upgraded: u64,
     stuck: BTreeMap<[&'static str; 2], u64>,
 }
 
 impl Summary {
     /// Adds a route's sessions.
-    pub fn add(&mut self, insight: &Insight) {
+    pub(crate) fn add(&mut self, insight: &Insight) {
         let now = insight.stuck().into_iter().map(|verdict| (verdict.labels(), 1));
         for (labels, count) in insight.verdicts().chain(now) {
             self.count(labels, count);
@@ -23,23 +23,23 @@ impl Summary {
     }
 
     /// How many used a WebSocket.
-    pub fn upgraded(&self) -> u64 {
+    pub(crate) fn upgraded(&self) -> u64 {
         self.upgraded
     }
 
     /// How many kept polling although they could have upgraded.
-    pub fn stuck(&self) -> u64 {
+    pub(crate) fn stuck(&self) -> u64 {
         self.stuck.values().sum()
     }
 
     /// The most frequent outcome and cause of stuck sessions, and their number.
-    pub fn leading(&self) -> Option<([&'static str; 2], u64)> {
+    pub(crate) fn leading(&self) -> Option<([&'static str; 2], u64)> {
         let most = self.stuck.iter().max_by_key(|(_, count)| **count);
         most.map(|(labels, count)| (*labels, *count))
     }
 
     /// What to do about sessions with this outcome and cause.
-    pub fn hint([outcome, cause]: [&str; 2]) -> &'static str {
+    pub(crate) fn hint([outcome, cause]: [&str; 2]) -> &'static str {
         match (outcome, cause) {
             ("never_tried", _) => {
                 "clients are set to polling only, or an upgrade went to another proxy"

@@ -35,7 +35,7 @@ use crate::shutdown::{Notifier, Registration, ShutdownWatch};
 
 /// Why the listener no longer serves a connection.
 #[derive(Debug)]
-pub enum ConnectionEnd {
+pub(crate) enum ConnectionEnd {
     /// It became a tunnel, which owns the socket now.
     Upgraded,
     /// Closed between requests: by the client, after an answer that announced it, or because the
@@ -58,7 +58,7 @@ pub enum ConnectionEnd {
 
 impl ConnectionEnd {
     /// The name in metrics.
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Upgraded => "upgraded",
             Self::Closed => "closed",
@@ -72,7 +72,7 @@ impl ConnectionEnd {
     }
 
     /// What was wrong. `None` if nothing was.
-    pub fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         match self {
             Self::Refused(fault) => Some(fault.to_string()),
             Self::Lost(error) => Some(error.to_string()),
@@ -92,7 +92,7 @@ impl ConnectionEnd {
 /// # Panics
 ///
 /// Outside of a tokio runtime with its timer enabled.
-pub fn serve<S: ClientService>(
+pub(crate) fn serve<S: ClientService>(
     accepted: Accepted,
     service: S,
     shutdown: &ShutdownWatch,

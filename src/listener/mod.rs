@@ -9,11 +9,11 @@ mod close;
 mod connection;
 mod deadlines;
 mod guarded;
-pub mod head_guard;
+pub(crate) mod head_guard;
 mod presence;
 mod progress;
 mod served;
-pub mod settings;
+pub(crate) mod settings;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -31,9 +31,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-pub use connection::{ConnectionEnd, serve};
-pub use served::ClientService;
-pub use settings::Settings;
+pub(crate) use connection::{ConnectionEnd, serve};
+pub(crate) use served::ClientService;
+pub(crate) use settings::Settings;
 
 use crate::Instant;
 use crate::net::socket::{listen, prepare_listener};
@@ -41,7 +41,7 @@ use crate::net::{ConnectionLimit, ConnectionPermit};
 
 /// An address that accepts clients.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     settings: LiveSettings,
@@ -49,11 +49,11 @@ pub struct Listener {
 
 /// The settings of a listener. They can change while it accepts. Clones share them.
 #[derive(Clone, Debug)]
-pub struct LiveSettings(Arc<ArcSwap<Settings>>);
+pub(crate) struct LiveSettings(Arc<ArcSwap<Settings>>);
 
 /// A connection that was accepted and not read from. It belongs to no runtime yet.
 #[derive(Debug)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// The socket, non-blocking.
     pub stream: TcpStream,
     /// The client's address. An IPv4 client of an IPv6 socket has its IPv4 address.
@@ -81,7 +81,7 @@ impl Listener {
     /// # Errors
     ///
     /// [`BindError`] if the address is taken or does not belong to this machine.
-    pub fn bind(settings: &Settings) -> Result<Self, BindError> {
+    pub(crate) fn bind(settings: &Settings) -> Result<Self, BindError> {
         let address = settings.bind;
         let socket = listen(address, BACKLOG).map_err(|source| BindError { address, source })?;
         Self::adopt(socket, settings)
@@ -93,19 +93,19 @@ impl Listener {
     /// # Errors
     ///
     /// [`BindError`] if the socket cannot accept TCP connections.
-    pub fn adopt(socket: TcpListener, settings: &Settings) -> Result<Self, BindError> {
+    pub(crate) fn adopt(socket: TcpListener, settings: &Settings) -> Result<Self, BindError> {
         let prepared = prepare_listener(&socket).and_then(|()| socket.local_addr());
         let address = prepared.map_err(|source| BindError { address: settings.bind, source })?;
         Ok(Self { socket, address, settings: LiveSettings::new(settings.clone()) })
     }
 
     /// The settings. A change applies to the connections that are accepted afterwards.
-    pub fn settings(&self) -> &LiveSettings {
+    pub(crate) fn settings(&self) -> &LiveSettings {
         &self.settings
     }
 
     /// The address. If the configured port is 0, it has the port that the system chose.
-    pub fn local_address(&self) -> SocketAddr {
+    pub(crate) fn local_address(&self) -> SocketAddr {
         self.address
     }
 
@@ -119,7 +119,7 @@ impl Listener {
     ///
     /// The error of the runtime if it cannot watch the socket; then no client was accepted. The error
     /// of the system if the socket no longer listens.
-    pub async fn accept(
+    pub(crate) async fn accept(
         self,
         accepted: mpsc::Sender<Accepted>,
         limit: ConnectionLimit,
@@ -180,7 +180,7 @@ impl LiveSettings {
     }
 
     /// Replaces the settings for new connections. `bind` is ignored.
-    pub fn change(&self, settings: Settings) {
+    pub(crate) fn change(&self, settings: Settings) {
         self.0.store(Arc::new(settings));
     }
 }
@@ -280,7 +280,7 @@ fn concerns_the_socket(error: &io::Error) -> bool {
 
 /// How many clients may wait to be accepted; the system's `somaxconn` may limit it further. It is
 /// enough for the reconnect storm after the end of a node until the next turn of the loop.
-pub const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// How often a lasting condition is logged.
 const LOG_EVERY: Duration = Duration::from_mins(1);

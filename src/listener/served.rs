@@ -21,7 +21,7 @@ use super::spelling::put_spelling;
 use crate::net::{ClientInfo, UpgradeHandoff};
 
 /// A service for clients' connections: any tower service of this form.
-pub trait ClientService:
+pub(crate) trait ClientService:
     tower::Service<
         Request<Incoming>,
         Response = Response<<Self as ClientService>::Body>,

@@ -5,14 +5,14 @@
 use std::error::Error;
 
 /// The error and its sources, from the outermost to the root cause.
-pub fn errors<'a>(
+pub(crate) fn errors<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| (**error).source())
 }
 
 /// The error and its sources, separated by colons.
-pub fn error_chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     errors(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 

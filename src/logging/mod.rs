@@ -20,9 +20,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-pub use error_chain::{error_chain, errors};
+pub(crate) use error_chain::{error_chain, errors};
 use one_line::OneLine;
-pub use queue::LogWriter;
+pub(crate) use queue::LogWriter;
 use queue::LostLines;
 
 /// The `log:` section.
@@ -51,7 +51,7 @@ impl Default for Settings {
 
 /// Writes the logs of this process to standard error until the returned value is dropped. A second call
 /// changes nothing, nor does a call after an embedder has set its own subscriber.
-pub fn init(settings: Settings) -> LogWriter {
+pub(crate) fn init(settings: Settings) -> LogWriter {
     if LIVE.get().is_some() {
         return LogWriter::none();
     }
@@ -66,7 +66,7 @@ pub fn init(settings: Settings) -> LogWriter {
 }
 
 /// Writes no lines below `level` from now on. Does nothing if [`init`] did nothing.
-pub fn set_level(level: Level) {
+pub(crate) fn set_level(level: Level) {
     if let Some(live) = LIVE.get() {
         // Fails only if the dispatcher was dropped, and the global one never is.
         let _ = live.level.reload(LevelFilter::from_level(level));
@@ -74,7 +74,7 @@ pub fn set_level(level: Level) {
 }
 
 /// How many lines were lost since the start because the log was not read. 0 if [`init`] did nothing.
-pub fn lost_lines() -> u64 {
+pub(crate) fn lost_lines() -> u64 {
     LIVE.get().map_or(0, |live| live.lost.lines())
 }
 

@@ -17,7 +17,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 /// that are not written yet, at most two seconds.
 #[derive(Debug)]
 #[must_use = "dropped, it ends the log"]
-pub struct LogWriter(Option<WorkerGuard>);
+pub(crate) struct LogWriter(Option<WorkerGuard>);
 
 /// How many lines were lost.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,9 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-pub mod discovery;
+pub(crate) mod discovery;
 mod drain;
-pub mod health_checks;
+pub(crate) mod health_checks;
 mod rebalance;
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::upstream::Upstream;
 
 /// Advances the drains of `upstream`, rebalances its tunnels and repeats failed look-ups of host names.
 /// How long until the next call, at most a second.
-pub fn tick(upstream: &Upstream, now: Instant) -> Duration {
+pub(crate) fn tick(upstream: &Upstream, now: Instant) -> Duration {
     for node in upstream.all_nodes() {
         resolve::retry(node.host());
     }

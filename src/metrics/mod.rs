@@ -11,15 +11,15 @@
 mod in_flight;
 mod labels;
 mod process;
-pub mod table;
+pub(crate) mod table;
 
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 
-pub use in_flight::{InFlightCount, InFlightGuard};
-pub use labels::LabelCounts;
-pub use process::Process;
+pub(crate) use in_flight::{InFlightCount, InFlightGuard};
+pub(crate) use labels::LabelCounts;
+pub(crate) use process::Process;
 
 /// The counts of a route's exchanges and tunnels. Requests without a route have one too.
 #[derive(Debug, Default)]
@@ -83,7 +83,7 @@ pub struct NodeCounts {
 
 /// The clients' connections of all listeners, until they close or become tunnels.
 #[derive(Debug, Default)]
-pub struct Connections {
+pub(crate) struct Connections {
     /// Open connections.
     pub open: InFlightCount,
     /// Ended connections, by end.

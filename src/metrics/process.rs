@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The resources that this process uses. `None` for values that the system does not report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Memory in use, in bytes.
     pub memory_bytes: Option<u64>,
     /// Open files and sockets.
@@ -18,7 +18,7 @@ pub struct Process {
 
 impl Process {
     /// The current values.
-    pub fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self::at(Path::new("/proc/self"))
     }
 

@@ -87,170 +87,170 @@ pub const ALL: [Metric; 43] = [
 ];
 
 /// See [`Connections`](super::Connections).
-pub const CONNECTIONS: Metric =
+pub(crate) const CONNECTIONS: Metric =
     counter("sockeye_connections_total", &[], "Connections that clients opened");
 /// See [`Connections::open`](super::Connections::open).
-pub const CONNECTIONS_OPEN: Metric =
+pub(crate) const CONNECTIONS_OPEN: Metric =
     gauge("sockeye_connections_open", &[], "Connections on which clients speak HTTP");
 /// The limit for clients' connections.
-pub const CONNECTIONS_MAX: Metric = gauge(
+pub(crate) const CONNECTIONS_MAX: Metric = gauge(
     "sockeye_connections_max",
     &[],
     "How many connections and WebSockets of clients there may be at once",
 );
 /// See [`Connections::ends`](super::Connections::ends).
-pub const CONNECTION_ENDS: Metric =
+pub(crate) const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
 /// See [`RouteCounts::answers`](super::RouteCounts::answers).
-pub const EXCHANGES: Metric =
+pub(crate) const EXCHANGES: Metric =
     counter("sockeye_exchanges_total", &["route", "class"], "Requests that got an answer");
 /// See [`RouteCounts::errors`](super::RouteCounts::errors).
-pub const EXCHANGE_ERRORS: Metric = counter(
+pub(crate) const EXCHANGE_ERRORS: Metric = counter(
     "sockeye_exchange_errors_total",
     &["route", "error", "blame"],
     "Requests that got an answer of the proxy's own",
 );
 /// See [`RouteCounts::affinity`](super::RouteCounts::affinity).
-pub const AFFINITY: Metric = counter(
+pub(crate) const AFFINITY: Metric = counter(
     "sockeye_affinity_total",
     &["route", "outcome"],
     "Requests by how their session's node was found",
 );
 /// See [`RouteCounts::held`](super::RouteCounts::held).
-pub const HANDSHAKES_HELD: Metric = counter(
+pub(crate) const HANDSHAKES_HELD: Metric = counter(
     "sockeye_handshakes_held_total",
     &["route"],
     "Handshakes that had to wait for a node or for their turn",
 );
 /// See [`RouteCounts::held`](super::RouteCounts::held).
-pub const HANDSHAKES_HELD_OPEN: Metric =
+pub(crate) const HANDSHAKES_HELD_OPEN: Metric =
     gauge("sockeye_handshakes_held_open", &["route"], "Handshakes that wait");
 /// See [`RouteCounts::upgrades_tried`](super::RouteCounts::upgrades_tried).
-pub const UPGRADES_TRIED: Metric =
+pub(crate) const UPGRADES_TRIED: Metric =
     counter("sockeye_upgrades_tried_total", &["route"], "WebSocket handshakes that clients began");
 /// See [`RouteCounts::upgrades`](super::RouteCounts::upgrades).
-pub const UPGRADES: Metric = counter(
+pub(crate) const UPGRADES: Metric = counter(
     "sockeye_upgrades_total",
     &["route", "outcome", "cause"],
     "WebSocket handshakes by how they ended",
 );
 /// The verdicts on sessions that began in polling.
-pub const POLLING_SESSIONS: Metric = counter(
+pub(crate) const POLLING_SESSIONS: Metric = counter(
     "sockeye_polling_sessions_total",
     &["route", "outcome", "cause"],
     "Sessions that began in polling, by what became of their upgrade",
 );
 /// Those that are followed.
-pub const POLLING_SESSIONS_OPEN: Metric = gauge(
+pub(crate) const POLLING_SESSIONS_OPEN: Metric = gauge(
     "sockeye_polling_sessions_open",
     &["route"],
     "Sessions that began in polling and are not upgraded",
 );
 /// Those of them that poll on.
-pub const POLLING_SESSIONS_STUCK: Metric = gauge(
+pub(crate) const POLLING_SESSIONS_STUCK: Metric = gauge(
     "sockeye_polling_sessions_stuck",
     &["route"],
     "Sessions that poll on though they should be upgraded by now",
 );
 /// From the handshake by polling to the client's `5`.
-pub const UPGRADE_DURATION: Metric = Metric {
+pub(crate) const UPGRADE_DURATION: Metric = Metric {
     name: "sockeye_upgrade_duration_seconds",
     kind: Kind::Histogram,
     labels: &["route"],
     help: "How long after their handshake sessions were upgraded",
 };
 /// See [`TunnelCounts::open`](super::TunnelCounts::open).
-pub const TUNNELS: Metric =
+pub(crate) const TUNNELS: Metric =
     counter("sockeye_tunnels_total", &["route"], "WebSockets that were opened");
 /// See [`TunnelCounts::open`](super::TunnelCounts::open).
-pub const TUNNELS_OPEN: Metric =
+pub(crate) const TUNNELS_OPEN: Metric =
     gauge("sockeye_tunnels_open", &["route"], "WebSockets that are open");
 /// See [`TunnelCounts::ends`](super::TunnelCounts::ends).
-pub const TUNNEL_ENDS: Metric = counter(
+pub(crate) const TUNNEL_ENDS: Metric = counter(
     "sockeye_tunnel_ends_total",
     &["route", "end", "by"],
     "WebSockets by how and by whom they ended",
 );
 /// See [`Traffic::bytes`](super::Traffic::bytes).
-pub const TUNNEL_BYTES: Metric =
+pub(crate) const TUNNEL_BYTES: Metric =
     counter("sockeye_tunnel_bytes_total", &["route", "from"], "Bytes of WebSocket frames");
 /// See [`Traffic::messages`](super::Traffic::messages).
-pub const TUNNEL_MESSAGES: Metric =
+pub(crate) const TUNNEL_MESSAGES: Metric =
     counter("sockeye_tunnel_messages_total", &["route", "from"], "WebSocket messages");
 /// See [`TunnelCounts::idle_contradictions`](super::TunnelCounts::idle_contradictions).
-pub const IDLE_CONTRADICTIONS: Metric = counter(
+pub(crate) const IDLE_CONTRADICTIONS: Metric = counter(
     "sockeye_idle_contradictions_total",
     &["route"],
     "Sessions whose WebSocket may be silent for less long than their heartbeat",
 );
 /// The nodes that take new sessions.
-pub const UPSTREAM_NODES_OPEN: Metric =
+pub(crate) const UPSTREAM_NODES_OPEN: Metric =
     gauge("sockeye_upstream_nodes_open", &["upstream"], "Nodes that take new sessions");
 /// See [`NodeCounts::answers`](super::NodeCounts::answers).
-pub const NODE_ANSWERS: Metric = counter(
+pub(crate) const NODE_ANSWERS: Metric = counter(
     "sockeye_node_answers_total",
     &["upstream", "node", "class"],
     "Answers of a node that went to clients",
 );
 /// See [`NodeCounts::handshakes_by_polling`](super::NodeCounts::handshakes_by_polling).
-pub const NODE_HANDSHAKES: Metric = counter(
+pub(crate) const NODE_HANDSHAKES: Metric = counter(
     "sockeye_node_handshakes_total",
     &["upstream", "node", "transport"],
     "Engine.IO sessions that a node opened",
 );
 /// See [`NodeCounts::connects_failed`](super::NodeCounts::connects_failed).
-pub const NODE_CONNECTS_FAILED: Metric = counter(
+pub(crate) const NODE_CONNECTS_FAILED: Metric = counter(
     "sockeye_node_connects_failed_total",
     &["upstream", "node"],
     "Connections that a node did not accept",
 );
 /// Whether the last connect succeeded.
-pub const NODE_REACHABLE: Metric = gauge(
+pub(crate) const NODE_REACHABLE: Metric = gauge(
     "sockeye_node_reachable",
     &["upstream", "node"],
     "1 if the last connect to a node succeeded or there was none, else 0",
 );
 /// What holds of a node.
-pub const NODE_STATE: Metric = gauge(
+pub(crate) const NODE_STATE: Metric = gauge(
     "sockeye_node_state",
     &["upstream", "node", "state"],
     "1 for the state that a node is in, 0 for the others",
 );
 /// See [`NodeCounts::checks`](super::NodeCounts::checks).
-pub const NODE_CHECKS: Metric = counter(
+pub(crate) const NODE_CHECKS: Metric = counter(
     "sockeye_node_checks_total",
     &["upstream", "node", "outcome"],
     "Health checks by what they found",
 );
 /// See [`NodeCounts::ejections`](super::NodeCounts::ejections).
-pub const NODE_EJECTIONS: Metric = counter(
+pub(crate) const NODE_EJECTIONS: Metric = counter(
     "sockeye_node_ejections_total",
     &["upstream", "node"],
     "How often a node was ejected since its clients' handshakes failed",
 );
 /// Pending exchanges.
-pub const NODE_EXCHANGES_OPEN: Metric = gauge(
+pub(crate) const NODE_EXCHANGES_OPEN: Metric = gauge(
     "sockeye_node_exchanges_open",
     &["upstream", "node"],
     "Requests at a node whose answers are not complete",
 );
 /// Open tunnels.
-pub const NODE_TUNNELS_OPEN: Metric =
+pub(crate) const NODE_TUNNELS_OPEN: Metric =
     gauge("sockeye_node_tunnels_open", &["upstream", "node"], "WebSockets to a node that are open");
 /// What balancing goes by.
-pub const NODE_LOAD: Metric = gauge(
+pub(crate) const NODE_LOAD: Metric = gauge(
     "sockeye_node_load",
     &["upstream", "node"],
     "Open WebSockets, open requests and handshakes of the last seconds, before the weight",
 );
 /// See [`DiscoveryCounts`](super::DiscoveryCounts).
-pub const DISCOVERY: Metric = counter(
+pub(crate) const DISCOVERY: Metric = counter(
     "sockeye_discovery_total",
     &["upstream", "outcome"],
     "Look-ups of an upstream's nodes by what they told",
 );
 /// Connections and tunnels of a worker.
-pub const WORKER_CONNECTIONS: Metric = gauge(
+pub(crate) const WORKER_CONNECTIONS: Metric = gauge(
     "sockeye_worker_connections",
     &["worker"],
     "Connections and WebSockets of clients that a worker has",
@@ -259,16 +259,16 @@ pub const WORKER_CONNECTIONS: Metric = gauge(
 pub const RELOADS: Metric =
     counter("sockeye_reloads_total", &["outcome"], "Reloads of the configuration");
 /// Whether the last reload failed.
-pub const RELOAD_FAILED: Metric = gauge(
+pub(crate) const RELOAD_FAILED: Metric = gauge(
     "sockeye_reload_failed",
     &[],
     "1 if the last reload failed and an older configuration serves on, else 0",
 );
 /// Whether the stop has begun.
-pub const STOPPING: Metric =
+pub(crate) const STOPPING: Metric =
     gauge("sockeye_stopping", &[], "1 once the process was told to stop, else 0");
 /// See [`lost_lines`](crate::logging::lost_lines).
-pub const LOG_LINES_LOST: Metric = counter(
+pub(crate) const LOG_LINES_LOST: Metric = counter(
     "sockeye_log_lines_lost_total",
     &[],
     "Lines of the log that were dropped, since standard error was not read",
@@ -276,19 +276,19 @@ pub const LOG_LINES_LOST: Metric = counter(
 /// The version, as a label.
 pub const BUILD: Metric = gauge("sockeye_build_info", &["version"], "Always 1");
 /// When the process began.
-pub const START_TIME: Metric = gauge(
+pub(crate) const START_TIME: Metric = gauge(
     "sockeye_start_time_seconds",
     &[],
     "When the proxy began to serve, in seconds since 1970",
 );
 /// See [`Process::memory_bytes`](super::Process::memory_bytes).
-pub const MEMORY: Metric =
+pub(crate) const MEMORY: Metric =
     gauge("sockeye_memory_bytes", &[], "Memory of the process that is in use now");
 /// See [`Process::descriptors`](super::Process::descriptors).
-pub const DESCRIPTORS: Metric =
+pub(crate) const DESCRIPTORS: Metric =
     gauge("sockeye_descriptors_open", &[], "Open files and sockets of the process");
 /// See [`Process::descriptors_max`](super::Process::descriptors_max).
-pub const DESCRIPTORS_MAX: Metric =
+pub(crate) const DESCRIPTORS_MAX: Metric =
     gauge("sockeye_descriptors_max", &[], "How many files and sockets the process may have open");
 
 const fn counter(

@@ -53,7 +53,7 @@ impl ClientInfo {
 }
 
 /// Whether `address` is in one of `networks`. IPv4-mapped IPv6 addresses count as IPv4.
-pub fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
+pub(crate) fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }

@@ -16,19 +16,19 @@ use super::{ConnectionPermit, SocketOptions};
 /// servers do not; with them the socket comes through hyper's
 /// [`OnUpgrade`](hyper::upgrade::OnUpgrade).
 #[derive(Clone, Default)]
-pub struct UpgradeHandoff(Arc<Mutex<Option<SocketReceiver>>>);
+pub(crate) struct UpgradeHandoff(Arc<Mutex<Option<SocketReceiver>>>);
 
 /// Receives a socket. It is dropped uncalled if the client leaves before the 101 is written.
-pub type SocketReceiver = Box<dyn FnOnce(RawSocket) + Send>;
+pub(crate) type SocketReceiver = Box<dyn FnOnce(RawSocket) + Send>;
 
 impl UpgradeHandoff {
     /// Hands the socket to `receiver` when the 101 is written.
-    pub fn hand_to(&self, receiver: SocketReceiver) {
+    pub(crate) fn hand_to(&self, receiver: SocketReceiver) {
         *self.receiver() = Some(receiver);
     }
 
     /// Takes the receiver. `None` if none was set, or if it was taken before.
-    pub fn take_receiver(&self) -> Option<SocketReceiver> {
+    pub(crate) fn take_receiver(&self) -> Option<SocketReceiver> {
         self.receiver().take()
     }
 
@@ -46,7 +46,7 @@ impl fmt::Debug for UpgradeHandoff {
 
 /// A client's socket without HTTP.
 #[derive(Debug)]
-pub struct RawSocket {
+pub(crate) struct RawSocket {
     /// The socket.
     pub stream: TcpStream,
     /// Bytes that were read from the socket already. They come before those that are still to be read.

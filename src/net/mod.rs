@@ -5,9 +5,10 @@
 mod client;
 mod handoff;
 mod permits;
-pub mod socket;
+pub(crate) mod socket;
 
-pub use client::{ClientInfo, Scheme, is_in};
-pub use handoff::{RawSocket, SocketReceiver, UpgradeHandoff};
-pub use permits::{ConnectionLimit, ConnectionPermit};
-pub use socket::SocketOptions;
+pub(crate) use client::is_in;
+pub use client::{ClientInfo, Scheme};
+pub(crate) use handoff::{RawSocket, SocketReceiver, UpgradeHandoff};
+pub(crate) use permits::{ConnectionLimit, ConnectionPermit};
+pub(crate) use socket::SocketOptions;

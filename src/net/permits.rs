@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// Limits the number of clients. Clones share it.
 #[derive(Clone, Debug)]
-pub struct ConnectionLimit(Arc<Shared>);
+pub(crate) struct ConnectionLimit(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -22,36 +22,36 @@ struct Shared {
 /// Counts one client against a [`ConnectionLimit`], and against its worker, until it is dropped. The
 /// default counts against nothing.
 #[derive(Debug, Default)]
-pub struct ConnectionPermit {
+pub(crate) struct ConnectionPermit {
     limit: Option<ConnectionLimit>,
     worker: Option<Arc<AtomicUsize>>,
 }
 
 impl ConnectionLimit {
     /// A limit of `max` clients, none of which is connected.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         let (max, used) = (AtomicUsize::new(max), AtomicUsize::new(0));
         Self(Arc::new(Shared { max, used, freed: Notify::new() }))
     }
 
     /// Changes the limit. Permits above a lower limit stay valid.
-    pub fn set_max(&self, max: usize) {
+    pub(crate) fn set_max(&self, max: usize) {
         self.0.max.store(max, Ordering::Relaxed);
         self.0.freed.notify_waiters();
     }
 
     /// The limit.
-    pub fn max(&self) -> usize {
+    pub(crate) fn max(&self) -> usize {
         self.0.max.load(Ordering::Relaxed)
     }
 
     /// Whether there are as many clients as allowed.
-    pub fn is_reached(&self) -> bool {
+    pub(crate) fn is_reached(&self) -> bool {
         self.0.used.load(Ordering::Relaxed) >= self.max()
     }
 
     /// Waits until the limit is not reached. Cancel safe.
-    pub async fn below_max(&self) {
+    pub(crate) async fn below_max(&self) {
         loop {
             let mut freed = pin!(self.0.freed.notified());
             // Before the check: a permit that is dropped between the two must not be missed.
@@ -64,7 +64,7 @@ impl ConnectionLimit {
     }
 
     /// Issues a permit, also above the limit.
-    pub fn issue(&self) -> ConnectionPermit {
+    pub(crate) fn issue(&self) -> ConnectionPermit {
         self.0.used.fetch_add(1, Ordering::Relaxed);
         ConnectionPermit { limit: Some(self.clone()), worker: None }
     }
@@ -79,7 +79,7 @@ impl ConnectionLimit {
 
 impl ConnectionPermit {
     /// Counts the client in `connections`, those of its worker, too.
-    pub fn for_worker(mut self, connections: &Arc<AtomicUsize>) -> Self {
+    pub(crate) fn for_worker(mut self, connections: &Arc<AtomicUsize>) -> Self {
         debug_assert!(self.worker.is_none(), "a client stays with its worker");
         connections.fetch_add(1, Ordering::Relaxed);
         self.worker = Some(connections.clone());

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 /// How the kernel finds a host that is gone although no byte is sent, and how many unsent bytes it
 /// holds (tcp(7), socket(7)). A listening socket passes these options on to the sockets that it accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SocketOptions {
+pub(crate) struct SocketOptions {
     /// A host that is silent for this long gets a keepalive probe. In whole seconds.
     pub keepalive_time: Duration,
     /// The time between two of the [`KEEPALIVE_PROBES`] probes. In whole seconds, at least one.
@@ -27,7 +27,7 @@ pub struct SocketOptions {
 
 impl SocketOptions {
     /// Sets the options on a socket.
-    pub fn set_on(&self, stream: &TcpStream) {
+    pub(crate) fn set_on(&self, stream: &TcpStream) {
         self.set(&SockRef::from(stream));
     }
 
@@ -54,7 +54,7 @@ impl Default for SocketOptions {
 }
 
 /// How many keepalive probes a host may leave unanswered.
-pub const KEEPALIVE_PROBES: u32 = 4;
+pub(crate) const KEEPALIVE_PROBES: u32 = 4;
 
 /// Opens a socket that listens on `address`, with a queue of `backlog` clients.
 ///
@@ -65,7 +65,7 @@ pub const KEEPALIVE_PROBES: u32 = 4;
 /// # Errors
 ///
 /// The error of the system, mostly that the address is taken or does not belong to this machine.
-pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -83,7 +83,7 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
 /// # Errors
 ///
 /// The error of the system if the socket is not a TCP socket.
-pub fn prepare_listener(socket: &TcpListener) -> io::Result<()> {
+pub(crate) fn prepare_listener(socket: &TcpListener) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     let socket = SockRef::from(socket);
     // Messages of a chat are small, and each is written as a whole.
@@ -97,26 +97,26 @@ pub fn prepare_listener(socket: &TcpListener) -> io::Result<()> {
 /// # Errors
 ///
 /// The error of the system.
-pub fn set_nodelay(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn set_nodelay(stream: &TcpStream) -> io::Result<()> {
     // A message is written as a whole: Nagle's algorithm could only delay it.
     stream.set_nodelay(true)
 }
 
 /// Resets the connection when the socket is closed, instead of sending FIN. If the system refuses, the
 /// socket is closed as usual.
-pub fn reset_on_close(stream: &TcpStream) {
+pub(crate) fn reset_on_close(stream: &TcpStream) {
     let _ = stream.set_zero_linger();
 }
 
 /// Fails the connection when its host acknowledges none of the sent bytes for `max`, or accepts none
 /// of the unsent ones (RFC 5482, `TCP_USER_TIMEOUT` of tcp(7)).
-pub fn set_unacknowledged_max(stream: &TcpStream, max: Duration) {
+pub(crate) fn set_unacknowledged_max(stream: &TcpStream, max: Duration) {
     let _ = SockRef::from(stream).set_tcp_user_timeout(Some(max));
 }
 
 /// Whether some of the written bytes wait in the kernel until the peer has read the bytes before
 /// them. Unknown behind a FIN.
-pub fn has_unsent(stream: &TcpStream) -> bool {
+pub(crate) fn has_unsent(stream: &TcpStream) -> bool {
     let socket = SockRef::from(stream);
     let Ok(unsent_bytes_max) = socket.tcp_notsent_lowat() else { return true };
     // A socket is writable while less than half of this is left to send.

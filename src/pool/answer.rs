@@ -17,7 +17,7 @@ use crate::http1::{BodyDecoder, BodyFault, BodyFraming, Decoded};
 
 /// The body of a node's answer. Read to its end, it puts its connection back into the pool; dropped
 /// before, it closes the connection.
-pub struct AnswerBody<B> {
+pub(crate) struct AnswerBody<B> {
     decoder: BodyDecoder,
     /// Until it failed.
     connection: Option<Box<Connection>>,
@@ -32,7 +32,7 @@ pub struct AnswerBody<B> {
 
 /// Why an answer's body ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum AnswerBodyError {
+pub(crate) enum AnswerBodyError {
     /// The connection failed.
     #[error("the connection to the node failed")]
     Lost(#[source] io::Error),
@@ -121,7 +121,7 @@ where
 
 impl<B> AnswerBody<B> {
     /// Sets the session that the connection belongs to, once the answer has named it.
-    pub fn set_session(&mut self, session: SessionKey) {
+    pub(crate) fn set_session(&mut self, session: SessionKey) {
         if let Some(connection) = &mut self.connection {
             connection.set_session(Some(session));
         }

@@ -22,7 +22,7 @@ use crate::upstream::Node;
 
 /// Why there is no connection to a node.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub(crate) enum ConnectError {
     /// The resolver has no address for the host name.
     #[error("cannot resolve the host name of node {node}")]
     Resolve {
@@ -56,7 +56,7 @@ pub enum ConnectError {
 /// # Errors
 ///
 /// All addresses failed; the error is that of the last.
-pub async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+pub(crate) async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
     let begun = Instant::now();
     let result = connect_within(node, timeout).await;
     match &result {
@@ -154,7 +154,7 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 impl ConnectError {
     /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
     /// nothing of any node, and must not make us avoid them all.
-    pub fn counts_against_node(&self) -> bool {
+    pub(crate) fn counts_against_node(&self) -> bool {
         match self {
             // The process may be well, whatever is known of its name.
             Self::Resolve { .. } => false,

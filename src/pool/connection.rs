@@ -26,7 +26,7 @@ use crate::upstream::Node;
 /// A connection that is ready for a request. Dropped, it is closed.
 ///
 /// Always boxed: between its pool and an answer it is moved a dozen times for each request.
-pub struct Connection {
+pub(crate) struct Connection {
     pub(super) node: Arc<Node>,
     pub(super) stream: TcpStream,
     /// What was read and not yet parsed. It owns no memory while the connection is idle.
@@ -48,11 +48,11 @@ pub struct Connection {
 
 /// Tells the sessions of one node apart: a digest of the session's id as the node knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionKey(u64);
+pub(crate) struct SessionKey(u64);
 
 impl SessionKey {
     /// The key of the session that the node calls `sid`.
-    pub fn new(sid: &str) -> Self {
+    pub(crate) fn new(sid: &str) -> Self {
         Self(xxhash_rust::xxh3::xxh3_64(sid.as_bytes()))
     }
 }
@@ -84,7 +84,7 @@ impl Connection {
     ///
     /// See [`SendError`](super::SendError), which gives the body back if no byte of the request
     /// has left.
-    pub fn send<B: Body>(
+    pub(crate) fn send<B: Body>(
         self: Box<Self>,
         head: &OutboundHead,
         body: B,
@@ -94,12 +94,12 @@ impl Connection {
     }
 
     /// The node at its other end.
-    pub fn node(&self) -> &Arc<Node> {
+    pub(crate) fn node(&self) -> &Arc<Node> {
         &self.node
     }
 
     /// Whether `session` sent its last request.
-    pub fn is_of(&self, session: Option<SessionKey>) -> bool {
+    pub(crate) fn is_of(&self, session: Option<SessionKey>) -> bool {
         session.is_some() && self.session == session
     }
 
@@ -109,7 +109,7 @@ impl Connection {
     }
 
     /// Sets the session that its next answer belongs to.
-    pub fn set_session(&mut self, session: Option<SessionKey>) {
+    pub(crate) fn set_session(&mut self, session: Option<SessionKey>) {
         self.session = session;
     }
 

@@ -38,17 +38,17 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-pub use answer::{AnswerBody, AnswerBodyError};
-pub use connect::{ConnectError, connect};
-pub use connection::{Connection, SessionKey};
-pub use sending::{NodeSocket, OutboundHead, Reply, SendError, SendFault, SendLimits, Sending};
+pub(crate) use answer::{AnswerBody, AnswerBodyError};
+pub(crate) use connect::{ConnectError, connect};
+pub(crate) use connection::{Connection, SessionKey};
+pub(crate) use sending::{NodeSocket, OutboundHead, Reply, SendError, SendFault, SendLimits};
 
 use crate::Instant;
 use crate::tasks::Tasks;
 use crate::upstream::Node;
 
 /// The idle connections of one worker.
-pub struct Pool {
+pub(crate) struct Pool {
     /// The task that closes connections that were idle for too long. It ends by itself when the pool is
     /// dropped.
     sweeping: Tasks,
@@ -59,7 +59,7 @@ pub struct Pool {
 
 /// Which idle connections a request may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub(crate) enum Sharing {
     /// Any.
     Any,
     /// One that carried this session's last request; without a session, none.
@@ -80,13 +80,13 @@ struct Idle {
 
 impl Pool {
     /// An empty pool.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let idle = IdleConnections { of_node: HashMap::new() };
         Arc::new(Self { sweeping: Tasks::default(), idle: Mutex::new(idle) })
     }
 
     /// The connection to `node` that became idle last, if one is likely to be open still.
-    pub fn take(&self, node: &Node, sharing: Sharing) -> Option<Box<Connection>> {
+    pub(crate) fn take(&self, node: &Node, sharing: Sharing) -> Option<Box<Connection>> {
         self.idle().take(node.identity(), sharing, Instant::now())
     }
 
@@ -95,7 +95,7 @@ impl Pool {
     /// # Errors
     ///
     /// See [`connect`](connect()).
-    pub async fn open(
+    pub(crate) async fn open(
         self: &Arc<Self>,
         node: &Arc<Node>,
         timeout: Duration,

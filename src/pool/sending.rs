@@ -28,7 +28,7 @@ use crate::http1::{Head, HeadFault, HeadLimits, HeadParser, Parsed, RequestFrami
 /// The head of a request as bytes. A clone is cheap, and the request's fields, slices of a buffer of
 /// the client's connection, need not be kept for another attempt.
 #[derive(Clone, Debug)]
-pub struct OutboundHead {
+pub(crate) struct OutboundHead {
     bytes: Bytes,
     /// The request's body, if it is in memory.
     body: Bytes,
@@ -39,7 +39,7 @@ pub struct OutboundHead {
 
 impl OutboundHead {
     /// A request for `target` in origin form. Its framing fields are made from `framing` alone.
-    pub fn new<'a, I>(
+    pub(crate) fn new<'a, I>(
         method: &Method,
         target: &str,
         fields: impl Fn() -> I,
@@ -55,20 +55,20 @@ impl OutboundHead {
     }
 
     /// The same with `Expect: 100-continue` among the fields: the body waits for the node.
-    pub fn expecting_continue(self) -> Self {
+    pub(crate) fn expecting_continue(self) -> Self {
         Self { expects_continue: true, ..self }
     }
 
     /// The same with the whole body, which is as long as the framing says. Both leave by one call: a
     /// node that reads a segment at a time gets all of a small request, and is woken once.
-    pub fn with_body(self, body: Bytes) -> Self {
+    pub(crate) fn with_body(self, body: Bytes) -> Self {
         Self { body, ..self }
     }
 }
 
 /// How long client and node may take for a request, and how much the client may send.
 #[derive(Clone, Copy, Debug)]
-pub struct SendLimits {
+pub(crate) struct SendLimits {
     /// How long the request may make no progress, by the client or by the node.
     pub upload: Duration,
     /// How long the node may take from the request's last byte to the head of its answer.
@@ -85,7 +85,7 @@ pub struct SendLimits {
 
 /// What a node answered.
 #[derive(Debug)]
-pub enum Reply<B> {
+pub(crate) enum Reply<B> {
     /// 101: the connection no longer speaks HTTP.
     Switched(Response<NodeSocket>),
     /// Any other answer.
@@ -94,7 +94,7 @@ pub enum Reply<B> {
 
 /// A node's socket without HTTP.
 #[derive(Debug)]
-pub struct NodeSocket {
+pub(crate) struct NodeSocket {
     /// The socket.
     pub stream: TcpStream,
     /// Bytes that came after the 101; they come before what is read from the socket.
@@ -103,7 +103,7 @@ pub struct NodeSocket {
 
 /// A request without an answer.
 #[derive(Debug)]
-pub struct SendError<B> {
+pub(crate) struct SendError<B> {
     /// Why.
     pub fault: SendFault,
     /// The body, if no byte of the request has left and none of the body was taken: the request may
@@ -116,7 +116,7 @@ pub struct SendError<B> {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum SendFault {
+pub(crate) enum SendFault {
     /// The connection ended before the head of the answer was complete.
     #[error("the connection ended before the answer was complete")]
     Lost(#[source] io::Error),
@@ -143,7 +143,7 @@ pub enum SendFault {
 pin_project! {
     /// The future of [`Connection::send`].
     #[must_use = "futures do nothing unless they are polled"]
-    pub struct Sending<B> {
+    pub(crate) struct Sending<B> {
         // Taken when the answer has come.
         exchange: Option<InFlight<B>>,
         limits: SendLimits,
@@ -371,7 +371,7 @@ where
 
 impl<B> Reply<B> {
     /// The status of the answer.
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Switched(response) => response.status(),
             Self::Answered(response) => response.status(),

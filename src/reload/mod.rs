@@ -34,7 +34,7 @@ pub struct Reloader {
 }
 
 /// The outcome of a reload: what changed, which may be nothing, or why nothing was changed.
-pub type Outcome = Result<Changes, Arc<ReloadError>>;
+pub(crate) type Outcome = Result<Changes, Arc<ReloadError>>;
 
 /// The last reload.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub struct LastReload {
 
 /// The server's side: the file, and the requests to reload it.
 #[derive(Debug)]
-pub struct Reloads {
+pub(crate) struct Reloads {
     path: PathBuf,
     /// The outline of the configuration in force.
     outline: Outline,
@@ -62,7 +62,7 @@ pub struct Reloads {
 
 /// A configuration that was read, and is to be applied with [`Reloads::finish`].
 #[derive(Debug)]
-pub struct PendingReload {
+pub(crate) struct PendingReload {
     request: ReloadRequest,
     read: Result<(Config, Outline), ReloadError>,
 }
@@ -125,7 +125,7 @@ impl ReloadRequest {
 
 impl Reloads {
     /// Reloads of the file at `path`, whose configuration with this `outline` is in force.
-    pub fn new(path: PathBuf, outline: Outline) -> (Reloader, Self) {
+    pub(crate) fn new(path: PathBuf, outline: Outline) -> (Reloader, Self) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (last, last_receiver) = latest::channel(None);
         let counts = Arc::new(metrics::Reloads::default());
@@ -140,7 +140,7 @@ impl Reloads {
 
     /// Waits for a request and reads the file. Cancel safe. When this is dropped, requesters that wait
     /// are told that the process stops.
-    pub async fn next(&mut self) -> PendingReload {
+    pub(crate) async fn next(&mut self) -> PendingReload {
         let (_, read) = match &mut self.reading {
             Some(reading) => reading,
             none => {
@@ -166,7 +166,7 @@ impl Reloads {
     }
 
     /// Applies a configuration with `apply`, which puts it in force, or changes nothing and fails.
-    pub fn finish(
+    pub(crate) fn finish(
         &mut self,
         reload: PendingReload,
         apply: impl FnOnce(Config) -> Result<(), ReloadError>,

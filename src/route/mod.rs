@@ -22,8 +22,8 @@ use crate::metrics::RouteCounts;
 use crate::tunnel;
 use crate::upstream::Upstream;
 
-pub use pattern::{HostPattern, PathPattern};
-pub use settings::{Limits, Settings, Silence};
+pub(crate) use pattern::{HostPattern, PathPattern};
+pub(crate) use settings::{Limits, Settings, Silence};
 
 /// Host and path -> upstream, with policy.
 #[derive(Debug)]

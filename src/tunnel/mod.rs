@@ -45,12 +45,14 @@ mod traffic_metrics;
 mod upgrade_progress;
 mod wakeups;
 
-pub use end::{End, Report, Side, Who};
-pub use limits::{IdleTimeout, Keepalive, KeepaliveTimes, Limits, MessageMax, StalledClient};
-pub use roster::{Dismissal, Roster};
-pub use roster_entry::RosterGuard;
-pub use stream::{Stream, set_socket_options};
-pub use upgrade_progress::{UpgradeProgress, UpgradeStep};
+pub(crate) use end::{End, Report, Side};
+pub use limits::Limits;
+pub(crate) use limits::{IdleTimeout, Keepalive, KeepaliveTimes, MessageMax, StalledClient};
+pub(crate) use roster::Dismissal;
+pub use roster::Roster;
+pub(crate) use roster_entry::RosterGuard;
+pub(crate) use stream::{Stream, set_socket_options};
+pub(crate) use upgrade_progress::{UpgradeProgress, UpgradeStep};
 
 use std::fmt;
 use std::future::Future;
@@ -113,7 +115,7 @@ pub enum Protocol {
 pub struct ReadOpen(pub Box<ReadSilence>);
 
 /// What [`ReadOpen`] calls.
-pub type ReadSilence = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
+pub(crate) type ReadSilence = dyn Fn(&[u8]) -> Option<Duration> + Send + Sync;
 
 impl fmt::Debug for ReadOpen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

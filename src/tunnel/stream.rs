@@ -41,7 +41,7 @@ impl Stream for DuplexStream {}
 
 /// Sets the socket options that a tunnel with `limits` needs on the socket to `side`, except
 /// `known` ones that are set already.
-pub fn set_socket_options(
+pub(crate) fn set_socket_options(
     stream: &TcpStream,
     side: Side,
     limits: &Limits,

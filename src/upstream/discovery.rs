@@ -76,7 +76,7 @@ pub(crate) enum Cause {
 
 /// A changed answer that waits to be put in force. Dropping it says that this is done.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     discovery: Arc<Discovery>,
     nodes: Vec<NodeSettings>,
     _done: oneshot::Sender<()>,
@@ -93,12 +93,12 @@ impl Found {
     }
 
     /// The upstream's name.
-    pub fn upstream(&self) -> &Arc<str> {
+    pub(crate) fn upstream(&self) -> &Arc<str> {
         &self.discovery.upstream
     }
 
     /// Makes the upstream have these nodes when it is built next.
-    pub fn accept(&self) {
+    pub(crate) fn accept(&self) {
         self.discovery.nodes.store(Arc::new(self.nodes.clone()));
     }
 }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use admission::Probe;
-pub use admission::{AdmissionToken, QueuedHandshake, Wait};
+pub use admission::{AdmissionToken, QueueFull, QueuedHandshake, Wait};
 pub(crate) use availability::DrainCause;
 pub(crate) use drain::Draining;
 pub use lease::Lease;

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use super::health::settings::{Check, Health, HttpCheck};
+pub(crate) use super::health::settings::{Check, Health};
 use crate::http1::HeadLimits;
 pub use crate::rate::Rate;
 

@@ -20,9 +20,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use error::FrameError;
+pub(crate) use error::FrameError;
 pub use extensions::Extensions;
-pub use stream::Counts;
+pub(crate) use stream::Counts;
 
 pub(crate) use head::{Head, Opcode};
 pub(crate) use limits::{Breach, SenderLimits};

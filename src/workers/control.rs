@@ -18,7 +18,7 @@ use crate::tasks::Tasks;
 
 /// A handle to the running workers, for use on the first worker only.
 #[derive(Clone, Debug)]
-pub struct Control {
+pub(crate) struct Control {
     tasks: Tasks,
     accepted: mpsc::Sender<Accepted>,
     limit: ConnectionLimit,
@@ -30,7 +30,7 @@ pub struct Control {
 
 /// A listener that accepts until this is dropped.
 #[derive(Debug)]
-pub struct AcceptHandle {
+pub(crate) struct AcceptHandle {
     stop: CancellationToken,
     ended: oneshot::Receiver<()>,
     settings: LiveSettings,
@@ -60,7 +60,7 @@ impl Control {
     }
 
     /// Accepts on `listener` until the returned handle is stopped or dropped.
-    pub fn accept(&self, listener: Listener) -> AcceptHandle {
+    pub(crate) fn accept(&self, listener: Listener) -> AcceptHandle {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let (ended, end) = oneshot::channel();
@@ -85,7 +85,7 @@ impl Control {
     }
 
     /// The addresses of listeners that failed: they no longer accept although they were not stopped.
-    pub fn lost_listeners(&self) -> impl Iterator<Item = SocketAddr> + use<> {
+    pub(crate) fn lost_listeners(&self) -> impl Iterator<Item = SocketAddr> + use<> {
         let acceptors: Vec<_> = self.acceptors().iter().filter_map(Weak::upgrade).collect();
         let is_lost = |acceptor: &Arc<Acceptor>| acceptor.is_lost.load(Ordering::Relaxed);
         acceptors.into_iter().filter(is_lost).map(|acceptor| acceptor.address)
@@ -103,34 +103,35 @@ impl Control {
     }
 
     /// The limit for the clients of all workers.
-    pub fn connection_limit(&self) -> &ConnectionLimit {
+    pub(crate) fn connection_limit(&self) -> &ConnectionLimit {
         &self.limit
     }
 
     /// How many connections and tunnels each worker has, with those in its queue.
-    pub fn connections(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn connections(&self) -> impl Iterator<Item = usize> {
         self.connections.iter().map(|connections| connections.load(Ordering::Relaxed))
     }
 
     /// The counts of the connections of all workers.
-    pub fn counts(&self) -> &Arc<Connections> {
+    pub(crate) fn counts(&self) -> &Arc<Connections> {
         &self.counts
     }
 
     /// The tasks of the first worker.
-    pub fn tasks(&self) -> &Tasks {
+    #[cfg(test)]
+    pub(crate) fn tasks(&self) -> &Tasks {
         &self.tasks
     }
 }
 
 impl AcceptHandle {
     /// Replaces the settings for new connections. The address stays.
-    pub fn change(&self, settings: Settings) {
+    pub(crate) fn change(&self, settings: Settings) {
         self.settings.change(settings);
     }
 
     /// Stops accepting. When this returns, the address is free. Accepted connections continue.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         // An error means that the task was dropped, and its socket with it.
         let _ = (&mut self.ended).await;

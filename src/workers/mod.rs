@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-pub use control::{AcceptHandle, Control};
+pub(crate) use control::{AcceptHandle, Control};
 use dispatch::{WorkerQueue, dispatch};
 
 use crate::Instant;
@@ -35,7 +35,7 @@ use crate::shutdown::{Shutdown, ShutdownWatch};
 use crate::tasks::Tasks;
 
 /// One worker for each core that this process may use, within the limits of its container.
-pub fn per_core() -> NonZeroUsize {
+pub(crate) fn per_core() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
@@ -58,7 +58,7 @@ pub fn per_core() -> NonZeroUsize {
 /// # Panics
 ///
 /// Within another runtime, since this blocks its thread.
-pub fn run<M, S, C, R>(
+pub(crate) fn run<M, S, C, R>(
     count: NonZeroUsize,
     limit: ConnectionLimit,
     make_service: M,

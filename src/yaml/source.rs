@@ -22,7 +22,7 @@ use crate::Instant;
 
 /// Whether the configuration at `path` can be read once only: standard input, written `-`, or a
 /// pipe. A path that nothing is known of is one of a file.
-pub fn is_read_once(path: &Path) -> bool {
+pub(crate) fn is_read_once(path: &Path) -> bool {
     is_standard_input(path)
         || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// As `work`; [`io::ErrorKind::TimedOut`] if it hangs, or if too many others hang already.
-pub fn within_deadline<T: Send + 'static>(
+pub(crate) fn within_deadline<T: Send + 'static>(
     work: impl FnOnce(Instant) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     if HANGING.load(Ordering::Relaxed) >= HANGING_MAX {
@@ -138,7 +138,7 @@ static HANGING: AtomicUsize = AtomicUsize::new(0);
 const HANGING_MAX: usize = 8;
 
 /// How long reading may take: a disk takes milliseconds, a mount that lives a second or two.
-pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For an answer that comes just in time.
 const LAST_MOMENT: Duration = Duration::from_millis(250);

@@ -182,7 +182,7 @@ async fn the_shown_configuration_can_be_used_again() {
         client.send("GET /config?format=yaml HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await;
         client.response().await.text()
     };
-    let parse = |name, text: &str| sockeye::config::parse(name, text).unwrap();
+    let parse = |name, text: &str| sockeye::parse(name, text).unwrap();
     assert_eq!(parse("shown.yaml", &shown), parse("a.yaml", &yaml), "{shown}");
 }
 

@@ -56,7 +56,7 @@ fn the_files_in_containers_are_there_and_know_each_other() {
     let mut compose: Value = serde_yaml::from_str(&written("compose.yaml")).unwrap();
     compose.apply_merge().unwrap();
     let services = &compose["services"];
-    let config = sockeye::config::load(&example("sockeye.compose.yaml")).unwrap();
+    let config = sockeye::load(&example("sockeye.compose.yaml")).unwrap();
     for node in &config.upstreams[0].upstream.nodes {
         let (name, port) = node.name.split_once(':').unwrap();
         let service = &services[name];
@@ -75,7 +75,7 @@ fn the_files_in_containers_are_there_and_know_each_other() {
 #[test]
 fn the_manual_says_what_there_is() {
     let manual = written("README.md");
-    let config = sockeye::config::load(&example("sockeye.yaml")).unwrap();
+    let config = sockeye::load(&example("sockeye.yaml")).unwrap();
     let ports = config.upstreams[0]
         .upstream
         .nodes

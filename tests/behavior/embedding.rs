@@ -6,7 +6,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use sockeye::net::ClientInfo;
+use sockeye::ClientInfo;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -21,7 +21,7 @@ struct App {
 
 impl App {
     async fn before(node: &FakeNode) -> Self {
-        let config = sockeye::config::parse("embedded", &config(&[node.address], "", "")).unwrap();
+        let config = sockeye::parse("embedded", &config(&[node.address], "", "")).unwrap();
         let app = axum::Router::new()
             .route("/health", get(async || "the app itself"))
             .fallback_service(config.proxy().unwrap())

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use sockeye::net::ClientInfo;
-use sockeye::shutdown::Shutdown;
-use sockeye::snapshot::Current;
+use sockeye::ClientInfo;
+use sockeye::Current;
+use sockeye::Shutdown;
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, timeout};
 use tower::Service as _;
@@ -360,7 +360,7 @@ async fn a_node_that_lets_handshakes_hang_until_their_clients_leave_is_ejected()
     let nodes =
         [FakeNode::start(|_| Reply::Silence).await, FakeNode::start(|_| Reply::Silence).await];
     let yaml = yaml(&[nodes[0].address, nodes[1].address], EJECTING);
-    let config = sockeye::config::parse("test.yaml", &yaml).unwrap();
+    let config = sockeye::parse("test.yaml", &yaml).unwrap();
     let current = Arc::new(Current::new(config.snapshot(None).unwrap()));
     let (_drain, watch) = Shutdown::new();
     let mut proxy = sockeye::Proxy::new(current.clone(), watch);
@@ -378,7 +378,7 @@ async fn a_node_that_lets_handshakes_hang_until_their_clients_leave_is_ejected()
         let snapshot = current.load();
         let upstream = snapshot.upstreams().next().unwrap();
         let is_ejected = |node: &&Arc<_>| {
-            let node: &sockeye::upstream::Node = node;
+            let node: &sockeye::internal::upstream::Node = node;
             node.ejected_until(Instant::now()).is_some()
         };
         upstream.nodes().iter().filter(is_ejected).count()

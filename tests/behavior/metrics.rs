@@ -200,7 +200,7 @@ async fn the_exposition_has_every_metric_and_no_other() {
     let announced: Vec<&str> = page.types.keys().map(String::as_str).collect();
     let name = |name: &'static str| name.strip_suffix("_total").unwrap_or(name);
     let mut known: Vec<&str> =
-        sockeye::metrics::table::ALL.iter().map(|metric| name(metric.name)).collect();
+        sockeye::internal::metrics::ALL.iter().map(|metric| name(metric.name)).collect();
     known.sort_unstable();
     assert_eq!(announced, known);
     assert!(page.value("sockeye_memory_bytes") > 1e6);

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use sockeye::upstream::Lease;
+use sockeye::internal::upstream::Lease;
 
 use super::storm::Attempt;
 

@@ -9,8 +9,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::upstream::settings::Rate;
-use sockeye::upstream::{
+use sockeye::internal::upstream::Rate;
+use sockeye::internal::upstream::{
     self, AdmissionToken, Lease, NodeAddress, NodePreference, NodeSettings, QueuedHandshake,
     Upstream, Wait,
 };

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use sockeye::affinity::settings::{CookieSettings, SidSettings, TagForm};
-use sockeye::affinity::{Affinity, RequestView, Placement, Remembered, Settings};
-use sockeye::net::Scheme;
-use sockeye::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version};
-use sockeye::upstream::{self, NodeAddress, NodeSettings, Upstream};
+use sockeye::Scheme;
+use sockeye::internal::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
+use sockeye::internal::affinity::{CookieSettings, SidSettings, TagForm};
+use sockeye::internal::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version};
+use sockeye::internal::upstream::{self, NodeAddress, NodeSettings, Upstream};
 use tokio::time::Instant;
 
 fuzz_target!(|bytes: &[u8]| {

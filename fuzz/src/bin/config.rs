@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sockeye::config::parse;
+use sockeye::parse;
 
 fuzz_target!(|text: &str| {
     match parse("sockeye.yaml", text) {

@@ -5,7 +5,7 @@
 
 use fuzz::{pieces, single_bytes};
 use libfuzzer_sys::fuzz_target;
-use sockeye::listener::head_guard::{Fault, HeadGuard, Stage, encode};
+use sockeye::internal::head_guard::{Fault, HeadGuard, Stage, encode};
 
 fuzz_target!(|bytes: &[u8]| {
     let whole = verdict(&[bytes]);

@@ -5,7 +5,7 @@
 
 use fuzz::pieces;
 use libfuzzer_sys::fuzz_target;
-use sockeye::engineio::{OpenPacket, Scan, Sid};
+use sockeye::internal::engineio::{OpenPacket, Scan, Sid};
 
 fuzz_target!(|body: &[u8]| {
     let whole = OpenPacket::scan(body);

@@ -4,7 +4,7 @@
 
 use http::uri::PathAndQuery;
 use libfuzzer_sys::fuzz_target;
-use sockeye::engineio::{Call, Sid, with_sid};
+use sockeye::internal::engineio::{Call, Sid, with_sid};
 
 fuzz_target!(|query: &str| {
     let Ok(Some(call)) = Call::parse(Some(query)) else { return };

@@ -26,7 +26,7 @@ use super::patterns;
 use crate::yaml::{RawScalar, TextOr};
 
 /// The JSON Schema that each configuration file fits.
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let mut schema = annotated();
     described::remove_annotations(&mut schema);
     schema

@@ -25,7 +25,7 @@ mod tests;
 pub use fault::Fault;
 use head::{Head, Next};
 use request_line::Target;
-pub use request_line::{ENCODED_BYTES, encode};
+pub use request_line::encode;
 
 /// Follows the bytes that one client sends.
 #[derive(Debug, Default)]
@@ -331,13 +331,13 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
 
 /// The default limit of a head, with its request line and line ends, in bytes: single sign-on makes
 /// cookies large. Node.js refuses heads over 16 KiB by default.
-pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How many field lines a head may have by default.
-pub const HEAD_FIELDS_MAX: usize = 200;
+pub(crate) const HEAD_FIELDS_MAX: usize = 200;
 
 /// The longest size line of a chunk with its extensions, in bytes.
-pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+pub(crate) const CHUNK_LINE_BYTES_MAX: usize = 256;
 
 /// The longest trailer section, in bytes; hyper's limit is greater.
-pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const TRAILER_BYTES_MAX: usize = 8 * 1024;

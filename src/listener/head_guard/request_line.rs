@@ -90,4 +90,4 @@ pub fn encode(bytes: &[u8], offsets: &[usize]) -> Vec<u8> {
 }
 
 /// The length of an encoded byte.
-pub const ENCODED_BYTES: usize = 3;
+pub(crate) const ENCODED_BYTES: usize = 3;

@@ -1,5 +1,6 @@
 //! The guard judges a head alike however it is split.
 
+use super::request_line::ENCODED_BYTES;
 use proptest::prelude::*;
 
 use super::*;

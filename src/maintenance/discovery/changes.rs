@@ -10,7 +10,7 @@ use crate::upstream::Node;
 
 /// What differs between two sets of nodes. Displays as `+10.0.0.4:3000 -10.0.0.2:3000`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeChanges {
+pub(crate) struct NodeChanges {
     came: Vec<Arc<str>>,
     left: Vec<Arc<str>>,
     /// Another weight, or another address under the same name.
@@ -19,7 +19,7 @@ pub struct NodeChanges {
 
 impl NodeChanges {
     /// From `before` to `after`.
-    pub fn between(before: &[Arc<Node>], after: &[Arc<Node>]) -> Self {
+    pub(crate) fn between(before: &[Arc<Node>], after: &[Arc<Node>]) -> Self {
         let by_name = |nodes: &[Arc<Node>]| -> BTreeMap<Arc<str>, Arc<Node>> {
             nodes.iter().map(|node| (node.name().clone(), node.clone())).collect()
         };
@@ -38,7 +38,7 @@ impl NodeChanges {
     }
 
     /// Whether both are the same.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.came.is_empty() && self.left.is_empty() && self.differ.is_empty()
     }
 }

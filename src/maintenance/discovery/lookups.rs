@@ -12,7 +12,7 @@ use crate::upstream::discovery::{Discovery, Found, Stage};
 
 /// Runs a task for each upstream whose nodes are discovered. All end when this is dropped.
 #[derive(Debug)]
-pub struct Lookups {
+pub(crate) struct Lookups {
     tasks: Tasks,
     changed: mpsc::Sender<Found>,
     running: Vec<RunningLookup>,
@@ -27,13 +27,13 @@ struct RunningLookup {
 
 impl Lookups {
     /// No tasks yet. The receiver gets changed answers and is to put them in force.
-    pub fn new() -> (Self, mpsc::Receiver<Found>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Found>) {
         let (changed, found) = mpsc::channel(1);
         (Self { tasks: Tasks::default(), changed, running: Vec::new() }, found)
     }
 
     /// Looks up for exactly these from now on. Tasks that run already go on.
-    pub fn follow<'a>(&mut self, discoveries: impl Iterator<Item = &'a Arc<Discovery>>) {
+    pub(crate) fn follow<'a>(&mut self, discoveries: impl Iterator<Item = &'a Arc<Discovery>>) {
         let mut former = std::mem::take(&mut self.running);
         for discovery in discoveries {
             let same = |running: &RunningLookup| Arc::ptr_eq(&running.discovery, discovery);

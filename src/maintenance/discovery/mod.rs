@@ -27,8 +27,8 @@ use self::answer::{DnsAnswer, NODES_MAX, wait_after_answer, wait_after_failure};
 use self::dns::LookupError;
 use crate::upstream::discovery::{Cause, Discovery, Found, Stage};
 use crate::upstream::settings::NodeSettings;
-pub use changes::NodeChanges;
-pub use lookups::Lookups;
+pub(crate) use changes::NodeChanges;
+pub(crate) use lookups::Lookups;
 
 /// Looks up whenever it is due, and sends changed answers to the receiver that puts them in force.
 /// Returns when there is no receiver.

@@ -10,4 +10,4 @@ mod answer;
 mod run;
 mod scheduler;
 
-pub use scheduler::CheckScheduler;
+pub(crate) use scheduler::CheckScheduler;

@@ -20,7 +20,7 @@ use crate::upstream::{DrainCause, Node, Upstream};
 
 /// Which nodes are checked, and when each is due.
 #[derive(Debug, Default)]
-pub struct CheckScheduler {
+pub(crate) struct CheckScheduler {
     /// By [`Node::identity`].
     schedules: HashMap<usize, Schedule>,
     /// Counts the passes over all nodes.
@@ -44,7 +44,7 @@ impl CheckScheduler {
     /// Begins the checks that are due at `now`, on the current runtime, and returns when to call this
     /// again: after a second at the latest, since `upstreams` may change. Dropping the scheduler leaves
     /// checks that are under way to their deadline.
-    pub fn begin_due<'a>(
+    pub(crate) fn begin_due<'a>(
         &mut self,
         upstreams: impl Iterator<Item = &'a Arc<Upstream>>,
         now: Instant,

@@ -1,6 +1,7 @@
 //! One request and its answer on a connection: what is sent, waited for and cut off.
 
 use super::*;
+use crate::pool::sending::Sending;
 
 #[tokio::test]
 async fn a_request_that_was_not_sent_comes_back() {

@@ -3,6 +3,7 @@
 mod exchanges;
 mod reuse;
 
+use crate::pool::sending::Sending;
 use std::convert::Infallible;
 use std::iter::once;
 

@@ -1,6 +1,7 @@
 //! What a client may not do, and what both sides get then.
 
 use super::*;
+use crate::tunnel::end::Who;
 use crate::websocket::FrameError;
 
 /// A client that sends `good`, then `bad`, and a node that answers the good: what passes, and how

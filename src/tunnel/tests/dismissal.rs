@@ -1,6 +1,7 @@
 //! Tunnels that are dismissed: their node drains, or has more than its share.
 
 use super::*;
+use crate::tunnel::end::Who;
 
 /// A tunnel on a roster that is older.
 async fn start() -> (Rig, Arc<Roster>) {

@@ -1,5 +1,6 @@
 //! What ends a tunnel, and what each side gets then.
 
+use crate::tunnel::end::Who;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};

@@ -1,6 +1,7 @@
 //! Pings, the maximum age, missing messages, and sides that do not read.
 
 use super::*;
+use crate::tunnel::end::Who;
 
 fn keepalive(every: u64, lost_after: u64) -> impl Fn(&mut Setup) {
     let times =

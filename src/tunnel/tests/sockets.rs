@@ -1,5 +1,6 @@
 //! Resets, which only real sockets have.
 
+use crate::tunnel::end::Who;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;

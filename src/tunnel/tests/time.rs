@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::TunnelCounts;
+use crate::tunnel::end::Who;
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_tunnel_ends_after_its_idle_timeout() {

@@ -4,7 +4,7 @@
 //! Runs at start, at reload, or on a timer.
 
 mod outliers;
-pub mod settings;
+pub(crate) mod settings;
 mod state;
 mod verdict;
 
@@ -12,7 +12,7 @@ use crate::Instant;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use state::NodeState;
+pub(crate) use state::NodeState;
 
 pub(super) use outliers::OutlierDetector;
 pub(crate) use verdict::{CheckOutcome, Verdict, VerdictChange};

@@ -28,7 +28,7 @@ fn each_manifest_is_one_object() {
 fn the_configuration_in_the_map_is_what_the_pods_run() {
     let map = manifest("configmap");
     let (key, text) = map["data"].as_mapping().unwrap().iter().next().unwrap();
-    let config = sockeye::config::parse("configmap.yaml", text.as_str().unwrap());
+    let config = sockeye::parse("configmap.yaml", text.as_str().unwrap());
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
 
     let pod = &manifest("deployment")["spec"]["template"]["spec"];

@@ -22,7 +22,9 @@ fn the_service_runs_commands_that_there_are() {
 #[test]
 fn the_orderly_end_has_the_time_it_needs() {
     let seconds = value_of("TimeoutStopSec").trim_end_matches('s').parse().unwrap();
-    assert!(Duration::from_secs(seconds) > sockeye::shutdown::Settings::default().timeout);
+    assert!(
+        Duration::from_secs(seconds) > sockeye::internal::shutdown::Settings::default().timeout
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use sockeye::Config;
 use sockeye::Server;
-use sockeye::config::Config;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
@@ -30,7 +30,7 @@ impl Proxy {
 
     /// As [`Proxy::start`]; `change` sets what no key of the configuration does.
     pub fn start_with(yaml: &str, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = match sockeye::config::parse("test.yaml", yaml) {
+        let mut config = match sockeye::parse("test.yaml", yaml) {
             Ok(config) => config,
             Err(problems) => panic!("{problems}"),
         };

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sockeye::Readiness;
 use sockeye::Server;
-use sockeye::config::{Changes, load_with_outline};
-use sockeye::readiness::Readiness;
-use sockeye::reload::{ReloadError, Reloader};
+use sockeye::internal::config::{Changes, load_with_outline};
+use sockeye::{ReloadError, Reloader};
 use tokio::sync::oneshot;
 
 /// A proxy in this process that follows its file. Dropping it stops it.

@@ -18,14 +18,14 @@ const MAP: &str = "ARCHITECTURE.md";
 fn the_reference_has_every_key() {
     let reference = file(REFERENCE);
     let tree = serde_yaml::from_str(&reference.text).unwrap();
-    let keys = sockeye::config::keys();
+    let keys = sockeye::internal::config::keys();
     assert_tidy(keys.iter().filter_map(|key| not_in_reference(&reference, &tree, key)));
 }
 
 #[test]
 fn the_manual_has_every_key_and_no_other() {
     let manual = file(KEYS_MANUAL);
-    assert_tidy(not_as_in_manual(&manual, &sockeye::config::keys()));
+    assert_tidy(not_as_in_manual(&manual, &sockeye::internal::config::keys()));
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn every_configuration_loads() {
     let all = files();
     let configurations =
         all.iter().filter(|file| is_configuration_file(&file.path)).filter_map(|file| {
-            let problems = sockeye::config::load(&root().join(&file.path)).err()?;
+            let problems = sockeye::load(&root().join(&file.path)).err()?;
             Some(Finding::new(file, 1, problems.to_string()))
         });
     assert_tidy(configurations);
@@ -102,7 +102,7 @@ fn not_as_in_manual(manual: &TextFile, keys: &[String]) -> Vec<Finding> {
 /// A whole configuration in a manual is one that can be copied.
 fn broken_examples(manual: &TextFile) -> Vec<Finding> {
     let broken = |(line, block): (usize, String)| {
-        let problems = sockeye::config::parse(&manual.path, &block).err()?;
+        let problems = sockeye::parse(&manual.path, &block).err()?;
         Some(Finding::new(manual, line, format!("this configuration does not load: {problems}")))
     };
     let blocks = yaml_blocks(&manual.text).into_iter();

@@ -1,6 +1,6 @@
 //! The manual explains every metric, with the type and the labels that it has.
 
-use sockeye::metrics::table::{ALL, Metric};
+use sockeye::internal::metrics::{ALL, Metric};
 
 use super::{Finding, TextFile, assert_tidy, file};
 
@@ -44,7 +44,7 @@ fn beginning(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sockeye::metrics::table::{BUILD, RELOADS};
+    use sockeye::internal::metrics::{BUILD, RELOADS};
 
     use super::*;
 
