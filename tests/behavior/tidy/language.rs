@@ -66,7 +66,7 @@ mod tests {
         check("CHANGELOG.md", true);
         check("configs/systemd/sockeye.service", true);
         check("examples/embed.rs", true);
-        check("ARCHITECTURE.md", false);
+        check("ARCHITECTURE.md", true);
         check("examples/cluster/vendor/README.md", false);
         check("src/lib.rs", false);
     }

@@ -105,7 +105,9 @@ fn looks_upward(file: &TextFile, rooms: &BTreeSet<&str>) -> Vec<Finding> {
 
 /// What is wrong with `room` using `used`, a name below the root of the crate.
 fn fault(room: &str, used: &str, rooms: &BTreeSet<&str>) -> Option<String> {
-    if used == room || OF_THE_HOUSE.contains(&used) {
+    // The program is a crate of its own, and has no other door.
+    let is_program = (room, used) == ("main", "internal");
+    if used == room || is_program || OF_THE_HOUSE.contains(&used) {
         return None;
     }
     if !rooms.contains(used) {
@@ -218,6 +220,8 @@ mod tests {
         check("src/admin/page/mod.rs", "use super::route::Route;", &[]);
         check("src/snapshot.rs", "use super::config::Config;", &[1]);
         check("src/cli.rs", "use sockeye::main;", &[1]);
+        check("src/cli.rs", "fn a() { crate::internal::main() }", &[1]);
+        check("src/main.rs", "fn a() { sockeye::internal::main() }", &[]);
     }
 
     #[test]
