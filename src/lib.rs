@@ -6,7 +6,7 @@
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = sockeye::load("sockeye.yaml".as_ref())?;
-//! let server = sockeye::Server::bind(config)?;
+//! let server = sockeye::Server::bind(&config)?;
 //! server.run(std::future::pending())?;
 //! # Ok(())
 //! # }
