@@ -82,9 +82,9 @@ pub(super) async fn ask(
     }
 }
 
-/// Asks the session's node once more if it refused the session on a connection that another session
-/// has used: several processes may share its address, and a connection belongs to one of them. The
-/// refusal proves that the request had no effect.
+/// Asks the session's node once more if it refused the session. The caller has seen that the node is
+/// several processes, or may be: another session has used the connection. Each connection belongs to
+/// one process, and the refusal proves that the request had no effect.
 pub(super) async fn ask_owner(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,

@@ -135,7 +135,7 @@ pub(crate) enum ExchangeError {
     },
 }
 
-/// Who caused an error.
+/// The party that caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blame {
     /// The client or its network.
@@ -162,7 +162,7 @@ impl Blame {
 pub(crate) struct Facts {
     /// The status of our response.
     pub status: StatusCode,
-    /// Who caused it.
+    /// The party that caused it.
     pub blame: Blame,
     /// The word for logs and metrics.
     pub label: &'static str,

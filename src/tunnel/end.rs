@@ -78,7 +78,7 @@ pub enum Side {
 pub(crate) struct EndFacts {
     /// The name in metrics and logs.
     pub(crate) label: &'static str,
-    /// Who ended the tunnel.
+    /// The party that ended the tunnel.
     pub(crate) who: Who,
     pub(crate) style: CloseStyle,
     /// The side that is gone: what the other side sends has no receiver.
@@ -103,7 +103,7 @@ pub(crate) enum CloseStyle {
     AtOnce,
 }
 
-/// Who ended a tunnel.
+/// The party that ended a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// The client, or the network on its side.
@@ -122,7 +122,7 @@ impl End {
         self.facts().label
     }
 
-    /// Who ended it.
+    /// The party that ended it.
     pub fn who(self) -> Who {
         self.facts().who
     }

@@ -21,7 +21,7 @@ pub(crate) struct Followed {
     pub(crate) dropped: usize,
 }
 
-/// Who sends the stream: clients mask, servers do not (RFC 6455, section 5.1).
+/// The side that sends the stream: clients mask, servers do not (RFC 6455, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
     /// Each frame must be masked.
