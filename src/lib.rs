@@ -60,6 +60,7 @@ mod systemd;
 // WHAT THE OPERATOR SEES
 mod metrics;
 mod net;
+mod tls;
 mod clock;
 mod rate;
 mod logging;

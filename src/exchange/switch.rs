@@ -23,7 +23,7 @@ use super::tunnel_guards::TunnelGuards;
 use super::upgrade::put_upgrade;
 use crate::Instant;
 use crate::engineio::{OpenPacket, SessionBounds};
-use crate::net::{ConnectionPermit, RawSocket, UpgradeHandoff};
+use crate::net::{ConnectionPermit, NetStream, RawSocket, UpgradeHandoff};
 use crate::route::Route;
 use crate::tasks::Tasks;
 use crate::tunnel::{
@@ -54,7 +54,7 @@ impl ClientSide {
 /// A tunnel that waits for the client's socket.
 #[derive(Debug)]
 struct PendingTunnel {
-    node: TcpStream,
+    node: NetStream,
     setup: Setup,
     lease: Lease,
     entry: TunnelLogEntry,
@@ -149,20 +149,27 @@ impl PendingTunnel {
     fn start(mut self, socket: RawSocket) {
         let RawSocket { stream, read_ahead, permit, options } = socket;
         self.setup.client_read_ahead = read_ahead;
-        set_socket_options(&stream, Side::Client, &self.setup.limits, options);
-        self.start_with(stream, permit);
+        set_socket_options(stream.socket(), Side::Client, &self.setup.limits, options);
+        // Without TLS the sockets themselves, so that no byte pays for the choice.
+        match stream {
+            NetStream::Plain(stream) => self.start_with(stream, permit),
+            stream @ NetStream::Tls(_) => self.start_with(stream, permit),
+        }
     }
 
-    /// Starts the tunnel as its own task, which holds only what it needs.
+    /// Starts the tunnel as its own task.
     fn start_with<C>(self, client: C, permit: ConnectionPermit)
     where
         C: Stream + Send + 'static,
     {
         let Self { node, setup, lease, entry, tasks } = self;
-        set_socket_options(&node, Side::Node, &setup.limits, None);
+        set_socket_options(node.socket(), Side::Node, &setup.limits, None);
         let open = setup.counts.open.begin();
         let guards = TunnelGuards { entry, lease, permit, open };
-        tasks.spawn(guards.guard(tunnel::run(client, node, setup)));
+        match node {
+            NetStream::Plain(node) => tasks.spawn(guards.guard(tunnel::run(client, node, setup))),
+            node @ NetStream::Tls(_) => tasks.spawn(guards.guard(tunnel::run(client, node, setup))),
+        }
     }
 }
 
@@ -181,7 +188,7 @@ fn raw_socket(upgraded: Upgraded) -> Result<RawSocket, Upgraded> {
 
 fn uncounted(io: TokioIo<TcpStream>, read_ahead: Bytes) -> RawSocket {
     RawSocket {
-        stream: io.into_inner(),
+        stream: io.into_inner().into(),
         read_ahead,
         permit: ConnectionPermit::default(),
         options: None,

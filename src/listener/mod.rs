@@ -10,6 +10,7 @@ mod connection;
 mod deadlines;
 mod guarded;
 pub(crate) mod head_guard;
+mod http1;
 mod presence;
 mod progress;
 mod served;
@@ -17,6 +18,7 @@ pub(crate) mod settings;
 mod spelling;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -11,7 +11,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+
+use crate::net::NetStream;
 
 /// What a stream holds that was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +30,14 @@ pub(super) trait Presence {
     fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Unread>;
 }
 
-impl Presence for TcpStream {
+impl Presence for NetStream {
     fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Unread> {
-        if ready!(self.poll_read_ready(cx)).is_err() {
+        // Of the socket, also with TLS: a client that leaves sends FIN behind its close_notify.
+        let socket = self.socket();
+        if ready!(socket.poll_read_ready(cx)).is_err() {
             return Poll::Ready(Unread::End);
         }
-        let known = pin!(self.ready(Interest::READABLE));
+        let known = pin!(socket.ready(Interest::READABLE));
         match known.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(ready)) if !ready.is_read_closed() => Poll::Ready(Unread::Bytes),
             Poll::Ready(_) => Poll::Ready(Unread::End),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::head_guard::HeadLimits;
+use crate::tls::ServerTls;
 
 /// A listener as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// TLS, if the listener speaks it.
+    pub tls: Option<Arc<ServerTls>>,
     /// How large the head of a request may be.
     pub head: HeadLimits,
     /// How long the head of a request may take from its first byte.
@@ -40,6 +43,7 @@ impl Default for Settings {
         Self {
             bind: Self::BIND,
             trusted_proxies: Arc::new([]),
+            tls: None,
             head: HeadLimits::default(),
             header_timeout: Self::HEADER_TIMEOUT,
             keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,

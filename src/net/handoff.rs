@@ -5,10 +5,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::{ConnectionPermit, NetStream, SocketOptions};
 use bytes::Bytes;
-use tokio::net::TcpStream;
-
-use super::{ConnectionPermit, SocketOptions};
 
 /// Hands the socket of a connection to a tunnel when the 101 is written. Clones share it.
 ///
@@ -47,9 +45,9 @@ impl fmt::Debug for UpgradeHandoff {
 /// A client's socket without HTTP.
 #[derive(Debug)]
 pub(crate) struct RawSocket {
-    /// The socket.
-    pub stream: TcpStream,
-    /// Bytes that were read from the socket already. They come before those that are still to be read.
+    /// The socket, and the TLS in it.
+    pub stream: NetStream,
+    /// Bytes that were read from the stream already. They come before those that are still to be read.
     pub read_ahead: Bytes,
     /// Must be kept as long as the socket.
     pub permit: ConnectionPermit,

@@ -1,4 +1,4 @@
-//! TCP connections, below HTTP: their clients, their number, their sockets.
+//! TCP connections, below HTTP: their clients, their number, their sockets, and TLS in them.
 //!
 //! Runs for every request.
 
@@ -6,9 +6,11 @@ mod client;
 mod handoff;
 mod permits;
 pub(crate) mod socket;
+mod stream;
 
 pub(crate) use client::is_in;
 pub use client::{ClientInfo, Scheme};
 pub(crate) use handoff::{RawSocket, SocketReceiver, UpgradeHandoff};
 pub(crate) use permits::{ConnectionLimit, ConnectionPermit};
 pub(crate) use socket::SocketOptions;
+pub(crate) use stream::NetStream;

@@ -100,10 +100,10 @@ where
 
     /// Sends what is left of the request. A node that stopped reading it may still answer.
     fn send_rest(&mut self, cx: &mut Context<'_>) -> Result<(), AnswerBodyError> {
-        let (Some(upload), Some(connection)) = (&mut self.upload, &self.connection) else {
+        let (Some(upload), Some(connection)) = (&mut self.upload, &mut self.connection) else {
             return Ok(());
         };
-        match upload.poll(&connection.stream, cx) {
+        match upload.poll(&mut connection.stream, cx) {
             Poll::Pending => return Ok(()),
             Poll::Ready(Ok(())) => (),
             Poll::Ready(Err(UploadFault::Node(_))) => self.may_be_reused = false,

@@ -8,19 +8,19 @@
 
 use std::fmt;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use http_body::Body;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
 
 use super::Pool;
 use super::connect::{ConnectError, connect};
 use super::sending::{OutboundHead, SendLimits, Sending};
+use crate::net::NetStream;
 use crate::upstream::Node;
 
 /// A connection that is ready for a request. Dropped, it is closed.
@@ -28,7 +28,7 @@ use crate::upstream::Node;
 /// Always boxed: between its pool and an answer it is moved a dozen times for each request.
 pub(crate) struct Connection {
     pub(super) node: Arc<Node>,
-    pub(super) stream: TcpStream,
+    pub(super) stream: NetStream,
     /// What was read and not yet parsed. It owns no memory while the connection is idle.
     pub(super) received: BytesMut,
     /// The pool to which the connection goes after its answer.
@@ -65,7 +65,7 @@ impl Connection {
         pool: Weak<Pool>,
     ) -> Result<Box<Self>, ConnectError> {
         Ok(Box::new(Self {
-            stream: connect(node, timeout).await?,
+            stream: connect(node, timeout).await?.into(),
             node: node.clone(),
             received: BytesMut::new(),
             pool,
@@ -121,15 +121,19 @@ impl Connection {
     }
 
     /// Whether a request may be sent: the node neither closed it nor sent anything unasked.
-    pub(super) fn is_ready(&self) -> bool {
-        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        self.received.is_empty() && self.stream.try_read(&mut [0]).is_err_and(would_block)
+    pub(super) fn is_ready(&mut self) -> bool {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(Waker::noop());
+        // With TLS this reads what is no byte of an answer, such as session tickets.
+        let read = Pin::new(&mut self.stream).poll_read(&mut cx, &mut buffer);
+        self.received.is_empty() && read.is_pending()
     }
 
     /// Reads once; 0 is the end of the stream. A buffer is taken only when there is something to
     /// read: a poll that is held for 25 s owns none.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_read_ready(cx))?;
+        ready!(self.stream.poll_readable(cx))?;
         self.received.reserve(READ_BYTES_MIN);
         // Not `try_read_buf`: a read that does not fill the buffer shows tokio that nothing is left, and
         // saves the call that would say so.

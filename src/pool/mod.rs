@@ -121,7 +121,7 @@ impl IdleConnections {
     fn take(&mut self, node: usize, sharing: Sharing, now: Instant) -> Option<Box<Connection>> {
         let connections = self.of_node.get_mut(&node)?;
         while let Some(at) = connections.iter().rposition(|idle| sharing.fits(&idle.connection)) {
-            let idle = connections.remove(at)?;
+            let mut idle = connections.remove(at)?;
             if now < idle.until && idle.connection.is_ready() {
                 return Some(idle.connection);
             }
@@ -144,7 +144,7 @@ impl IdleConnections {
     /// Drops connections that expired or were closed by their node, also of nodes without requests.
     fn sweep(&mut self, now: Instant) {
         self.of_node.retain(|_, connections| {
-            connections.retain(|idle| now < idle.until && idle.connection.is_ready());
+            connections.retain_mut(|idle| now < idle.until && idle.connection.is_ready());
             !connections.is_empty()
         });
     }

@@ -16,7 +16,6 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, Method, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
 use super::answer::AnswerBody;
@@ -24,6 +23,7 @@ use super::connection::Connection;
 use super::upload::{Upload, UploadFault, WaitsFor};
 use crate::Instant;
 use crate::http1::{Head, HeadFault, HeadLimits, HeadParser, Parsed, RequestFraming, write_head};
+use crate::net::NetStream;
 
 /// The head of a request as bytes. A clone is cheap, and the request's fields, slices of a buffer of
 /// the client's connection, need not be kept for another attempt.
@@ -95,8 +95,8 @@ pub(crate) enum Reply<B> {
 /// A node's socket without HTTP.
 #[derive(Debug)]
 pub(crate) struct NodeSocket {
-    /// The socket.
-    pub stream: TcpStream,
+    /// The socket, and the TLS in it.
+    pub stream: NetStream,
     /// Bytes that came after the 101; they come before what is read from the socket.
     pub read_ahead: Bytes,
 }
@@ -320,7 +320,7 @@ where
         if self.write_error.is_some() {
             return Ok(());
         }
-        match self.upload.poll(&self.connection.stream, cx) {
+        match self.upload.poll(&mut self.connection.stream, cx) {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(UploadFault::Node(error))) => {
                 self.write_error = Some(error);

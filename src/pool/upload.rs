@@ -13,9 +13,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http_body::Body;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite as _;
 
 use crate::http1::{CHUNK_END, LAST_CHUNK, RequestFraming, write_chunk_head};
+use crate::net::NetStream;
 
 /// A request that was not yet sent completely.
 #[derive(Debug)]
@@ -27,8 +28,10 @@ pub(super) struct Upload<B> {
     /// How many more bytes of body may be sent.
     bytes_left: u64,
     bytes_max: u64,
-    /// How many bytes the socket took, head included.
+    /// How many bytes the stream took, head included.
     written: u64,
+    /// Whether all of them have left. With TLS the stream may take bytes that the socket does not.
+    is_flushed: bool,
     /// How many bytes the client sent.
     taken: u64,
     /// The node has to send `100 Continue` before the body is sent.
@@ -67,13 +70,18 @@ where
     /// Sends what it can. Ready when everything was sent.
     pub(super) fn poll(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut NetStream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), UploadFault>> {
         loop {
             while !self.outgoing.is_empty() {
                 let sent = ready!(self.outgoing.poll_write(stream, cx));
                 self.written += sent.map_err(UploadFault::Node)? as u64;
+                self.is_flushed = false;
+            }
+            if !self.is_flushed {
+                ready!(Pin::new(&mut *stream).poll_flush(cx)).map_err(UploadFault::Node)?;
+                self.is_flushed = true;
             }
             if self.awaits_continue {
                 return Poll::Pending;
@@ -147,6 +155,7 @@ impl<B: Body> Upload<B> {
             bytes_left: bytes_max,
             bytes_max,
             written: 0,
+            is_flushed: true,
             taken: 0,
             awaits_continue: false,
         }
@@ -170,7 +179,7 @@ impl<B: Body> Upload<B> {
 
     /// The party it waits for.
     pub(super) fn waits_for(&self) -> WaitsFor {
-        if !self.outgoing.is_empty() {
+        if !self.outgoing.is_empty() || !self.is_flushed {
             WaitsFor::Node
         } else if self.awaits_continue {
             WaitsFor::Continue
@@ -205,16 +214,13 @@ impl Outgoing {
         self.0.iter().all(Bytes::is_empty)
     }
 
-    fn poll_write(&mut self, stream: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let written = loop {
-            let slices = self.0.each_ref().map(|bytes| IoSlice::new(bytes));
-            match stream.try_write_vectored(&slices) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(stream.poll_write_ready(cx))?;
-                }
-                written => break written?,
-            }
-        };
+    fn poll_write(
+        &mut self,
+        stream: &mut NetStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let slices = self.0.each_ref().map(|bytes| IoSlice::new(bytes));
+        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices))?;
         let mut left = written;
         for bytes in &mut self.0 {
             let part = left.min(bytes.len());

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 
 use super::{Limits, Side};
-use crate::net::SocketOptions;
 use crate::net::socket::{self, KEEPALIVE_PROBES};
+use crate::net::{NetStream, SocketOptions};
 
 /// The stream to one side of a tunnel. The defaults are for streams without a socket.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {
@@ -34,6 +34,16 @@ impl Stream for TcpStream {
 
     fn has_unsent(&self) -> bool {
         socket::has_unsent(self)
+    }
+}
+
+impl Stream for NetStream {
+    fn set_unacknowledged_max(&self, max: Duration) {
+        socket::set_unacknowledged_max(self.socket(), max);
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.has_unsent()
     }
 }
 

@@ -49,7 +49,8 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
         |text| units::duration(text, &keys::KEEP_ALIVE_TIMEOUT),
     );
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
-    Some(Settings { bind, trusted_proxies, head, header_timeout, keep_alive_timeout })
+    let tls = None;
+    Some(Settings { bind, trusted_proxies, tls, head, header_timeout, keep_alive_timeout })
 }
 
 fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLimits {

@@ -3,6 +3,7 @@
 mod accepting;
 mod refusals;
 mod requests;
+mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -57,8 +58,11 @@ impl Server {
     }
 
     async fn start_with(header_timeout: Duration, keep_alive_timeout: Duration) -> Self {
-        let settings = settings(header_timeout, keep_alive_timeout);
-        let listener = Listener::bind(&settings).unwrap();
+        Self::start_on(&settings(header_timeout, keep_alive_timeout)).await
+    }
+
+    async fn start_on(settings: &Settings) -> Self {
+        let listener = Listener::bind(settings).unwrap();
         let address = listener.local_address();
         let (accepted, mut to_serve) = mpsc::channel(8);
         let stop = CancellationToken::new();

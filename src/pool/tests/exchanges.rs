@@ -10,7 +10,7 @@ async fn a_request_that_was_not_sent_comes_back() {
     socket.set_zero_linger().unwrap();
     let connection = bench.take().unwrap();
     drop(socket);
-    connection.stream.ready(Interest::READABLE).await.unwrap();
+    connection.stream.socket().ready(Interest::READABLE).await.unwrap();
     let error = post_nothing(connection, RequestFraming::Length(9)).await.unwrap_err();
     assert!(error.unsent.is_some(), "{error:?}");
 }

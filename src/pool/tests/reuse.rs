@@ -85,7 +85,10 @@ async fn the_pool_is_bounded() {
 async fn until_closed(bench: &Bench) {
     let identity = bench.node.identity();
     let idle = bench.pool.idle().of_node.get_mut(&identity).unwrap().pop_back().unwrap();
-    timeout(ENOUGH, idle.connection.stream.ready(Interest::READABLE)).await.unwrap().unwrap();
+    timeout(ENOUGH, idle.connection.stream.socket().ready(Interest::READABLE))
+        .await
+        .unwrap()
+        .unwrap();
     bench.pool.idle().of_node.get_mut(&identity).unwrap().push_back(idle);
 }
 

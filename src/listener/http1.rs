@@ -1,0 +1,340 @@
+//! HTTP/1 on a client's connection, until it closes or becomes a tunnel.
+//!
+//! hyper speaks HTTP. Around it are the [guard](super::head_guard), the deadlines for a client that
+//! keeps the proxy waiting, and the orderly close. hyper's own timer is off: its one value would be both
+//! the time for a head and the time between requests.
+//!
+//! Runs for every request.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::StatusCode;
+use hyper::server::conn::http1::{self, Parts};
+use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+
+use super::close::{close, refuse};
+use super::deadlines::Deadlines;
+use super::guarded::{Guarded, Unguarded};
+use super::head_guard::HeadLimits;
+use super::progress::{Phase, Progress, Truncation};
+use super::served::{ClientService, Served};
+use super::transport::Transport;
+use super::{ConnectionEnd, Settings};
+use crate::Instant;
+use crate::net::socket::reset_on_close;
+use crate::net::{ConnectionPermit, NetStream, RawSocket, SocketOptions};
+use crate::shutdown::{Notifier, Registration, ShutdownWatch};
+
+/// Speaks HTTP/1 on `transport` until the connection closes or becomes a tunnel, which gets `permit`.
+pub(super) fn serve<S: ClientService>(
+    transport: Transport,
+    settings: &Settings,
+    permit: ConnectionPermit,
+    service: S,
+    shutdown: &ShutdownWatch,
+) -> Serving<S> {
+    let Transport { stream, client, http: _ } = transport;
+    let progress = Arc::new(Progress::default());
+    let notifier: Weak<Progress> = Arc::downgrade(&progress);
+    let guarded = Guarded::new(stream, settings.head, progress.clone(), permit);
+    let served = Served { service, client, progress: progress.clone() };
+    Serving {
+        connection: Some(http(settings.head).serve_connection(TokioIo::new(guarded), served)),
+        progress,
+        shutdown: shutdown.register(notifier as Weak<dyn Notifier>),
+        is_shutting_down: false,
+        timer: PhaseTimer::new(Deadlines::new(settings)),
+        closing: None,
+    }
+}
+
+type Connection<S> = http1::Connection<TokioIo<Guarded<NetStream>>, Served<S>>;
+
+pin_project! {
+    /// The future of [`serve`]. An async block would hold the connection twice.
+    pub(super) struct Serving<S: ClientService> {
+        connection: Option<Connection<S>>,
+        progress: Arc<Progress>,
+        shutdown: Registration,
+        is_shutting_down: bool,
+        #[pin]
+        timer: PhaseTimer,
+        // Boxed because it is short: otherwise each connection would hold memory for it.
+        closing: Option<Closing>,
+    }
+}
+
+/// A last answer, if one is due, and the close.
+type Closing = Pin<Box<dyn Future<Output = ConnectionEnd> + Send>>;
+
+impl<S: ClientService> Future for Serving<S> {
+    type Output = ConnectionEnd;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
+        if self.connection.is_some() {
+            let stop = ready!(self.as_mut().poll_http(cx));
+            if let Some(end) = self.as_mut().end_http(stop) {
+                return Poll::Ready(end);
+            }
+        }
+        match self.project().closing {
+            Some(closing) => closing.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<S: ClientService> Serving<S> {
+    /// Speaks HTTP until there is a reason to stop.
+    fn poll_http(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HttpStop> {
+        let mut this = self.project();
+        let Some(connection) = this.connection else { return Poll::Pending };
+        this.progress.set_task(cx.waker());
+        if !*this.is_shutting_down && this.shutdown.deadline().is_some() {
+            *this.is_shutting_down = true;
+            this.progress.shut_down();
+            this.timer.as_mut().shut_down(Instant::now());
+        }
+        if let Poll::Ready(result) = Pin::new(connection).poll(cx) {
+            return Poll::Ready(HttpStop::Done(result));
+        }
+        match this.progress.phase() {
+            Phase::Refused => Poll::Ready(HttpStop::Refused),
+            Phase::AnsweredEarly => Poll::Ready(HttpStop::Done(Ok(()))),
+            phase => {
+                let due = this.timer.as_mut().poll_due(phase, this.progress.steps(), cx);
+                if due.is_pending() && this.progress.has_unread() {
+                    this.timer.wake_soon(cx);
+                }
+                due.map(|()| HttpStop::TimedOut(phase))
+            }
+        }
+    }
+
+    /// Removes hyper. `None`: `closing` is to be polled.
+    fn end_http(self: Pin<&mut Self>, stop: HttpStop) -> Option<ConnectionEnd> {
+        let this = self.project();
+        // Frees hyper's buffers before the close, which may take long.
+        let Parts { io, read_buf, service, .. } = this.connection.take()?.into_parts();
+        match (&stop, this.progress.take_receiver()) {
+            (HttpStop::Done(Ok(())), Some(receiver)) => {
+                let Unguarded { stream, permit, carry } = io.into_inner().into_inner();
+                let read_ahead = match (read_buf.is_empty(), carry.is_empty()) {
+                    // Even an empty slice keeps hyper's read buffer alive: 4 KiB for each idle tunnel.
+                    (true, _) => carry,
+                    (false, true) => read_buf,
+                    (false, false) => [read_buf, carry].concat().into(),
+                };
+                let options = Some(SocketOptions::default());
+                receiver(RawSocket { stream, read_ahead, permit, options });
+                Some(ConnectionEnd::Upgraded)
+            }
+            _ => {
+                let client = service.client.address;
+                let (guarded, progress) = (io.into_inner(), this.progress.clone());
+                *this.closing = Some(Box::pin(finish(guarded, stop, client, progress)));
+                None
+            }
+        }
+    }
+}
+
+/// Why hyper is no longer polled.
+enum HttpStop {
+    Done(hyper::Result<()>),
+    Refused,
+    TimedOut(Phase),
+}
+
+/// Writes a last answer, if one is due, and closes.
+async fn finish(
+    guarded: Guarded<NetStream>,
+    stop: HttpStop,
+    client: SocketAddr,
+    progress: Arc<Progress>,
+) -> ConnectionEnd {
+    let (fault, refusal) = (guarded.fault(), guarded.refusal());
+    let Unguarded { mut stream, permit: _permit, .. } = guarded.into_inner();
+    match (stop, fault) {
+        (HttpStop::Done(Ok(())), _) => {
+            if progress.phase() != Phase::Idle {
+                close(&mut stream).await;
+            }
+            ConnectionEnd::Closed
+        }
+        (HttpStop::Done(Err(error)), _) => {
+            match (refusal, progress.truncation()) {
+                (Some(status), _) => {
+                    let sentence = format!("the request cannot be read: {error}");
+                    refuse(&mut stream, client, status, &sentence).await;
+                }
+                (None, Some(Truncation::Reset)) => reset_on_close(stream.socket()),
+                (None, Some(Truncation::Fin) | None) => close(&mut stream).await,
+            }
+            ConnectionEnd::Failed(error)
+        }
+        (HttpStop::Refused, Some(fault)) => {
+            refuse(&mut stream, client, fault.status(), &fault.to_string()).await;
+            ConnectionEnd::Refused(fault)
+        }
+        (HttpStop::TimedOut(Phase::Head), _) => {
+            let sentence = "the head of the request took too long";
+            refuse(&mut stream, client, StatusCode::REQUEST_TIMEOUT, sentence).await;
+            ConnectionEnd::SlowHead
+        }
+        (HttpStop::TimedOut(Phase::Body | Phase::WriteBlocked), _) => ConnectionEnd::Stalled,
+        (HttpStop::TimedOut(Phase::Idle), _) => ConnectionEnd::Idle,
+        (HttpStop::TimedOut(Phase::Exchange | Phase::Refused | Phase::AnsweredEarly), _)
+        | (HttpStop::Refused, None) => {
+            debug_assert!(false, "no deadline in these phases, and a refusal has a fault");
+            ConnectionEnd::Closed
+        }
+    }
+}
+
+/// The settings of hyper.
+///
+/// * `half_close` is off: a client that closes its side has given up, as for Node.js, and its request is
+///   dropped.
+/// * A date is added if the node sent none (RFC 9110, section 6.6.1).
+/// * Field names are spelled as usual, see [`spelling`](super::spelling).
+/// * The limits are never reached before those of the guard, whose refusals say more. A number of
+///   fields other than hyper's default of 100 costs two allocations for each request: this is not
+///   measurable, and changing the number only for the few heads that need it would cost more.
+fn http(head: HeadLimits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.keep_alive(true)
+        .half_close(false)
+        .header_read_timeout(None)
+        .auto_date_header(true)
+        .title_case_headers(true)
+        .max_headers(head.fields_max)
+        .max_buf_size(head.bytes_max.saturating_add(BUFFER_BYTES_SPARE));
+    http
+}
+
+pin_project! {
+    /// Fires at the deadline of the current phase. It resets its timer only if the timer would fire too
+    /// late; a timer that fires too early is reset then.
+    struct PhaseTimer {
+        deadlines: Deadlines,
+        phase: Phase,
+        steps: u32,
+        since: Instant,
+        armed: Instant,
+        #[pin]
+        timer: Sleep,
+    }
+}
+
+impl PhaseTimer {
+    fn new(deadlines: Deadlines) -> Self {
+        let now = Instant::now();
+        let armed = deadlines.due(Phase::Idle, now).unwrap_or(now);
+        Self {
+            deadlines,
+            phase: Phase::Idle,
+            steps: 0,
+            since: now,
+            armed,
+            timer: sleep_until(armed),
+        }
+    }
+
+    /// The shutdown begins at `now`.
+    fn shut_down(self: Pin<&mut Self>, now: Instant) {
+        self.project().deadlines.shut_down(now);
+    }
+
+    /// Ready if the connection has been in `phase` without a step for as long as allowed.
+    fn poll_due(self: Pin<&mut Self>, phase: Phase, steps: u32, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        let moved = (*this.phase, *this.steps) != (phase, steps);
+        (*this.phase, *this.steps) = (phase, steps);
+        if moved && phase != Phase::Exchange {
+            *this.since = Instant::now();
+        }
+        let Some(due) = this.deadlines.due(phase, *this.since) else { return Poll::Pending };
+        if due < *this.armed {
+            *this.armed = due;
+            this.timer.as_mut().reset(due);
+        }
+        while this.timer.as_mut().poll(cx).is_ready() {
+            if due <= *this.armed {
+                return Poll::Ready(());
+            }
+            *this.armed = due;
+            this.timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+
+    /// Wakes the task within [`UNREAD_CHECK_INTERVAL`].
+    fn wake_soon(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let mut this = self.project();
+        let soon = Instant::now() + UNREAD_CHECK_INTERVAL;
+        if soon < *this.armed {
+            *this.armed = soon;
+            this.timer.as_mut().reset(soon);
+        }
+        while this.timer.as_mut().poll(cx).is_ready() {
+            *this.armed = soon;
+            this.timer.as_mut().reset(soon);
+        }
+    }
+}
+
+/// How often the end of the client's stream is polled for while there are unread bytes before it,
+/// because no event reports it.
+const UNREAD_CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How much more than a head hyper buffers, of a client's bytes and of an answer that the client does
+/// not read: at least its first read.
+const BUFFER_BYTES_SPARE: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    /// How long the timer waits in `phase`. `None` for more than an hour.
+    async fn waited(
+        timer: &mut Pin<&mut PhaseTimer>,
+        phase: Phase,
+        steps: u32,
+    ) -> Option<Duration> {
+        let begun = Instant::now();
+        let due = poll_fn(|cx| timer.as_mut().poll_due(phase, steps, cx));
+        timeout(Duration::from_secs(3600), due).await.ok().map(|()| begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_and_each_step_has_its_own_time() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let mut timer = pin!(PhaseTimer::new(Deadlines::new(&Settings {
+            header_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
+            ..Settings::default()
+        })));
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(waited(&mut timer, Phase::Idle, 0).await, seconds(70));
+        assert_eq!(waited(&mut timer, Phase::Head, 1).await, seconds(10));
+        assert_eq!(waited(&mut timer, Phase::Exchange, 2).await, None);
+        assert_eq!(waited(&mut timer, Phase::Body, 2).await, seconds(60));
+        assert_eq!(waited(&mut timer, Phase::Body, 3).await, seconds(60));
+        assert_eq!(waited(&mut timer, Phase::WriteBlocked, 4).await, seconds(60));
+        assert_eq!(waited(&mut timer, Phase::Idle, 4).await, seconds(75));
+        assert_eq!(waited(&mut timer, Phase::Idle, 4).await, seconds(0));
+        assert_eq!(waited(&mut timer, Phase::Idle, 5).await, seconds(75));
+    }
+}
