@@ -149,7 +149,7 @@ fn build_group(
                     |name: &str| former_upstream.is_some_and(|former| former.node(name).is_some());
                 let first_is_newer = is_former(&clash.second) && !is_former(&clash.first);
                 let newcomer = if first_is_newer { &clash.first } else { &clash.second };
-                error!(upstream = %settings.name, node = %newcomer, %clash, "a node is left out");
+                error!(upstream = %settings.name, node = %newcomer, %clash, "node ignored");
                 left_out.push((&**newcomer).into());
             }
         }

@@ -20,7 +20,7 @@ pub(crate) fn ready() {
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(error) => warn!(%error, "cannot tell systemd of the reload"),
+        Err(error) => warn!(%error, "cannot notify systemd about the reload"),
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn passed_sockets() -> Vec<TcpListener> {
 
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "cannot tell systemd");
+        warn!(%error, "cannot notify systemd");
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::time::timeout;
 pub(crate) enum ClientError {
     /// The connect failed.
     #[error(
-        "nothing answers at {address}: is Sockeye running, with `admin: {{ bind: {address} }}` since \
+        "cannot connect to {address}: is Sockeye running, with `admin: {{ bind: {address} }}` since \
          its start?"
     )]
     Connect {
@@ -32,7 +32,7 @@ pub(crate) enum ClientError {
         source: io::Error,
     },
     /// The answer is not that of an admin listener.
-    #[error("{address} is no admin listener of Sockeye")]
+    #[error("{address} is not an admin listener of Sockeye")]
     NotAdmin {
         /// The address of the admin listener.
         address: SocketAddr,
@@ -40,7 +40,7 @@ pub(crate) enum ClientError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// There was no answer in time.
-    #[error("{address} gave no answer within {TIMEOUT:?}")]
+    #[error("{address} did not respond within {TIMEOUT:?}")]
     TimedOut {
         /// The address of the admin listener.
         address: SocketAddr,

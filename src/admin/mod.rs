@@ -114,7 +114,7 @@ async fn serve_one(
     });
     tokio::select! {
         _ = serve(accepted, service, &shutdown) => (),
-        () = slot.lost() => debug!("a new connection to the admin listener takes an idle one's slot"),
+        () = slot.lost() => debug!("admin connection limit reached, closing an idle connection"),
     }
 }
 

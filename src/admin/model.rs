@@ -1,4 +1,4 @@
-//! The answers of the admin listener, as JSON.
+//! The responses of the admin listener, as JSON.
 //!
 //! The listener writes these structs and the commands read them. Fields that an older process does not
 //! send have their defaults.
@@ -163,15 +163,17 @@ pub(crate) struct Discovery {
     pub srv: Option<String>,
     /// The DNS server. `None` for that of the system.
     pub server: Option<String>,
-    /// The last good answer, in seconds since 1970.
+    /// The last successful lookup, in seconds since 1970.
     pub answered_at: Option<u64>,
     /// Consecutive failures since then.
+    pub consecutive_failures: u32,
+    /// The same by its old name, until 1.0.
     pub failed_running: u32,
     /// The last failure.
     pub last_failure: Option<LookupFailure>,
 }
 
-/// A look-up that failed.
+/// A lookup that failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct LookupFailure {
@@ -303,7 +305,7 @@ pub(crate) struct Problem {
     pub help: Option<String>,
 }
 
-/// The answer to a request that was refused.
+/// The response to a request that was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Refusal {

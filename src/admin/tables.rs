@@ -138,7 +138,7 @@ fn stuck(upgrades: &Upgrades) -> String {
 pub(crate) fn reload(answer: &Reloaded) -> String {
     let changes: Vec<String> = answer.changes.iter().map(|change| text(change)).collect();
     match changes.as_slice() {
-        [] => "reloaded: nothing has changed\n".to_owned(),
+        [] => "reloaded: no changes\n".to_owned(),
         changes => format!("reloaded:\n  {}\n", changes.join("\n  ")),
     }
 }
@@ -316,7 +316,7 @@ chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
             let changes = changes.iter().map(|change| (*change).to_owned()).collect();
             assert_eq!(reload(&Reloaded { reloaded: true, changes }), shown);
         };
-        check(&[], "reloaded: nothing has changed\n");
+        check(&[], "reloaded: no changes\n");
         check(&["a", "b"], "reloaded:\n  a\n  b\n");
     }
 }

@@ -122,6 +122,7 @@ fn discovered(discovery: &Discovery) -> model::Discovery {
         srv,
         server: discover.server.map(|server| server.to_string()),
         answered_at: history.answered_at.map(seconds),
+        consecutive_failures: history.failures,
         failed_running: history.failures,
         last_failure: history.failure.map(|failure| model::LookupFailure {
             at: seconds(failure.at),

@@ -80,8 +80,8 @@ fn wait(arguments: &NodeArguments, begun: &NodeCommandResult) -> Outcome {
         let nodes = tables::find_nodes(&answer, &begun.upstream, &begun.node.name);
         let Some(first) = nodes.first() else {
             return match has_left {
-                true => print("it has left, and has no sessions\n"),
-                false => Err("it is no longer known".into()),
+                true => print("the node was removed and has no sessions\n"),
+                false => Err("the node is no longer known".into()),
             };
         };
         has_left = tables::has_left(first);

@@ -33,7 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve with a configuration file until SIGTERM or SIGINT; SIGHUP or a change of the file reloads
-    /// it, a second SIGTERM or SIGINT ends at once
+    /// it, a second SIGTERM or SIGINT stops immediately
     Run {
         /// The YAML file
         #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
@@ -45,10 +45,10 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "sockeye.yaml")]
         file: PathBuf,
     },
-    /// Ask a running process how it is; fails if it is not ready, unless only the connection limit is
+    /// Show the state of a running process; fails if it is not ready, unless only the connection limit is
     /// reached
     Status(QueryArguments),
-    /// Ask a running process for its nodes and their load
+    /// Show the nodes of a running process and their load
     Nodes(QueryArguments),
     /// Tell a running process to reload its configuration file
     Reload(QueryArguments),
@@ -66,7 +66,7 @@ enum Command {
     },
     /// Print the manual page
     Man {
-        /// Of one command; without it, of the whole program
+        /// The command; without it, the whole program
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
     },

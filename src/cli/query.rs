@@ -25,7 +25,7 @@ pub(super) struct QueryArguments {
     /// The configuration file that names the admin listener, if there is one
     #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
     config: PathBuf,
-    /// Print the answer as it came
+    /// Print the response unchanged
     #[arg(long)]
     json: bool,
 }
@@ -91,7 +91,7 @@ fn query<T: DeserializeOwned>(
 fn refusal(answer: Value) -> Box<dyn Error> {
     match serde_json::from_value(answer) {
         Ok(Refusal { error, .. }) if !error.is_empty() => error.into(),
-        Ok(_) | Err(_) => "it gave no reason".into(),
+        Ok(_) | Err(_) => "no reason given".into(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     announce(&config, &server);
     let stopped = server.run_or_cut(stop_signal(reloader), second_signal())?;
     if stopped == Stopped::Cut {
-        error!("a second signal cut the stop short");
+        error!("second signal, stopping immediately");
     }
     Ok(stopped)
 }
@@ -61,10 +61,10 @@ async fn stop_signal(reloader: Reloader) {
     };
     loop {
         tokio::select! {
-            _ = terminate.recv() => return info!("got SIGTERM"),
-            _ = interrupt.recv() => return info!("got SIGINT"),
+            _ = terminate.recv() => return info!("received SIGTERM"),
+            _ = interrupt.recv() => return info!("received SIGINT"),
             _ = hang_up.recv() => {
-                info!("got SIGHUP");
+                info!("received SIGHUP");
                 reloader.request();
             }
         }
@@ -90,11 +90,12 @@ async fn second_signal() {
 fn announce_bounds(max_connections: usize) {
     let (open_files, memory_bytes) = (descriptors::max(), memory::max());
     let bytes_per_connection = memory::BYTES_PER_CLIENT;
-    info!(open_files, max_connections, memory_bytes, bytes_per_connection, "bounds");
+    info!(open_files, max_connections, memory_bytes, bytes_per_connection, "limits");
     if max_connections > descriptors::clients_by_descriptors() {
         warn!(
             open_files,
-            max_connections, "two descriptors for each connection are more than may be open"
+            max_connections,
+            "max_connections needs two descriptors for each connection, more than may be open"
         );
     }
     if max_connections > descriptors::clients_by_memory() {
@@ -102,7 +103,7 @@ fn announce_bounds(max_connections: usize) {
             memory_bytes,
             bytes_per_connection,
             max_connections,
-            "so many connections may take more memory than this process may have"
+            "max_connections may need more memory than this process may use"
         );
     }
 }

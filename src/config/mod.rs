@@ -120,8 +120,9 @@ pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
             io::ErrorKind::IsADirectory => {
                 Diagnostic::new("is a directory").help("name the YAML file in it")
             }
-            io::ErrorKind::TimedOut => Diagnostic::new(format!("cannot be read: {error}"))
-                .help("look for a pipe that nobody writes to, or a network mount that is gone"),
+            io::ErrorKind::TimedOut => Diagnostic::new(format!("cannot be read: {error}")).help(
+                "check for a pipe without a writer, or a network mount that does not respond",
+            ),
             _ => Diagnostic::new(format!("cannot be read: {error}")),
         };
         Problems::of_whole_file(&file_name, diagnostic)
@@ -168,6 +169,8 @@ const RENAMED_KEYS: &[Rename] = &[
         new: &["request_body_timeout", "response_body_timeout"],
         until: "1.0",
     },
+    Rename { old: "upstreams.*.answer_head_max", new: &["response_head_max"], until: "1.0" },
+    Rename { old: "upstreams.*.answer_fields_max", new: &["response_fields_max"], until: "1.0" },
 ];
 
 const MINIMAL: &str = "the least that works is\n\

@@ -107,7 +107,7 @@ impl Exchange<'_> {
             },
             reuses_after_body: settings.connections == Connections::Shared,
             body_bytes_max: self.body_bytes_max(),
-            head_limits: settings.answer_head,
+            head_limits: settings.response_head,
         }
     }
 

@@ -21,10 +21,10 @@ pub(crate) enum ExchangeError {
     #[error("the request must name one host, in its Host field")]
     BadHost,
     /// The request's target has a form that its method does not allow (RFC 9112, section 3.2).
-    #[error("the target of the request is faulty: {0}")]
+    #[error("the request target is invalid: {0}")]
     BadTarget(&'static str),
     /// A CONNECT, which only a forward proxy serves.
-    #[error("CONNECT is not served here: this is no forward proxy")]
+    #[error("CONNECT is not served here: this is not a forward proxy")]
     ForwardProxying,
     /// The Engine.IO parameters of the query contradict each other.
     #[error("the Engine.IO parameters of the query cannot be read: {0}")]
@@ -42,7 +42,7 @@ pub(crate) enum ExchangeError {
     #[error("the request's body is longer than {0} bytes")]
     BodyTooLarge(u64),
     /// The client broke off while it sent the request's body.
-    #[error("the client broke off its request")]
+    #[error("the client disconnected before its request was complete")]
     ClientGone,
     /// The node of the session has left the upstream.
     #[error("Session ID unknown")]
@@ -80,7 +80,7 @@ pub(crate) enum ExchangeError {
         source: ConnectError,
     },
     /// The node ended the connection before the head of its response.
-    #[error("the node ended the connection before it answered")]
+    #[error("the node closed the connection before it responded")]
     NodeBrokeOff {
         /// The node's name.
         node: Arc<str>,
@@ -88,7 +88,7 @@ pub(crate) enum ExchangeError {
         source: io::Error,
     },
     /// The head of the node's response is not valid HTTP/1.1.
-    #[error("the node's answer is not HTTP/1.1")]
+    #[error("the node's response is not HTTP/1.1")]
     BadAnswer {
         /// The node's name.
         node: Arc<str>,
@@ -110,7 +110,7 @@ pub(crate) enum ExchangeError {
         node: Option<Arc<str>>,
     },
     /// The head of the node's response did not arrive in time.
-    #[error("the node did not answer within {after:?}")]
+    #[error("the node did not respond within {after:?}")]
     ResponseTimeout {
         /// The node's name.
         node: Arc<str>,
@@ -118,7 +118,7 @@ pub(crate) enum ExchangeError {
         after: Duration,
     },
     /// The node's 101 is not the answer to the client's handshake (RFC 6455, section 4.1).
-    #[error("the node's 101 is not the answer to this WebSocket handshake: {reason}")]
+    #[error("the node's 101 does not match this WebSocket handshake: {reason}")]
     BadSwitch {
         /// The node's name.
         node: Arc<str>,
@@ -126,7 +126,7 @@ pub(crate) enum ExchangeError {
         reason: &'static str,
     },
     /// A response that had to be read before it was passed on broke off.
-    #[error("the node's answer broke off")]
+    #[error("the node's response ended early")]
     AnswerBrokeOff {
         /// The node's name.
         node: Arc<str>,

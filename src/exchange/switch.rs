@@ -141,8 +141,8 @@ impl PendingTunnel {
                     self.start_with(TokioIo::new(upgraded), ConnectionPermit::default())
                 }
             },
-            Ok(Err(error)) => debug!(%error, "the client left before its 101"),
-            Err(_) => debug!("the client did not take its 101"),
+            Ok(Err(error)) => debug!(%error, "client disconnected before the 101 response"),
+            Err(_) => debug!("client did not read the 101 response in time"),
         }
     }
 

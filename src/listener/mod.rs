@@ -135,7 +135,7 @@ impl Listener {
             if limit.is_reached() {
                 full.log(|| {
                     let max_connections = limit.max();
-                    warn!(%address, max_connections, "the connection limit is reached, new clients wait");
+                    warn!(%address, max_connections, "connection limit reached, new clients wait");
                 });
                 tokio::select! {
                     biased;
@@ -157,11 +157,12 @@ impl Listener {
                     }
                 }
                 Err(error) if concerns_one_connection(&error) => {
-                    debug!(%address, %error, "a client left before it was accepted");
+                    debug!(%address, %error, "client disconnected before accept");
                 }
                 Err(error) if concerns_the_socket(&error) => return Err(error),
                 Err(error) => {
-                    failures.log(|| error!(%address, %error, "cannot accept clients, trying on"));
+                    failures
+                        .log(|| error!(%address, %error, "cannot accept connections, retrying"));
                     tokio::select! {
                         () = stop.cancelled() => break,
                         () = tokio::time::sleep(RETRY_AFTER) => (),

@@ -93,28 +93,25 @@ pub(crate) const CONNECTIONS: Metric =
 pub(crate) const CONNECTIONS_OPEN: Metric =
     gauge("sockeye_connections_open", &[], "Connections on which clients speak HTTP");
 /// The limit for clients' connections.
-pub(crate) const CONNECTIONS_MAX: Metric = gauge(
-    "sockeye_connections_max",
-    &[],
-    "How many connections and WebSockets of clients there may be at once",
-);
+pub(crate) const CONNECTIONS_MAX: Metric =
+    gauge("sockeye_connections_max", &[], "Maximum number of client connections and WebSockets");
 /// See [`Connections::ends`](super::Connections::ends).
 pub(crate) const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
 /// See [`RouteCounts::answers`](super::RouteCounts::answers).
 pub(crate) const EXCHANGES: Metric =
-    counter("sockeye_exchanges_total", &["route", "class"], "Requests that got an answer");
+    counter("sockeye_exchanges_total", &["route", "class"], "Requests that got a response");
 /// See [`RouteCounts::errors`](super::RouteCounts::errors).
 pub(crate) const EXCHANGE_ERRORS: Metric = counter(
     "sockeye_exchange_errors_total",
     &["route", "error", "blame"],
-    "Requests that got an answer of the proxy's own",
+    "Requests that the proxy itself responded to with an error",
 );
 /// See [`RouteCounts::affinity`](super::RouteCounts::affinity).
 pub(crate) const AFFINITY: Metric = counter(
     "sockeye_affinity_total",
     &["route", "outcome"],
-    "Requests by how their session's node was found",
+    "Requests by how the node of their session was found",
 );
 /// See [`RouteCounts::held`](super::RouteCounts::held).
 pub(crate) const HANDSHAKES_HELD: Metric = counter(
@@ -124,10 +121,13 @@ pub(crate) const HANDSHAKES_HELD: Metric = counter(
 );
 /// See [`RouteCounts::held`](super::RouteCounts::held).
 pub(crate) const HANDSHAKES_HELD_OPEN: Metric =
-    gauge("sockeye_handshakes_held_open", &["route"], "Handshakes that wait");
+    gauge("sockeye_handshakes_held_open", &["route"], "Handshakes that are waiting");
 /// See [`RouteCounts::upgrades_tried`](super::RouteCounts::upgrades_tried).
-pub(crate) const UPGRADES_TRIED: Metric =
-    counter("sockeye_upgrades_tried_total", &["route"], "WebSocket handshakes that clients began");
+pub(crate) const UPGRADES_TRIED: Metric = counter(
+    "sockeye_upgrades_tried_total",
+    &["route"],
+    "WebSocket handshakes that clients started",
+);
 /// See [`RouteCounts::upgrades`](super::RouteCounts::upgrades).
 pub(crate) const UPGRADES: Metric = counter(
     "sockeye_upgrades_total",
@@ -150,14 +150,14 @@ pub(crate) const POLLING_SESSIONS_OPEN: Metric = gauge(
 pub(crate) const POLLING_SESSIONS_STUCK: Metric = gauge(
     "sockeye_polling_sessions_stuck",
     &["route"],
-    "Sessions that poll on though they should be upgraded by now",
+    "Sessions that still poll although they should have upgraded",
 );
 /// From the handshake by polling to the client's `5`.
 pub(crate) const UPGRADE_DURATION: Metric = Metric {
     name: "sockeye_upgrade_duration_seconds",
     kind: Kind::Histogram,
     labels: &["route"],
-    help: "How long after their handshake sessions were upgraded",
+    help: "Time from the handshake of a session to its upgrade",
 };
 /// See [`TunnelCounts::open`](super::TunnelCounts::open).
 pub(crate) const TUNNELS: Metric =
@@ -169,7 +169,7 @@ pub(crate) const TUNNELS_OPEN: Metric =
 pub(crate) const TUNNEL_ENDS: Metric = counter(
     "sockeye_tunnel_ends_total",
     &["route", "end", "by"],
-    "WebSockets by how and by whom they ended",
+    "WebSockets that ended, by end and by who caused it",
 );
 /// See [`Traffic::bytes`](super::Traffic::bytes).
 pub(crate) const TUNNEL_BYTES: Metric =
@@ -181,7 +181,7 @@ pub(crate) const TUNNEL_MESSAGES: Metric =
 pub(crate) const IDLE_CONTRADICTIONS: Metric = counter(
     "sockeye_idle_contradictions_total",
     &["route"],
-    "Sessions whose WebSocket may be silent for less long than their heartbeat",
+    "Sessions whose heartbeat is longer than `tunnel.idle_timeout`",
 );
 /// The nodes that take new sessions.
 pub(crate) const UPSTREAM_NODES_OPEN: Metric =
@@ -190,7 +190,7 @@ pub(crate) const UPSTREAM_NODES_OPEN: Metric =
 pub(crate) const NODE_ANSWERS: Metric = counter(
     "sockeye_node_answers_total",
     &["upstream", "node", "class"],
-    "Answers of a node that went to clients",
+    "Responses of a node that were sent to clients",
 );
 /// See [`NodeCounts::handshakes_by_polling`](super::NodeCounts::handshakes_by_polling).
 pub(crate) const NODE_HANDSHAKES: Metric = counter(
@@ -202,7 +202,7 @@ pub(crate) const NODE_HANDSHAKES: Metric = counter(
 pub(crate) const NODE_CONNECTS_FAILED: Metric = counter(
     "sockeye_node_connects_failed_total",
     &["upstream", "node"],
-    "Connections that a node did not accept",
+    "Failed connects to a node",
 );
 /// Whether the last connect succeeded.
 pub(crate) const NODE_REACHABLE: Metric = gauge(
@@ -220,19 +220,19 @@ pub(crate) const NODE_STATE: Metric = gauge(
 pub(crate) const NODE_CHECKS: Metric = counter(
     "sockeye_node_checks_total",
     &["upstream", "node", "outcome"],
-    "Health checks by what they found",
+    "Health checks by outcome",
 );
 /// See [`NodeCounts::ejections`](super::NodeCounts::ejections).
 pub(crate) const NODE_EJECTIONS: Metric = counter(
     "sockeye_node_ejections_total",
     &["upstream", "node"],
-    "How often a node was ejected since its clients' handshakes failed",
+    "Ejections of a node because its clients' handshakes failed",
 );
 /// Pending exchanges.
 pub(crate) const NODE_EXCHANGES_OPEN: Metric = gauge(
     "sockeye_node_exchanges_open",
     &["upstream", "node"],
-    "Requests at a node whose answers are not complete",
+    "Requests to a node whose responses are not complete",
 );
 /// Open tunnels.
 pub(crate) const NODE_TUNNELS_OPEN: Metric =
@@ -247,13 +247,13 @@ pub(crate) const NODE_LOAD: Metric = gauge(
 pub(crate) const DISCOVERY: Metric = counter(
     "sockeye_discovery_total",
     &["upstream", "outcome"],
-    "Look-ups of an upstream's nodes by what they told",
+    "DNS lookups of an upstream's nodes by outcome",
 );
 /// Connections and tunnels of a worker.
 pub(crate) const WORKER_CONNECTIONS: Metric = gauge(
     "sockeye_worker_connections",
     &["worker"],
-    "Connections and WebSockets of clients that a worker has",
+    "Client connections and WebSockets of a worker",
 );
 /// Reloads of the configuration.
 pub const RELOADS: Metric =
@@ -262,16 +262,16 @@ pub const RELOADS: Metric =
 pub(crate) const RELOAD_FAILED: Metric = gauge(
     "sockeye_reload_failed",
     &[],
-    "1 if the last reload failed and an older configuration serves on, else 0",
+    "1 if the last reload failed and the older configuration is still in force, else 0",
 );
 /// Whether the stop has begun.
 pub(crate) const STOPPING: Metric =
-    gauge("sockeye_stopping", &[], "1 once the process was told to stop, else 0");
+    gauge("sockeye_stopping", &[], "1 once the shutdown has begun, else 0");
 /// See [`lost_lines`](crate::logging::lost_lines).
 pub(crate) const LOG_LINES_LOST: Metric = counter(
     "sockeye_log_lines_lost_total",
     &[],
-    "Lines of the log that were dropped, since standard error was not read",
+    "Log lines that were dropped because standard error was not read fast enough",
 );
 /// The version, as a label.
 pub const BUILD: Metric = gauge("sockeye_build_info", &["version"], "Always 1");
@@ -289,7 +289,7 @@ pub(crate) const DESCRIPTORS: Metric =
     gauge("sockeye_descriptors_open", &[], "Open files and sockets of the process");
 /// See [`Process::descriptors_max`](super::Process::descriptors_max).
 pub(crate) const DESCRIPTORS_MAX: Metric =
-    gauge("sockeye_descriptors_max", &[], "How many files and sockets the process may have open");
+    gauge("sockeye_descriptors_max", &[], "Maximum number of open files and sockets");
 
 const fn counter(
     name: &'static str,

@@ -118,13 +118,13 @@ pub(crate) struct SendError<B> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendFault {
     /// The connection ended before the head of the answer was complete.
-    #[error("the connection ended before the answer was complete")]
+    #[error("the connection ended before the response was complete")]
     Lost(#[source] io::Error),
     /// The node's answer is not HTTP/1.1.
-    #[error("the answer is not HTTP/1.1")]
+    #[error("the response is not HTTP/1.1")]
     BadAnswer(#[source] HeadFault),
     /// The head of the answer did not come in time.
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     Unanswered(Duration),
     /// The node did not read the request.
     #[error("the node read nothing of the request for {0:?}")]

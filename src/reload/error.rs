@@ -24,7 +24,7 @@ pub enum ReloadError {
     #[error(transparent)]
     TagClash(#[from] TagClash),
     /// The code that reads the file panicked.
-    #[error("reading the configuration broke off")]
+    #[error("reading the configuration failed")]
     Broken(#[source] JoinError),
     /// The configuration came from a pipe or from standard input.
     #[error(

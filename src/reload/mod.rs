@@ -132,7 +132,7 @@ impl Reloads {
         let reloader = Reloader { requests: sender, last: last_receiver, counts: counts.clone() };
         let is_read_once = config::is_read_once(&path);
         if is_read_once {
-            info!(path = %path.display(), "the configuration is read once only and not followed");
+            info!(path = %path.display(), "the configuration can be read only once, changes need a restart");
         }
         let file = (!is_read_once).then(|| FileWatch::new(&path));
         (reloader, Self { path, outline, requests, reading: None, last, counts, file })
@@ -191,12 +191,12 @@ impl Reloads {
     fn report(&self, request: ReloadRequest, outcome: Outcome) {
         match (&outcome, &request) {
             (Ok(changes), ReloadRequest::FileTouched) if changes.is_empty() => {
-                debug!("the configuration file was touched and has not changed");
+                debug!("configuration file touched, content unchanged");
                 // If the last reload failed, the file has been corrected.
                 self.last.send_if_modified(forget_failure);
                 return;
             }
-            (Ok(changes), _) if changes.is_empty() => info!("reloaded: nothing has changed"),
+            (Ok(changes), _) if changes.is_empty() => info!("reloaded: no changes"),
             (Ok(changes), _) => info!("reloaded: {changes}"),
             (Err(failure), ReloadRequest::FileTouched) if self.is_known(failure) => {
                 return debug!("the configuration file has the same problems as before");
@@ -204,7 +204,7 @@ impl Reloads {
             (Err(failure), _) => error!(
                 problems = failure.problems(),
                 error = failure.on_one_line(),
-                "not reloaded, all is as before"
+                "reload failed, configuration unchanged"
             ),
         }
         match &outcome {

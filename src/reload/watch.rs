@@ -49,7 +49,7 @@ impl FileWatch {
         };
         let watcher = notify::recommended_watcher(send).inspect_err(|error| {
             let seconds = CHECK_INTERVAL.as_secs();
-            warn!(%error, seconds, "the file is not watched, but checked from time to time");
+            warn!(%error, seconds, "cannot watch the file, polling it");
         });
         if is_mount_point(path) {
             warn!(
@@ -134,7 +134,7 @@ impl FileWatch {
                 Ok(()) => debug!(path = %path.display(), "watching"),
                 Err(error) => warn!(
                     path = %path.display(), %error,
-                    "it is not watched, but checked from time to time"
+                    "cannot watch it, polling it"
                 ),
             }
         }

@@ -97,7 +97,7 @@ impl Server {
         };
         let listeners = config.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         for address in passed.iter().filter_map(|socket| socket.local_addr().ok()) {
-            warn!(%address, "no listener has the address of this socket, which was passed to the process");
+            warn!(%address, "a socket was passed for an address that no listener has");
         }
         Ok(Self {
             config: Arc::new(ArcSwap::from_pointee(InForce::new(config.clone()))),
@@ -229,7 +229,7 @@ async fn check_nodes(current: Arc<Current>) {
 
 async fn cut_by(cut: impl Future<Output = ()>, shutdown: Arc<Shutdown>, was_cut: Arc<AtomicBool>) {
     cut.await;
-    warn!("ending at once");
+    warn!("stopping immediately");
     was_cut.store(true, Relaxed);
     shutdown.cut();
 }

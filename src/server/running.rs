@@ -136,7 +136,7 @@ impl Running {
         let after_restart = now.after_restart;
         self.config.store(Arc::new(now));
         if after_restart != former.after_restart && !after_restart.is_empty() {
-            warn!(keys = after_restart.keys(), "these keys change at the next start only");
+            warn!(keys = after_restart.keys(), "changes of these keys take effect after a restart");
         }
         Ok(())
     }
@@ -149,7 +149,7 @@ impl Running {
             Ok(next) => next,
             Err(clash) => {
                 // The nodes of the file are not the reason: they have been in force together.
-                return error!(upstream = %found.upstream(), %clash, "nodes stay as they are");
+                return error!(upstream = %found.upstream(), %clash, "discovered nodes rejected, nodes unchanged");
             }
         };
         let nodes = |snapshot: &Snapshot| {

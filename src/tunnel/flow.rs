@@ -343,7 +343,7 @@ impl Flow {
                 self.moved = self.moved.saturating_add(u16::try_from(taken).unwrap_or(u16::MAX));
                 return Poll::Ready(taken);
             }
-            Ok(_) => trace!("write took nothing"),
+            Ok(_) => trace!("write accepted no bytes"),
             Err(error) => {
                 trace!(%error, "write failed");
                 self.fail_sink();

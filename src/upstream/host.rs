@@ -226,7 +226,7 @@ impl Resolution {
             tracing::warn!(
                 node = %self.address,
                 addresses = joined(addresses),
-                "several addresses behind one name are one node: list each as a node of its own",
+                "the host name has several addresses, which are used as one node: list each address as a node",
             );
         }
     }

@@ -24,7 +24,7 @@ pub struct Settings {
     /// How long a TCP connection to a node may take.
     pub connect_timeout: Duration,
     /// How large the head of a node's answer may be.
-    pub answer_head: HeadLimits,
+    pub response_head: HeadLimits,
     /// Whether sessions share connections to a node.
     pub connections: Connections,
     /// How long a connection to a node may wait for its next request; a node's `Keep-Alive: timeout=`
@@ -65,7 +65,7 @@ impl Settings {
             nodes,
             discover: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
-            answer_head: HeadLimits::default(),
+            response_head: HeadLimits::default(),
             connections: Connections::Auto,
             pool_idle_timeout: Self::POOL_IDLE_TIMEOUT,
             balance: Balance::LeastConnections,

@@ -107,7 +107,7 @@ where
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No runtime, mostly because there are too few descriptors.
-    #[error("cannot make a runtime")]
+    #[error("cannot create a runtime")]
     Runtime(#[source] io::Error),
     /// No thread.
     #[error("cannot start worker {number}")]
@@ -159,7 +159,7 @@ async fn serve_queue<S: ClientService>(
         tokio::select! {
             () = tasks.ended() => (),
             () = shutdown.over() => {
-                warn!(tasks = tasks.len(), "cutting what did not end within the shutdown");
+                warn!(tasks = tasks.len(), "shutdown timeout reached, closing what remains");
             }
         }
     }
@@ -174,7 +174,7 @@ async fn count_end(
 ) {
     let end = serving.await;
     counts.ends.count([end.label()]);
-    debug!(%client, end = end.label(), reason = end.reason(), "connection over");
+    debug!(%client, end = end.label(), reason = end.reason(), "connection closed");
     drop(open);
 }
 

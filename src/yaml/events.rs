@@ -99,10 +99,8 @@ impl Builder {
     fn begin_document(&mut self, span: Span) -> Result<(), StructureError> {
         self.documents += 1;
         if self.documents > 1 {
-            let diagnostic = Diagnostic::new("holds a second YAML document");
-            return Err(
-                self.error(span, diagnostic.help("write one document; take out this `---`"))
-            );
+            let diagnostic = Diagnostic::new("contains a second YAML document");
+            return Err(self.error(span, diagnostic.help("write one document; remove this `---`")));
         }
         Ok(())
     }
@@ -117,7 +115,7 @@ impl Builder {
         if let Some(first) = first {
             let diagnostic =
                 Diagnostic::new(format!("is written twice, first on line {}", first.line));
-            let error = self.error(span, diagnostic.help("take out one of the two"));
+            let error = self.error(span, diagnostic.help("remove one of the two"));
             self.errors.push(error);
         }
         Ok(())
@@ -136,7 +134,7 @@ impl Builder {
 
     fn end(&mut self, span: Span) -> Result<(), StructureError> {
         let Some(Open { mark, anchor, .. }) = self.open.pop() else {
-            return Err(self.error(span, Diagnostic::new("ends what has not begun")));
+            return Err(self.error(span, Diagnostic::new("closes something that was not opened")));
         };
         self.add(mark, anchor);
         Ok(())
@@ -145,7 +143,7 @@ impl Builder {
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), StructureError> {
         self.refuse_as_key(span)?;
         let Some(mark) = self.anchors.get(&anchor) else {
-            let diagnostic = Diagnostic::new("is an alias inside what it stands for");
+            let diagnostic = Diagnostic::new("is an alias inside its own anchor");
             return Err(self.error(span, diagnostic.help("write the value itself")));
         };
         self.count += mark.count;
@@ -184,8 +182,7 @@ impl Builder {
     fn refuse_tag(&self, tag: Option<&Tag>, span: Span) -> Result<(), StructureError> {
         let Some(tag) = tag else { return Ok(()) };
         let diagnostic = Diagnostic::new(format!("has a tag, {}", tag.to_string().escape_debug()));
-        Err(self
-            .error(span, diagnostic.help("take it out; text that begins with `!` needs quotes")))
+        Err(self.error(span, diagnostic.help("remove it; text that begins with `!` needs quotes")))
     }
 
     /// Refuses plain numbers whose value differs from their text: numbers that are too large, and keys
@@ -224,7 +221,7 @@ impl Builder {
     }
 
     fn too_many(&self, span: Span) -> StructureError {
-        let diagnostic = Diagnostic::new(format!("makes more than {COUNT_MAX} values"));
+        let diagnostic = Diagnostic::new(format!("expands to more than {COUNT_MAX} values"));
         self.error(span, diagnostic.help("repeat less by aliases, or write fewer routes and nodes"))
     }
 
@@ -259,7 +256,7 @@ impl Builder {
 }
 
 fn too_deep() -> Diagnostic {
-    Diagnostic::new("is nested too deep").help("no key needs so many levels")
+    Diagnostic::new("is nested too deeply").help("no key needs so many levels")
 }
 
 /// What the author most likely meant, for errors whose YAML message does not say it.

@@ -62,7 +62,8 @@ pub(crate) fn parse<'t>(
 
 /// The diagnostic for a text of more than [`TEXT_BYTES_MAX`].
 pub(crate) fn too_large() -> Diagnostic {
-    Diagnostic::new("is larger than 1 MiB").help("no configuration is: is this the right file?")
+    Diagnostic::new("is larger than 1 MiB")
+        .help("configurations are smaller: is this the right file?")
 }
 
 /// Refuses what no editor would save as text: spans in it would be wrong, and secrets not masked.
@@ -77,7 +78,7 @@ fn refuse_unreadable(text: &str) -> Result<(), Diagnostic> {
     };
     let Some(at) = text.char_indices().position(stray) else { return Ok(()) };
     let line = 1 + text.chars().take(at).filter(|c| *c == '\n').count();
-    let diagnostic = Diagnostic::new(format!("holds a control character, first on line {line}"));
+    let diagnostic = Diagnostic::new(format!("contains a control character, first on line {line}"));
     Err(diagnostic.help("save it as plain YAML text"))
 }
 

@@ -62,12 +62,11 @@ impl Rename {
         let free: Vec<&str> =
             self.new.iter().copied().filter(|key| !map.contains_key(*key)).collect();
         if free.is_empty() {
-            let diagnostic =
-                Diagnostic::new(format!("is the old key for {new}, and both are written"));
-            return report.refuse_key(&at, None, diagnostic.help("take the old key out"));
+            let diagnostic = Diagnostic::new(format!("is the old name of {new}, and both are set"));
+            return report.refuse_key(&at, None, diagnostic.help("remove the old key"));
         }
         let until = self.until;
-        report.warn(&at, &format!("is an old key and works until {until}: write {new}"));
+        report.warn(&at, &format!("is deprecated and works until {until}: write {new}"));
         for key in free {
             map.insert(key.into(), value.clone());
             report.rename(&at, key);

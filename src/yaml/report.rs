@@ -132,9 +132,7 @@ impl<'a> Report<'a> {
         for (path, item) in items {
             match item {
                 Some(item) => filled.push((path, item)),
-                None => {
-                    self.refuse(&path, Diagnostic::new("is empty").help("fill it or take it out"))
-                }
+                None => self.refuse(&path, Diagnostic::new("is empty").help("set it or remove it")),
             }
         }
         filled

@@ -55,7 +55,10 @@ pub(crate) fn within_deadline<T: Send + 'static>(
     work: impl FnOnce(Instant) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     if HANGING.load(Ordering::Relaxed) >= HANGING_MAX {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, "earlier reads of it still hang"));
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "earlier reads of it are still blocked",
+        ));
     }
     let (sender, answer) = mpsc::channel();
     let end = Instant::now() + READ_TIMEOUT;
@@ -127,7 +130,7 @@ fn is_of_the_moment(error: &io::Error) -> bool {
 }
 
 fn timed_out() -> io::Error {
-    let what = format!("it gave no answer within {} s", READ_TIMEOUT.as_secs());
+    let what = format!("it gave no response within {} s", READ_TIMEOUT.as_secs());
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 

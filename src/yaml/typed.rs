@@ -141,7 +141,7 @@ impl Mismatch {
                 .help("write text; a number, and true or false, need quotes"),
             "a boolean" => Diagnostic::new("is not true or false").help("write true or false"),
             "a single value" => {
-                Diagnostic::new("is not a single value").help("write one value, and no list or map")
+                Diagnostic::new("is not a single value").help("write one value, not a list or map")
             }
             "text or a map" => Diagnostic::new("is neither text nor a map")
                 .help("write text, or a map: { key: value }"),

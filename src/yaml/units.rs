@@ -93,7 +93,7 @@ pub(crate) fn off_or<T>(
 pub(crate) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
     let is_off = ["false", "no", "n", "none", "never"].contains(&text.to_lowercase().as_str());
     match is_off {
-        true => Err(Diagnostic::new("is not how this is turned off").help(OFF_HELP)),
+        true => Err(Diagnostic::new("does not turn this off").help(OFF_HELP)),
         false => Ok(()),
     }
 }
@@ -191,7 +191,7 @@ fn show(amount: u64, units: &[(&str, u64)], unit_of_0: &str) -> String {
         .map_or_else(|| format!("0{unit_of_0}"), |(name, unit)| format!("{}{name}", amount / unit))
 }
 
-const OFF_HELP: &str = "write off, and in quotes where another tool writes the file: \"off\"";
+const OFF_HELP: &str = "write off, or \"off\" in quotes if another tool writes the file";
 
 /// What a bare number may mean, the likeliest first.
 const DURATION_UNIT_NAMES: [(&str, &str); 4] =

@@ -51,7 +51,7 @@ async fn until_ready_is(admin: SocketAddr, status: u16) {
 async fn the_bound_on_open_files_is_raised_and_told() {
     let yaml = config(&["127.0.0.1:1".parse().unwrap()], "", "");
     let mut proxy = ProxyProcess::spawn_by(bounded("ulimit -Sn 200; ulimit -Hn 300"), &yaml);
-    let line = proxy.until_log("bounds").await;
+    let line = proxy.until_log("limits").await;
     assert!(line.contains("open_files=300 max_connections=109"), "{line}");
 }
 
@@ -79,7 +79,7 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
 
     let mut late = Client::connect(proxy.address).await;
     late.send(request("GET", "/", &[], "")).await;
-    let line = proxy.until_log("the connection limit is reached").await;
+    let line = proxy.until_log("connection limit reached").await;
     assert!(line.contains("max_connections=28"), "{line}");
     for tunnel in &mut tunnels {
         assert_well(tunnel).await;

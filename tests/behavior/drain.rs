@@ -333,7 +333,7 @@ async fn who_waits_for_a_drain_waits_for_the_process_though_its_name_has_left_or
         assert!(drain.wait().await.unwrap().success());
     };
     check(named("n1", &b), "chat/n1 is empty").await;
-    check(named("n2", &b), "it has left, and has no sessions").await;
+    check(named("n2", &b), "the node was removed and has no sessions").await;
 }
 
 #[tokio::test]

@@ -218,9 +218,9 @@ async fn an_engineio_check_takes_any_answer_of_engine_io_and_closes_its_session(
         (3, "it answered 404, and not as Engine.IO does"),
         (
             4,
-            "it broke off: the connection ended before the answer was complete: unexpected end of file",
+            "it broke off: the connection ended before the response was complete: unexpected end of file",
         ),
-        (5, "it did not answer within 300ms"),
+        (5, "it did not respond within 300ms"),
     ] {
         mood.set(number);
         until_state(&proxy, 0, "unhealthy").await;

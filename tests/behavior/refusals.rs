@@ -51,7 +51,7 @@ async fn a_node_that_hangs_up_is_blamed() {
     let proxy = Proxy::default_before(&[&node]);
     let answer = get(proxy.address, "/").await;
     assert_eq!(answer.status(), 502);
-    let expected = "502 Bad Gateway: the node ended the connection before it answered\n";
+    let expected = "502 Bad Gateway: the node closed the connection before it responded\n";
     assert_eq!(answer.text(), expected);
 }
 

@@ -48,11 +48,11 @@ pub(crate) struct Upstream {
     /// The maximum size of a node's response head.
     ///
     /// A longer one counts as an error of the node.
-    #[schemars(extend("x-accepts" = Accepts::size(&ANSWER_HEAD_MAX)))]
-    pub(crate) answer_head_max: Option<RawScalar>,
+    #[schemars(extend("x-accepts" = Accepts::size(&RESPONSE_HEAD_MAX)))]
+    pub(crate) response_head_max: Option<RawScalar>,
     /// The maximum number of header fields in a node's response.
-    #[schemars(extend("x-accepts" = Accepts::number(&ANSWER_FIELDS_MAX)))]
-    pub(crate) answer_fields_max: Option<RawScalar>,
+    #[schemars(extend("x-accepts" = Accepts::number(&RESPONSE_FIELDS_MAX)))]
+    pub(crate) response_fields_max: Option<RawScalar>,
     /// Whether sessions share connections to a node.
     ///
     /// `per_session` is for several processes behind one address (PM2, `node:cluster`,
@@ -152,8 +152,8 @@ pub(crate) struct Discover {
 
 pub(crate) const CONNECT_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_mins(1);
-pub(crate) const ANSWER_HEAD_MAX: RangeInclusive<u64> = super::listener::HEAD_MAX;
-pub(crate) const ANSWER_FIELDS_MAX: RangeInclusive<u32> = 10..=256;
+pub(crate) const RESPONSE_HEAD_MAX: RangeInclusive<u64> = super::listener::HEAD_MAX;
+pub(crate) const RESPONSE_FIELDS_MAX: RangeInclusive<u32> = 10..=256;
 pub(crate) const POOL_IDLE_TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_hours(1);
 pub(crate) const SLOW_START: RangeInclusive<Duration> =

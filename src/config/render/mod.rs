@@ -204,7 +204,7 @@ mod tests {
         check(
             "listeners: [{ bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, head_max: 16KiB, head_fields_max: 99 }]
 upstreams:
-  a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms, answer_head_max: 8KiB, answer_fields_max: 10 }
+  a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms, response_head_max: 8KiB, response_fields_max: 10 }
   b: { nodes: [h:1], affinity: { cookie: { name: c } } }
   c: { nodes: [h:1], affinity: { rendezvous: { by: address } } }
   d: { nodes: [h:1], affinity: { rendezvous: { by: { header: X-User-Id } } } }

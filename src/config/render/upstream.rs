@@ -26,8 +26,10 @@ pub(super) fn render(group: &UpstreamSettings) -> (String, Option<Upstream>) {
         discover: settings.discover.as_ref().map(discover),
         affinity: Some(affinity(&group.affinity)),
         connect_timeout: Some(duration(settings.connect_timeout)),
-        answer_head_max: Some(RawScalar::new(render_size(settings.answer_head.bytes_max as u64))),
-        answer_fields_max: Some(RawScalar::new(settings.answer_head.fields_max)),
+        response_head_max: Some(RawScalar::new(render_size(
+            settings.response_head.bytes_max as u64,
+        ))),
+        response_fields_max: Some(RawScalar::new(settings.response_head.fields_max)),
         connections: Some(RawScalar::new(match settings.connections {
             Connections::Auto => "auto",
             Connections::Shared => "shared",

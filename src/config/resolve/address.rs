@@ -22,7 +22,7 @@ pub(super) fn bind(text: &str) -> Result<SocketAddr, Diagnostic> {
             Diagnostic::new("has no port").help(format!("write {}", at_port(address, 80)))
         }
         Err(_) if port(text).is_some() => {
-            Diagnostic::new("is a port alone").help(format!("write \":{text}\" or 0.0.0.0:{text}"))
+            Diagnostic::new("is only a port").help(format!("write \":{text}\" or 0.0.0.0:{text}"))
         }
         Err(_) => Diagnostic::new("is not an IP address and a port")
             .help("write 0.0.0.0:80 for all addresses, \"[::]:80\" for IPv6 too"),
@@ -60,7 +60,7 @@ pub(in crate::config) fn node(text: &str) -> Result<NodeAddress, Diagnostic> {
         );
     }
     if port(text).is_some() {
-        return Err(Diagnostic::new("is a port alone").help(format!("write 127.0.0.1:{text}")));
+        return Err(Diagnostic::new("is only a port").help(format!("write 127.0.0.1:{text}")));
     }
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(Diagnostic::new("is an IPv6 address without brackets")
@@ -122,7 +122,7 @@ fn not_a_url(scheme: &str, rest: &str) -> Diagnostic {
         (false, "https" | "wss") => format!("{authority}:443"),
         (false, _) => format!("{authority}:80"),
     };
-    Diagnostic::new("is a URL, and a node is an address").help(format!("write {address}"))
+    Diagnostic::new("is a URL, not an address").help(format!("write {address}"))
 }
 
 fn at_port(address: IpAddr, port: u16) -> String {
@@ -150,7 +150,7 @@ mod tests {
         check("127.0.0.1:0", "127.0.0.1:0");
 
         let refuse = |text: &str, what: &str| assert_eq!(bind(text).unwrap_err().what(), what);
-        refuse("8080", "is a port alone");
+        refuse("8080", "is only a port");
         refuse("0.0.0.0", "has no port");
         refuse("::", "has no port");
         for text in ["", ":", ":99999", ":+80", "localhost:80", "*:80", "http://0.0.0.0:80"] {
@@ -195,13 +195,13 @@ mod tests {
             let diagnostic = node(text).unwrap_err();
             assert_eq!((diagnostic.what(), diagnostic.help_text()), (what, Some(help)), "{text}");
         };
-        let url = "is a URL, and a node is an address";
+        let url = "is a URL, not an address";
         check("http://10.0.0.1:3000", url, "write 10.0.0.1:3000");
         check("http://u:p@10.0.0.1:3000/x?y", url, "write 10.0.0.1:3000");
         check("https://chat", url, "write chat:443");
         check("10.0.0.1", "has no port", "write 10.0.0.1:3000");
         check("[::1]", "has no port", "write [::1]:3000");
-        check("3000", "is a port alone", "write 127.0.0.1:3000");
+        check("3000", "is only a port", "write 127.0.0.1:3000");
         check(":3000", "has no host", "write the node's host: 127.0.0.1:3000");
         check("a:0", "has port 0", "write the port that the node listens on");
         check("a:65536", "has no valid port", "write a port of 1 to 65535");

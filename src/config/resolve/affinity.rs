@@ -51,7 +51,7 @@ fn rule_of_word(word: &str) -> Result<Settings, Diagnostic> {
         "sid" => Ok(Settings::default()),
         "cookie" => Ok(Settings::Cookie(CookieSettings { name: cookie_name(), keys: Vec::new() })),
         "none" => Ok(Settings::None),
-        "rendezvous" => Err(Diagnostic::new("does not say by what")
+        "rendezvous" => Err(Diagnostic::new("needs the key `by`")
             .help("write { rendezvous: { by: address } }, or by a header or a query parameter")),
         _ => Err(Diagnostic::none_of("is not an affinity", word, RULES.into_iter())),
     }
@@ -88,7 +88,7 @@ pub(super) fn token(name: &str) -> Result<(), Diagnostic> {
     if !name.is_empty() && name.bytes().all(is_token_byte) {
         return Ok(());
     }
-    Err(Diagnostic::new("is not a cookie's name").help("write letters, digits, - and _ alone"))
+    Err(Diagnostic::new("is not a valid cookie name").help("use only letters, digits, - and _"))
 }
 
 fn secrets(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> Vec<Secret> {

@@ -19,7 +19,7 @@ pub(super) fn resolve(
     match written {
         None => default,
         Some(TextOr::Text(word)) => report.read(path, Some(word), default, |word| match word {
-            "rendezvous" => Err(Diagnostic::new("does not say by what").help(WHOLE_HELP)),
+            "rendezvous" => Err(Diagnostic::new("needs the key `by`").help(WHOLE_HELP)),
             word => choose(word, "is not a balance", &RULES),
         }),
         Some(TextOr::Map(keys::Balance { rendezvous })) => {
@@ -81,7 +81,7 @@ fn property(path: &KeyPath, written: &RendezvousBy, report: &mut Report<'_>) -> 
 fn header(name: &str) -> Result<RendezvousKey, Diagnostic> {
     let parsed = name.parse().map(RendezvousKey::Header);
     parsed.map_err(|_| {
-        Diagnostic::new("is not a header's name").help("write a name such as X-User-Id")
+        Diagnostic::new("is not a valid header name").help("write a name such as X-User-Id")
     })
 }
 
@@ -90,7 +90,7 @@ fn query(name: &str) -> Result<RendezvousKey, Diagnostic> {
     if !name.is_empty() && name.bytes().all(is_plain) {
         return Ok(RendezvousKey::Query(name.into()));
     }
-    Err(Diagnostic::new("is not a query parameter's name").help("write a name such as room"))
+    Err(Diagnostic::new("is not a valid query parameter name").help("write a name such as room"))
 }
 
 /// The rules that are words.

@@ -23,14 +23,14 @@ pub(super) fn refuse_overlaps(binds: &[Bind], report: &mut Report<'_>) {
         };
         let first = report.locate(first);
         let diagnostic = if taken == address {
-            Diagnostic::new(format!("is the same as {first}")).help("take one of the two out")
+            Diagnostic::new(format!("is the same as {first}")).help("remove one of the two")
         } else {
             let (wider, other) = if covers(taken.ip(), address.ip()) {
                 (taken.ip(), address.ip())
             } else {
                 (address.ip(), taken.ip())
             };
-            let help = format!("{wider} takes {other} too: take one of the two out");
+            let help = format!("{wider} includes {other}: remove one of the two");
             Diagnostic::new(format!("overlaps with {first}")).help(help)
         };
         report.refuse(path, diagnostic);

@@ -49,7 +49,7 @@ fn addresses(text: &str) -> Result<Source, Diagnostic> {
     let address: NodeAddress = address::node(text)?;
     match address.host.parse::<std::net::IpAddr>() {
         Ok(_) => {
-            Err(Diagnostic::new("is an address already").help(format!("write nodes: [{text}]")))
+            Err(Diagnostic::new("is already an address").help(format!("write nodes: [{text}]")))
         }
         Err(_not_an_ip_address) => Ok(Source::Addresses(address)),
     }
@@ -65,7 +65,7 @@ fn services(text: &str) -> Result<Source, Diagnostic> {
     if name.len() <= 253 && name.split('.').all(is_label) {
         return Ok(Source::Services(text.into()));
     }
-    let diagnostic = Diagnostic::new("is not a name of SRV records");
+    let diagnostic = Diagnostic::new("is not an SRV name");
     Err(diagnostic.help("write a name such as _socketio._tcp.chat.example.com, without a port"))
 }
 

@@ -120,7 +120,7 @@ fn statuses(text: &str) -> Result<RangeInclusive<u16>, Diagnostic> {
 
 fn words(path: &KeyPath, written: Option<&str>, report: &mut Report<'_>) -> Option<Box<str>> {
     report.read(path, written, None, |words| match words {
-        "" => Err(Diagnostic::new("is in every body").help("write a word of the answer's body")),
+        "" => Err(Diagnostic::new("is empty").help("write a word of the response body")),
         words => Ok(Some(words.into())),
     })
 }

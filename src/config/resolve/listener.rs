@@ -19,7 +19,7 @@ pub(super) fn resolve(
     let Some(written) = written else { return vec![(path.clone(), Settings::default())] };
     if written.is_empty() {
         let diagnostic = Diagnostic::new("has no listener");
-        report.refuse(path, diagnostic.help("take the key out to listen on 0.0.0.0:8080"));
+        report.refuse(path, diagnostic.help("remove the key to listen on 0.0.0.0:8080"));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let items = report.filled(items);

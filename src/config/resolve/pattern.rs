@@ -30,7 +30,7 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Diagnostic> {
 /// All paths that begin with `text`.
 pub(super) fn prefix(text: &str) -> Result<PathPattern, Diagnostic> {
     if let Some(before) = text.strip_suffix('*') {
-        let diagnostic = Diagnostic::new("ends with `*`, and a path is a prefix as it is");
+        let diagnostic = Diagnostic::new("ends with `*`, but a path is a prefix without it");
         return Err(diagnostic.help(format!("write {before}")));
     }
     path(text).map(|path| PathPattern::Prefix(path.into()))
@@ -44,7 +44,7 @@ pub(super) fn exact(text: &str) -> Result<PathPattern, Diagnostic> {
 fn not_a_host(text: &str) -> Diagnostic {
     if let Some((_, rest)) = text.split_once("://") {
         let name = rest.split(['/', ':', '?']).next().unwrap_or_default();
-        return Diagnostic::new("is a URL, and a host is a name").help(format!("write {name}"));
+        return Diagnostic::new("is a URL, not a host name").help(format!("write {name}"));
     }
     if let Some((name, path)) = text.split_once('/') {
         return Diagnostic::new("has a path").help(format!("write host: {name} and path: /{path}"));
@@ -76,7 +76,7 @@ fn path(text: &str) -> Result<&str, Diagnostic> {
     }
     let is_plain = |c: char| c.is_ascii_graphic() && !PATH_REFUSED.contains(&c);
     if let Some(stray) = text.chars().find(|c| !is_plain(*c)) {
-        let diagnostic = Diagnostic::new(format!("has a {stray:?}, which no path has"));
+        let diagnostic = Diagnostic::new(format!("has a {stray:?}, which is not valid in a path"));
         return Err(
             diagnostic.help("write the path as clients send it, percent-encoded, without query")
         );
@@ -114,8 +114,8 @@ mod tests {
             assert_eq!((diagnostic.what(), diagnostic.help_text()), (what, Some(help)), "{text}");
         };
         let name = "write chat.example.com";
-        check("https://chat.example.com", "is a URL, and a host is a name", name);
-        check("wss://chat.example.com:8/a", "is a URL, and a host is a name", name);
+        check("https://chat.example.com", "is a URL, not a host name", name);
+        check("wss://chat.example.com:8/a", "is a URL, not a host name", name);
         check("a.com/chat", "has a path", "write host: a.com and path: /chat");
         check("a.com:443", "has a port", "write a.com; the port is the listener's");
         check("[::1]:443", "has a port", "write [::1]; the port is the listener's");
@@ -141,10 +141,10 @@ mod tests {
         refuse("", "does not begin with a slash");
         refuse("socket.io/", "does not begin with a slash");
         refuse("https://a.com/chat", "does not begin with a slash");
-        refuse("/a?b", "has a '?', which no path has");
-        refuse("/a#b", "has a '#', which no path has");
-        refuse("/a b", "has a ' ', which no path has");
-        refuse("/ü", "has a 'ü', which no path has");
+        refuse("/a?b", "has a '?', which is not valid in a path");
+        refuse("/a#b", "has a '#', which is not valid in a path");
+        refuse("/a b", "has a ' ', which is not valid in a path");
+        refuse("/ü", "has a 'ü', which is not valid in a path");
         refuse("/a/../b", "has a `.` or `..` segment");
         assert_eq!(prefix("/chat/*").unwrap_err().help_text(), Some("write /chat/"));
         assert_eq!(exact("/chat/*"), Ok(PathPattern::Exact("/chat/*".into())));

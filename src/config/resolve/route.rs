@@ -31,8 +31,8 @@ pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> V
         let pattern = (settings.host.clone(), settings.path.clone());
         if let Some(first) = first_with.insert(pattern, path.clone()) {
             let first = report.locate(&first);
-            let diagnostic = Diagnostic::new(format!("has the host and path of {first}"));
-            report.refuse(&path, diagnostic.help("change one of the two or take it out"));
+            let diagnostic = Diagnostic::new(format!("has the same host and path as {first}"));
+            report.refuse(&path, diagnostic.help("change or remove one of the two"));
         }
         routes.push(settings);
     }

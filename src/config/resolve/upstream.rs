@@ -34,7 +34,7 @@ pub(super) fn resolve(
             break;
         }
         if !is_name(name) {
-            let diagnostic = Diagnostic::new("is not an upstream's name");
+            let diagnostic = Diagnostic::new("is not a valid upstream name");
             report.refuse_key(&path, None, diagnostic.help(NAME_HELP));
         }
         upstreams.push(one(name, &path, upstream, report));
@@ -60,7 +60,7 @@ fn one(
         nodes: nodes(path, upstream, report),
         discover: discover(path, upstream, report),
         connect_timeout,
-        answer_head: answer_head(path, upstream, report),
+        response_head: response_head(path, upstream, report),
         connections: report.read(
             &path.key("connections"),
             upstream.connections.as_ref().map(RawScalar::as_str),
@@ -103,25 +103,27 @@ fn connections(text: &str) -> Result<Connections, Diagnostic> {
         "auto" => Ok(Connections::Auto),
         "shared" => Ok(Connections::Shared),
         "per_session" => Ok(Connections::PerSession),
-        _ => Err(Diagnostic::new("is no way to use connections")
-            .help("write auto, shared or per_session")),
+        _ => {
+            Err(Diagnostic::new("is not a connection mode")
+                .help("write auto, shared or per_session"))
+        }
     }
 }
 
-fn answer_head(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> HeadLimits {
+fn response_head(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> HeadLimits {
     let default = HeadLimits::default();
     HeadLimits {
         bytes_max: report.read(
-            &path.key("answer_head_max"),
-            upstream.answer_head_max.as_ref().map(RawScalar::as_str),
+            &path.key("response_head_max"),
+            upstream.response_head_max.as_ref().map(RawScalar::as_str),
             default.bytes_max,
-            |text| units::size_in_memory(text, &keys::ANSWER_HEAD_MAX),
+            |text| units::size_in_memory(text, &keys::RESPONSE_HEAD_MAX),
         ),
         fields_max: report.read(
-            &path.key("answer_fields_max"),
-            upstream.answer_fields_max.as_ref().map(RawScalar::as_str),
+            &path.key("response_fields_max"),
+            upstream.response_fields_max.as_ref().map(RawScalar::as_str),
             default.fields_max,
-            |text| units::number(text, &keys::ANSWER_FIELDS_MAX).map(|number| number as usize),
+            |text| units::number(text, &keys::RESPONSE_FIELDS_MAX).map(|number| number as usize),
         ),
     }
 }
@@ -130,8 +132,8 @@ fn discover(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Opt
     let discover = upstream.discover.as_ref()?;
     let path = path.key("discover");
     if upstream.nodes.is_some() {
-        let diagnostic = Diagnostic::new("stands beside nodes");
-        report.refuse_key(&path, None, diagnostic.help("take one of the two out"));
+        let diagnostic = Diagnostic::new("cannot be combined with nodes");
+        report.refuse_key(&path, None, diagnostic.help("remove one of the two"));
     }
     discover::resolve(&path, discover, report)
 }
@@ -170,7 +172,7 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
     let written = node.address.as_ref().map(RawScalar::as_str);
     let as_address = written.map(Arc::from);
     let name = report.read(&path.key("name"), node.name.as_deref(), as_address, |name| {
-        let refused = || Diagnostic::new("is not a node's name").help(NAME_HELP);
+        let refused = || Diagnostic::new("is not a valid node name").help(NAME_HELP);
         is_name(name).then(|| Some(name.into())).ok_or_else(refused)
     });
     let example = "address: 10.0.0.1:3000";
@@ -198,12 +200,12 @@ impl Taken {
         let with_address = self.addresses.insert(node.address.clone(), path.clone());
         let with_name = self.names.insert((&*node.name).into(), path.clone());
         let (twin, what, help) = match (with_address, with_name) {
-            (Some(twin), _) => (twin, "address", "take one of the two out"),
+            (Some(twin), _) => (twin, "address", "remove one of the two"),
             (None, Some(twin)) => (twin, "name", "give each node a name of its own"),
             (None, None) => return,
         };
         let twin = report.locate(&twin);
-        let diagnostic = Diagnostic::new(format!("has the {what} of {twin}"));
+        let diagnostic = Diagnostic::new(format!("has the same {what} as {twin}"));
         report.refuse(path, diagnostic.help(help));
     }
 }
@@ -215,5 +217,5 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_word)
 }
 
-const NAME_HELP: &str = "write at most 64 of the characters a-z A-Z 0-9 - _ . :";
+const NAME_HELP: &str = "use at most 64 characters of a-z A-Z 0-9 - _ . :";
 const NAME_MAX: usize = 64;

@@ -182,9 +182,9 @@ fn disagreement(mutant: &Mutant, fits: bool, refused: Option<&Problems>) -> Opti
 fn is_of_two_values(what: &str) -> bool {
     let between = [
         "is not an upstream",
-        "has the address of",
-        "has the name of",
-        "has the host and path of",
+        "has the same address as",
+        "has the same name as",
+        "has the same host and path as",
         "is the same as",
         "overlaps with",
     ];

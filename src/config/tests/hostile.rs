@@ -23,13 +23,13 @@ fn check(text: &str, what: &str) {
 #[test]
 fn nesting_has_a_limit() {
     for deep in ["[", "{a: ", "- ", ": "] {
-        check(&deep.repeat(100_000 / deep.len()), "is nested too deep");
+        check(&deep.repeat(100_000 / deep.len()), "is nested too deeply");
     }
     let mut indented = String::new();
     for depth in 0..1000 {
         indented.extend([&" ".repeat(depth), "a:\n"]);
     }
-    check(&indented, "is nested too deep");
+    check(&indented, "is nested too deeply");
     check(&"? ".repeat(50_000), "has a key that is not a word");
 }
 
@@ -40,15 +40,15 @@ fn aliases_cannot_multiply_without_end() {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
         laughs.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
     }
-    check(&laughs, "makes more than 100000 values");
-    check("a: &a [*a]", "is an alias inside what it stands for");
-    check("a: &a { b: *a }", "is an alias inside what it stands for");
+    check(&laughs, "expands to more than 100000 values");
+    check("a: &a [*a]", "is an alias inside its own anchor");
+    check("a: &a { b: *a }", "is an alias inside its own anchor");
 }
 
 #[test]
 fn many_values_are_refused() {
-    check(&format!("a: [{}]", "1, ".repeat(110_000)), "makes more than 100000 values");
-    check(&"- a\n".repeat(110_000), "makes more than 100000 values");
+    check(&format!("a: [{}]", "1, ".repeat(110_000)), "expands to more than 100000 values");
+    check(&"- a\n".repeat(110_000), "expands to more than 100000 values");
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn a_name_without_end_is_shown_in_part() {
 
 #[test]
 fn what_is_no_text_is_refused() {
-    check("a: \0", "holds a control character, first on line 1");
-    check("a: 1\n\u{1b}[31m", "holds a control character, first on line 2");
-    check("a: 1\rb: 2", "holds a control character, first on line 1");
+    check("a: \0", "contains a control character, first on line 1");
+    check("a: 1\n\u{1b}[31m", "contains a control character, first on line 2");
+    check("a: 1\rb: 2", "contains a control character, first on line 1");
     check(&" ".repeat((1 << 20) + 1), "is larger than 1 MiB");
     for empty in ["", "\u{feff}", "\n\n", "# only a comment\n", "---\n", "--- \n...\n"] {
         check(empty, "is empty");

@@ -17,10 +17,21 @@ fn an_old_key_fills_the_new_one_and_is_named_in_a_warning() {
     let old = with("stop: { delay: 9s }", "").unwrap();
     let new = with("shutdown: { delay: 9s }", "").unwrap();
     assert_eq!(old.shutdown.delay, Duration::from_secs(9));
-    let warning = "a.yaml:1:1: stop: is an old key and works until 1.0: write shutdown";
+    let warning = "a.yaml:1:1: stop: is deprecated and works until 1.0: write shutdown";
     assert_eq!(old.warnings, [warning]);
     assert!(new.warnings.is_empty());
     assert_eq!(Config { warnings: Vec::new(), ..old }, new);
+}
+
+#[test]
+fn old_keys_of_upstreams_fill_the_new_ones() {
+    let text = "upstreams: { a: { nodes: [b:1], answer_head_max: 8KiB, answer_fields_max: 10 } }\n\
+                routes: [{ upstream: a }]\n";
+    let config = parse("a.yaml", text).unwrap();
+    let limits = config.upstreams[0].upstream.response_head;
+    assert_eq!((limits.bytes_max, limits.fields_max), (8 << 10, 10));
+    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+    assert!(config.warnings[0].ends_with("write response_head_max"), "{:?}", config.warnings);
 }
 
 #[test]
@@ -29,7 +40,7 @@ fn a_key_that_was_divided_fills_what_is_not_written() {
     let [route] = &config.routes[..] else { panic!() };
     assert_eq!(route.limits.request_body_timeout, Duration::from_secs(5));
     assert_eq!(route.limits.response_body_timeout, Silence::Off);
-    let warning = "a.yaml:4:20: routes[0].body_timeout: is an old key and works until 1.0: \
+    let warning = "a.yaml:4:20: routes[0].body_timeout: is deprecated and works until 1.0: \
                    write request_body_timeout and response_body_timeout";
     assert_eq!(config.warnings, [warning]);
 }
@@ -45,7 +56,7 @@ fn a_wrong_value_of_an_old_key_is_shown_where_it_is_written() {
 fn an_old_key_beside_its_new_keys_is_refused() {
     let problems = with("stop: {}\nshutdown: {}", "").unwrap_err();
     let reported: Vec<_> = problems.iter().map(|p| (&*p.path, &*p.what)).collect();
-    assert_eq!(reported, [("stop", "is the old key for shutdown, and both are written")]);
+    assert_eq!(reported, [("stop", "is the old name of shutdown, and both are set")]);
 }
 
 #[test]

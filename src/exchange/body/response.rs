@@ -71,7 +71,7 @@ impl BodyGuard {
         warn!(
             host = %self.route.host, path = %self.route.path, node = %self.lease.node().name(),
             error = label, blame = "node", cause,
-            request = self.request_id.to_str().unwrap_or_default(), "answer was cut"
+            request = self.request_id.to_str().unwrap_or_default(), "response truncated"
         );
     }
 

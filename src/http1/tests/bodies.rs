@@ -39,7 +39,7 @@ fn a_body_of_a_length_ends_there() {
 #[test]
 fn a_body_that_ends_early_is_a_fault() {
     let fault = read(b"hel", BodyFraming::Length(5)).unwrap_err();
-    assert_eq!(fault.to_string(), "the answer's body ended early: 3 of 5 bytes");
+    assert_eq!(fault.to_string(), "the response's body ended early: 3 of 5 bytes");
     let whole = "5\r\nhello\r\n0\r\nX-A: b\r\n\r\n";
     for end in 0..whole.len() {
         refused(&whole[..end], BodyFault::EndedInChunks);

@@ -158,7 +158,7 @@ fn two_hundred_fields_pass_and_one_more_does_not() {
             assert_eq!(read.unwrap_err(), fault);
         }
     }
-    assert_eq!(fault.to_string(), "the answer has more than 200 fields");
+    assert_eq!(fault.to_string(), "the response has more than 200 fields");
 }
 
 #[test]
@@ -269,7 +269,7 @@ fn a_body_without_one_meaning_is_refused() {
 fn a_fault_names_the_coding_in_plain_letters() {
     let fault = HeadFault::TransferCoding(Coding::new("\u{fc}".repeat(100).as_bytes()));
     let text = fault.to_string();
-    assert!(text.starts_with("the answer has the transfer coding `\\xc3\\xbc"), "{text}");
+    assert!(text.starts_with("the response has the transfer coding `\\xc3\\xbc"), "{text}");
     assert!(text.len() < 400, "{text}");
 }
 

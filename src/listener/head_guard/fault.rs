@@ -63,7 +63,7 @@ pub enum Fault {
     #[error("there are both Content-Length and Transfer-Encoding")]
     LengthAndCoding,
     /// Any Transfer-Encoding except one field with the value `chunked`, in any letter case.
-    #[error("the only Transfer-Encoding that is understood is chunked")]
+    #[error("the only supported Transfer-Encoding is chunked")]
     Coding,
     /// RFC 9112, section 6.1: the framing is faulty.
     #[error("an HTTP/1.0 request cannot have Transfer-Encoding")]

@@ -1,4 +1,4 @@
-//! A client's connection over its socket.
+//! A client's connection closed its socket.
 
 mod accepting;
 mod refusals;

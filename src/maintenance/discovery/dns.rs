@@ -39,7 +39,7 @@ pub(super) enum LookupError {
     #[error("{0} has no such records in DNS")]
     Nothing(Box<str>),
     /// None came in time.
-    #[error("no answer from DNS within {0:?}")]
+    #[error("no response from DNS within {0:?}")]
     TimedOut(Duration),
 }
 

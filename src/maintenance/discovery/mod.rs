@@ -66,7 +66,7 @@ async fn apply(
     } else {
         discovery.counts().changed.inc();
         if answer.nodes.len() == NODES_MAX {
-            warn!(%upstream, "DNS names {NODES_MAX} nodes or more: the rest is left out");
+            warn!(%upstream, "DNS returned {NODES_MAX} nodes or more: the rest is ignored");
         }
         *last = Arc::new(answer.nodes.clone());
         let (found, in_force) = Found::new(discovery.clone(), answer.nodes);
@@ -78,9 +78,9 @@ async fn apply(
     }
     let failures = discovery.history().failures;
     if failures > 0 {
-        info!(%upstream, failures, "DNS answers again");
+        info!(%upstream, failures, "DNS lookup succeeds again");
     } else if is_first {
-        debug!(%upstream, nodes = last.len(), "DNS answers");
+        debug!(%upstream, nodes = last.len(), "DNS lookup succeeded");
     }
     discovery.note_answer();
     true
@@ -93,9 +93,9 @@ fn note_failure(discovery: &Discovery, error: &LookupError) -> u32 {
     let (upstream, source) = (discovery.upstream(), discovery.discover().source.name());
     let nodes = discovery.nodes().len();
     if failures == 1 {
-        warn!(%upstream, source, %error, nodes, "DNS tells no nodes; those that are known stay");
+        warn!(%upstream, source, %error, nodes, "DNS lookup failed, keeping the known nodes");
     } else {
-        debug!(%upstream, source, %error, failures, "DNS still tells no nodes");
+        debug!(%upstream, source, %error, failures, "DNS lookup failed again");
     }
     failures
 }

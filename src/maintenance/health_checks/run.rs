@@ -209,11 +209,11 @@ impl<'a> CheckRun<'a> {
 enum Failure {
     #[error(transparent)]
     Connect(ConnectError),
-    #[error("it broke off")]
+    #[error("the connection failed")]
     Exchange(#[source] SendFault),
-    #[error("its answer broke off")]
+    #[error("its response ended early")]
     Body(#[source] AnswerBodyError),
-    #[error("it did not answer")]
+    #[error("it did not respond")]
     TooLate,
 }
 

@@ -125,8 +125,8 @@ fn apply(upstream: &Upstream, node: &Node, outcome: &CheckOutcome, now: Instant)
     };
     if node.set_drain(DrainCause::Asked, asks, now) {
         match asks {
-            true => info!(%upstream, node = %name, "node asks to be drained"),
-            false => info!(%upstream, node = %name, "node asks no more to be drained"),
+            true => info!(%upstream, node = %name, "node requests its drain"),
+            false => info!(%upstream, node = %name, "node no longer requests its drain"),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Upstream {
         node.counts().ejections.inc();
         let (upstream, name) = (self.name(), node.name());
         let seconds = span.as_secs_f64();
-        warn!(%upstream, node = %name, failures = after, seconds, "node is ejected");
+        warn!(%upstream, node = %name, failures = after, seconds, "node ejected");
     }
 
     /// Whether half of the nodes are well without `node`.

@@ -19,7 +19,7 @@ pub struct Health {
     pub fail: NonZeroU32,
     /// After so many consecutive good answers it is healthy again.
     pub pass: NonZeroU32,
-    /// After so many failures of clients' own requests a node is ejected.
+    /// After so many failures of clients' own requests a node ejected.
     pub eject_after: Option<NonZeroU32>,
 }
 
@@ -60,7 +60,7 @@ pub struct HttpCheck {
     pub status: RangeInclusive<u16>,
     /// What the body must hold, in its first 64 KiB.
     pub body: Option<Box<str>>,
-    /// What the body holds if the node asks to be drained.
+    /// What the body holds if the node requests its drain.
     pub drain: Option<Box<str>>,
 }
 

@@ -28,23 +28,23 @@ fn addresses_that_overlap_are_reported() {
     let first = "overlaps with listeners[0].bind (line 1)";
     check(
         "listeners: [{ bind: ':80' }, { bind: '127.0.0.1:80' }]",
-        &[("listeners[1].bind", first, "0.0.0.0 takes 127.0.0.1 too: take one of the two out")],
+        &[("listeners[1].bind", first, "0.0.0.0 includes 127.0.0.1: remove one of the two")],
     );
     check(
         "listeners: [{ bind: '127.0.0.1:80' }]\nadmin: { bind: '[::]:80' }",
-        &[("admin.bind", first, ":: takes 127.0.0.1 too: take one of the two out")],
+        &[("admin.bind", first, ":: includes 127.0.0.1: remove one of the two")],
     );
     let same = "is the same as listeners[0].bind (line 1)";
     check(
         "listeners: [{ bind: ':80' }]\nadmin: { bind: ':80' }",
-        &[("admin.bind", same, "take one of the two out")],
+        &[("admin.bind", same, "remove one of the two")],
     );
     check(
         "admin: { bind: '127.0.0.1:8080' }",
         &[(
             "admin.bind",
             "overlaps with listeners",
-            "0.0.0.0 takes 127.0.0.1 too: take one of the two out",
+            "0.0.0.0 includes 127.0.0.1: remove one of the two",
         )],
     );
 }
@@ -71,7 +71,7 @@ upstreams: { a: { nodes: [b:1] } }
 routes: [{ upstream: a }]
 ",
         r#"
-a.yaml:1:16: admin.bind: `9090` is a port alone
+a.yaml:1:16: admin.bind: `9090` is only a port
  1 | admin: { bind: 9090 }
    |                ^^^^
    = help: write ":9090" or 0.0.0.0:9090, or off
@@ -93,7 +93,7 @@ upstreams: { a: { nodes: [b:1] } }
 routes: [{ upstream: a }]
 ",
         r#"
-a.yaml:2:11: listeners[0].bind: `8080` is a port alone
+a.yaml:2:11: listeners[0].bind: `8080` is only a port
  2 |   - bind: '8080'
    |           ^^^^^^
    = help: write ":8080" or 0.0.0.0:8080
@@ -112,7 +112,7 @@ a.yaml:6:21: listeners[3].header_timeout: `6m` is too long
 a.yaml:7:11: listeners[4].bind: `0.0.0.0:80` is the same as listeners[3].bind (line 5)
  7 |   - bind: 0.0.0.0:80
    |           ^^^^^^^^^^
-   = help: take one of the two out
+   = help: remove one of the two
 a.yaml:8:23: listeners[4].trusted_proxies[0]: `10.0.0.0/33` is not a network
  8 |     trusted_proxies: [10.0.0.0/33]
    |                       ^^^^^^^^^^^
@@ -124,7 +124,7 @@ a.yaml:9:5: listeners[5].bind: is missing
 a.yaml:10:4: listeners[6]: is empty
 10 |   -
    |    ^
-   = help: fill it or take it out
+   = help: set it or remove it
 8 problems in a.yaml"#,
     ),
     (
@@ -138,7 +138,7 @@ routes: [{ upstream: a }]
 a.yaml:1:1: listeners: has no listener
  1 | listeners: []
    | ^^^^^^^^^
-   = help: take the key out to listen on 0.0.0.0:8080
+   = help: remove the key to listen on 0.0.0.0:8080
 a.yaml:2:16: log.format: `xml` is not a format
  2 | log: { format: xml, level: inof }
    |                ^^^

@@ -60,7 +60,7 @@ a.yaml:3:11: routes[0].path: `socket.io/` does not begin with a slash
     (
         "path: /chat/*, upstream: chat",
         "
-a.yaml:3:11: routes[0].path: `/chat/*` ends with `*`, and a path is a prefix as it is
+a.yaml:3:11: routes[0].path: `/chat/*` ends with `*`, but a path is a prefix without it
  3 | - { path: /chat/*, upstream: chat }
    |           ^^^^^^^
    = help: write /chat/
@@ -69,7 +69,7 @@ a.yaml:3:11: routes[0].path: `/chat/*` ends with `*`, and a path is a prefix as 
     (
         "path: { exact: '/a?b' }, upstream: chat",
         "
-a.yaml:3:20: routes[0].path.exact: `/a?b` has a '?', which no path has
+a.yaml:3:20: routes[0].path.exact: `/a?b` has a '?', which is not valid in a path
  3 | - { path: { exact: '/a?b' }, upstream: chat }
    |                    ^^^^^^^
    = help: write the path as clients send it, percent-encoded, without query
@@ -78,7 +78,7 @@ a.yaml:3:20: routes[0].path.exact: `/a?b` has a '?', which no path has
     (
         "host: https://chat.example.com/x, upstream: chat",
         "
-a.yaml:3:11: routes[0].host: `https://chat.example.com/x` is a URL, and a host is a name
+a.yaml:3:11: routes[0].host: `https://chat.example.com/x` is a URL, not a host name
  3 | - { host: https://chat.example.com/x, upstream: chat }
    |           ^^^^^^^^^^^^^^^^^^^^^^^^^^
    = help: write chat.example.com
@@ -211,10 +211,10 @@ a.yaml:3:5: routes[0].upstream: is not text
     (
         "upstream: chat }\n- { path: /, upstream: chat",
         "
-a.yaml:4:3: routes[1]: has the host and path of routes[0] (line 3)
+a.yaml:4:3: routes[1]: has the same host and path as routes[0] (line 3)
  4 | - { path: /, upstream: chat }
    |   ^
-   = help: change one of the two or take it out
+   = help: change or remove one of the two
 1 problem in a.yaml",
     ),
 ];

@@ -42,7 +42,7 @@ const UPSTREAMS: &[(&str, &str)] = &[
     (
         "{ nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }",
         "
-a.yaml:4:30: upstreams.chat.balance: `rendezvous` does not say by what
+a.yaml:4:30: upstreams.chat.balance: `rendezvous` needs the key `by`
  4 |     { nodes: [b:1], balance: rendezvous, health: ping, slow_start: 10, max_connections: 0 }
    |                              ^^^^^^^^^^
    = help: write { rendezvous: { by: address } }, or by a header, a query parameter or a cookie
@@ -63,10 +63,10 @@ a.yaml:4:89: upstreams.chat.max_connections: `0` is out of range
     (
         "{ nodes: [b:1], discover: { dns: 'c:1', srv: d }, rebalance: { within: 0.1 } }",
         "
-a.yaml:4:21: upstreams.chat.discover: stands beside nodes
+a.yaml:4:21: upstreams.chat.discover: cannot be combined with nodes
  4 |     { nodes: [b:1], discover: { dns: 'c:1', srv: d }, rebalance: { within: 0.1 } }
    |                     ^^^^^^^^
-   = help: take one of the two out
+   = help: remove one of the two
 a.yaml:4:76: upstreams.chat.rebalance.within: `0.1` is not a percentage in range
  4 |     { nodes: [b:1], discover: { dns: 'c:1', srv: d }, rebalance: { within: 0.1 } }
    |                                                                            ^^^
@@ -76,7 +76,7 @@ a.yaml:4:76: upstreams.chat.rebalance.within: `0.1` is not a percentage in range
     (
         "{ discover: { dns: '10.0.0.1:3000' }, health: { engineio: '/a?b', http: {} } }",
         "
-a.yaml:4:24: upstreams.chat.discover.dns: `10.0.0.1:3000` is an address already
+a.yaml:4:24: upstreams.chat.discover.dns: `10.0.0.1:3000` is already an address
  4 |     { discover: { dns: '10.0.0.1:3000' }, health: { engineio: '/a?b', http: {} } }
    |                        ^^^^^^^^^^^^^^^^
    = help: write nodes: [10.0.0.1:3000]
@@ -128,7 +128,7 @@ a.yaml:4:12: upstreams.chat.nodes: `10.0.0.1:3000` is not a list
     (
         "nodes: [http://10.0.0.1:3000]",
         "
-a.yaml:4:13: upstreams.chat.nodes[0]: `http://10.0.0.1:3000` is a URL, and a node is an address
+a.yaml:4:13: upstreams.chat.nodes[0]: `http://10.0.0.1:3000` is a URL, not an address
  4 |     nodes: [http://10.0.0.1:3000]
    |             ^^^^^^^^^^^^^^^^^^^^
    = help: write 10.0.0.1:3000
@@ -146,7 +146,7 @@ a.yaml:4:13: upstreams.chat.nodes[0]: `10.0.0.1` has no port
     (
         "nodes: [3000]",
         "
-a.yaml:4:13: upstreams.chat.nodes[0]: `3000` is a port alone
+a.yaml:4:13: upstreams.chat.nodes[0]: `3000` is only a port
  4 |     nodes: [3000]
    |             ^^^^
    = help: write 127.0.0.1:3000
@@ -155,16 +155,16 @@ a.yaml:4:13: upstreams.chat.nodes[0]: `3000` is a port alone
     (
         "nodes: [b:1, { address: b:1, name: c }]",
         "
-a.yaml:4:18: upstreams.chat.nodes[1]: has the address of upstreams.chat.nodes[0] (line 4)
+a.yaml:4:18: upstreams.chat.nodes[1]: has the same address as upstreams.chat.nodes[0] (line 4)
  4 |     nodes: [b:1, { address: b:1, name: c }]
    |                  ^
-   = help: take one of the two out
+   = help: remove one of the two
 1 problem in a.yaml",
     ),
     (
         "nodes: [{ address: b:1, name: c }, { address: d:1, name: c }]",
         "
-a.yaml:4:40: upstreams.chat.nodes[1]: has the name of upstreams.chat.nodes[0] (line 4)
+a.yaml:4:40: upstreams.chat.nodes[1]: has the same name as upstreams.chat.nodes[0] (line 4)
  4 |     nodes: [{ address: b:1, name: c }, { address: d:1, name: c }]
    |                                        ^
    = help: give each node a name of its own
@@ -191,10 +191,10 @@ a.yaml:4:13: upstreams.chat.nodes[0].address: is missing
     (
         "nodes: [{ address: b:1, name: 'two words' }]",
         "
-a.yaml:4:35: upstreams.chat.nodes[0].name: `two words` is not a node's name
+a.yaml:4:35: upstreams.chat.nodes[0].name: `two words` is not a valid node name
  4 |     nodes: [{ address: b:1, name: 'two words' }]
    |                                   ^^^^^^^^^^^^
-   = help: write at most 64 of the characters a-z A-Z 0-9 - _ . :
+   = help: use at most 64 characters of a-z A-Z 0-9 - _ . :
 1 problem in a.yaml",
     ),
     (
@@ -207,7 +207,7 @@ a.yaml:3:3: upstreams.chat.nodes: must have at least one node
 a.yaml:4:5: upstreams.chat.servers: is not a known key
  4 |     servers: [b:1]
    |     ^^^^^^^
-   = help: write one of: nodes, discover, affinity, connect_timeout, answer_head_max, answer_fields_max, connections, pool_idle_timeout, balance, slow_start, max_connections, health
+   = help: write one of: nodes, discover, affinity, connect_timeout, response_head_max, response_fields_max, connections, pool_idle_timeout, balance, slow_start, max_connections, health
 2 problems in a.yaml",
     ),
     (
@@ -235,7 +235,7 @@ a.yaml:4:31: upstreams.chat.affinity: `ip_hash` is not an affinity
     (
         "{ nodes: [b:1], affinity: rendezvous }",
         "
-a.yaml:4:31: upstreams.chat.affinity: `rendezvous` does not say by what
+a.yaml:4:31: upstreams.chat.affinity: `rendezvous` needs the key `by`
  4 |     { nodes: [b:1], affinity: rendezvous }
    |                               ^^^^^^^^^^
    = help: write { rendezvous: { by: address } }, or by a header or a query parameter
@@ -253,16 +253,16 @@ a.yaml:4:21: upstreams.chat.affinity: must be one rule
     (
         "{ nodes: [b:1], affinity: { cookie: { name: 'my cookie' } } }",
         "
-a.yaml:4:49: upstreams.chat.affinity.cookie.name: `my cookie` is not a cookie's name
+a.yaml:4:49: upstreams.chat.affinity.cookie.name: `my cookie` is not a valid cookie name
  4 |     { nodes: [b:1], affinity: { cookie: { name: 'my cookie' } } }
    |                                                 ^^^^^^^^^^^^
-   = help: write letters, digits, - and _ alone
+   = help: use only letters, digits, - and _
 1 problem in a.yaml",
     ),
     (
         "{ nodes: [b:1], affinity: { rendezvous: { by: { header: 'X User' } } } }",
         "
-a.yaml:4:61: upstreams.chat.affinity.rendezvous.by.header: `X User` is not a header's name
+a.yaml:4:61: upstreams.chat.affinity.rendezvous.by.header: `X User` is not a valid header name
  4 |     { nodes: [b:1], affinity: { rendezvous: { by: { header: 'X User' } } } }
    |                                                             ^^^^^^^^^
    = help: write a name such as X-User-Id

@@ -86,11 +86,11 @@ a.yaml:1:1: is not valid YAML: found character that cannot start any token, whil
 a.yaml:2:1: a: is written twice, first on line 1
  2 | a: 2
    | ^
-   = help: take out one of the two
+   = help: remove one of the two
 a.yaml:4:1: b: is written twice, first on line 3
  4 | b: 2
    | ^
-   = help: take out one of the two
+   = help: remove one of the two
 2 problems in a.yaml",
     ),
     (
@@ -138,7 +138,7 @@ a.yaml: is empty
 a.yaml:1:4: a: has a tag, !x
  1 | a: !x 1
    |    ^^^^
-   = help: take it out; text that begins with `!` needs quotes
+   = help: remove it; text that begins with `!` needs quotes
 1 problem in a.yaml",
     ),
     (
@@ -153,10 +153,10 @@ a.yaml:1:3: has a key that is not a word
     (
         "--- \na: 1\n---\nb: 2\n",
         "
-a.yaml:3:1: holds a second YAML document
+a.yaml:3:1: contains a second YAML document
  3 | ---
    | ^^^
-   = help: write one document; take out this `---`
+   = help: write one document; remove this `---`
 1 problem in a.yaml",
     ),
     (
