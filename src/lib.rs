@@ -32,6 +32,7 @@ mod websocket;
 
 // WHOM THE EXCHANGE ASKS
 mod route;
+mod access;
 mod affinity;
 mod engineio;
 mod pool;

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use tracing::error;
 
 use crate::Instant;
+use crate::access::Access;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
 use crate::maintenance;
@@ -172,6 +173,7 @@ fn build_route<'a>(
         path: settings.path.clone(),
         upstream: upstream.clone(),
         affinity: affinity.clone(),
+        access: Access::new(&settings.access).map(Arc::new),
         limits: settings.limits,
         tunnel: settings.tunnel,
         counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
@@ -227,6 +229,7 @@ fn with_rule(route: &Route, upstream: Arc<Upstream>, affinity: Arc<Affinity>) ->
         path: route.path.clone(),
         upstream,
         affinity,
+        access: route.access.clone(),
         limits: route.limits,
         tunnel: route.tunnel,
         counts: route.counts.clone(),

@@ -247,6 +247,7 @@ fn route_samples(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<S
             }
             table::UPGRADES_TRIED => counts(own, [([], did.upgrades_tried.get())]),
             table::UPGRADES => counts(own, did.upgrades.iter()),
+            table::FOREIGN_ORIGINS => counts(own, [([], did.foreign_origins.get())]),
             _ => tunnel_samples(metric, own, &did.tunnels),
         }
     };

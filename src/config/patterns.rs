@@ -36,7 +36,7 @@ pub(super) fn host() -> String {
 /// A network, or an address.
 pub(super) fn network() -> String {
     let (prefix_v4, prefix_v6) = (number(0..=32), number(0..=128));
-    format!("{IPV4}(/{prefix_v4})?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(/{prefix_v6})?")
+    format!("{IPV4}(/{prefix_v4})?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/{prefix_v6})?")
 }
 
 /// A duration in `range`.

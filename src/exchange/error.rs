@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::access::Refusal;
 use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
@@ -35,6 +36,9 @@ pub(crate) enum ExchangeError {
     /// No route serves the request's host and path.
     #[error("no route serves this host and path")]
     NoRoute,
+    /// The rules of the route refuse the client.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The request's body made no progress.
     #[error("the request's body made no progress for {0:?}")]
     BodyStalled(Duration),
@@ -197,6 +201,7 @@ impl ExchangeError {
             Self::BadCall(_) => facts(400, Client, "bad_call").engineio(BAD_REQUEST),
             Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade").engineio(BAD_REQUEST),
             Self::NoRoute => facts(404, Client, "no_route"),
+            Self::Refused(refusal) => of_refusal(refusal),
             Self::BodyStalled(_) => facts(408, Client, "body_stalled"),
             Self::BodyTooLarge(_) => facts(413, Client, "body_too_large"),
             Self::ClientGone => facts(400, Client, "client_gone"),
@@ -224,6 +229,11 @@ impl ExchangeError {
         matches!(self, Self::BadHost | Self::BadTarget(_))
     }
 
+    /// Whether a page of another origin may read our response: not if the route refuses its origin.
+    pub(crate) fn may_be_read_by_pages(&self) -> bool {
+        !matches!(self, Self::Refused(Refusal::Origin))
+    }
+
     /// The node that was involved.
     pub(crate) fn node(&self) -> Option<&str> {
         match self {
@@ -243,6 +253,7 @@ impl ExchangeError {
             | Self::BadCall(_)
             | Self::BadUpgrade(_)
             | Self::NoRoute
+            | Self::Refused(_)
             | Self::BodyStalled(_)
             | Self::BodyTooLarge(_)
             | Self::ClientGone
@@ -255,11 +266,22 @@ impl ExchangeError {
     }
 }
 
+/// What follows from each refusal.
+fn of_refusal(refusal: &Refusal) -> Facts {
+    match refusal {
+        Refusal::Address => facts(403, Blame::Client, "address_refused").engineio(FORBIDDEN),
+        Refusal::Origin => facts(403, Blame::Client, "origin_refused").engineio(FORBIDDEN),
+    }
+}
+
 /// Engine.IO's code for a session that the server does not have.
 const UNKNOWN_SID: u16 = 1;
 
 /// Engine.IO's code for a request that it cannot parse.
 const BAD_REQUEST: u16 = 3;
+
+/// Engine.IO's code for a client that the application does not want.
+const FORBIDDEN: u16 = 4;
 
 fn facts(status: u16, blame: Blame, label: &'static str) -> Facts {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -298,7 +320,10 @@ mod tests {
                 Self::ForwardProxying => Self::BadCall(CallError::BadSid),
                 Self::BadCall(_) => Self::BadUpgrade("no key"),
                 Self::BadUpgrade(_) => Self::NoRoute,
-                Self::NoRoute => Self::BodyStalled(after),
+                Self::NoRoute => Self::Refused(Refusal::Address),
+                Self::Refused(refusal) => {
+                    refusal.next().map_or(Self::BodyStalled(after), Self::Refused)
+                }
                 Self::BodyStalled(_) => Self::BodyTooLarge(1),
                 Self::BodyTooLarge(_) => Self::ClientGone,
                 Self::ClientGone => Self::SessionGone,

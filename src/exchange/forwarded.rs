@@ -47,6 +47,13 @@ pub(super) fn client_address(headers: &HeaderMap, client: &ClientInfo) -> IpAddr
     known
 }
 
+/// The host that the client itself asked for, if a trusted proxy says it.
+pub(super) fn original_host<'a>(headers: &'a HeaderMap, client: &ClientInfo) -> Option<&'a str> {
+    let said = headers.get(&X_FORWARDED_HOST).filter(|_| client.is_trusted())?;
+    // Each proxy may have added its own; the first is the one that the client wrote.
+    said.to_str().ok()?.split(',').next().map(str::trim)
+}
+
 /// What a node is told about its client. A trusted proxy's `X-Forwarded-Proto`, `-Host` and `-Port`
 /// stay, and ours are added only if they are missing.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //!
 //! Runs for every request.
 
+mod access_check;
 mod access_log;
 mod attempt;
 mod body;
@@ -154,6 +155,9 @@ impl Proxy {
         }
         let handshake = handshake?;
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
+
+        // The route says who may use it.
+        access_check::check(route, client, request, (name, purpose), entry)?;
 
         // The affinity says where the session is.
         let address = entry.client();

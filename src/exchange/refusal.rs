@@ -70,7 +70,8 @@ impl RefusalFormat {
         if error.ends_connection() || self.had_body {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if let Some(origin) = self.origin.as_ref().filter(|_| self.is_engineio) {
+        let may_read = self.is_engineio && error.may_be_read_by_pages();
+        if let Some(origin) = self.origin.as_ref().filter(|_| may_read) {
             fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             let allowed = HeaderValue::from_static("true");
             fields.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);

@@ -32,6 +32,8 @@ pub struct RouteCounts {
     pub affinity: AffinityCounts,
     /// Handshakes that waited for a node or for their turn.
     pub held: InFlightCount,
+    /// WebSocket handshakes with cookies by pages of other hosts, where no rule names the origins.
+    pub foreign_origins: Counter,
     /// WebSocket handshakes.
     pub upgrades_tried: Counter,
     /// How WebSocket handshakes ended, by outcome and cause.

@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 43] = [
+pub const ALL: [Metric; 44] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -52,6 +52,7 @@ pub const ALL: [Metric; 43] = [
     HANDSHAKES_HELD_OPEN,
     UPGRADES_TRIED,
     UPGRADES,
+    FOREIGN_ORIGINS,
     POLLING_SESSIONS,
     POLLING_SESSIONS_OPEN,
     POLLING_SESSIONS_STUCK,
@@ -133,6 +134,12 @@ pub(crate) const UPGRADES: Metric = counter(
     "sockeye_upgrades_total",
     &["route", "outcome", "cause"],
     "WebSocket handshakes by how they ended",
+);
+/// See [`RouteCounts::foreign_origins`](super::RouteCounts::foreign_origins).
+pub(crate) const FOREIGN_ORIGINS: Metric = counter(
+    "sockeye_foreign_origins_total",
+    &["route"],
+    "WebSocket handshakes with cookies by pages of other hosts, on a route without origins",
 );
 /// The verdicts on sessions that began in polling.
 pub(crate) const POLLING_SESSIONS: Metric = counter(

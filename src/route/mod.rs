@@ -13,8 +13,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http::header::{COOKIE, ORIGIN};
 use tracing::warn;
 
+use crate::access::{self, Access};
 use crate::affinity::Affinity;
 use crate::engineio::Timings;
 use crate::insight::Insight;
@@ -36,6 +39,8 @@ pub struct Route {
     pub upstream: Arc<Upstream>,
     /// How its sessions return to their node.
     pub affinity: Arc<Affinity>,
+    /// Who may use it; `None`: everybody.
+    pub(crate) access: Option<Arc<Access>>,
     /// Timeouts and sizes.
     pub limits: Limits,
     /// The limits of its tunnels.
@@ -54,6 +59,28 @@ impl Route {
     /// Its name in metrics: host and path.
     pub fn label(&self) -> String {
         format!("{}{}", self.host, self.path)
+    }
+
+    /// Counts a WebSocket handshake for `host()` with cookies that a page of another host makes, if no
+    /// rule says which pages may. Logs the first one.
+    pub(crate) fn note_foreign_origin<'h>(
+        &self,
+        headers: &HeaderMap,
+        host: impl FnOnce() -> &'h str,
+    ) {
+        let names_origins = self.access.as_ref().is_some_and(|access| access.names_origins());
+        if !names_origins
+            && headers.contains_key(COOKIE)
+            && access::is_foreign(headers, host())
+            && self.counts.foreign_origins.inc() == 0
+        {
+            let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes().escape_ascii());
+            warn!(
+                host = %self.host, path = %self.path, origin = origin.map(tracing::field::display),
+                "a page of another origin opens a WebSocket with this host's cookies: if only some \
+                 pages may, write origins: [same-host, https://app.example.com], else origins: [any]"
+            );
+        }
     }
 
     /// Counts a session whose heartbeat is longer than the route's idle timeout, which cuts it
@@ -167,6 +194,7 @@ mod tests {
             },
             upstream,
             affinity: Arc::new(affinity),
+            access: None,
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),

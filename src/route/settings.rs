@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::pattern::{HostPattern, PathPattern};
 use crate::engineio::SessionBounds;
-use crate::{insight, tunnel};
+use crate::{access, insight, tunnel};
 
 /// Host and path -> upstream, with policy, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Settings {
     pub path: PathPattern,
     /// The upstream's name; one that exists.
     pub upstream: Arc<str>,
+    /// Who may use it.
+    pub(crate) access: access::Settings,
     /// Timeouts and sizes.
     pub limits: Limits,
     /// The limits of its tunnels.

@@ -16,6 +16,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+pub(super) mod access;
 pub(super) mod affinity;
 pub(super) mod health;
 pub(super) mod listener;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{ORIGINS_TYPE, origin};
 use crate::config::accepts::Accepts;
 use crate::config::patterns;
 use crate::config::schema::whole;
-use crate::yaml::{Chosen, RawScalar, TextOr, chosen};
+use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// Which requests go to an upstream, and within what limits.
 #[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
@@ -26,6 +27,32 @@ pub(crate) struct Route {
     /// The upstream's name.
     #[schemars(extend("x-needed" = true))]
     pub(crate) upstream: Option<String>,
+    /// The networks whose clients are refused with 403; single addresses work too.
+    ///
+    /// The address of a client is that of its connection, or behind `trusted_proxies` the one that
+    /// they state. `deny` counts before `allow`.
+    #[schemars(extend(
+        "x-items" = { "pattern": whole(&patterns::network()) }, "x-type" = "list of networks"
+    ))]
+    pub(crate) deny: List<String>,
+    /// The networks whose clients may use the route; all others get 403. Without this key, all may.
+    #[schemars(length(min = 1), extend(
+        "x-items" = { "pattern": whole(&patterns::network()) }, "x-type" = "list of networks"
+    ))]
+    pub(crate) allow: List<String>,
+    /// The pages that may use the route, by the `Origin` of their requests; others get 403:
+    /// `https://app.example.com`, `https://*.example.com`, `same-host`, `"null"`, or `any`.
+    ///
+    /// A browser lets a page of any site open a WebSocket to your host and sends your cookies along
+    /// (cross-site WebSocket hijacking). Without this key, all pages may, and the first handshake with
+    /// cookies from a page of another host is reported in the log. Requests without `Origin` come from
+    /// programs or from pages of the same origin, and may pass. `same-host` compares host and port with
+    /// those of the request; a wildcard covers all names below, but not the name itself; `"null"` is
+    /// what sandboxed frames and local files send.
+    #[schemars(length(min = 1), extend(
+        "x-items" = { "pattern": whole(&origin()) }, "x-type" = ORIGINS_TYPE
+    ))]
+    pub(crate) origins: List<String>,
     /// How long a node may take to start its response. `auto`: for polls as long as the session's
     /// handshake allows, for other requests 2m.
     #[schemars(extend("x-accepts" = Accepts::duration(&RESPONSE_TIMEOUT).or("auto")))]

@@ -86,6 +86,13 @@ fn route(settings: &route::Settings) -> Route {
             }
         }),
         upstream: Some(settings.upstream.to_string()),
+        deny: networks(&settings.access.deny),
+        allow: networks(&settings.access.allow),
+        origins: settings
+            .access
+            .origins
+            .as_ref()
+            .and_then(|origins| list(origins.rules(), ToString::to_string)),
         response_timeout: Some(limits.response_timeout.map_or_else(auto, duration)),
         request_body_timeout: Some(duration(limits.request_body_timeout)),
         response_body_timeout: Some(match limits.response_body_timeout {
@@ -96,6 +103,11 @@ fn route(settings: &route::Settings) -> Route {
         body_max: Some(limits.body_bytes_max.map_or_else(auto, size)),
         tunnel: Some(tunnel(&settings.tunnel)),
     }
+}
+
+/// `None` if there are none: an empty list of networks would allow nobody.
+fn networks(networks: &[ipnet::IpNet]) -> List<String> {
+    list(networks, ToString::to_string).filter(|list| !list.is_empty())
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
@@ -225,6 +237,7 @@ routes:
   - { upstream: c, tunnel: { idle_timeout: off, buffer: 1MiB } }
   - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: { every: 10s } } }
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
+  - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 max_connections: 5000
 admin: { bind: 127.0.0.1:9090 }

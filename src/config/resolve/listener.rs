@@ -2,9 +2,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::sync::Arc;
-
-use super::address;
+use super::{access, address};
 use crate::config::file::listener::{self as keys, Listener};
 use crate::listener::Settings;
 use crate::listener::head_guard::HeadLimits;
@@ -35,7 +33,9 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
     let bind = listener.bind.as_ref().map(RawScalar::as_str);
 
     let head = head(path, listener, report);
-    let trusted_proxies = networks(&path.key("trusted_proxies"), listener, report);
+    let trusted_proxies =
+        access::networks(&path.key("trusted_proxies"), &listener.trusted_proxies, report);
+    let trusted_proxies = trusted_proxies.into();
     let header_timeout = report.read(
         &path.key("header_timeout"),
         header_timeout,
@@ -69,13 +69,4 @@ fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLim
             |text| units::number(text, &keys::HEAD_FIELDS_MAX).map(|number| number as usize),
         ),
     }
-}
-
-fn networks(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Arc<[ipnet::IpNet]> {
-    let written = listener.trusted_proxies.iter().flatten().enumerate();
-    let items = report.filled(written.map(|(i, item)| (path.index(i), item.as_ref())));
-    let network = |(path, text): (KeyPath, &String)| {
-        report.read(&path, Some(text), None, |text| address::network(text).map(Some))
-    };
-    items.into_iter().filter_map(network).collect()
 }

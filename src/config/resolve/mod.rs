@@ -5,6 +5,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+mod access;
 mod address;
 mod affinity;
 mod balance;

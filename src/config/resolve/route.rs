@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{pattern, tunnel};
+use super::{access, pattern, tunnel};
 use crate::config::file::File;
 use crate::config::file::route::{self as keys, Route, RoutePath};
 use crate::insight;
@@ -46,11 +46,12 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
         });
     let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
     let limits = limits(path, route, report);
+    let access = access::resolve(path, route, report);
     let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
     let (at, written) = (path.key("upstream"), route.upstream.as_deref());
     let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
     let insight = insight::Settings::default();
-    Some(Settings { host: host?, path: path_pattern?, upstream, limits, tunnel, insight })
+    Some(Settings { host: host?, path: path_pattern?, upstream, access, limits, tunnel, insight })
 }
 
 fn known(name: &str, file: &File) -> Result<Arc<str>, Diagnostic> {

@@ -27,7 +27,7 @@ const RANKS: [&[&str]; 17] = [
     &["tunnel"],
     &["upstream"],
     &["pool"],
-    &["affinity", "insight", "maintenance"],
+    &["access", "affinity", "insight", "maintenance"],
     &["route"],
     &["snapshot"],
     &["exchange"],

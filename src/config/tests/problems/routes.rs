@@ -45,11 +45,48 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, response_timeout, request_body_timeout, response_body_timeout, body_max, tunnel
+   = help: write one of: host, path, upstream, deny, allow, origins, response_timeout, request_body_timeout, response_body_timeout, body_max, tunnel
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, origins: [app.example.com]",
+        "
+a.yaml:3:31: routes[0].origins[0]: `app.example.com` has no scheme
+ 3 | - { upstream: chat, origins: [app.example.com] }
+   |                               ^^^^^^^^^^^^^^^
+   = help: write https://app.example.com
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, origins: ['https://a.b/c']",
+        "
+a.yaml:3:31: routes[0].origins[0]: `https://a.b/c` has a path, and an origin has none
+ 3 | - { upstream: chat, origins: ['https://a.b/c'] }
+   |                               ^^^^^^^^^^^^^^^
+   = help: write https://a.b
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, origins: []",
+        "
+a.yaml:3:21: routes[0].origins: allows no page
+ 3 | - { upstream: chat, origins: [] }
+   |                     ^^^^^^^
+   = help: write [same-host], or [any] to allow all pages
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, allow: []",
+        "
+a.yaml:3:21: routes[0].allow: allows nobody
+ 3 | - { upstream: chat, allow: [] }
+   |                     ^^^^^
+   = help: name a network, or take the key out
 1 problem in a.yaml",
     ),
     (
         "path: socket.io/, upstream: chat",
+
         "
 a.yaml:3:11: routes[0].path: `socket.io/` does not begin with a slash
  3 | - { path: socket.io/, upstream: chat }

@@ -1,0 +1,70 @@
+//! Who may use a route: `deny`, `allow` and `origins`.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use ipnet::IpNet;
+
+use super::address;
+use crate::access::{OriginRule, Origins, Settings};
+use crate::config::file::route::Route;
+use crate::yaml::{Diagnostic, KeyPath, List, Report};
+
+/// The rules of the route at `path`.
+pub(super) fn resolve(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Settings {
+    let deny = networks(&path.key("deny"), &route.deny, report);
+    let allow = networks(&path.key("allow"), &route.allow, report);
+    if route.allow.as_ref().is_some_and(Vec::is_empty) {
+        let diagnostic = Diagnostic::new("allows nobody");
+        report.refuse(&path.key("allow"), diagnostic.help("name a network, or take the key out"));
+    }
+    Settings { deny, allow, origins: origins(&path.key("origins"), &route.origins, report) }
+}
+
+fn origins(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> Option<Origins> {
+    let written = written.as_ref()?;
+    if written.is_empty() {
+        let diagnostic = Diagnostic::new("allows no page");
+        report.refuse(path, diagnostic.help("write [same-host], or [any] to allow all pages"));
+    }
+    let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_deref()));
+    let items = report.filled(items);
+    let rules =
+        items.into_iter().filter_map(|(path, text)| report.read(&path, Some(text), None, rule));
+    Some(Origins::new(rules.collect()))
+}
+
+fn rule(text: &str) -> Result<Option<OriginRule>, Diagnostic> {
+    OriginRule::parse(text).map(Some).ok_or_else(|| not_an_origin(text))
+}
+
+fn not_an_origin(text: &str) -> Diagnostic {
+    let diagnostic = Diagnostic::new("is not an origin");
+    if text == "*" {
+        return diagnostic.help("write any, or https://*.example.com");
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let origin = format!("{scheme}://{authority}");
+        if authority.len() < rest.len() && OriginRule::parse(&origin).is_some() {
+            return Diagnostic::new("has a path, and an origin has none")
+                .help(format!("write {origin}"));
+        }
+    } else if OriginRule::parse(&format!("https://{text}")).is_some() {
+        return Diagnostic::new("has no scheme").help(format!("write https://{text}"));
+    }
+    diagnostic.help("write https://app.example.com, https://*.example.com, same-host, null or any")
+}
+
+/// The networks in the list at `path`.
+pub(super) fn networks(
+    path: &KeyPath,
+    written: &List<String>,
+    report: &mut Report<'_>,
+) -> Vec<IpNet> {
+    let written = written.iter().flatten().enumerate();
+    let items = report.filled(written.map(|(i, item)| (path.index(i), item.as_ref())));
+    let network = |(path, text): (KeyPath, &String)| {
+        report.read(&path, Some(text), None, |text| address::network(text).map(Some))
+    };
+    items.into_iter().filter_map(network).collect()
+}

@@ -1,0 +1,36 @@
+'use strict';
+/**
+ * A client that the proxy refuses: its handshake fails with the status of the refusal, by
+ * each transport, and it can tell so to its application.
+ */
+
+const PACKAGES = { 4: 'socket.io-client', 3: 'socket.io-client-3', 2: 'socket.io-client-2' };
+
+module.exports = async function refused(options, verdict) {
+  for (const transport of options.transports) {
+    const error = await refusalOf(options, transport);
+    if (transport === 'polling') {
+      verdict.equal(error.description, options.status, 'status of the poll');
+    } else {
+      const words = String(error.description?.message ?? error.message);
+      verdict.expect(words.includes(String(options.status)), `the WebSocket was refused with ${words}`);
+    }
+  }
+};
+
+function refusalOf(options, transport) {
+  const io = require(PACKAGES[options.line]);
+  const extraHeaders = JSON.parse(options.headers);
+  const socket = io(options.url[0], {
+    path: options.path,
+    transports: [transport],
+    extraHeaders,
+    transportOptions: { [transport]: { extraHeaders } },
+    reconnection: false,
+    forceNew: true,
+  });
+  return new Promise((resolve, reject) => {
+    socket.on('connect', () => reject(new Error(`connected by ${transport}, and should be refused`)));
+    socket.on('connect_error', resolve);
+  }).finally(() => socket.close());
+}
