@@ -238,7 +238,7 @@ fn with_rule(route: &Route, upstream: Arc<Upstream>, affinity: Arc<Affinity>) ->
     }
 }
 
-/// Each rule costs a look-up. If the rule changes more often, the oldest sessions are lost.
+/// Each rule costs a lookup. If the rule changes more often, the oldest sessions are lost.
 const EARLIER_MAX: usize = 8;
 
 /// The snapshot in force: the only link between control plane and data plane.

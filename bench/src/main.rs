@@ -1,4 +1,4 @@
-//! Sockeye beside other proxies on the same work, and the parts that this takes.
+//! Sockeye next to other proxies on the same work, and the parts that this takes.
 //!
 //! `compare` is the conductor: it starts nodes, then for each run a proxy and a load, all of them
 //! processes of their own, and reports. `load`, `node` and `relay` are what it starts; each can be

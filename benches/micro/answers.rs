@@ -1,4 +1,4 @@
-//! A node's answer parsed, beside what httparse alone takes, and a request written.
+//! A node's answer parsed, next to what httparse alone takes, and a request written.
 
 use bytes::BytesMut;
 use divan::Bencher;

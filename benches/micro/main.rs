@@ -15,7 +15,7 @@ fn main() {
     divan::main();
 }
 
-/// A configuration with `extra` routes on hosts of their own beside one for any host.
+/// A configuration with `extra` routes on hosts of their own and one for any host.
 fn config(extra: usize) -> sockeye::Config {
     let mut text = "upstreams:\n  chat: { nodes: [127.0.0.1:1, 127.0.0.1:2, 127.0.0.1:3] }\nroutes:\n  - { path: /socket.io/, upstream: chat }\n".to_owned();
     for number in 0..extra {

@@ -1,4 +1,4 @@
-//! What a session's requests cost beside their bytes: the open packet, tagged, and the tag, read.
+//! What a session's requests cost in addition to their bytes: the open packet, tagged, and the tag, read.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

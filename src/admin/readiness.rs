@@ -164,7 +164,7 @@ pub(super) fn open_nodes(upstream: &Upstream, now: Instant) -> usize {
     upstream.nodes().iter().filter(takes).count()
 }
 
-/// A sentence if the look-ups of its nodes fail.
+/// A sentence if the lookups of its nodes fail.
 fn lookups_fail(upstream: &Arc<Upstream>) -> Option<String> {
     let history = upstream.discovery()?.history();
     let failure = history.failure.filter(|_| history.failures > 0)?;

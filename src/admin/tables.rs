@@ -131,7 +131,7 @@ fn stuck(upgrades: &Upgrades) -> String {
         cause => text(&format!("{} {cause}", leading.outcome)),
     };
     let hint = text(&leading.hint);
-    format!("{percent:.0} % of {all} sessions poll on, mostly {cause}: {hint}")
+    format!("{percent:.0} % of {all} sessions still poll, mostly {cause}: {hint}")
 }
 
 /// `/reload`: what changed.
@@ -297,8 +297,8 @@ chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
         };
         let none = Upgrades { upgraded: 9, ..Upgrades::default() };
         check(none, "none of 9 sessions polls on");
-        check(stuck("400"), "25 % of 12 sessions poll on, mostly refused 400: mend");
-        check(stuck("none"), "25 % of 12 sessions poll on, mostly refused: mend");
+        check(stuck("400"), "25 % of 12 sessions still poll, mostly refused 400: mend");
+        check(stuck("none"), "25 % of 12 sessions still poll, mostly refused: mend");
     }
 
     #[test]

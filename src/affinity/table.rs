@@ -5,7 +5,7 @@
 //! lives for one to two lifetimes after its last use, nothing has to be swept, and no time is
 //! stored for each entry. Sids are stored as keyed digests: small, all of one size, and not secret.
 //!
-//! Pure: the locks are held for one look-up. Runs for every request.
+//! Pure: the locks are held for one lookup. Runs for every request.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

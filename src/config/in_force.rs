@@ -1,4 +1,4 @@
-//! The configuration that is in force, and what of the file waits for a restart.
+//! The configuration that is in force, and the changes in the file that need a restart.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -9,31 +9,31 @@ use serde_yaml::{Mapping, Value};
 use super::Config;
 use crate::logging::{self, Format};
 
-/// A configuration as it counts now.
+/// The configuration that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InForce {
-    /// What counts now.
+    /// The values in force.
     pub config: Config,
-    /// What the file says otherwise.
+    /// The values in the file that differ from them.
     pub after_restart: AfterRestart,
 }
 
-/// The keys that count at the next start, where they are other ones than now.
+/// New values of the keys that only a restart changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AfterRestart {
-    /// The admin listener's address; `None` within is nowhere.
+    /// The admin listener's address; `Some(None)` turns the listener off.
     pub admin: Option<Option<SocketAddr>>,
-    /// How a log line looks.
+    /// The format of the log.
     pub log_format: Option<Format>,
 }
 
 impl InForce {
-    /// The configuration that a process begins with.
+    /// The configuration at the start of the process.
     pub(crate) fn new(config: Config) -> Self {
         Self { config, after_restart: AfterRestart::default() }
     }
 
-    /// What is in force once `next` was put in force in the running process.
+    /// What is in force after the running process has applied `next`.
     pub(crate) fn followed_by(&self, next: Config) -> Self {
         let (admin, format) = (self.config.admin, self.config.log.format);
         let after_restart = AfterRestart {
@@ -46,19 +46,19 @@ impl InForce {
 }
 
 impl AfterRestart {
-    /// Whether nothing waits.
+    /// Whether no key needs a restart.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The keys that wait: `admin, log.format`.
+    /// The keys that need a restart: `admin, log.format`.
     pub(crate) fn keys(&self) -> String {
         let admin = self.admin.map(|_| "admin");
         let format = self.log_format.map(|_| "log.format");
         admin.into_iter().chain(format).collect::<Vec<_>>().join(", ")
     }
 
-    /// What waits, with the keys of the file.
+    /// The values that need a restart, with the keys of the file.
     pub(crate) fn render(&self) -> Value {
         let admin = self.admin.map(super::render::admin);
         let log = self.log_format.map(super::render::log_format);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_restart_is_not_in_force() {
+    fn a_key_that_needs_a_restart_is_not_in_force() {
         let start = InForce::new(config("admin: { bind: '127.0.0.1:1' }"));
         assert!(start.after_restart.is_empty());
 

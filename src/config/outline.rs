@@ -1,8 +1,7 @@
-//! What was written in a configuration, thing by thing, so that two can be compared in words.
+//! The contents of a configuration file as a list of objects, so that two files can be compared.
 //!
-//! It is made of the YAML tree and not of [`Config`](super::Config): the operator reads his own
-//! words again, and a key that is new in the program is compared without a line here. A secret is
-//! compared and never shown.
+//! It is built from the YAML tree and not from [`Config`](super::Config): changes are shown in the
+//! operator's own words, and a new key needs no code here. A secret is compared and never shown.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -12,35 +11,35 @@ use std::fmt;
 use crate::yaml::{KeyPath, is_secret};
 use serde_yaml::{Mapping, Value};
 
-/// What was written: listeners, upstreams, nodes, routes and sections, each with its keys.
+/// The objects of a file: listeners, upstreams, nodes, routes and sections, each with its keys.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Outline(BTreeMap<Box<str>, Keys>);
 
-/// How two configurations differ; empty if they say the same.
+/// The differences between two configurations; empty if there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes(Vec<Change>);
 
-/// One thing that differs.
+/// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is new: `node chat/n4`.
+    /// A new object: `node chat/n4`.
     Added(Box<str>),
-    /// It is no more.
+    /// An object that was removed.
     Removed(Box<str>),
-    /// One of its keys has another value.
+    /// A key of an object has another value.
     Changed {
-        /// What: `route /x`.
+        /// The object: `route /x`.
         thing: Box<str>,
-        /// Which key of it: `tunnel.idle_timeout`.
+        /// The key: `tunnel.idle_timeout`.
         key: Box<str>,
-        /// The value as it was written; `default` if it was not, and a word for secrets.
+        /// The old value; `default` if there was none, and a placeholder for secrets.
         from: Box<str>,
-        /// The value as it is written now.
+        /// The new value.
         to: Box<str>,
     },
 }
 
-/// The values of one thing, by key.
+/// The values of one object, by key.
 type Keys = BTreeMap<Box<str>, KeyValue>;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -50,7 +49,7 @@ struct KeyValue {
 }
 
 impl Outline {
-    /// The outline of a tree that fits the file's types.
+    /// The outline of a tree that has the types of the file.
     pub(super) fn from_tree(tree: &Value) -> Self {
         let mut outline = Self::default();
         for (section, value) in entries(tree) {
@@ -77,7 +76,7 @@ impl Outline {
         outline
     }
 
-    /// How `next` differs from this one.
+    /// The differences from this outline to `next`.
     pub fn changes(&self, next: &Self) -> Changes {
         let added = next.0.keys().filter(|thing| !self.0.contains_key(*thing));
         let removed = self.0.keys().filter(|thing| !next.0.contains_key(*thing));
@@ -97,9 +96,9 @@ impl Outline {
         }
     }
 
-    /// Adds a thing with all keys of its map but those that are `named` in its name.
+    /// Adds an object with all keys of its map except `named`, which are part of its name.
     fn add(&mut self, thing: String, value: &Value, named: &[&str]) {
-        // Two listeners may leave their port to the system.
+        // Several listeners may have port 0, for which the system chooses the port.
         let mut unique = thing.clone();
         for number in 2.. {
             if !self.0.contains_key(&*unique) {
@@ -118,12 +117,12 @@ impl Outline {
 }
 
 impl Changes {
-    /// Whether nothing differs.
+    /// Whether there is no difference.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What is new, then what is no more, then what is different.
+    /// New objects first, then removed ones, then changed ones.
     pub fn iter(&self) -> impl Iterator<Item = &Change> {
         self.0.iter()
     }
@@ -152,7 +151,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Keys alone: a value may be a secret.
+/// Only the keys: a value may be a secret.
 impl fmt::Debug for Outline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = |keys: &Keys| keys.keys().cloned().collect::<Vec<_>>();
@@ -205,7 +204,7 @@ fn route_name(route: &Value) -> String {
     }
 }
 
-/// A map's entries; none of what is no map.
+/// The entries of a map; none if it is not a map.
 fn entries(value: &Value) -> impl Iterator<Item = (String, &Value)> {
     let map: Option<&Mapping> = value.as_mapping();
     map.into_iter().flatten().map(|(key, value)| (shown(key), value))
@@ -229,7 +228,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// More would be no line that anyone reads.
+/// More would not be read on one line.
 const CHANGES_SHOWN_MAX: usize = 40;
 
 #[cfg(test)]
@@ -252,7 +251,7 @@ routes:
 log: { level: info }
 ";
 
-    /// What is said when `part` of [`BEFORE`] becomes `other`.
+    /// The changes when `part` of [`BEFORE`] is replaced by `other`.
     fn check(part: &str, other: &str, expected: &str) {
         assert!(BEFORE.contains(part), "{part}");
         let changes = outline(BEFORE).changes(&outline(&BEFORE.replace(part, other)));
@@ -261,7 +260,7 @@ log: { level: info }
     }
 
     #[test]
-    fn what_changed_is_told_in_the_words_of_the_file() {
+    fn changes_are_described_in_the_words_of_the_file() {
         check("log:", "# more\nlog:", "");
         check("10.0.0.1:3000, ", "", "-node chat/10.0.0.1:3000");
         check("10.0.0.1:3000, ", "10.0.0.1:3000, n4:1, ", "+node chat/n4:1");
@@ -296,7 +295,7 @@ log: { level: info }
     }
 
     #[test]
-    fn things_of_one_name_are_told_apart() {
+    fn objects_with_the_same_name_are_distinguished() {
         let two = outline("listeners: [{ bind: ':0' }, { bind: ':0' }]");
         let one = outline("listeners: [{ bind: ':0' }]");
         assert_eq!(two.changes(&one).to_string(), "-listener :0 (2)");

@@ -1,8 +1,8 @@
-//! What the parser takes, as regular expressions for the JSON Schema.
+//! The values that the parser accepts, as regular expressions for the JSON Schema.
 //!
-//! They are plain ones that every validator knows: no look-around, no classes by name. A test holds
-//! them against the parser. Not said are bounds on lengths, the inner form of an IPv6 address, and
-//! the sum of a duration of several units.
+//! They use only what every validator supports: no look-around, no named classes. A test compares
+//! them with the parser. They do not express limits of lengths, the inner form of an IPv6 address,
+//! and the sum of a duration with several units.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -23,7 +23,7 @@ pub(super) fn node() -> String {
     format!("({IPV6}|({IPV4}|{NAME})\\.?):{}", port(1))
 }
 
-/// A host name, which is no IP address, and a port.
+/// A host name, not an IP address, and a port.
 pub(super) fn named_node() -> String {
     format!("{NAME}\\.?:{}", port(1))
 }
@@ -45,7 +45,7 @@ pub(super) fn duration(units: &[(&str, u64)], range: RangeInclusive<u64>) -> Str
     let mut forms: Vec<String> = of_one_unit(units, range);
     for (index, (unit, amount)) in units.iter().enumerate() {
         let smaller = units.get(index + 1..).unwrap_or_default();
-        // What the smaller units add reaches above the bound.
+        // The smaller units would exceed the limit.
         let first = (most / amount).saturating_sub(u64::from(most.is_multiple_of(*amount)));
         if smaller.is_empty() || first == 0 {
             continue;
@@ -66,7 +66,7 @@ pub(super) fn size(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String 
     of_one_unit(units, range).join("|")
 }
 
-/// The whole numbers in `range`, in digits; leading zeros are the caller's to allow.
+/// The whole numbers in `range`, in digits; the caller adds leading zeros.
 pub(super) fn number(range: RangeInclusive<u64>) -> String {
     let (first, last) = range.into_inner();
     let mut forms = Vec::new();
@@ -80,7 +80,7 @@ pub(super) fn number(range: RangeInclusive<u64>) -> String {
     format!("({})", forms.join("|"))
 }
 
-/// A number of each unit, so that the amount is in `range`.
+/// One expression for each unit, for the numbers with which the amount is in `range`.
 fn of_one_unit(units: &[(&str, u64)], range: RangeInclusive<u64>) -> Vec<String> {
     let (least, most) = range.into_inner();
     let form = |(unit, amount): &(&str, u64)| {
@@ -90,12 +90,12 @@ fn of_one_unit(units: &[(&str, u64)], range: RangeInclusive<u64>) -> Vec<String>
     units.iter().filter_map(form).collect()
 }
 
-/// The last number up to `last` that has the digits of `from` but for the last ones, which are all
-/// that there are from those of `from` on.
+/// The largest number up to `last` for which one digit range for each digit describes all numbers from
+/// `from` on.
 fn last_of_form(from: u64, last: u64) -> u64 {
     let mut to = from;
     let mut power = 1_u64;
-    // Digits below `power` begin at 0 in `from`, and so may be all.
+    // The digits of `from` below `power` are 0, so each of them can be 0 to 9.
     while from.is_multiple_of(power) && power <= from.max(1) {
         let digit = from / power % 10;
         let fits = |digit_to: &u64| {
@@ -113,7 +113,7 @@ fn last_of_form(from: u64, last: u64) -> u64 {
     to
 }
 
-/// The numbers that have, digit for digit, one from `from` to `to`; both are equally long.
+/// The numbers whose digits lie between those of `from` and `to`, which are equally long.
 fn digits(from: &str, to: &str) -> String {
     let class = |(from, to): (char, char)| match (from, to) {
         (from, to) if from == to => from.to_string(),
@@ -138,19 +138,19 @@ pub(super) const SRV: &str = "[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?";
 /// The path of a route.
 pub(super) const PATH: &str = "/[!$%&'()*+,./0-9:;=@A-Z_a-z|~-]*";
 
-/// What the path of a route must not hold: dot segments.
+/// What the path of a route must not contain: dot segments.
 pub(super) const DOT_SEGMENTS: &str = "/\\.{1,2}(/|$)";
 
-/// What a prefix must not hold besides: an asterisk at its end.
+/// What a prefix must not contain: dot segments, and an asterisk at its end.
 pub(super) const NO_PREFIX: &str = "\\*$|/\\.{1,2}(/|$)";
 
-/// The path of a check by Engine.IO, without query.
+/// The path of an Engine.IO health check, without query.
 pub(super) const CHECK_PATH: &str = "/[!\"$-<>=@-~]*";
 
-/// The `Host` of a check by HTTP.
+/// The `Host` of an HTTP health check.
 pub(super) const CHECK_HOST: &str = r"[A-Za-z0-9._:\[\]-]{1,255}";
 
-/// The path of a check by HTTP, with its query.
+/// The path of an HTTP health check, with its query.
 pub(super) const CHECK_PATH_AND_QUERY: &str = "/[!\"$-~]*";
 
 /// One status, or the first and the last.
@@ -159,7 +159,7 @@ pub(super) const STATUSES: &str = "[1-5][0-9][0-9](-[1-5][0-9][0-9])?";
 /// The name of a node or an upstream.
 pub(super) const WORD: &str = "[A-Za-z0-9_.:\\[\\]-]{1,64}";
 
-/// A host name whose last label is no number, which resolvers would take for an address.
+/// A host name. Its last label is not a number: resolvers would read it as an IPv4 address.
 const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
                     ([0-9]*[A-Za-z_]([A-Za-z0-9_-]*[A-Za-z0-9_])?|[0-9]+-[A-Za-z0-9_-]*[A-Za-z0-9_]))";
 

@@ -1,7 +1,7 @@
 //! The id of a session.
 //!
 //! Invariant: a [`Sid`] is 1 to [`Sid::BYTES_MAX`] bytes of text without control characters. It
-//! is a bearer secret: whoever knows it can take over the session. So it is never shown in full.
+//! is a bearer secret: anyone who knows it can take over the session. So it is never shown in full.
 //!
 //! Pure. Runs for every request.
 

@@ -188,7 +188,7 @@ fn has_claim_suffix(name: &[u8]) -> bool {
     })
 }
 
-/// Whether two texts of the same length are the same but for `_` and `-`. From their ends, for that
+/// Whether two texts of the same length are the same except for `_` and `-`. From their ends, for that
 /// is where names of fields differ most; and by hand, for an iterator over pairs took five times as
 /// long.
 fn alike(name: &[u8], pattern: &str) -> bool {

@@ -26,7 +26,7 @@ pub enum BodyFraming {
 
 /// Takes what frames the body out of `headers`; a Content-Length stays, in its canonical form.
 ///
-/// A Content-Length beside a Transfer-Encoding is removed, which RFC 9112 demands of a proxy.
+/// A Content-Length next to a Transfer-Encoding is removed, as RFC 9112 requires of a proxy.
 /// `identity` alone or before `chunked` means nothing; HTTP/1.1 had it until 2014.
 ///
 /// # Errors

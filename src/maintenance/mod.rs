@@ -16,7 +16,7 @@ use crate::Instant;
 use crate::pool::resolve;
 use crate::upstream::Upstream;
 
-/// Advances the drains of `upstream`, rebalances its tunnels and repeats failed look-ups of host names.
+/// Advances the drains of `upstream`, rebalances its tunnels and repeats failed lookups of host names.
 /// How long until the next call, at most a second.
 pub(crate) fn tick(upstream: &Upstream, now: Instant) -> Duration {
     for node in upstream.all_nodes() {

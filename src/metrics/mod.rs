@@ -2,7 +2,7 @@
 //!
 //! [`table`] alone names and explains every metric. The counts belong to the things that they count: a
 //! route has [`RouteCounts`], a node [`NodeCounts`], the listeners share [`Connections`]. The code that
-//! counts holds them, so that counting is an atomic addition without a look-up. A route or node that
+//! counts holds them, so that counting is an atomic addition without a lookup. A route or node that
 //! leaves the configuration takes its series along; one that stays keeps its totals through a reload.
 //! Labels come from the program and the configuration, never from a client, so their number is bounded.
 //!
@@ -101,14 +101,14 @@ pub struct Reloads {
     pub failed: Counter,
 }
 
-/// Look-ups of an upstream's nodes.
+/// Lookups of an upstream's nodes.
 #[derive(Debug, Default)]
 pub struct DiscoveryCounts {
-    /// Look-ups that found other nodes than before.
+    /// Lookups that found other nodes than before.
     pub changed: Counter,
-    /// Look-ups that found the same nodes.
+    /// Lookups that found the same nodes.
     pub unchanged: Counter,
-    /// Look-ups that failed, so that the nodes stayed.
+    /// Lookups that failed, so that the nodes stayed.
     pub failed: Counter,
 }
 

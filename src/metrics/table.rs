@@ -153,7 +153,7 @@ pub(crate) const POLLING_SESSIONS_OPEN: Metric = gauge(
     &["route"],
     "Sessions that began in polling and are not upgraded",
 );
-/// Those of them that poll on.
+/// Those of them that still poll.
 pub(crate) const POLLING_SESSIONS_STUCK: Metric = gauge(
     "sockeye_polling_sessions_stuck",
     &["route"],

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_machine_lacks_is_not_held_against_the_node() {
+    fn a_shortage_of_this_machine_does_not_count_against_the_node() {
         let tells = |kind: io::ErrorKind| {
             ConnectError::Io { node: "a".into(), source: kind.into() }.counts_against_node()
         };

@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     /// Whether it carried a request before: the node may have closed it at the same moment.
     pub(super) is_reused: bool,
     /// Whether its first request had a body. A dispatcher before several processes may go on reading
-    /// such a connection beside the process that it gave it to (`@socket.io/sticky` 1.x).
+    /// such a connection as well as the process that it gave it to (`@socket.io/sticky` 1.x).
     pub(super) began_with_body: bool,
     /// How long it may be idle, unless the node says less.
     pub(super) idle_timeout: Duration,

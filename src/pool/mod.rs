@@ -52,7 +52,7 @@ pub(crate) struct Pool {
     /// The task that closes connections that were idle for too long. It ends by itself when the pool is
     /// dropped.
     sweeping: Tasks,
-    /// Locked for one look-up, and rarely contended: only in an embedder's multi-threaded runtime do two
+    /// Locked for one lookup, and rarely contended: only in an embedder's multi-threaded runtime do two
     /// threads share a pool.
     idle: Mutex<IdleConnections>,
 }

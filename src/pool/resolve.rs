@@ -13,7 +13,7 @@ use crate::upstream::host::{Host, NamedHost, Resolution};
 
 /// All addresses of `host`, at least one: the one first that a connect last succeeded at, then in
 /// the resolver's order. If the name does not resolve, or not soon, the last known ones. The caller
-/// sets the deadline; if the future is dropped, the look-up goes on for the next caller.
+/// sets the deadline; if the future is dropped, the lookup goes on for the next caller.
 ///
 /// # Errors
 ///
@@ -52,11 +52,11 @@ async fn addresses_of(named: &NamedHost) -> io::Result<Arc<[SocketAddr]>> {
     }
     resolution.last().map(|addresses| resolution.in_order(addresses)).ok_or_else(|| {
         let failure = resolution.failure();
-        io::Error::other(failure.as_deref().unwrap_or("the look-up was given up").to_owned())
+        io::Error::other(failure.as_deref().unwrap_or("the lookup was given up").to_owned())
     })
 }
 
-/// Begins a look-up, unless one is under way or one has just failed.
+/// Begins a lookup, unless one is under way or one has just failed.
 fn begin(named: &NamedHost) {
     if named.resolution.begin() {
         let lookup = Lookup(named.resolution.clone());
@@ -68,7 +68,7 @@ fn begin(named: &NamedHost) {
     }
 }
 
-/// A look-up under way; it is over when this is dropped.
+/// A lookup under way; it is over when this is dropped.
 struct Lookup(Arc<Resolution>);
 
 impl Drop for Lookup {
@@ -77,7 +77,7 @@ impl Drop for Lookup {
     }
 }
 
-/// How long a look-up may take while an older address is known.
+/// How long a lookup may take while an older address is known.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_hear_is_not_lost() {
+    fn a_side_that_is_not_read_is_not_lost() {
         check(&[(40, CannotHear)], &[25], Some(60));
         check(&[(20, CannotHear)], &[45], Some(65));
     }

@@ -1,7 +1,7 @@
 //! Whether a node accepts connections, as its recent connects show.
 //!
 //! After one failed connect a node is avoided. That only steers new sessions: a request that is bound
-//! to a node goes there all the same, because its session lives nowhere else. After several consecutive
+//! to a node goes there anyway, because its session lives nowhere else. After several consecutive
 //! failures it is dead: then nothing waits for it.
 //!
 //! Pure. Runs for every request.

@@ -25,26 +25,26 @@ pub struct Discovery {
     discover: Discover,
     nodes: ArcSwap<Vec<NodeSettings>>,
     history: watch::Sender<History>,
-    /// A request wants a look-up before it is due.
+    /// A request wants a lookup before it is due.
     requested: Notify,
     counts: Arc<DiscoveryCounts>,
 }
 
-/// The outcome of the look-ups so far.
+/// The outcome of the lookups so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// When the last good answer came; `None` if there was none.
     pub answered_at: Option<SystemTime>,
     /// The last failure, whether or not a good answer followed.
     pub failure: Option<LookupFailure>,
-    /// How many look-ups have failed since the last good answer.
+    /// How many lookups have failed since the last good answer.
     pub failures: u32,
     stage: Stage,
-    /// When the last look-up ended that a request had caused.
+    /// When the last lookup ended that a request had caused.
     refreshed: Option<Instant>,
 }
 
-/// A look-up without a usable answer.
+/// A lookup without a usable answer.
 #[derive(Clone, Debug)]
 pub struct LookupFailure {
     /// When it ended.
@@ -53,19 +53,19 @@ pub struct LookupFailure {
     pub reason: Arc<str>,
 }
 
-/// What the look-ups do now.
+/// What the lookups do now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Nothing looks up, as in an embedder's server.
     #[default]
     Off,
-    /// A look-up is under way, or its answer is not yet in force.
+    /// A lookup is under way, or its answer is not yet in force.
     Asking,
-    /// The last look-up ended then, and its answer is in force.
+    /// The last lookup ended then, and its answer is in force.
     Idle(Instant),
 }
 
-/// Why there is a look-up.
+/// Why there is a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// It is due.
@@ -141,7 +141,7 @@ impl Discovery {
         self.nodes.load_full()
     }
 
-    /// The outcome of the look-ups so far.
+    /// The outcome of the lookups so far.
     pub fn history(&self) -> History {
         self.history.borrow().clone()
     }
@@ -151,15 +151,15 @@ impl Discovery {
         self.history.borrow().answered_at.is_some()
     }
 
-    /// How many look-ups there were.
+    /// How many lookups there were.
     pub fn counts(&self) -> &DiscoveryCounts {
         &self.counts
     }
 
-    /// Requests a look-up and waits until its answer is in force, at most a second from `now`. All
-    /// concurrent callers share one look-up, and its answer counts for a second.
+    /// Requests a lookup and waits until its answer is in force, at most a second from `now`. All
+    /// concurrent callers share one lookup, and its answer counts for a second.
     ///
-    /// If the future is dropped, the look-up takes place all the same.
+    /// The lookup takes place even if the future is dropped.
     pub async fn refresh(&self, now: Instant) {
         let mut history = self.history.subscribe();
         let is_settled = |history: &History| match history.stage {
@@ -175,7 +175,7 @@ impl Discovery {
         let _ = timeout_at(now + REFRESH_MAX, history.wait_for(is_settled)).await;
     }
 
-    /// Waits until a request wants a look-up and may cause one.
+    /// Waits until a request wants a lookup and may cause one.
     pub(crate) async fn requested(&self) {
         loop {
             self.requested.notified().await;
@@ -185,18 +185,18 @@ impl Discovery {
         }
     }
 
-    /// What the look-ups do now.
+    /// What the lookups do now.
     #[cfg(test)]
     pub(crate) fn stage(&self) -> Stage {
         self.history.borrow().stage
     }
 
-    /// Sets what the look-ups do now.
+    /// Sets what the lookups do now.
     pub(crate) fn enter(&self, stage: Stage) {
         self.history.send_modify(|history| history.stage = stage);
     }
 
-    /// Notes that a look-up with this `cause` is over, its answer in force. When that was.
+    /// Notes that a lookup with this `cause` is over, its answer in force. When that was.
     pub(crate) fn settle(&self, cause: Cause) -> Instant {
         let end = Instant::now();
         self.history.send_modify(|history| {
@@ -216,7 +216,7 @@ impl Discovery {
         });
     }
 
-    /// Notes a failed look-up. How many failed since the last good answer.
+    /// Notes a failed lookup. How many failed since the last good answer.
     pub(crate) fn note_failure(&self, reason: Arc<str>) -> u32 {
         let mut failures = 0;
         self.history.send_modify(|history| {
@@ -229,14 +229,14 @@ impl Discovery {
 }
 
 impl History {
-    /// Whether a request may cause a look-up at `now`.
+    /// Whether a request may cause a lookup at `now`.
     fn may_refresh(&self, now: Instant) -> bool {
         self.refreshed.is_none_or(|end| end + REFRESH_EVERY <= now)
     }
 }
 
-/// How often requests may cause a look-up: a client can invent session ids.
+/// How often requests may cause a lookup: a client can invent session ids.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a request waits for a look-up.
+/// How long a request waits for a lookup.
 const REFRESH_MAX: Duration = Duration::from_secs(1);

@@ -28,12 +28,12 @@ pub(crate) enum Host {
     Name(NamedHost),
 }
 
-/// A host name and its look-ups.
+/// A host name and its lookups.
 #[derive(Debug)]
 pub(crate) struct NamedHost {
-    /// What the look-ups found.
+    /// What the lookups found.
     pub(crate) resolution: Arc<Resolution>,
-    /// The look-up that is under way. It does not belong to the caller: a caller that stops waiting
+    /// The lookup that is under way. It does not belong to the caller: a caller that stops waiting
     /// does not end it, because a thread is blocked until the resolver returns.
     pub(crate) lookups: Tasks,
 }
@@ -59,10 +59,10 @@ struct Addresses {
     is_hint: bool,
 }
 
-/// The state of the look-ups of one name.
+/// The state of the lookups of one name.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// When the look-up that is under way began.
+    /// When the lookup that is under way began.
     pub(crate) asking_since: Option<Instant>,
     /// Why the last one failed, and when.
     failure: Option<(Arc<str>, Instant)>,
@@ -117,7 +117,7 @@ impl Host {
         }
     }
 
-    /// Why the last look-up failed, if it did.
+    /// Why the last lookup failed, if it did.
     pub(super) fn failure(&self) -> Option<Arc<str>> {
         match self {
             Self::Literal(_) => None,
@@ -132,12 +132,12 @@ impl Resolution {
         &self.address
     }
 
-    /// The state of the look-ups, for a caller that waits for the next answer.
+    /// The state of the lookups, for a caller that waits for the next answer.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
     }
 
-    /// Marks a look-up as begun, unless one is under way or one failed less than a second ago.
+    /// Marks a lookup as begun, unless one is under way or one failed less than a second ago.
     /// Whether the caller is to make it.
     pub(crate) fn begin(&self) -> bool {
         let now = Instant::now();
@@ -152,12 +152,12 @@ impl Resolution {
         })
     }
 
-    /// Marks the look-up as over, with or without an answer.
+    /// Marks the lookup as over, with or without an answer.
     pub(crate) fn end(&self) {
         self.progress.send_if_modified(|progress| progress.asking_since.take().is_some());
     }
 
-    /// The addresses of the last answer if it may still be used without another look-up.
+    /// The addresses of the last answer if it may still be used without another lookup.
     pub(crate) fn cached(&self) -> Option<Arc<[SocketAddr]>> {
         let answer = self.answer.load();
         let answer = answer.as_ref()?;
@@ -185,12 +185,12 @@ impl Resolution {
         }
     }
 
-    /// Why the last look-up failed, if it did.
+    /// Why the last lookup failed, if it did.
     pub(crate) fn failure(&self) -> Option<Arc<str>> {
         Some(self.progress.borrow().failure.as_ref()?.0.clone())
     }
 
-    /// Notes the outcome of a look-up.
+    /// Notes the outcome of a lookup.
     pub(crate) fn answered(&self, found: io::Result<Arc<[SocketAddr]>>) {
         let now = Instant::now();
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -249,7 +249,7 @@ fn is_several_processes(addresses: &[SocketAddr]) -> bool {
     of_version_4 > 1 || addresses.len() - of_version_4 > 1
 }
 
-/// How soon a look-up that failed is repeated.
+/// How soon a lookup that failed is repeated.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a resolver's answer is used: long enough for a storm of connects, short enough for a

@@ -93,7 +93,7 @@ struct DecayingCount {
 /// first events, of which the proxy sees nothing that it could count.
 const MEMORY: Duration = Duration::from_secs(5);
 
-/// The step of time: fine beside [`MEMORY`], and 32 bits of it last eight years.
+/// The time step: short compared with [`MEMORY`], and 32 bits of it last eight years.
 const TICK: Duration = Duration::from_millis(1000 / 16);
 
 impl DecayingCount {

@@ -134,7 +134,7 @@ impl Node {
         &self.address
     }
 
-    /// Its share of new sessions beside the others' weights.
+    /// Its share of new sessions relative to the weights of the other nodes.
     pub fn weight(&self) -> u32 {
         self.weight
     }

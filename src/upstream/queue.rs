@@ -17,7 +17,7 @@ use crate::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     length: AtomicUsize,
-    /// Locked for one look-up, and only by handshakes that wait.
+    /// Locked for one lookup, and only by handshakes that wait.
     entries: Mutex<Entries>,
 }
 

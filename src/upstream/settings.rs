@@ -137,7 +137,7 @@ impl fmt::Display for NodeAddress {
 pub struct Discover {
     /// What is looked up.
     pub source: Source,
-    /// The longest time between two look-ups.
+    /// The longest time between two lookups.
     pub every: Duration,
     /// The DNS server; the system's if `None`.
     pub server: Option<SocketAddr>,

@@ -98,7 +98,7 @@ where
         };
         tokio::join!(controlled, serve_queue(own_queue, counts, service, tasks, shutdown)).0
     });
-    // Does not wait for blocking tasks: a look-up or a read that hangs must not delay the end.
+    // Does not wait for blocking tasks: a lookup or a read that hangs must not delay the end.
     runtime.shutdown_background();
     Ok(answer)
 }

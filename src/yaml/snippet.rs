@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_is_under_the_place() {
+    fn the_caret_is_under_the_value() {
         check("a: 1\nbc: xyz\n", span(2, 5, 8), &[], " 2 | bc: xyz\n   |     ^^^\n");
         check("é: ü", span(1, 4, 5), &[], " 1 | é: ü\n   |    ^\n");
         check("a:\tb", span(1, 4, 5), &[], " 1 | a: b\n   |    ^\n");
     }
 
     #[test]
-    fn a_place_outside_the_text_is_no_harm() {
+    fn a_position_outside_the_text_does_no_harm() {
         check("a", span(7, 1, 2), &[], "");
         check("a", span(0, 0, 1), &[], "");
         check("a", span(1, 50, 60), &[], " 1 | a\n   |  ^\n");

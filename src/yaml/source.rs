@@ -1,7 +1,7 @@
-//! The text to parse: of a file, a pipe or standard input, within a deadline.
+//! Reads the text to parse from a file, a pipe or standard input, within a deadline.
 //!
-//! A network mount that is dead, or a pipe that nobody writes to, would hold its reader for ever.
-//! So the reading is done on a thread of its own, which is left behind when its time is over.
+//! A dead network mount, or a pipe without a writer, would block its reader forever. So a separate
+//! thread reads, and is abandoned after the deadline.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -20,14 +20,14 @@ use rustix::fs::OFlags;
 
 use crate::Instant;
 
-/// Whether the configuration at `path` can be read once only: standard input, written `-`, or a
-/// pipe. A path that nothing is known of is one of a file.
+/// Whether the configuration at `path` can be read only once: standard input, written `-`, or a
+/// pipe. A path that does not exist counts as a file.
 pub(crate) fn is_read_once(path: &Path) -> bool {
     is_standard_input(path)
         || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// What messages call the configuration at `path`.
+/// The name of the configuration at `path` in messages.
 pub(crate) fn name_of(path: &Path) -> String {
     match is_standard_input(path) {
         true => "standard input".to_owned(),
@@ -35,22 +35,22 @@ pub(crate) fn name_of(path: &Path) -> String {
     }
 }
 
-/// The bytes at `path`, and no more than one above `bytes_max`.
+/// The bytes at `path`, at most `bytes_max` and one more.
 ///
 /// # Errors
 ///
-/// What the system says; [`io::ErrorKind::TimedOut`] after [`READ_TIMEOUT`].
+/// The error of the system; [`io::ErrorKind::TimedOut`] after [`READ_TIMEOUT`].
 pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     within_deadline(move |end| read_until(end, &path, bytes_max))
 }
 
-/// What `work` answers, which gets the time at which its answer comes too late and may hang all the
-/// same. Blocks this thread for [`READ_TIMEOUT`] and a moment at most.
+/// The result of `work`, which gets its deadline but may ignore it and block. Blocks this thread for
+/// [`READ_TIMEOUT`] and a moment at most.
 ///
 /// # Errors
 ///
-/// As `work`; [`io::ErrorKind::TimedOut`] if it hangs, or if too many others hang already.
+/// As `work`; [`io::ErrorKind::TimedOut`] if it blocks, or if too many others are blocked.
 pub(crate) fn within_deadline<T: Send + 'static>(
     work: impl FnOnce(Instant) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -62,11 +62,11 @@ pub(crate) fn within_deadline<T: Send + 'static>(
     }
     let (sender, answer) = mpsc::channel();
     let end = Instant::now() + READ_TIMEOUT;
-    // Set by the first of the two: the thread that is done, or the one that waits no longer.
+    // Set by the first of the two: the thread when it is done, or the caller when it stops waiting.
     let is_over = Arc::new(AtomicBool::new(false));
     let is_left_behind = is_over.clone();
     thread::Builder::new().name("sockeye-read".to_owned()).spawn(move || {
-        // Nobody waits any more if it took too long.
+        // After the deadline, nobody receives it.
         let _ = sender.send(work(end));
         if is_left_behind.swap(true, Ordering::Relaxed) {
             HANGING.fetch_sub(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ fn read_until(end: Instant, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-/// Opens without waiting: a pipe would wait for its writer.
+/// Opens without blocking: opening a pipe would wait for its writer.
 fn open(path: &Path) -> io::Result<File> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
@@ -134,16 +134,16 @@ fn timed_out() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
-/// Those that nobody waits for any more.
+/// Abandoned threads that are still blocked.
 static HANGING: AtomicUsize = AtomicUsize::new(0);
 
-/// Each costs a thread until the system lets go of it.
+/// Each costs a thread until the system call returns.
 const HANGING_MAX: usize = 8;
 
-/// How long reading may take: a disk takes milliseconds, a mount that lives a second or two.
+/// How long reading may take: a disk takes milliseconds, a working network mount a second or two.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For an answer that comes just in time.
+/// Grace for a result that is ready exactly at the deadline.
 const LAST_MOMENT: Duration = Duration::from_millis(250);
 
 const CHUNK_BYTES: usize = 16 * 1024;

@@ -1,7 +1,7 @@
 //! Durations and sizes as the operator writes them: `30s`, `1m30s`, `64KiB`.
 //!
-//! A number without a unit is refused: `10` has cost too many operators a night in which a proxy
-//! read seconds as milliseconds.
+//! A number without a unit is refused: proxies differ in whether `10` means seconds or
+//! milliseconds, and operators have been hurt by that.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::problem::Diagnostic;
 
-/// The duration that `text` writes, if it lies in `range`.
+/// The duration in `text`, if it is in `range`.
 pub(crate) fn duration(
     text: &str,
     range: &RangeInclusive<Duration>,
@@ -30,7 +30,7 @@ pub(crate) fn duration(
     Err(Diagnostic::new(format!("is too {side}")).help(range_help))
 }
 
-/// The number of bytes that `text` writes, if it lies in `range`.
+/// The number of bytes in `text`, if it is in `range`.
 pub(crate) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagnostic> {
     let (least, most) = (render_size(*range.start()), render_size(*range.end()));
     let range_help = format!("write {least} to {most}");
@@ -46,12 +46,12 @@ pub(crate) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagn
     Err(Diagnostic::new(format!("is too {side}")).help(range_help))
 }
 
-/// As [`size`], for what is held in memory.
+/// As [`size`], for sizes in memory.
 pub(crate) fn size_in_memory(text: &str, range: &RangeInclusive<u64>) -> Result<usize, Diagnostic> {
     size(text, range).map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
-/// The whole number that `text` writes, if it lies in `range`.
+/// The whole number in `text`, if it is in `range`.
 pub(crate) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
     let number = whole(text).filter(|number| range.contains(number));
     number.ok_or_else(|| {
@@ -61,7 +61,7 @@ pub(crate) fn number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Dia
     })
 }
 
-/// The percentage that `text` writes, `10%`, if it lies in `range`.
+/// The percentage in `text`, such as `10%`, if it is in `range`.
 pub(crate) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Diagnostic> {
     let digits = text.strip_suffix('%');
     let number = digits.and_then(whole);
@@ -75,7 +75,7 @@ pub(crate) fn percent(text: &str, range: &RangeInclusive<u32>) -> Result<u32, Di
     })
 }
 
-/// What `parse` makes of `text`, or none for `off`.
+/// The value that `parse` reads from `text`, or `None` for `off`.
 pub(crate) fn off_or<T>(
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
@@ -88,8 +88,7 @@ pub(crate) fn off_or<T>(
     }
 }
 
-/// Refuses what `off` becomes in other hands: to YAML 1.1, which Helm and Ansible write, it is
-/// `false`.
+/// Refuses other words for `off`. YAML 1.1 reads it as `false`, and Helm and Ansible write that.
 pub(crate) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
     let is_off = ["false", "no", "n", "none", "never"].contains(&text.to_lowercase().as_str());
     match is_off {
@@ -98,7 +97,7 @@ pub(crate) fn refuse_other_off(text: &str) -> Result<(), Diagnostic> {
     }
 }
 
-/// The number that `text` writes in digits alone: `parse` takes a sign too.
+/// The number in `text`, digits only: `parse` would accept a sign too.
 pub(crate) fn whole<N: FromStr>(text: &str) -> Option<N> {
     let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     is_digits.then(|| text.parse().ok()).flatten()
@@ -153,7 +152,7 @@ fn not_a_size() -> Diagnostic {
         .help("write a whole number and its unit: 512B, 64KiB, 1MiB, 1GiB or 1MB")
 }
 
-/// A bare number: with the first of `units` with which it `fits`, or in a range.
+/// The problem of a number without unit. Proposes the first of `units` with which it `fits`.
 fn no_unit(
     number: &str,
     units: &[(&str, &str)],
@@ -171,19 +170,19 @@ fn bare_number(text: &str) -> Option<&str> {
         .then_some(text)
 }
 
-/// `duration` in the largest unit that writes it as a whole number.
+/// `duration` in the largest unit in which it is a whole number.
 pub(crate) fn render_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     show(millis, &DURATION_UNITS, "s")
 }
 
-/// `bytes` in the largest unit that writes them as a whole number.
+/// `bytes` in the largest unit in which they are a whole number.
 pub(crate) fn render_size(bytes: u64) -> String {
     show(bytes, &SIZE_UNITS, "B")
 }
 
-/// `amount` in the first of `units` that writes it as a whole number; nothing at all in `unit_of_0`,
-/// for all fit it.
+/// `amount` in the first of `units` in which it is a whole number; zero in `unit_of_0`, because it
+/// is a whole number in all of them.
 fn show(amount: u64, units: &[(&str, u64)], unit_of_0: &str) -> String {
     units
         .iter()
@@ -193,7 +192,7 @@ fn show(amount: u64, units: &[(&str, u64)], unit_of_0: &str) -> String {
 
 const OFF_HELP: &str = "write off, or \"off\" in quotes if another tool writes the file";
 
-/// What a bare number may mean, the likeliest first.
+/// What a number without unit may mean, the likeliest first.
 const DURATION_UNIT_NAMES: [(&str, &str); 4] =
     [("s", "seconds"), ("ms", "milliseconds"), ("m", "minutes"), ("h", "hours")];
 const SIZE_UNIT_NAMES: [(&str, &str); 3] =
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_what_to_write() {
+    fn an_invalid_duration_is_refused_with_a_hint() {
         let check = |text: &str, what: &str| {
             assert_eq!(duration(text, &ANY_DURATION).unwrap_err().what(), what, "{text:?}");
         };
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused_with_what_to_write() {
+    fn an_invalid_size_is_refused_with_a_hint() {
         let check = |text: &str, what: &str| {
             assert_eq!(size(text, &ANY_SIZE).unwrap_err().what(), what, "{text:?}");
         };
@@ -277,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_told_in_its_own_units() {
+    fn a_problem_names_the_range_in_its_own_units() {
         let range = Duration::from_millis(100)..=Duration::from_secs(90);
         let check = |text: &str, help: Option<&str>| {
             assert_eq!(duration(text, &range).err().as_ref().and_then(Diagnostic::help_text), help);
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_number_is_told_with_a_unit_with_which_it_is_in_range() {
+    fn a_number_without_unit_gets_a_proposal_that_is_in_range() {
         let help = |diagnostic: Diagnostic| diagnostic.help_text().unwrap_or_default().to_owned();
         let check = |text: &str, expected: &str| {
             let range = Duration::from_millis(100)..=Duration::from_mins(1);
@@ -314,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_has_a_unit_too() {
+    fn zero_has_a_unit_too() {
         assert_eq!(render_duration(Duration::ZERO), "0s");
         assert_eq!(render_size(0), "0B");
     }
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_the_same(amount: u64) {
+        fn a_rendered_configuration_reads_the_same(amount: u64) {
             let wanted = Duration::from_millis(amount);
             prop_assert_eq!(duration(&render_duration(wanted), &ANY_DURATION).unwrap(), wanted);
             prop_assert_eq!(size(&render_size(amount), &ANY_SIZE).unwrap(), amount);

@@ -141,7 +141,7 @@ async fn a_node_without_room_is_full() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_restart_is_shown_apart() {
+async fn keys_that_need_a_restart_are_shown_separately() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let yaml = config(&[node.address], "", "");
     let site = Site::start(&format!("{yaml}admin: {{ bind: '127.0.0.1:0' }}\n"));
@@ -187,7 +187,7 @@ async fn the_shown_configuration_can_be_used_again() {
 }
 
 #[tokio::test]
-async fn nodes_are_told_with_their_load() {
+async fn nodes_are_listed_with_their_load() {
     let nodes = [FakeNode::engineio("a").await, FakeNode::engineio("b").await];
     let proxy = start(&nodes.each_ref(), "");
     let target = "/socket.io/?EIO=4&transport=websocket";
@@ -215,7 +215,7 @@ async fn nodes_are_told_with_their_load() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_is_asked_wrongly_is_told() {
+async fn unknown_paths_and_wrong_requests_get_an_explanation() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let proxy = start(&[&node], "");
     let (status, answer) = ask(&proxy, "GET", "/metric", &[]).await;
@@ -240,7 +240,7 @@ async fn a_web_page_gets_nothing() {
 }
 
 #[tokio::test]
-async fn whoever_is_idle_gives_way_to_who_asks() {
+async fn an_idle_connection_gives_way_to_a_new_one() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let proxy = start(&[&node], "");
     let admin = proxy.admin.unwrap();
@@ -367,7 +367,7 @@ async fn an_order_to_reload_says_what_changed_or_why_not() {
 }
 
 #[tokio::test]
-async fn who_stops_is_not_ready_and_still_tells_so() {
+async fn a_process_that_shuts_down_is_not_ready_and_still_responds() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let yaml = config(&[node.address], "", "");
     let mut site = Site::start(&(yaml + "admin: { bind: '127.0.0.1:0' }\nstop: { delay: 1m }\n"));

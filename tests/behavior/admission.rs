@@ -91,7 +91,7 @@ async fn a_handshake_that_waited_long_enough_is_refused_and_so_are_too_many() {
 }
 
 #[tokio::test]
-async fn who_leaves_makes_room_for_the_next() {
+async fn a_client_that_leaves_makes_room_for_the_next() {
     let (socket, address) = down();
     let proxy = start(&[address], "admission: { queue: 1 }");
     let held = begin(&proxy).await;

@@ -1,4 +1,4 @@
-//! `examples/chat`, run as its manual says, and its files beside each other.
+//! `examples/chat`, run as its manual says, and its files compared with each other.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -48,7 +48,7 @@ async fn until_ready_is(admin: SocketAddr, status: u16) {
 }
 
 #[tokio::test]
-async fn the_bound_on_open_files_is_raised_and_told() {
+async fn the_limit_of_open_files_is_raised_and_logged() {
     let yaml = config(&["127.0.0.1:1".parse().unwrap()], "", "");
     let mut proxy = ProxyProcess::spawn_by(bounded("ulimit -Sn 200; ulimit -Hn 300"), &yaml);
     let line = proxy.until_log("limits").await;

@@ -170,7 +170,7 @@ async fn what_dns_says_is_followed_while_a_stop_waits_for_its_delay() {
 }
 
 #[tokio::test]
-async fn one_line_tells_what_changed_and_one_that_dns_fails() {
+async fn one_log_line_lists_the_changes_and_one_a_dns_failure() {
     let [a, b] = on_one_port(["a", "b"]).await;
     let dns = FakeDns::start(says(&[&a], 1)).await;
     let mut proxy = ProxyProcess::start(&by_address(&dns, &a, "1s")).await;
@@ -355,7 +355,7 @@ async fn a_reload_keeps_what_was_found_until_there_is_another_answer() {
     let same = by_address(&dns, &a, "1h").replace("path: /,", "path: /, request_body_timeout: 9s,");
     site.reload(&same).await.unwrap();
     until_nodes(site.admin, &[&a]).await;
-    assert_eq!(dns.lookups(), 1, "the same question is not asked anew");
+    assert_eq!(dns.lookups(), 1, "the same question is not asked again");
 
     let silent = FakeDns::start(Says::Silence).await;
     site.reload(&by_address(&silent, &a, "1h")).await.unwrap();

@@ -302,7 +302,7 @@ async fn the_commands_drain_a_node_and_show_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_drain_waits_for_the_process_though_its_name_has_left_or_moved() {
+async fn waiting_for_a_drain_follows_the_process_even_if_its_name_left_or_moved() {
     let (a, b) = (FakeNode::engineio("a").await, FakeNode::engineio("b").await);
     let named =
         |name: &str, node: &FakeNode| format!("{{ name: {name}, address: '{}' }}", node.address);

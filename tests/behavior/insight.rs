@@ -87,17 +87,17 @@ async fn status(proxy: &Proxy) -> Value {
 #[tokio::test]
 async fn each_cause_of_staying_on_polling_is_told() {
     tokio::join!(
-        who_never_tries_is_stuck_while_it_polls_and_told_afterwards(),
-        who_asks_without_the_field_is_told_apart(),
-        who_is_refused_is_told_with_the_status(),
-        whom_we_refuse_is_told_with_the_error(),
+        a_client_that_never_tries_to_upgrade_is_stuck_and_counted_afterwards(),
+        a_websocket_request_without_the_upgrade_field_has_its_own_outcome(),
+        a_refused_upgrade_is_counted_with_the_status(),
+        an_upgrade_that_the_proxy_refuses_is_counted_with_the_error(),
         a_101_behind_which_nothing_comes_is_no_upgrade(),
         a_probe_that_the_node_does_not_answer_is_no_upgrade(),
         an_answered_probe_without_the_last_word_is_no_upgrade(),
     );
 }
 
-async fn who_never_tries_is_stuck_while_it_polls_and_told_afterwards() {
+async fn a_client_that_never_tries_to_upgrade_is_stuck_and_counted_afterwards() {
     let node = node(echo).await;
     let proxy = start(node.address);
     let sid = open(&proxy).await;
@@ -110,7 +110,7 @@ async fn who_never_tries_is_stuck_while_it_polls_and_told_afterwards() {
     judged(&proxy, "never_tried", "none").await;
 }
 
-async fn who_asks_without_the_field_is_told_apart() {
+async fn a_websocket_request_without_the_upgrade_field_has_its_own_outcome() {
     let node = node(echo).await;
     let proxy = start(node.address);
     let sid = open(&proxy).await;
@@ -119,7 +119,7 @@ async fn who_asks_without_the_field_is_told_apart() {
     judged(&proxy, "stripped", "none").await;
 }
 
-async fn who_is_refused_is_told_with_the_status() {
+async fn a_refused_upgrade_is_counted_with_the_status() {
     let node = node(|| Reply::Last(response("400 Bad Request", "Session ID unknown"))).await;
     let proxy = start(node.address);
     let sid = open(&proxy).await;
@@ -128,7 +128,7 @@ async fn who_is_refused_is_told_with_the_status() {
     judged(&proxy, "refused", "400").await;
 }
 
-async fn whom_we_refuse_is_told_with_the_error() {
+async fn an_upgrade_that_the_proxy_refuses_is_counted_with_the_error() {
     let node = node(|| Reply::Hangup).await;
     let proxy = start(node.address);
     let sid = open(&proxy).await;
@@ -166,7 +166,7 @@ async fn an_answered_probe_without_the_last_word_is_no_upgrade() {
 }
 
 #[tokio::test]
-async fn who_is_upgraded_is_told_with_how_long_it_took() {
+async fn an_upgrade_is_counted_with_its_duration() {
     let node = node(echo).await;
     let proxy = start(node.address);
     let sid = open(&proxy).await;

@@ -172,7 +172,7 @@ async fn a_client_that_leaves_within_a_head_is_forgotten() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_told_at_once_with_what_came_of_it() {
+async fn a_response_that_ends_early_is_logged_immediately() {
     for framing in
         ["Content-Length: 50\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"]
     {

@@ -36,7 +36,7 @@ async fn ask_until_lost(proxy: &ProxyProcess, admin: SocketAddr, lines: f64) {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_nothing_up_and_what_was_lost_is_told() {
+async fn an_unread_log_delays_nothing_and_lost_lines_are_counted() {
     let (mut proxy, admin) = unread().await;
     ask_until_lost(&proxy, admin, 1.0).await;
 

@@ -245,7 +245,7 @@ async fn a_side_that_does_not_answer_a_ping_is_lost() {
 }
 
 #[tokio::test]
-async fn an_idle_timeout_that_contradicts_the_handshake_is_told_once() {
+async fn an_idle_timeout_that_contradicts_the_handshake_is_logged_once() {
     let node = FakeNode::engineio("node").await;
     let yaml = config(&[node.address], "", "tunnel: { idle_timeout: 10s }");
     let mut proxy = ProxyProcess::start(&yaml).await;

@@ -39,7 +39,7 @@ fn free_address() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn what_changed_is_served_and_told() {
+async fn changes_are_served_and_logged() {
     let (a, b) = (named("a").await, named("b").await);
     let site = Site::start(&before(&[&a], ""));
     assert_eq!(get(site.address(), "/").await.text(), "a");
@@ -146,7 +146,7 @@ async fn a_config_map_that_is_swapped_is_seen_again_and_again() {
 }
 
 #[tokio::test]
-async fn sighup_reloads_and_one_line_tells_what_changed() {
+async fn sighup_reloads_and_one_log_line_lists_the_changes() {
     let (a, b) = (named("a").await, named("b").await);
     let mut proxy = ProxyProcess::start(&before(&[&a], "")).await;
     proxy.until_log(" ready").await;

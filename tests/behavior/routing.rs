@@ -46,7 +46,7 @@ routes:
 }
 
 #[tokio::test]
-async fn a_request_that_no_route_serves_is_told_so() {
+async fn a_request_without_a_route_gets_an_error_that_says_so() {
     let node = named("node").await;
     let proxy = Proxy::start(&format!(
         "listeners: [{{ bind: '127.0.0.1:0' }}]

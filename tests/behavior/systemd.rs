@@ -31,7 +31,7 @@ async fn until_told(socket: &UnixDatagram, part: &str) {
 }
 
 #[tokio::test]
-async fn systemd_is_told_of_start_life_reload_and_stop() {
+async fn systemd_is_notified_of_start_watchdog_reload_and_stop() {
     let node = FakeNode::start(|_| ok("yes")).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notify");

@@ -34,7 +34,7 @@ async function main() {
   } catch (error) {
     verdict.fail(error.message);
   }
-  // A launch that failed has been told of by the visit.
+  // The visit has reported a launch that failed.
   const chromium = await launch.catch(() => null);
   if (chromium !== null && !verdict.held) await keepLastSight(chromium.browser, verdict);
   await chromium?.close();
@@ -154,11 +154,11 @@ async function areListed(tabs) {
 async function looks(tabs, verdict) {
   for (const tab of tabs) {
     verdict.facts.screenshots.push(...(await tab.screenshots(options.artifacts)));
-    verdict.equal(await tab.overhangOnPhone(), 0, `pixels beside the screen of a phone in ${tab.name}`);
+    verdict.equal(await tab.overhangOnPhone(), 0, `pixels outside the screen of a phone in ${tab.name}`);
   }
 }
 
-/** After a failure: each tab as it is now, for whoever looks for the cause. */
+/** After a failure: the current state of each tab, to find the cause. */
 async function keepLastSight(browser, verdict) {
   const pages = await browser.pages().catch(() => []);
   for (const [index, page] of pages.entries()) {

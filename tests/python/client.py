@@ -60,7 +60,7 @@ class Basics:
 
     async def binary(self):
         sent = {"name": "all bytes", "parts": [bytes(range(256)), b"\0"]}
-        self.equal(await self.call("echo", sent), sent, "binary beside text")
+        self.equal(await self.call("echo", sent), sent, "binary next to text")
 
     async def large_messages(self):
         text = "0123456789abcdef" * (LARGE_TEXT // 16)
@@ -138,7 +138,7 @@ LARGE_BINARY = 600_000
 # Generous, since tests share two cores with compilers.
 ANSWER_SECONDS = 20
 
-# Packets in one polling body. The library's 16 ends the session of whoever sends faster than it polls.
+# Packets in one polling body. The library's 16 ends a session that sends faster than it polls.
 Payload.max_decode_packets = 10_000
 
 if __name__ == "__main__":

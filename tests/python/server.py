@@ -83,7 +83,7 @@ BACKLOG = 1024
 # What pending polls may take at SIGTERM.
 STOP_SECONDS = 2
 
-# Packets in one polling body. The library's 16 ends the session of whoever sends faster than it polls.
+# Packets in one polling body. The library's 16 ends a session that sends faster than it polls.
 Payload.max_decode_packets = 10_000
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ fn own(part: &str) -> Outcome<Command> {
     Ok(command)
 }
 
-/// Where the release build of the workspace lies, beside this program's own profile.
+/// Where the release build of the workspace lies, next to this program's own profile.
 pub(super) fn release_directory() -> Outcome<PathBuf> {
     let program = env::current_exe()?;
     let target = program.parent().and_then(Path::parent).ok_or("this program lies nowhere")?;

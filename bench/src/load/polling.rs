@@ -70,7 +70,11 @@ impl Client {
     }
 
     /// A second connection of client number `index` and its session.
-    pub(crate) async fn beside(&self, options: &Options, index: usize) -> io::Result<Self> {
+    pub(crate) async fn second_connection(
+        &self,
+        options: &Options,
+        index: usize,
+    ) -> io::Result<Self> {
         let (session, cookie) = (self.session.clone(), self.cookie.clone());
         let stream = connect(options, index).await?;
         Ok(Self { stream, buffer: BytesMut::new(), session, cookie })

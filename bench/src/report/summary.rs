@@ -78,7 +78,7 @@ impl Report {
             first_error: reasons,
             runs: runs.len(),
             failed_runs: runs.len() - measured.len(),
-            // Memory is what it is, whoever else works.
+            // Memory is what it is, even if others work.
             noisy_runs: count(&|it| is_rate && is_noisy(it)),
             load_bound_runs: count(&|it| is_rate && self.placement.is_load_bound(it)),
         })

@@ -1,4 +1,4 @@
-//! Clients of Socket.IO that poll, as browsers do: a connection for the poll that is held, and one beside it
+//! Clients of Socket.IO that poll, as browsers do: a connection for the poll that is held, and one next to it
 //! for what they send.
 
 use std::io;
@@ -82,8 +82,8 @@ fn begin(
         Work::Active => {
             let clients = clients.clone();
             crowd.spawn(async move {
-                let beside = client.beside(&clients.options, index).await?;
-                tokio::try_join!(poll(client, clients.clone()), speak(beside, clients, index))?;
+                let second = client.second_connection(&clients.options, index).await?;
+                tokio::try_join!(poll(client, clients.clone()), speak(second, clients, index))?;
                 Ok(())
             })
         }

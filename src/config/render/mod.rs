@@ -1,6 +1,6 @@
 //! The way back: a [`Config`] as the file that says all of it, defaults included.
 //!
-//! What it makes can be read again and means the same, but for the secrets, which are hidden.
+//! The result can be parsed again and means the same, except for the secrets, which are hidden.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_means_the_same() {
+    fn a_rendered_configuration_means_the_same() {
         let least = "upstreams: { chat: { nodes: [10.0.0.1:3000] } }\nroutes: [{ upstream: chat }]";
         let shown = check(least);
         for line in ["header_timeout: 10s", "idle_timeout: auto", "bind: off", "level: info"] {

@@ -29,7 +29,7 @@ pub(super) fn bind(text: &str) -> Result<SocketAddr, Diagnostic> {
     })
 }
 
-/// The address of a server, which cannot be at port 0.
+/// The address of a server; port 0 is refused.
 pub(super) fn server(text: &str) -> Result<SocketAddr, Diagnostic> {
     match bind(text)? {
         address if address.port() == 0 => {
@@ -49,7 +49,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, Diagnostic> {
     })
 }
 
-/// Where a node listens.
+/// The address of a node.
 pub(in crate::config) fn node(text: &str) -> Result<NodeAddress, Diagnostic> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return Err(not_a_url(scheme, rest));
@@ -85,7 +85,7 @@ pub(super) fn is_host_name(name: &str) -> bool {
         let is_dashed = label.starts_with('-') || label.ends_with('-');
         (1..=63).contains(&label.len()) && label.bytes().all(is_word) && !is_dashed
     };
-    // Resolvers take a name whose last label is a number for an IPv4 address.
+    // Resolvers read a name whose last label is a number as an IPv4 address.
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_ip = last.bytes().all(|b| b.is_ascii_digit());
     name.len() <= 253
@@ -101,7 +101,7 @@ fn node_host(host: &str) -> Result<Box<str>, Diagnostic> {
     if host.is_empty() {
         return Err(Diagnostic::new("has no host").help("write the node's host: 127.0.0.1:3000"));
     }
-    // A dot at the end spares the resolver the search list.
+    // With a dot at the end, the resolver does not use the search list.
     if is_host_name(host.strip_suffix('.').unwrap_or(host)) {
         return Ok(host.to_ascii_lowercase().into());
     }
@@ -132,7 +132,7 @@ fn at_port(address: IpAddr, port: u16) -> String {
     }
 }
 
-/// Only digits: `u16::from_str` would take a sign too.
+/// Only digits: `u16::from_str` would accept a sign too.
 fn port(text: &str) -> Option<u16> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_node_address_is_refused_with_what_to_write() {
+    fn an_invalid_node_address_is_refused_with_a_hint() {
         let check = |text: &str, what: &str, help: &str| {
             let diagnostic = node(text).unwrap_err();
             assert_eq!((diagnostic.what(), diagnostic.help_text()), (what, Some(help)), "{text}");

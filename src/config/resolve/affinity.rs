@@ -9,7 +9,7 @@ use crate::affinity::settings::{CookieSettings, Secret, Settings, SidSettings, T
 use crate::config::file::affinity::{Affinity, Cookie, Sid};
 use crate::yaml::{Diagnostic, KeyPath, List, Report, TextOr};
 
-/// The rule at `path`; by the session id if none is written.
+/// The rule at `path`; by default `sid`.
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&TextOr<Affinity>>,
@@ -111,6 +111,6 @@ fn cookie_name() -> Arc<str> {
     CookieSettings::NAME.into()
 }
 
-/// Shorter ones can be found by trying.
+/// Shorter ones can be guessed.
 const SECRET_CHARACTERS_MIN: usize = 16;
 const RULES: [&str; 4] = ["sid", "cookie", "rendezvous", "none"];

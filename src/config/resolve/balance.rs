@@ -1,4 +1,4 @@
-//! `balance:`, and the property of a request that rendezvous goes by.
+//! `balance:`, and the property of a request that rendezvous hashes.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -9,7 +9,7 @@ use crate::upstream::RendezvousKey;
 use crate::upstream::settings::Balance;
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
-/// The rule at `path`; by least connections if none is written.
+/// The algorithm at `path`; by default `least-connections`.
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&TextOr<keys::Balance>>,
@@ -93,7 +93,7 @@ fn query(name: &str) -> Result<RendezvousKey, Diagnostic> {
     Err(Diagnostic::new("is not a valid query parameter name").help("write a name such as room"))
 }
 
-/// The rules that are words.
+/// The algorithms that are words.
 pub(in crate::config) const RULES: [(&str, Balance); 3] = [
     ("least-connections", Balance::LeastConnections),
     ("round-robin", Balance::RoundRobin),

@@ -1,16 +1,16 @@
-//! Addresses that cannot be listened on together.
+//! Addresses on which one process cannot listen at the same time.
 //!
-//! The system refuses the second of them when the process starts, so the file is refused before.
+//! The system would refuse the second of them at the start, so the file is refused first.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
 use crate::yaml::{Diagnostic, KeyPath, Report};
 use std::net::{IpAddr, SocketAddr};
 
-/// An address and the key that says it.
+/// An address and the path of its key.
 pub(super) type Bind = (KeyPath, SocketAddr);
 
-/// Refuses each of `binds` that one before it takes already.
+/// Refuses each of `binds` that conflicts with an earlier one.
 pub(super) fn refuse_overlaps(binds: &[Bind], report: &mut Report<'_>) {
     for (index, (path, address)) in binds.iter().enumerate() {
         if report.is_full() {
@@ -37,7 +37,7 @@ pub(super) fn refuse_overlaps(binds: &[Bind], report: &mut Report<'_>) {
     }
 }
 
-/// Whether only one of the two can be listened on. Port 0 is another port each time.
+/// Whether the two conflict. Port 0 is another port each time.
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_port = one.port() == other.port() && one.port() != 0;
     is_same_port
@@ -45,7 +45,7 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && (covers(one.ip(), other.ip()) || covers(other.ip(), one.ip()))
 }
 
-/// A link-local address of one interface is another one on the next.
+/// A link-local address is a different one on each interface.
 fn scopes_meet(one: SocketAddr, other: SocketAddr) -> bool {
     match (one, other) {
         (SocketAddr::V6(one), SocketAddr::V6(other)) => {
@@ -57,7 +57,7 @@ fn scopes_meet(one: SocketAddr, other: SocketAddr) -> bool {
     }
 }
 
-/// Whether who listens on `wide` gets the connections to `narrow`. Our sockets on `[::]` take IPv4
+/// Whether a socket on `wide` gets the connections to `narrow`. Our sockets on `[::]` accept IPv4
 /// too.
 fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
     let (wide, narrow) = (wide.to_canonical(), narrow.to_canonical());

@@ -8,7 +8,7 @@ use crate::upstream::NodeAddress;
 use crate::upstream::settings::{Discover, Source};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
-/// Where nodes are asked for, as said at `path`.
+/// The source of the nodes, from the map at `path`.
 pub(super) fn resolve(
     path: &KeyPath,
     written: &keys::Discover,

@@ -9,7 +9,7 @@ use crate::config::file::health as keys;
 use crate::upstream::health::settings::{Check, Health, HttpCheck};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
-/// The checks at `path`; by TCP if none are written.
+/// The checks at `path`; by default `tcp`.
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&TextOr<keys::Health>>,

@@ -8,7 +8,7 @@ use crate::listener::Settings;
 use crate::listener::head_guard::HeadLimits;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
-/// The listeners, each with the key of its address; the default one if the file names none.
+/// The listeners, each with the path of its address; the default one if the file has none.
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&[Option<Listener>]>,

@@ -1,7 +1,7 @@
-//! What the file means: the rooms' settings, complete with defaults.
+//! From the file's values to the rooms' settings, complete with defaults.
 //!
-//! What cannot be resolved is told to the report and gets a stand-in, so that the rest is looked
-//! at too; nobody sees the stand-ins, for a report with a problem gives no `Config`.
+//! A value that cannot be resolved is reported and gets a placeholder, so that the rest is checked
+//! too. No placeholder is used: a report with a problem gives no `Config`.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -32,7 +32,7 @@ use crate::logging::{self, Format};
 use crate::shutdown;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
-/// Gives `file` its meaning and tells `report` what has none.
+/// The settings in `file`. Problems go to `report`.
 pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     let admin = admin(&top.key("admin"), file.admin.as_ref(), report);
@@ -105,7 +105,7 @@ fn log(path: &KeyPath, written: Option<&Log>, report: &mut Report<'_>) -> loggin
     }
 }
 
-/// What stands beside `word` in `known`.
+/// The value of `word` in `known`.
 fn choose<T: Clone>(word: &str, what: &str, known: &[(&str, T)]) -> Result<T, Diagnostic> {
     let chosen = known.iter().find(|(name, _)| *name == word).map(|(_, chosen)| chosen.clone());
     chosen.ok_or_else(|| Diagnostic::none_of(what, word, known.iter().map(|(name, _)| *name)))

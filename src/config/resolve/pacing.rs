@@ -1,4 +1,4 @@
-//! `admission:`, `drain:` and `rebalance:`: how fast sessions come and go.
+//! `admission:`, `drain:` and `rebalance:`: how fast sessions start and move.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -72,7 +72,7 @@ pub(super) fn drain(
     }
 }
 
-/// The rebalance at `path`; none if none is written.
+/// The rebalance at `path`; by default none.
 pub(super) fn rebalance(
     path: &KeyPath,
     written: Option<&TextOr<keys::Rebalance>>,
@@ -111,7 +111,7 @@ fn closes(
     count(&path.key("closes_per_second"), written, default, &keys::CLOSES, report)
 }
 
-/// The number at `path`, which lies in `range`.
+/// The number at `path`, if it is in `range`.
 pub(super) fn count(
     path: &KeyPath,
     written: &Option<RawScalar>,
@@ -122,7 +122,7 @@ pub(super) fn count(
     report.read(path, text(written), default, |text| positive(text, range))
 }
 
-/// The number that `text` writes, which lies in `range` and is not zero.
+/// The number in `text`, if it is in `range` and not zero.
 pub(super) fn positive(text: &str, range: &RangeInclusive<u32>) -> Result<NonZeroU32, Diagnostic> {
     let number = units::number(text, range)?;
     NonZeroU32::new(number).ok_or_else(|| Diagnostic::new("is zero"))

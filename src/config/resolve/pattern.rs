@@ -36,7 +36,7 @@ pub(super) fn prefix(text: &str) -> Result<PathPattern, Diagnostic> {
     path(text).map(|path| PathPattern::Prefix(path.into()))
 }
 
-/// The path `text` alone.
+/// Exactly the path `text`.
 pub(super) fn exact(text: &str) -> Result<PathPattern, Diagnostic> {
     path(text).map(|path| PathPattern::Exact(path.into()))
 }
@@ -81,14 +81,14 @@ fn path(text: &str) -> Result<&str, Diagnostic> {
             diagnostic.help("write the path as clients send it, percent-encoded, without query")
         );
     }
-    // Clients take such segments away before they send a request.
+    // Clients remove such segments before they send a request.
     if text.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(Diagnostic::new("has a `.` or `..` segment").help("write the path without it"));
     }
     Ok(text)
 }
 
-/// What RFC 3986, section 3.3 has in no path, of what is printed in ASCII.
+/// Printable ASCII characters that RFC 3986, section 3.3 does not allow in a path.
 const PATH_REFUSED: [char; 12] = ['?', '#', '"', '<', '>', '[', ']', '\\', '^', '`', '{', '}'];
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused_with_what_to_write() {
+    fn an_invalid_host_is_refused_with_a_hint() {
         let check = |text: &str, what: &str, help: &str| {
             let diagnostic = host(text).unwrap_err();
             assert_eq!((diagnostic.what(), diagnostic.help_text()), (what, Some(help)), "{text}");

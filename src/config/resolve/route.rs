@@ -120,7 +120,7 @@ fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
     }
 }
 
-/// None for `auto`.
+/// `None` for `auto`.
 fn auto_or<T>(
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, Diagnostic>,

@@ -6,7 +6,7 @@ use crate::config::file::route::{self as keys, Keepalive, Tunnel};
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, Limits, MessageMax, StalledClient};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
-/// The bounds at `path`; the defaults where none are written.
+/// The settings at `path`, with defaults.
 pub(super) fn resolve(path: &KeyPath, written: Option<&Tunnel>, report: &mut Report<'_>) -> Limits {
     let default = Limits::default();
     let Some(written) = written else { return default };

@@ -13,7 +13,7 @@ use crate::upstream::settings::{Connections, Discover};
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
-/// The upstreams, by name. One that no route names does no harm: it may wait for its route.
+/// The upstreams, by name. One without a route is accepted: its route may come later.
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&BTreeMap<String, Option<Upstream>>>,
@@ -187,7 +187,7 @@ fn weight(path: &KeyPath, written: Option<&RawScalar>, report: &mut Report<'_>) 
     })
 }
 
-/// The names and addresses that nodes of one upstream have, and which node has them.
+/// The names and addresses of the nodes of one upstream, and the node that has each.
 #[derive(Default)]
 struct Taken {
     names: HashMap<Box<str>, KeyPath>,
@@ -195,7 +195,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Refuses a name or address that another node has.
+    /// Refuses a name or address that another node already has.
     fn take(&mut self, path: &KeyPath, node: &NodeSettings, report: &mut Report<'_>) {
         let with_address = self.addresses.insert(node.address.clone(), path.clone());
         let with_name = self.names.insert((&*node.name).into(), path.clone());
@@ -210,7 +210,7 @@ impl Taken {
     }
 }
 
-/// Names go into logs, metrics and cookies: one word, short.
+/// Names appear in logs, metrics and cookies: one short word.
 fn is_name(name: &str) -> bool {
     let is_word =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'[' | b']');

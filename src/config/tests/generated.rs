@@ -27,7 +27,7 @@ fn schema_and_parser_agree_on_every_key_and_each_refusal_helps() {
 }
 
 #[test]
-fn what_other_tools_write_for_off_is_told_what_to_write() {
+fn other_words_for_off_are_refused_with_a_hint() {
     let mut checked = 0;
     for (document, pointer, key) in described() {
         let value = key.value.as_deref().unwrap_or(&key.sentence);
@@ -44,7 +44,7 @@ fn what_other_tools_write_for_off_is_told_what_to_write() {
 }
 
 #[test]
-fn who_follows_what_is_said_of_a_bare_number_is_understood() {
+fn the_proposal_for_a_number_without_unit_is_accepted() {
     let mut checked = 0;
     for (document, pointer, key) in described() {
         let mut words = key.value.iter().flat_map(|value| value.split(['`', ' ']));

@@ -27,7 +27,7 @@ fn affinity(written: &str) -> Affinity {
 }
 
 #[test]
-fn the_least_that_works_has_all_defaults() {
+fn the_minimal_configuration_has_all_defaults() {
     let config = parse(
         "a.yaml",
         "upstreams: { chat: { nodes: [Chat:3000] } }\nroutes: [{ upstream: chat }]",

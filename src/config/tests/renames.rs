@@ -53,14 +53,14 @@ fn a_wrong_value_of_an_old_key_is_shown_where_it_is_written() {
 }
 
 #[test]
-fn an_old_key_beside_its_new_keys_is_refused() {
+fn an_old_key_together_with_its_new_keys_is_refused() {
     let problems = with("stop: {}\nshutdown: {}", "").unwrap_err();
     let reported: Vec<_> = problems.iter().map(|p| (&*p.path, &*p.what)).collect();
     assert_eq!(reported, [("stop", "is the old name of shutdown, and both are set")]);
 }
 
 #[test]
-fn new_keys_exist_and_old_ones_are_in_the_manual_alone() {
+fn new_keys_exist_and_old_ones_are_only_in_the_manual() {
     let keys: BTreeSet<String> = keys().into_iter().collect();
     let manual = shipped("docs/configuration.md");
     for rename in RENAMED_KEYS {

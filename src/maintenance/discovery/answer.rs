@@ -1,4 +1,4 @@
-//! An answer of DNS as nodes, and the time until the next look-up.
+//! An answer of DNS as nodes, and the time until the next lookup.
 //!
 //! Nodes are sorted by name and each name occurs once, so that two answers with the same records are
 //! equal, whatever their order.

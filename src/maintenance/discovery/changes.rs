@@ -1,4 +1,4 @@
-//! What a look-up changed, for the log.
+//! What a lookup changed, for the log.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_what_left_and_what_differs_is_told() {
+    fn added_removed_and_changed_objects_are_listed() {
         let [a, b, c] = ["a", "b", "c"].map(node);
         let check = |before: &[&Arc<Node>], after: &[&Arc<Node>], expected: &str| {
             let owned = |nodes: &[&Arc<Node>]| -> Vec<Arc<Node>> {

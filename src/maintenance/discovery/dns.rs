@@ -1,6 +1,6 @@
-//! One look-up: the question, the servers that are asked, and the nodes in the answer.
+//! One lookup: the question, the servers that are asked, and the nodes in the answer.
 //!
-//! A resolver lives for one look-up, so that a changed `resolv.conf` takes effect at the next one. It
+//! A resolver lives for one lookup, so that a changed `resolv.conf` takes effect at the next one. It
 //! has no cache: the caller keeps answers for as long as they are valid.
 //!
 //! Runs at start, at reload, or on a timer.
@@ -26,7 +26,7 @@ use super::answer::{DnsAnswer, nodes_at};
 use super::services::services;
 use crate::upstream::settings::{Discover, NodeAddress, NodeSettings, Source};
 
-/// Why a look-up found nothing.
+/// Why a lookup found nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LookupError {
     /// `/etc/resolv.conf` names no server.
@@ -222,5 +222,5 @@ impl Servers {
 /// How long a server may take before it or the next one is asked.
 const TRY_MAX: Duration = Duration::from_secs(2);
 
-/// How long a look-up may take in all.
+/// How long a lookup may take in all.
 const LOOKUP_MAX: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! [`Lookups`] runs a task for each upstream with `discover`. What it found is kept in the upstream's
 //! [`Discovery`], and a changed answer is sent to the server to be put in force.
 //!
-//! A failed look-up changes nothing: after no answer, an empty one or an error the nodes stay as they
+//! A failed lookup changes nothing: after no answer, an empty one or an error the nodes stay as they
 //! are.
 //!
 //! Runs at start, at reload, or on a timer.
@@ -100,7 +100,7 @@ fn note_failure(discovery: &Discovery, error: &LookupError) -> u32 {
     failures
 }
 
-/// Rests after a look-up: for `wait`, or until a request causes the next. Why the next one is made.
+/// Rests after a lookup: for `wait`, or until a request causes the next. Why the next one is made.
 async fn rest(discovery: &Discovery, cause: Cause, wait: Duration) -> Cause {
     let end = discovery.settle(cause);
     tokio::select! {

@@ -147,7 +147,7 @@ fn follow(name: &Name, answers: &[Record]) -> (Name, Vec<Record>) {
 /// How many aliases are followed: more are a circle or a mistake.
 const ALIASES_MAX: usize = 8;
 
-/// How long all look-ups of the targets' addresses may take. A target without an answer is resolved by
+/// How long all lookups of the targets' addresses may take. A target without an answer is resolved by
 /// the system when a connection is made.
 const TARGETS_MAX: Duration = Duration::from_secs(2);
 

@@ -1,4 +1,4 @@
-//! Which look-ups a refresh causes, and how long it waits.
+//! Which lookups a refresh causes, and how long it waits.
 
 use std::cell::Cell;
 
@@ -15,7 +15,7 @@ fn discovery() -> Arc<Discovery> {
     Discovery::new(&"chat".into(), &discover, None)
 }
 
-/// Stands for the look-ups: each takes 100 ms and is counted.
+/// Stands for the lookups: each takes 100 ms and is counted.
 async fn run_counting(discovery: &Discovery, lookups: &Cell<u32>) {
     let mut cause = Cause::Time;
     loop {
@@ -33,7 +33,7 @@ async fn refreshes_share_a_look_up_and_cause_one_each_second() {
     let asks = async {
         let began = Instant::now();
         tokio::task::yield_now().await;
-        // When three ask at once, when they are done, and how many look-ups there were by then.
+        // When three ask at once, when they are done, and how many lookups there were by then.
         for (asked_at, done_at, expected) in [
             (0, 100, 1), // the one that is under way
             (200, 300, 2),

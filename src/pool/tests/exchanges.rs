@@ -150,7 +150,7 @@ async fn an_answer_that_the_node_cut_does_not_go_back() {
 }
 
 #[tokio::test]
-async fn an_upgraded_connection_belongs_to_whoever_asked() {
+async fn an_upgraded_connection_belongs_to_its_caller() {
     let bench = Bench::new().await;
     let (connection, mut socket) = bench.open().await;
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nfirst";

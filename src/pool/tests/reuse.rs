@@ -109,7 +109,7 @@ async fn a_connection_on_which_the_node_spoke_unasked_is_not_taken() {
 }
 
 #[tokio::test]
-async fn a_node_that_keeps_idle_connections_for_a_shorter_time_is_heeded() {
+async fn the_shorter_keep_alive_of_a_node_is_respected() {
     let bench = Bench::new().await;
     for (field, expected) in [
         ("", IDLE),

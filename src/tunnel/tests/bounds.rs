@@ -96,7 +96,7 @@ async fn a_node_may_send_any_message() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_sends_too_many_messages_is_told_so() {
+async fn a_client_that_sends_too_many_messages_gets_a_close_frame() {
     let limit = |setup: &mut Setup| setup.limits.messages_per_second = Some(3);
     let message = masked(0x81, b"m");
     check(limit, &message.repeat(3), &message, (End::TooFast, 1008)).await;
@@ -110,7 +110,7 @@ async fn a_client_that_sends_too_many_messages_is_told_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_sends_too_many_control_frames_is_told_so() {
+async fn a_client_that_sends_too_many_control_frames_gets_a_close_frame() {
     let ping = masked(0x89, b"");
     // The first poll takes what fits into the pipe; the limit is on all of it.
     let mut rig = Rig::start();
@@ -162,7 +162,7 @@ async fn a_client_may_ping_with_each_frame_of_a_game_and_more_if_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_code_of_a_node_that_must_not_be_sent_passes_all_the_same() {
+async fn a_forbidden_close_code_of_a_node_passes_anyway() {
     let mut rig = Rig::start();
     let close = unmasked(0x88, b"\x03\xed");
     rig.node.write_all(&close).await.unwrap();

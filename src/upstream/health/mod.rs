@@ -21,9 +21,9 @@ pub(crate) use verdict::{CheckOutcome, Verdict, VerdictChange};
 /// [`Availability`](super::availability::Availability).
 #[derive(Debug, Default)]
 pub(crate) struct HealthRecord {
-    /// From the checks. Locked for one look-up, by a check that has ended or an operator who asks.
+    /// From the checks. Locked for one lookup, by a check that has ended or an operator who asks.
     verdict: Mutex<Verdict>,
-    /// Locked for one look-up, as above.
+    /// Locked for one lookup, as above.
     last: Mutex<Option<LastCheck>>,
     has_answered: AtomicBool,
     /// From the clients' handshakes.

@@ -44,7 +44,7 @@ fn a_node_that_moved_is_another_process() {
 }
 
 #[test]
-fn the_process_that_a_name_leaves_is_known_on_as_retired() {
+fn a_process_whose_name_moved_stays_known_as_retired() {
     let old = upstream(&[("a", 1), ("b", 1)]);
     let former = old.nodes()[0].clone();
     let now = Instant::now();

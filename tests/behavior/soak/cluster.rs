@@ -22,7 +22,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Nodes with these arguments beside their names, and a proxy whose upstream has more keys, in
+    /// Nodes with these arguments in addition to their names, and a proxy whose upstream has more keys, in
     /// YAML's flow style.
     pub async fn start(arguments: &[&str], upstream: &str) -> Self {
         let chat = |nodes: &[NodeServer]| {

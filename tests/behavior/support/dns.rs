@@ -48,7 +48,7 @@ impl FakeDns {
         *self.says.lock().unwrap() = says;
     }
 
-    /// How many look-ups there were: questions for addresses of the sixth version do not count.
+    /// How many lookups there were: questions for addresses of the sixth version do not count.
     pub fn lookups(&self) -> usize {
         *self.asked.borrow()
     }

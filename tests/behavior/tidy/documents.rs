@@ -149,7 +149,7 @@ fn broken_links(manual: &TextFile, exists: &dyn Fn(&str) -> bool) -> Vec<Finding
         for target in link_targets(line).filter(|_| !is_in_fence) {
             let path = target.split('#').next().unwrap_or_default();
             let is_elsewhere = path.contains("://") || path.starts_with("mailto:");
-            if !path.is_empty() && !is_elsewhere && !exists(&beside(&manual.path, path)) {
+            if !path.is_empty() && !is_elsewhere && !exists(&resolved(&manual.path, path)) {
                 let advice = format!("the link to `{path}` leads nowhere: mend it or take it out");
                 findings.push(Finding::new(manual, number, advice));
             }
@@ -166,7 +166,7 @@ fn link_targets(line: &str) -> impl Iterator<Item = &str> {
 }
 
 /// `target` as the file at `path` names it, from the root.
-fn beside(path: &str, target: &str) -> String {
+fn resolved(path: &str, target: &str) -> String {
     let directory = Path::new(path).parent().unwrap_or_else(|| Path::new(""));
     directory.join(target).to_string_lossy().into_owned()
 }

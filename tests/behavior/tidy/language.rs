@@ -1,35 +1,47 @@
-//! Documents and examples are in plain English: their readers come from everywhere.
+//! Documents, examples, comments and messages are in plain English: their readers come from
+//! everywhere.
 
 use super::words::has_word;
 use super::{Finding, TextFile, assert_tidy, files};
 
 /// Words that a reader whose first language is not English has to look up, and what to write instead.
-const ARCHAIC: [(&str, &str); 13] = [
+const ARCHAIC: [(&str, &str); 20] = [
+    ("albeit", "although"),
+    ("all is as before", "nothing has changed"),
+    ("all the same", "anyway"),
     ("anew", "again"),
     ("be it", "also if"),
     ("beside", "next to"),
     ("failures running", "consecutive failures"),
+    ("for ever", "forever"),
     ("hence", "so"),
     ("lest", "so that ... not"),
+    ("look-up", "lookup"),
     ("of late", "recently"),
+    ("poll on", "still poll"),
     ("thereof", "of it"),
     ("times running", "consecutive"),
     ("told of", "reported"),
+    ("trying on", "retrying"),
     ("whilst", "while"),
     ("who comes", "a client that connects"),
     ("whoever", "anyone who"),
 ];
 
+/// The file that has to spell these words.
+const HERE: &str = "tests/behavior/tidy/language.rs";
+
 #[test]
-fn documents_are_in_plain_english() {
-    let documents = files().into_iter().filter(is_document);
-    assert_tidy(documents.flat_map(|file| archaic(&file)));
+fn documents_comments_and_messages_are_in_plain_english() {
+    assert_tidy(files().into_iter().filter(is_prose).flat_map(|file| archaic(&file)));
 }
 
-fn is_document(file: &TextFile) -> bool {
-    let is_text = file.has_extension("md");
+/// Documents and examples, and sources with their comments and messages. In names of tests and
+/// functions, words are joined by `_`, so that they are not found.
+fn is_prose(file: &TextFile) -> bool {
+    let is_text = ["md", "rs", "js", "py"].into_iter().any(|end| file.has_extension(end));
     let is_example = file.is_below("configs") || file.is_below("examples");
-    let is_ours = !file.is_below("examples/cluster/vendor");
+    let is_ours = !file.is_below("examples/cluster/vendor") && file.path != HERE;
     (is_text || is_example || file.path == "Dockerfile") && is_ours
 }
 
@@ -58,9 +70,9 @@ mod tests {
     }
 
     #[test]
-    fn documents_are_manuals_configurations_and_examples() {
+    fn prose_is_in_documents_configurations_examples_and_sources() {
         let check = |path: &str, expected: bool| {
-            assert_eq!(is_document(&TextFile::new(path, "")), expected, "{path}");
+            assert_eq!(is_prose(&TextFile::new(path, "")), expected, "{path}");
         };
         check("docs/m.md", true);
         check("CHANGELOG.md", true);
@@ -68,6 +80,9 @@ mod tests {
         check("examples/embed.rs", true);
         check("ARCHITECTURE.md", true);
         check("examples/cluster/vendor/README.md", false);
-        check("src/lib.rs", false);
+        check("src/lib.rs", true);
+        check("tests/node/client.js", true);
+        check("Cargo.toml", false);
+        check("tests/behavior/tidy/language.rs", false);
     }
 }

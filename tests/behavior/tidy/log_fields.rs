@@ -1,7 +1,7 @@
 //! Fields of the log are plain values: a number, a word, a sentence.
 //!
 //! By `?field` they would be what `Debug` writes, which is for programmers: a string with quotes and
-//! escapes of its own, `Some("x")`, `1.5s`. Whoever searches JSON logs for a value finds none of it.
+//! escapes of its own, `Some("x")`, `1.5s`. A search for a value in JSON logs would not find it.
 
 use super::source::{code_of, without_tests};
 use super::{Finding, TextFile, assert_tidy, numbered, sources};

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_root_names_anew_hides_its_room() {
+    fn an_export_of_the_root_hides_its_room() {
         check("src/tunnel/relay.rs", "use crate::Instant;", &[]);
         check("src/tunnel/relay.rs", "use crate::{Instant, Proxy};", &[1]);
     }

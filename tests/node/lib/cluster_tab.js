@@ -169,7 +169,7 @@ const UPGRADED = /^polling → websocket after \d+(\.\d)? m?s$/;
 
 const VIEWPORTS = {
   desktop: { width: 1280, height: 800 },
-  // Not `isMobile`: that would load the page anew.
+  // Not `isMobile`: that would reload the page.
   phone: { width: 390, height: 844, deviceScaleFactor: 2 },
 };
 

@@ -1,6 +1,6 @@
 'use strict';
 /**
- * A plain WebSocket echo beside Socket.IO, with permessage-deflate, at `RAW_PATH`.
+ * A plain WebSocket echo next to Socket.IO, with permessage-deflate, at `RAW_PATH`.
  *
  * Two texts are orders: `please fragment N` sends N bytes in three frames, `please close N` closes with code N.
  */

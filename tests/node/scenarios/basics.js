@@ -53,7 +53,7 @@ async function identity(socket, namespace, verdict) {
 async function binary(client, verdict) {
   const bytes = Buffer.from(Array.from({ length: 256 }, (_, value) => value));
   const mixed = await client.call('echo', { name: 'all bytes', parts: [bytes, bytes.subarray(0, 1)] });
-  verdict.equal(mixed.name, 'all bytes', 'text beside binary');
+  verdict.equal(mixed.name, 'all bytes', 'text next to binary');
   verdict.expect(bytes.equals(mixed.parts[0]), 'binary came back changed');
   verdict.equal(mixed.parts[1].length, 1, 'length of the second attachment');
 }

@@ -42,7 +42,7 @@ async function roam(session, messages, verdict) {
   }
 }
 
-/** The next URL and the next source address, whoever asks. */
+/** The next URL and the next source address, for any caller. */
 function ways(urls) {
   let turn = 0;
   return () => {

@@ -39,7 +39,7 @@ impl Echo {
 }
 
 impl Proxy {
-    /// Starts the Sockeye that was built beside this program, and waits until it accepts.
+    /// Starts the Sockeye that was built with this program, and waits until it accepts.
     pub(super) fn start(echo: &Echo, directory: &Path) -> Result<Self, Failure> {
         let configuration = directory.join("sockeye.yaml");
         let text = format!(
@@ -70,7 +70,7 @@ impl Proxy {
     }
 }
 
-/// The Sockeye that was built beside this program.
+/// The Sockeye that was built with this program.
 pub(super) fn sockeye() -> Result<PathBuf, Failure> {
     let program = env::current_exe()
         .map_err(|error| Failure(format!("cannot tell where Sockeye was built: {error}")))?;

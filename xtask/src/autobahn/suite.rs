@@ -72,7 +72,7 @@ impl Suite {
         }
         let start = |agent, port| self.start(agent, port, cases, &directory.join(agent));
         let runs = [start(DIRECT, ports.direct)?, start(THROUGH, ports.through)?];
-        // Both are waited for before the first that failed is told of.
+        // Both are waited for before the first that failed is reported.
         for ended in runs.map(|mut run| run.wait()) {
             if !ended.is_ok_and(|status| status.success()) {
                 let log = directory.display();

@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: what the truth tests need beside Rust. Does nothing, within a second, when all
+//! `cargo xtask setup`: what the truth tests need in addition to Rust. Does nothing, within a second, when all
 //! is there.
 
 mod packages;

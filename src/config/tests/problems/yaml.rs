@@ -4,7 +4,7 @@ use super::check;
 use crate::config::parse;
 
 #[test]
-fn what_is_no_configuration_is_reported() {
+fn text_that_is_not_a_configuration_is_reported() {
     for (text, expected) in YAML {
         check(text, expected);
     }

@@ -33,7 +33,7 @@ const BODY: &str = "0123456789 This body is long enough to be sent in several pi
 /// gauges and memory are what they were, and each tunnel has ended once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "takes five minutes: cargo xtask soak aborts"]
-async fn who_leaves_at_any_moment_leaves_nothing_behind() {
+async fn a_client_that_leaves_at_any_moment_leaves_nothing_behind() {
     let counts = Arc::new(Counts::default());
     let (mut nodes, mut addresses) = (JoinSet::new(), Vec::new());
     for _ in 0..2 {
@@ -202,7 +202,7 @@ const WARM_UP: u32 = 3;
 
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Longer than a session's ping and timeout, and what the proxy allows beside them.
+/// Longer than a session's ping and timeout, and what the proxy allows in addition.
 const QUIET_WITHIN_SECONDS: usize = 90;
 
 /// How long the load lasts, in seconds: for who works on it.

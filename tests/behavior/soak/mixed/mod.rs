@@ -197,5 +197,5 @@ fn refusing_socket() -> TcpSocket {
 /// For whom the last drain has cut off: a client waits 5 s at most between two tries.
 const BACK_WITHIN: Duration = Duration::from_secs(8);
 
-/// Longer than a node's ping and timeout, and what the proxy allows beside them.
+/// Longer than a node's ping and timeout, and what the proxy allows in addition.
 const FORGOTTEN_WITHIN_SECONDS: usize = 90;

@@ -201,7 +201,7 @@ fn brief(frame: Option<&(u8, Vec<u8>)>) -> String {
 }
 
 /// What is sent at once: all forms of a frame's length, and messages that fill buffers. One behind the
-/// other they fit into the sockets, so that whoever sends before it reads is no deadlock.
+/// other they fit into the sockets, so that sending before reading is no deadlock.
 const LENGTHS: [&[usize]; 8] = [
     &[5, 60, 125],
     &[16_384],

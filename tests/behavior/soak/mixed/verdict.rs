@@ -26,7 +26,7 @@ pub struct Figures {
 impl Figures {
     pub fn print(&self, stage: &Stage) {
         let Self { outcome, metrics, windows_kib, .. } = self;
-        println!("{} clients of Socket.IO, and beside them:", outcome.result["clients"]);
+        println!("{} clients of Socket.IO, and in addition:", outcome.result["clients"]);
         println!("{:#?}", stage.counts());
         println!(
             "they were cut off {} times by {} drains and were back {} times",
