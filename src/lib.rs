@@ -51,6 +51,7 @@ mod cli;
 mod server;
 mod workers;
 mod reload;
+mod acme;
 mod snapshot;
 mod shutdown;
 mod tasks;

@@ -16,6 +16,7 @@ use tracing::error;
 
 use crate::Instant;
 use crate::access::Access;
+use crate::acme::challenges::Challenges;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
 use crate::maintenance;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// The counts of requests without a route.
     pub unrouted: Arc<RouteCounts>,
+    /// The proofs for the authority that issues our certificates.
+    pub(crate) challenges: Option<Challenges>,
     upstreams: BTreeMap<Arc<str>, Group>,
     /// Upstreams that left the configuration, until their nodes are empty.
     left: BTreeMap<Arc<str>, Group>,
@@ -72,10 +75,16 @@ impl Snapshot {
         let routes = routes.iter().map(|settings| Arc::new(build_route(settings, group, &former)));
         Ok(Self {
             routes: RouteTable::new(routes.collect()),
+            challenges: None,
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
             left,
             upstreams: groups,
         })
+    }
+
+    /// The same, with these proofs for the authority that issues our certificates.
+    pub(crate) fn with_challenges(self, challenges: Option<Challenges>) -> Self {
+        Self { challenges, ..self }
     }
 
     /// The group of that name, also if it left the configuration.

@@ -18,6 +18,7 @@ use super::readiness::open_nodes;
 use super::state::AdminState;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
+use crate::acme::{self, NameStatus};
 use crate::logging;
 use crate::metrics::table::{self, Kind, Metric};
 use crate::metrics::{Process, RouteCounts, TunnelCounts};
@@ -97,6 +98,7 @@ fn gather(state: &AdminState) -> Vec<(Metric, Vec<Sample>)> {
         .into_iter()
         .map(|metric| {
             let samples = process_samples(metric, state, &process)
+                .or_else(|| certificate_samples(metric, &state.certificates))
                 .or_else(|| node_samples(metric, &snapshot))
                 .or_else(|| upstream_samples(metric, &snapshot))
                 .or_else(|| session_samples(metric, &snapshot))
@@ -147,6 +149,24 @@ fn process_samples(metric: Metric, state: &AdminState, process: &Process) -> Opt
         table::MEMORY => one(number(process.memory_bytes)),
         table::DESCRIPTORS => one(number(process.descriptors)),
         table::DESCRIPTORS_MAX => one(number(process.descriptors_max)),
+        _ => return None,
+    })
+}
+
+fn certificate_samples(metric: Metric, certificates: &acme::Status) -> Option<Vec<Sample>> {
+    let names = certificates.names();
+    let levels = |level: fn(&NameStatus) -> Option<f64>| {
+        let sample =
+            |name: &NameStatus| Some((vec![name.name.clone()], Value::Level(level(name)?)));
+        names.iter().filter_map(sample).collect()
+    };
+    Some(match metric {
+        table::CERTIFICATE_ORDERS => {
+            let failed = certificates.failed.get();
+            counts([], [(["issued"], certificates.issued.get()), (["failed"], failed)])
+        }
+        table::CERTIFICATE_ORDER_FAILURES => levels(|name| Some(f64::from(name.failures))),
+        table::CERTIFICATE_NEXT_ORDER => levels(|name| Some(name.next_order?.0 as f64)),
         _ => return None,
     })
 }

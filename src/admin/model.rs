@@ -55,6 +55,8 @@ pub(crate) struct Status {
     pub nodes: NodeTotals,
     /// Remarks on single nodes.
     pub notes: Vec<String>,
+    /// The names whose certificates an authority issues.
+    pub certificates: Vec<CertificateOrder>,
     /// Memory in use. `None` if the system does not report it.
     pub memory_bytes: Option<u64>,
     /// Open files and sockets.
@@ -109,6 +111,24 @@ pub(crate) struct NodeTotals {
     pub all: usize,
     /// Nodes that take new sessions.
     pub open: usize,
+}
+
+/// A name whose certificate an authority issues.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct CertificateOrder {
+    /// The name.
+    pub name: String,
+    /// The end of its certificate, in seconds since 1970. `None`: there is none.
+    pub expires_at: Option<u64>,
+    /// The next order, in seconds since 1970. `None`: the store cannot be read.
+    pub next_order_at: Option<u64>,
+    /// Whether another process with the same store orders now.
+    pub ordered_by_other: bool,
+    /// Consecutive orders that failed.
+    pub failures: u32,
+    /// Why the last one failed, and what to do about it.
+    pub failure: Option<String>,
 }
 
 /// Open files and sockets. `None` if the system does not report them.

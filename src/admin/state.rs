@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use super::readiness::FirstAnswers;
+use crate::acme;
 use crate::config::InForce;
 use crate::readiness::Readiness;
 use crate::reload::Reloader;
@@ -29,6 +30,8 @@ pub(crate) struct AdminState {
     pub first_answers: FirstAnswers,
     /// Requests reloads. `None` if the server follows no file.
     pub reloader: Option<Reloader>,
+    /// The certificates of the names that an authority issues them for.
+    pub certificates: acme::Status,
     /// The start of the server.
     pub since: SystemTime,
 }

@@ -4,7 +4,9 @@
 
 use std::fmt::Display;
 
-use super::model::{Draining, Node, NodeCommandResult, Nodes, Reloaded, Status, Upgrades};
+use super::model::{
+    CertificateOrder, Draining, Node, NodeCommandResult, Nodes, Reloaded, Status, Upgrades,
+};
 use crate::upstream::DrainCause;
 
 /// `/nodes`: one line for each node.
@@ -113,10 +115,33 @@ pub(crate) fn status(answer: &Status) -> String {
         ["requests".to_owned(), answer.exchanges.to_string()],
         ["connections".to_owned(), answer.connections.open.to_string()],
         ["stuck".to_owned(), stuck(&answer.upgrades)],
+    ]);
+    let now = answer.since.saturating_add(answer.uptime_seconds);
+    rows.extend(answer.certificates.iter().map(|name| certificate_order(name, now)));
+    rows.extend([
         ["memory".to_owned(), known(answer.memory_bytes.map(mebibytes))],
         ["descriptors".to_owned(), open_descriptors],
     ]);
     table(&rows)
+}
+
+/// A name whose certificate an authority issues, in one sentence.
+fn certificate_order(order: &CertificateOrder, now: u64) -> [String; 2] {
+    let left = |at: u64| duration(at.saturating_sub(now));
+    let expiry = match order.expires_at {
+        None => "no certificate".to_owned(),
+        Some(at) if at <= now => "expired".to_owned(),
+        Some(at) => format!("expires in {}", left(at)),
+    };
+    let next = match order.next_order_at {
+        _ if order.ordered_by_other => ", another process orders".to_owned(),
+        None => String::new(),
+        Some(at) if at <= now => ", ordered now".to_owned(),
+        Some(at) => format!(", ordered in {}", left(at)),
+    };
+    let failure = order.failure.as_ref().map(|failure| format!("; {}", text(failure)));
+    let said = format!("{}: {expiry}{next}{}", text(&order.name), failure.unwrap_or_default());
+    ["certificate".to_owned(), said]
 }
 
 /// How many of the sessions that could upgrade did not, and why most of them did not.
@@ -299,6 +324,31 @@ chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
         check(none, "none of 9 sessions polls on");
         check(stuck("400"), "25 % of 12 sessions still poll, mostly refused 400: mend");
         check(stuck("none"), "25 % of 12 sessions still poll, mostly refused: mend");
+    }
+
+    #[test]
+    fn status_shows_the_certificates_that_an_authority_issues() {
+        let check = |order: CertificateOrder, line: &str| {
+            let order = CertificateOrder { name: "a.example.com".to_owned(), ..order };
+            let certificates = vec![order];
+            let status = Status { since: 1000, certificates, ..Status::default() };
+            let shown = super::status(&status);
+            assert!(shown.contains(&format!("certificate  a.example.com: {line}\n")), "{shown}");
+        };
+        let valid = CertificateOrder {
+            expires_at: Some(1000 + 86400),
+            next_order_at: Some(1000 + 3600),
+            ..CertificateOrder::default()
+        };
+        check(valid.clone(), "expires in 1d0h, ordered in 1h0m");
+        let failed = Some("no\u{1b} answer: look".to_owned());
+        check(
+            CertificateOrder { failure: failed, next_order_at: Some(1060), ..Default::default() },
+            "no certificate, ordered in 1m0s; no answer: look",
+        );
+        let other = CertificateOrder { ordered_by_other: true, expires_at: Some(9), ..valid };
+        check(other, "expired, another process orders");
+        check(CertificateOrder::default(), "no certificate");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::model;
 use super::readiness::{Question, open_nodes, readiness};
 use super::state::AdminState;
 use crate::Instant;
+use crate::acme::NameStatus;
 use crate::config::{InForce, Problem};
 use crate::insight::Summary;
 use crate::logging::error_chain;
@@ -55,6 +56,7 @@ pub(super) fn status(state: &AdminState) -> model::Status {
             open: snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum(),
         },
         notes: notes(&snapshot),
+        certificates: state.certificates.names().iter().map(certificate_order).collect(),
         memory_bytes: process.memory_bytes,
         descriptors: model::Descriptors { open: process.descriptors, max: process.descriptors_max },
         last_reload: last_reload(state),
@@ -65,6 +67,17 @@ fn last_reload(state: &AdminState) -> Option<model::LastReload> {
     let last = state.reloader.as_ref().and_then(Reloader::last)?;
     let failure = last.outcome.err().map(|failure| error_chain(&*failure));
     Some(model::LastReload { at: seconds(last.at), failure })
+}
+
+fn certificate_order(name: &NameStatus) -> model::CertificateOrder {
+    model::CertificateOrder {
+        name: name.name.clone(),
+        expires_at: name.expires.map(|time| time.0),
+        next_order_at: name.next_order.map(|time| time.0),
+        ordered_by_other: name.is_left_to_other,
+        failures: name.failures,
+        failure: name.failure.clone(),
+    }
 }
 
 /// The remarks on single nodes.

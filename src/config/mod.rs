@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::acme::Wanted;
 use crate::affinity::{self, TagClash};
 use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
@@ -31,7 +32,7 @@ use crate::yaml::rename::Rename;
 pub(crate) use crate::yaml::source::{is_read_once, within_deadline};
 use crate::yaml::{self, Diagnostic};
 pub use crate::yaml::{Problem, Problems, Span};
-use crate::{listener, logging, route, upstream};
+use crate::{acme, listener, logging, route, upstream};
 pub(crate) use in_force::InForce;
 pub use keys::keys;
 pub use outline::Changes;
@@ -47,6 +48,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSettings>,
     /// At least one, in the order of the file; no two with the same host and path.
     pub routes: Vec<route::Settings>,
+    /// Where certificates come from; `None`: all of them are files.
+    pub acme: Option<acme::Settings>,
     /// How many clients may be connected at once; `None`: as many as descriptors and memory
     /// allow.
     pub max_connections: Option<usize>,
@@ -81,7 +84,14 @@ impl Config {
             .iter()
             .map(|group| (group.upstream.clone(), group.affinity.clone()))
             .collect();
-        Snapshot::build(&upstreams, &self.routes, carried)
+        let snapshot = Snapshot::build(&upstreams, &self.routes, carried)?;
+        Ok(snapshot.with_challenges(self.acme.as_ref().map(acme::Settings::challenges)))
+    }
+
+    /// The certificates that the authority of `acme` is to issue.
+    pub(crate) fn wanted_certificates(&self) -> Option<Wanted> {
+        let names = Vec::new();
+        Some(Wanted { settings: self.acme.clone()?, names })
     }
 
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's

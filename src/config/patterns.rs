@@ -153,6 +153,12 @@ pub(super) const CHECK_HOST: &str = r"[A-Za-z0-9._:\[\]-]{1,255}";
 /// The path of an HTTP health check, with its query.
 pub(super) const CHECK_PATH_AND_QUERY: &str = "/[!\"$-~]*";
 
+/// The URL of a server that is asked over TLS.
+pub(super) const HTTPS_URL: &str = r"https://[A-Za-z0-9._:\[\]-]+(/[!$-;=?-\[\]_a-z~]*)?";
+
+/// An e-mail address.
+pub(super) const EMAIL: &str = "(mailto:)?[!-+.-?A-~-]+@[!-+.-?A-~-]+";
+
 /// One status, or the first and the last.
 pub(super) const STATUSES: &str = "[1-5][0-9][0-9](-[1-5][0-9][0-9])?";
 

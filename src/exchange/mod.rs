@@ -10,6 +10,7 @@ mod body;
 mod budget;
 mod buffered_body;
 mod candidates;
+mod challenge;
 mod context;
 mod error;
 mod forwarded;
@@ -71,6 +72,14 @@ impl Proxy {
         // `OPTIONS *` is about the proxy and goes to no node.
         if target::is_server(request.uri()) {
             return refusal::about_server(request, entry);
+        }
+
+        // The authority that issues our certificates may ask for a proof on any host.
+        if let Some(challenges) = &snapshot.challenges
+            && let Some(path) = challenge::path(request)
+            && let Some(proof) = Box::pin(challenge::answer(challenges, &path, entry)).await
+        {
+            return Ok(proof);
         }
 
         // Find the route, the purpose of the request, and where its session is.

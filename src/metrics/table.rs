@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 44] = [
+pub const ALL: [Metric; 47] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -75,6 +75,9 @@ pub const ALL: [Metric; 44] = [
     NODE_TUNNELS_OPEN,
     NODE_LOAD,
     DISCOVERY,
+    CERTIFICATE_ORDERS,
+    CERTIFICATE_ORDER_FAILURES,
+    CERTIFICATE_NEXT_ORDER,
     WORKER_CONNECTIONS,
     RELOADS,
     RELOAD_FAILED,
@@ -255,6 +258,24 @@ pub(crate) const DISCOVERY: Metric = counter(
     "sockeye_discovery_total",
     &["upstream", "outcome"],
     "DNS lookups of an upstream's nodes by outcome",
+);
+/// See [`Status`](crate::acme::Status).
+pub(crate) const CERTIFICATE_ORDERS: Metric = counter(
+    "sockeye_certificate_orders_total",
+    &["outcome"],
+    "Certificates that this process ordered from the authority",
+);
+/// Consecutive failures.
+pub(crate) const CERTIFICATE_ORDER_FAILURES: Metric = gauge(
+    "sockeye_certificate_order_failures",
+    &["name"],
+    "Orders of a name's certificate that failed since the last one that succeeded",
+);
+/// When the next order is.
+pub(crate) const CERTIFICATE_NEXT_ORDER: Metric = gauge(
+    "sockeye_certificate_next_order_seconds",
+    &["name"],
+    "When a name's certificate is ordered next, in seconds since 1970",
 );
 /// Connections and tunnels of a worker.
 pub(crate) const WORKER_CONNECTIONS: Metric = gauge(

@@ -19,6 +19,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::{info, warn};
 
 use crate::Instant;
+use crate::acme::Keeper;
 use crate::admin::{Admin, AdminState, FirstAnswers};
 use crate::affinity::TagClash;
 use crate::config::{Config, InForce, Outline};
@@ -180,6 +181,8 @@ impl Server {
             background.spawn(maintain(current.clone()));
             background.spawn(check_nodes(current.clone()));
             background.spawn(systemd::feed_watchdog());
+            let (keeper, wanted, certificates) = Keeper::new();
+            background.spawn(keeper.run());
             if let Some(admin) = admin {
                 background.spawn(admin.serve(AdminState {
                     current: current.clone(),
@@ -188,11 +191,12 @@ impl Server {
                     readiness: readiness.clone(),
                     first_answers: FirstAnswers::new(Instant::now()),
                     reloader,
+                    certificates,
                     since: SystemTime::now(),
                 }));
             }
             let (lookups, mut found) = Lookups::new();
-            let mut running = Running::open(config, listeners, (current, lookups), control);
+            let mut running = Running::open(config, listeners, (current, lookups, wanted), control);
             running.serve(until, &readiness, reloads, &mut found).await;
             running.shut_down(found, shutdown_watch, &shutdown).await;
         };

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::max_connections;
+use crate::acme::WantedNames;
 use crate::config::{Config, InForce};
 use crate::listener::{self, Listener};
 use crate::maintenance::discovery::{Lookups, NodeChanges};
@@ -33,6 +34,7 @@ pub(super) struct Running {
     control: Control,
     listeners: Vec<ActiveListener>,
     lookups: Lookups,
+    wanted: WantedNames,
 }
 
 /// A listener that accepts.
@@ -48,15 +50,16 @@ impl Running {
     pub(super) fn open(
         config: Arc<ArcSwap<InForce>>,
         listeners: Vec<Listener>,
-        (current, lookups): (Arc<Current>, Lookups),
+        (current, lookups, wanted): (Arc<Current>, Lookups, WantedNames),
         control: Control,
     ) -> Self {
         let settings = config.load_full();
         let binds = settings.config.listeners.iter().map(|settings| settings.bind);
         let open = |(bind, listener)| ActiveListener { bind, handle: control.accept(listener) };
         let listeners = binds.zip(listeners).map(open).collect();
-        let mut running = Self { config, current, control, listeners, lookups };
+        let mut running = Self { config, current, control, listeners, lookups, wanted };
         running.follow_nodes();
+        running.want(&settings.config);
         running
     }
 
@@ -130,6 +133,7 @@ impl Running {
         // The listeners that are left in `former` stop accepting when they are dropped; their connections
         // continue.
         self.control.connection_limit().set_max(max_connections(&next));
+        self.want(&next);
         logging::set_level(next.log.level);
         let former = self.config.load_full();
         let now = former.followed_by(next);
@@ -139,6 +143,16 @@ impl Running {
             warn!(keys = after_restart.keys(), "changes of these keys take effect after a restart");
         }
         Ok(())
+    }
+
+    /// Tells the keeper of certificates what `config` asks for.
+    fn want(&self, config: &Config) {
+        let wanted = config.wanted_certificates();
+        self.wanted.send_if_modified(|former| {
+            let is_other = *former != wanted;
+            *former = wanted;
+            is_other
+        });
     }
 
     /// Puts the nodes that were found in force.

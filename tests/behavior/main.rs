@@ -12,6 +12,7 @@ mod admission;
 mod affinity;
 mod balance;
 mod browser;
+mod challenges;
 mod chat;
 mod cli;
 mod comeback;

@@ -17,6 +17,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 pub(super) mod access;
+pub(super) mod acme;
 pub(super) mod affinity;
 pub(super) mod health;
 pub(super) mod listener;
@@ -35,6 +36,7 @@ use super::accepts::Accepts;
 use super::patterns;
 use super::schema::whole;
 use crate::yaml::{List, RawScalar};
+use acme::Acme;
 use listener::Listener;
 use route::Route;
 use upstream::Upstream;
@@ -54,6 +56,8 @@ pub(super) struct File {
     /// Which requests go to which upstream.
     #[schemars(extend("x-needed" = true))]
     pub(super) routes: List<Route>,
+    /// The authority that issues the certificates of `listeners[].tls.acme`, by ACME (RFC 8555).
+    pub(super) acme: Option<Acme>,
     /// How many clients may be connected at the same time, WebSockets included.
     ///
     /// At the limit, a new client waits in the accept queue of the system until another

@@ -4,6 +4,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+mod acme;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ impl Config {
             listeners: list(&self.listeners, listener),
             upstreams: Some(self.upstreams.iter().map(upstream::render).collect()),
             routes: list(&self.routes, route),
+            acme: self.acme.as_ref().map(acme::render),
             max_connections: Some(
                 self.max_connections.map_or_else(auto, |max| RawScalar::new(max.to_string())),
             ),
@@ -239,6 +241,7 @@ routes:
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
   - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
+acme: { store: /s, directory: 'https://a/b', contact: [a@b.c], challenge: tls-alpn-01, ca: /ca.pem, eab: { kid: k, hmac_file: /f }, agree_to_terms: true }
 max_connections: 5000
 admin: { bind: 127.0.0.1:9090 }
 log: { format: json, level: debug }

@@ -6,6 +6,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 mod access;
+mod acme;
 mod address;
 mod affinity;
 mod balance;
@@ -41,6 +42,7 @@ pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     let of_admin = admin.map(|bind| (top.key("admin").key("bind"), bind));
     binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);
     Config {
+        acme: file.acme.as_ref().map(|acme| acme::resolve(&top.key("acme"), acme, report)),
         max_connections: max_connections(&top.key("max_connections"), file, report),
         shutdown: shutdown(&top.key("shutdown"), file.shutdown.as_ref(), report),
         admin,

@@ -27,7 +27,7 @@ const RANKS: [&[&str]; 17] = [
     &["tunnel"],
     &["upstream"],
     &["pool"],
-    &["access", "affinity", "insight", "maintenance"],
+    &["access", "acme", "affinity", "insight", "maintenance"],
     &["route"],
     &["snapshot"],
     &["exchange"],

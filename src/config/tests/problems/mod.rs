@@ -1,5 +1,6 @@
 //! The problems as an operator reads them: broken files, and the whole report of each.
 
+mod acme;
 mod files;
 mod routes;
 mod upstreams;
