@@ -24,5 +24,8 @@ pub(crate) fn tick(upstream: &Upstream, now: Instant) -> Duration {
     }
     let next = drain::advance(upstream, now);
     rebalance::advance(upstream, now);
-    next
+    match upstream.settings().rebalance {
+        Some(_) => next.min(rebalance::sample_pause()),
+        None => next,
+    }
 }

@@ -59,7 +59,7 @@ impl RosterGuard {
     }
 
     /// Why the tunnel has to end, if it was dismissed.
-    pub(super) fn dismissal(&self) -> Option<Dismissal> {
+    pub(crate) fn dismissal(&self) -> Option<Dismissal> {
         self.entry.dismissal()
     }
 
@@ -120,7 +120,7 @@ impl RosterEntry {
         self.index.store(u32::try_from(index).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn dismissal(&self) -> Option<Dismissal> {
+    pub(crate) fn dismissal(&self) -> Option<Dismissal> {
         Dismissal::from_code(self.dismissal.load(Ordering::Acquire))
     }
 

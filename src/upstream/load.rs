@@ -63,6 +63,11 @@ impl Load {
         self.tunnels.load(Ordering::Relaxed)
     }
 
+    /// The handshakes that were answered in the last [`MEMORY`], which fade. Finite and not negative.
+    pub(super) fn handshakes_at(&self, now: Instant) -> f64 {
+        self.handshakes.at(now)
+    }
+
     /// Its sessions, each counted once: what is pending and open, or the handshakes of the last seconds
     /// if these are more, as in a storm before anything else is seen of the sessions. The sum of both
     /// would count a client twice for some seconds: one that reconnects would find its node over its

@@ -15,6 +15,7 @@ mod load;
 mod connect_failures;
 mod availability;
 pub(crate) mod reconnecting;
+mod recent_exchanges;
 mod balance;
 mod choice;
 pub(crate) mod rendezvous;

@@ -15,6 +15,7 @@ use super::health::{HealthRecord, LastCheck};
 use super::host::Host;
 use super::load::Load;
 use super::mass_disconnect::MassDisconnect;
+use super::recent_exchanges::RecentExchanges;
 use super::settings::{NodeAddress, NodeSettings};
 use crate::Instant;
 use crate::metrics::NodeCounts;
@@ -49,6 +50,7 @@ struct Observed {
     roster: Arc<Roster>,
     drain_progress: DrainProgress,
     mass_disconnect: MassDisconnect,
+    recent_exchanges: RecentExchanges,
 }
 
 impl Observed {
@@ -66,6 +68,7 @@ impl Observed {
             roster: Roster::new(base),
             drain_progress: DrainProgress::new(base),
             mass_disconnect: MassDisconnect::new(base),
+            recent_exchanges: RecentExchanges::default(),
         }
     }
 }
@@ -210,6 +213,11 @@ impl Node {
         self.observed.load.at(now)
     }
 
+    /// Handshakes answered in the last 5 s, fading, at `now`. Finite and not negative.
+    pub(crate) fn handshakes_at(&self, now: Instant) -> f64 {
+        self.observed.load.handshakes_at(now)
+    }
+
     /// What it did, as metrics show it.
     pub fn counts(&self) -> &NodeCounts {
         &self.observed.counts
@@ -258,6 +266,11 @@ impl Node {
     /// Whether it lost many tunnels at once.
     pub(crate) fn mass_disconnect(&self) -> &MassDisconnect {
         &self.observed.mass_disconnect
+    }
+
+    /// How many exchanges were pending most of the last second.
+    pub(crate) fn recent_exchanges(&self) -> &RecentExchanges {
+        &self.observed.recent_exchanges
     }
 
     /// How far it is in the round.

@@ -1,86 +1,26 @@
-//! Moves tunnels to nodes that have fewer than their share, as after a node was added.
+//! How many tunnels each node has beyond what it should have.
 //!
-//! Moving a tunnel means closing it: its client reconnects, and the balance takes it to the node with
-//! the least load. Until then no node counts it, so it counts as reconnecting; otherwise ever more
-//! tunnels would be closed.
-//!
-//! Runs at start, at reload, or on a timer.
+//! Pure. Runs at start, at reload, or on a timer.
 
-use tracing::debug;
-
-use crate::Instant;
-use crate::tunnel::Dismissal;
-use crate::upstream::reconnecting::TunnelCounts;
 use crate::upstream::settings::Rebalance;
-use crate::upstream::{Node, Upstream};
 
 /// What a node has, and what it should have.
 #[derive(Clone, Copy, Debug)]
-struct Holding {
-    /// Tunnels and pending exchanges, as the balance counts: counting tunnels alone would move back what
-    /// the balance had placed. Sessions that poll cannot be moved, but others can make room for them.
-    load: u64,
+pub(super) struct Holding {
+    /// Tunnels, pending exchanges and recent handshakes, as the balance counts: by another measure, what
+    /// the balance has placed would be moved back, or the balance would not take what is moved to where
+    /// it is lacking. Sessions that poll cannot be moved, but others can make room for them.
+    pub(super) load: u64,
     /// At least 1.
-    weight: u32,
+    pub(super) weight: u32,
     /// Whether new sessions may go there.
-    has_room: bool,
-}
-
-/// Closes tunnels of nodes that have more than their share, once a second, if `rebalance` is set.
-///
-/// The tunnels that were silent for longest go first, and none that has bytes to take. A tunnel need
-/// not be silent for long: where a room sends something each second, waiting for silence would move
-/// none. Clients of a node that drains will look for another one soon, so they count as reconnecting.
-pub(super) fn advance(upstream: &Upstream, now: Instant) {
-    let Some(settings) = upstream.settings().rebalance else { return };
-    if !upstream.reconnecting().is_due(now) {
-        return;
-    }
-    let (mut counts, mut draining_exchanges) = (TunnelCounts::default(), 0);
-    let (mut members, mut holdings) = (Vec::new(), Vec::new());
-    for node in upstream.all_nodes() {
-        let (roster, exchanges) = (node.roster(), u64::from(node.exchanges()));
-        counts.entered += roster.entered();
-        node.mass_disconnect().update(roster.present() as u64, now);
-        if node.is_draining() {
-            counts.draining_nodes += 1;
-            counts.draining += roster.present() as u64;
-            draining_exchanges += exchanges;
-        } else if upstream.is_well(node, now) && node.failed_at().is_none() {
-            let load = roster.staying() as u64 + exchanges;
-            // Nothing is moved to a node that starts slowly, but what it lacks is not for others.
-            let has_started = upstream.share(node, now) >= 1.0;
-            let has_room = upstream.has_room(node) && has_started && is_known_well(node);
-            members.push(node);
-            holdings.push(Holding { load, weight: node.weight(), has_room });
-        }
-    }
-    let Some(recently_closed) = upstream.reconnecting().update(counts, now) else { return };
-    let reconnecting = recently_closed + counts.draining + draining_exchanges;
-    let mut closed = 0;
-    for (node, surplus) in members.into_iter().zip(surplus(&holdings, reconnecting, settings)) {
-        let count = usize::try_from(surplus).unwrap_or(usize::MAX);
-        let told = node.roster().dismiss(Dismissal::Rebalanced, count, Some(now));
-        if told > 0 {
-            let (upstream, name) = (upstream.name(), node.name());
-            debug!(%upstream, node = %name, tunnels = told, "rebalancing");
-        }
-        closed += told as u64;
-    }
-    upstream.reconnecting().note_closed(closed);
-}
-
-/// Whether a connect to `node` has succeeded since it lost its tunnels. A node that has just died has
-/// the least load of all, until a connect fails.
-fn is_known_well(node: &Node) -> bool {
-    let Some(connected_at) = node.connect_failures().connected_at() else { return false };
-    node.mass_disconnect().at().is_none_or(|lost_at| lost_at < connected_at)
+    pub(super) has_room: bool,
 }
 
 /// How many tunnels of each node are to be closed this second: none where loads are near enough to
 /// each other, else what they have beyond their shares, as far as others lack it, less the clients that
 /// are `reconnecting`.
-fn surplus(nodes: &[Holding], reconnecting: u64, settings: Rebalance) -> Vec<u64> {
+pub(super) fn surplus(nodes: &[Holding], reconnecting: u64, settings: Rebalance) -> Vec<u64> {
     let mut surplus = vec![0; nodes.len()];
     if is_even(nodes, reconnecting, settings.within_percent) {
         return surplus;
@@ -139,15 +79,13 @@ const FEW: u64 = 5;
 mod tests {
     use std::collections::VecDeque;
     use std::num::NonZeroU32;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::upstream::DrainCause;
-    use crate::upstream::reconnecting::{EVERY, Reconnecting};
-    use crate::upstream::settings::{NodeAddress, NodeSettings, Settings};
+    use crate::Instant;
+    use crate::upstream::reconnecting::{Reconnecting, TunnelCounts};
 
     fn settings(within_percent: u32, per_second: u32) -> Rebalance {
         Rebalance { within_percent, closes_per_second: NonZeroU32::new(per_second).unwrap() }
@@ -194,79 +132,6 @@ mod tests {
         assert_eq!(surplus(&nodes, 0, settings(10, 20)), [0, 0]);
     }
 
-    /// Nodes that are rebalanced within 10 %, 20 a second.
-    fn group(names: &[&str]) -> Upstream {
-        let node = |name: &&str| {
-            let address = NodeAddress { host: (*name).into(), port: 3000 };
-            NodeSettings::new(name, address)
-        };
-        let mut group = Settings::new("chat", names.iter().map(node).collect());
-        group.rebalance = Some(settings(10, 20));
-        let upstream = Upstream::new(&group, None);
-        upstream.nodes().iter().for_each(|node| node.connected());
-        upstream
-    }
-
-    #[test]
-    fn nothing_is_moved_to_a_node_that_may_be_dead() {
-        let (upstream, now) = (group(&["a", "b"]), Instant::now() + Duration::from_secs(60));
-        let [a, b] = upstream.nodes() else { panic!("two nodes") };
-        let enter =
-            |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
-        let (_on_a, on_b) = (enter(a), enter(b));
-        let staying_at = |second| {
-            advance(&upstream, now + Duration::from_secs(second));
-            a.roster().staying()
-        };
-        assert_eq!(staying_at(0), 100);
-        drop(on_b);
-        assert_eq!(staying_at(1), 100, "its tunnels ended, and nobody knows why");
-        let failed = now + Duration::from_secs(1);
-        b.connect_failures().failed(failed, failed);
-        assert_eq!(staying_at(9), 100, "it is not avoided any more, and not known to be well");
-        b.connect_failures().connected(now + Duration::from_secs(10));
-        assert_eq!(staying_at(11), 80);
-    }
-
-    #[test]
-    fn nothing_is_moved_to_a_node_that_was_never_reached() {
-        let mut settings = group(&["a"]).settings().clone();
-        settings.nodes.push(NodeSettings::new("b", settings.nodes[0].address.clone()));
-        let (upstream, now) = (Upstream::new(&settings, None), Instant::now());
-        let a = upstream.nodes()[0].roster();
-        let _on_a: Vec<_> = (0..100).map(|_| a.enter(now)).collect();
-        advance(&upstream, now + Duration::from_secs(60));
-        assert_eq!(a.staying(), 100);
-    }
-
-    #[test]
-    fn tunnels_that_hear_something_each_second_are_moved_too() {
-        let upstream = group(&["a", "b"]);
-        let roster = upstream.nodes()[0].roster();
-        let heard = Instant::now() + Duration::from_secs(60);
-        let _guards: Vec<_> = (0..100).map(|_| roster.enter(heard)).collect();
-
-        advance(&upstream, heard + Duration::from_millis(50));
-        assert_eq!(roster.staying(), 80);
-    }
-
-    #[test]
-    fn clients_of_a_node_that_drains_count_as_reconnecting() {
-        let (upstream, now) = (group(&["a", "b", "c"]), Instant::now() + Duration::from_secs(60));
-        let [a, _, c] = upstream.nodes() else { panic!("three nodes") };
-        let enter =
-            |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
-        let _guards = [enter(a), enter(c)];
-
-        c.set_drain(DrainCause::Ordered, true, now);
-        advance(&upstream, now);
-        assert_eq!(a.roster().staying(), 100);
-
-        c.set_drain(DrainCause::Ordered, false, now);
-        advance(&upstream, now + EVERY);
-        assert_eq!(a.roster().staying() + c.roster().staying(), 180);
-    }
-
     #[test]
     fn what_a_node_lacks_that_starts_slowly_is_not_for_others() {
         let nodes = [(120, true), (100, true), (0, false)].map(|(load, has_room)| Holding {
@@ -275,24 +140,6 @@ mod tests {
             has_room,
         });
         assert_eq!(surplus(&nodes, 0, settings(10, 20)), [0, 0, 0]);
-    }
-
-    #[test]
-    fn tunnels_make_room_for_sessions_that_poll_and_are_not_moved_back() {
-        let check = |tunnels: [usize; 2], polls: [usize; 2], expected: [usize; 2]| {
-            let upstream = group(&["a", "b"]);
-            let now = Instant::now() + Duration::from_secs(60);
-            let (mut guards, mut leases) = (Vec::new(), Vec::new());
-            for (index, node) in upstream.nodes().iter().enumerate() {
-                guards.extend((0..tunnels[index]).map(|_| node.roster().enter(now)));
-                leases.extend((0..polls[index]).map(|_| upstream.lease_on(node)));
-            }
-            advance(&upstream, now);
-            assert_eq!([0, 1].map(|index| upstream.nodes()[index].roster().staying()), expected);
-        };
-        check([50, 50], [50, 0], [30, 50]);
-        check([25, 75], [50, 0], [25, 75]);
-        check([5, 0], [50, 0], [0, 0]);
     }
 
     proptest! {
