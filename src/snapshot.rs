@@ -22,7 +22,7 @@ use crate::insight::Insight;
 use crate::maintenance;
 use crate::metrics::RouteCounts;
 use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, DrainCause, Upstream};
 
 /// Everything that routing needs.
 #[derive(Debug)]
@@ -65,6 +65,9 @@ impl Snapshot {
         for (settings, affinity) in upstreams {
             let former = carried.and_then(|snapshot| snapshot.former(&settings.name));
             let group = build_group((settings, affinity), former)?;
+            if let (None, Some(carried)) = (former, carried) {
+                carried.keep_orders(&group.upstream, upstreams.iter().map(|next| &*next.0.name));
+            }
             groups.insert(settings.name.clone(), group);
         }
         let former = carried.iter().flat_map(|snapshot| snapshot.routes.iter());
@@ -90,6 +93,20 @@ impl Snapshot {
     /// The group of that name, also if it left the configuration.
     fn former(&self, name: &str) -> Option<&Group> {
         self.upstreams.get(name).or_else(|| self.left.get(name))
+    }
+
+    /// Drains the nodes of `new` that were ordered to drain in an upstream that is not among `next`: an
+    /// upstream that is renamed has the same processes, and an operator is about to stop one of them.
+    fn keep_orders<'a>(&self, new: &Upstream, next: impl Iterator<Item = &'a str> + Clone) {
+        let is_next = |upstream: &Upstream| next.clone().any(|name| *name == **upstream.name());
+        let gone = self.all_upstreams().filter(|upstream| !is_next(upstream));
+        for former in gone.flat_map(|upstream| upstream.nodes()) {
+            let same = new.node(former.name()).filter(|node| node.address() == former.address());
+            let is_ordered = former.drain_causes().any(|cause| cause == DrainCause::Ordered);
+            if let Some(node) = same.filter(|_| is_ordered) {
+                node.set_drain(DrainCause::Ordered, true, Instant::now());
+            }
+        }
     }
 
     /// The upstreams that are not in `next` and still have sessions.
@@ -302,6 +319,26 @@ mod tests {
     fn names(snapshot: &Snapshot) -> Vec<&str> {
         let upstream = snapshot.upstream("chat").unwrap();
         upstream.nodes().iter().map(|node| &**node.name()).collect()
+    }
+
+    #[test]
+    fn an_order_to_drain_holds_for_the_node_of_an_upstream_that_is_renamed() {
+        // check(name of the upstream, names of its nodes, those that drain)
+        let check = |name: &str, members: &[&str], draining: &[&str]| {
+            let before = build(&upstream::Settings::new("chat", nodes(&["a", "b"])), None).unwrap();
+            let a = &before.upstream("chat").unwrap().nodes()[0];
+            a.set_drain(DrainCause::Ordered, true, Instant::now());
+            let after = build(&upstream::Settings::new(name, nodes(members)), Some(&before));
+            let after = after.unwrap();
+            after.enact(Instant::now());
+            let all = after.upstream(name).unwrap().nodes().iter();
+            let drain: Vec<&str> =
+                all.filter(|node| node.is_draining()).map(|node| &**node.name()).collect();
+            assert_eq!(drain, draining, "{name} {members:?}");
+        };
+        check("chat", &["a", "b"], &["a"]);
+        check("talk", &["a", "b", "c"], &["a"]);
+        check("talk", &["b", "c"], &[]);
     }
 
     #[test]
