@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use http::Method;
@@ -15,6 +15,7 @@ use super::Outcome;
 use crate::admin::model::{Refusal, Status};
 use crate::admin::{client, tables};
 use crate::config;
+use crate::yaml::source;
 
 /// The process, and the form of its answer.
 #[derive(Debug, Args)]
@@ -22,9 +23,10 @@ pub(super) struct QueryArguments {
     /// The admin listener; by default that of the configuration file, else 127.0.0.1:9090
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// The configuration file that names the admin listener, if there is one
-    #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
-    config: PathBuf,
+    /// The configuration file that names the admin listener, - for standard input; by default
+    /// sockeye.yaml, if there is one
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print the response unchanged
     #[arg(long)]
     json: bool,
@@ -96,17 +98,22 @@ fn refusal(answer: Value) -> Box<dyn Error> {
 }
 
 fn address(arguments: &QueryArguments) -> Result<SocketAddr, Box<dyn Error>> {
-    let file = &arguments.config;
-    match arguments.admin {
-        Some(address) => Ok(address),
-        None if file.exists() => config::load(file)?.admin.ok_or_else(|| {
-            let file = file.display();
-            let what = "it has no admin listener: write admin: { bind: 127.0.0.1:9090 }";
-            format!("{file}: {what}, and restart").into()
-        }),
-        None => Ok(ADMIN_DEFAULT),
-    }
+    let default = Path::new(CONFIG_DEFAULT);
+    let file = match (arguments.admin, &arguments.config) {
+        (Some(address), _) => return Ok(address),
+        (None, Some(file)) => file,
+        (None, None) if default.exists() => default,
+        (None, None) => return Ok(ADMIN_DEFAULT),
+    };
+    config::load(file)?.admin.ok_or_else(|| {
+        let file = source::name_of(file);
+        let what = "it has no admin listener: write admin: { bind: 127.0.0.1:9090 }";
+        format!("{file}: {what}, and restart").into()
+    })
 }
+
+/// The configuration file if none is given.
+const CONFIG_DEFAULT: &str = "sockeye.yaml";
 
 /// The address of the admin listener if nothing names it.
 const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);

@@ -1,6 +1,7 @@
 //! The program: what it says, and with which exit code it ends.
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
 use crate::support::{FakeNode, ProxyProcess, config, get, ok};
 
@@ -99,4 +100,29 @@ fn the_program_tells_other_programs_about_itself() {
     let page = text(&sockeye(&["man", "run"]).stdout);
     assert!(page.contains(".TH sockeye-run 1") && page.contains("sockeye.yaml"), "{page}");
     assert_eq!(sockeye(&["man", "walk"]).status.code(), Some(1));
+}
+
+#[test]
+fn status_asks_the_admin_listener_that_the_configuration_names() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let yaml = format!(
+        "admin: {{ bind: '{address}' }}\nupstreams: {{ chat: {{ nodes: ['127.0.0.1:1'] }} }}\n\
+         routes: [{{ path: /, upstream: chat }}]\n"
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sockeye"))
+        .args(["status", "--config", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(yaml.as_bytes()).unwrap();
+    let asked = child.wait_with_output().unwrap();
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(text(&asked.stderr).contains(&address.to_string()), "{}", text(&asked.stderr));
+
+    let missing = sockeye(&["status", "--config", "configs/nowhere.yaml"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("configs/nowhere.yaml"), "{}", text(&missing.stderr));
 }
