@@ -15,7 +15,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use tracing::Level;
-use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -69,7 +69,7 @@ pub(crate) fn init(settings: Settings) -> LogWriter {
 pub(crate) fn set_level(level: Level) {
     if let Some(live) = LIVE.get() {
         // Fails only if the dispatcher was dropped, and the global one never is.
-        let _ = live.level.reload(LevelFilter::from_level(level));
+        let _ = live.level.reload(filter(level));
     }
 }
 
@@ -86,14 +86,22 @@ struct Live {
 
 static LIVE: OnceLock<Live> = OnceLock::new();
 
-type LiveLevel = reload::Handle<LevelFilter, Registry>;
+type LiveLevel = reload::Handle<Targets, Registry>;
+
+/// What is written at `level`. The DNS library warns of each reply that does not match its question, which
+/// anybody can send who guesses the port: that must not fill the log. What comes of a lookup is logged by
+/// ourselves.
+fn filter(level: Level) -> Targets {
+    let of_dns = if level >= Level::DEBUG { level } else { Level::ERROR };
+    Targets::new().with_default(level).with_target("hickory", of_dns)
+}
 
 /// A dispatcher that writes to `writer`, and its level.
 fn dispatch<W>(settings: Settings, writer: W) -> (tracing::Dispatch, LiveLevel)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let (level, live) = reload::Layer::new(LevelFilter::from_level(settings.level));
+    let (level, live) = reload::Layer::new(filter(settings.level));
     let lines = fmt::layer().with_target(false).with_writer(OneLine(writer));
     let lines = match settings.format {
         Format::Text => lines.with_ansi(false).boxed(),
@@ -151,8 +159,8 @@ mod tests {
         let writer = lines.clone();
         let (dispatch, live) = dispatch(Settings::default(), move || writer.clone());
         tracing::dispatcher::with_default(&dispatch, || {
-            for level in [LevelFilter::INFO, LevelFilter::DEBUG] {
-                live.reload(level).unwrap();
+            for level in [Level::INFO, Level::DEBUG] {
+                live.reload(filter(level)).unwrap();
                 tracing::debug!("poll");
                 tracing::error!("end");
             }
@@ -160,6 +168,23 @@ mod tests {
         let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(written.matches("poll").count(), 1, "{written}");
         assert_eq!(written.matches("end").count(), 2, "{written}");
+    }
+
+    #[test]
+    fn what_a_stranger_sends_to_the_dns_library_does_not_fill_the_log() {
+        for (level, expected) in [(Level::INFO, 1), (Level::DEBUG, 2)] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let settings = Settings { format: Format::Text, level };
+            let (dispatch, _) = dispatch(settings, move || writer.clone());
+            tracing::dispatcher::with_default(&dispatch, || {
+                tracing::warn!(target: "hickory_net::udp::udp_client_stream", "expected message id");
+                tracing::warn!("a lookup failed");
+            });
+            let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(written.lines().count(), expected, "{written}");
+            assert!(written.contains("a lookup failed"), "{written}");
+        }
     }
 
     #[test]
