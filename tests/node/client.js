@@ -22,6 +22,7 @@ const options = readArguments('Usage: node client.js --url URL[,URL...] --scenar
   messages: { kind: 'number', help: 'how many; each scenario has its own default' },
   arrivals: { kind: 'number', otherwise: 80, help: 'clients that begin each second, in `crowd`' },
   pace: { kind: 'number', otherwise: 2_000, help: 'milliseconds between two echoes of a client of `crowd`' },
+  control: { kind: 'list', otherwise: [], help: 'nodes that `crowd` asks past the proxy, to compare' },
   patience: { kind: 'number', otherwise: 20, help: 'seconds to wait for messages that are missing' },
   deadline: { kind: 'number', otherwise: 60, help: 'seconds for the whole scenario' },
 });

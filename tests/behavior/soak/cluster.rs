@@ -136,6 +136,14 @@ pub async fn order(admin: SocketAddr, name: &str, order: &str) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
+/// What the admin listener answers to GET of this path, whatever its status.
+pub async fn ask(admin: SocketAddr, path: &str) -> Value {
+    let mut client = Client::connect(admin).await;
+    let text = request("GET", path, &[], "");
+    client.send(text.replace("Host: test", "Host: localhost")).await;
+    serde_json::from_slice(&client.response().await.body).unwrap()
+}
+
 /// A proxy waits 10 s at most for the first answers of its nodes.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 

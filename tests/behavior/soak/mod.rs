@@ -13,3 +13,4 @@ mod overload;
 mod reload;
 mod rolling;
 mod storm;
+mod timeline;

@@ -74,11 +74,21 @@ class CrowdMember {
 
   disconnected(reason) {
     this.figures.gone += 1;
-    this.outage = new Outage();
+    this.outage = new Outage(() => this.stalled());
     // Its answer is lost, which is no delay.
     this.sent = null;
     report('gone', { client: this.index, at: Date.now(), node: this.node, reason });
     this.node = null;
+  }
+
+  /** Tells how far an attempt has come that takes long. */
+  stalled() {
+    const { engine } = this.socket.io;
+    const { id: sid, readyState: state } = engine;
+    const { name, readyState, polling } = engine.transport;
+    const port = engine.transport.ws?._socket?.localPort;
+    const transport = { name, state: readyState, polling, port };
+    report('stalled', { client: this.index, at: Date.now(), sid, state, transport });
   }
 
   heard(number, times) {
@@ -120,7 +130,9 @@ class CrowdMember {
 
 /** From a disconnect to the next connect: how long, and how much of it was the client's own backoff. */
 class Outage {
-  constructor() {
+  constructor(stalled) {
+    /** Is called when an attempt takes long. */
+    this.stalled = stalled;
     this.began = performance.now();
     this.waitingSince = this.began;
     this.waited = 0;
@@ -133,20 +145,27 @@ class Outage {
     this.waited += performance.now() - this.waitingSince;
     this.waitingSince = null;
     this.attemptedAt = Date.now();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.stalled, STALLED_MS);
   }
 
   /** The attempt failed, and the next backoff begins. */
   failed() {
+    clearTimeout(this.timer);
     this.waitingSince ??= performance.now();
   }
 
   over() {
+    clearTimeout(this.timer);
     const down = performance.now() - this.began;
     return { down_ms: Math.round(down), waited_ms: Math.round(this.waited) };
   }
 }
 
 const TRANSPORTS = [['polling'], ['polling', 'websocket'], ['websocket']];
+
+/** A handshake takes a few milliseconds; a client gives it up after 20 s. */
+const STALLED_MS = 3_000;
 
 /** Echoes take a few milliseconds. */
 const SLOW_MS = 500;

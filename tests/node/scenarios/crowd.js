@@ -5,11 +5,13 @@
  * WebSocket alone.
  *
  * Lines: `ready` when all are connected for the first time, then `gone` and `back` of each client,
- * `refused` for each handshake that failed, `slow` for each echo that took long, `gap` where a recovered
- * client misses a message (`overtaken`: it was said while the session was restored, see `lib/row.js`). Holds when all are connected at the end, and no handshake was refused. Give a
- * `--deadline` that is longer than the test.
+ * `refused` for each handshake that failed, `stalled` for each that takes long, `slow` for each echo that took
+ * long, `gap` where a recovered client misses a message (`overtaken`: it was said while the session was
+ * restored, see `lib/row.js`), `control` for each connection past the proxy to a node of `--control`. Holds when
+ * all are connected at the end, and no handshake was refused. Give a `--deadline` that is longer than the test.
  */
 
+const { control } = require('../lib/control');
 const { CrowdMember } = require('../lib/crowd_member');
 const { within } = require('../lib/deadline');
 const { onStdinClosed } = require('../lib/lifetime');
@@ -21,6 +23,7 @@ module.exports = async function crowd(options, verdict) {
   const entered = enter(members, options);
   await within(options.deadline * 1_000, 'first connection for all', entered);
   report('ready', { clients: members.length, transports: tally(members.map(({ transport }) => transport)) });
+  options.control.forEach((url) => control(url, options));
   await end;
 
   for (const member of members) {
