@@ -7,8 +7,9 @@
 //! * a request that was lost on a reused connection, before any byte of a response, was most likely
 //!   never seen (RFC 9110, section 9.2.2): it is sent once more on a new connection, if it is safe,
 //!   has no body and belongs to no session;
-//! * a handshake without a body may be repeated once after a node has seen it;
-//! * nothing else is sent again. A response of a node is final.
+//! * a handshake without a body may be repeated once after a node has seen it, and a second node may
+//!   be asked to find out whether the first one is at fault, see [`comparison`](super::comparison);
+//! * nothing else is sent again. Any other response of a node is final.
 //!
 //! Runs for every request.
 
@@ -20,6 +21,7 @@ use tokio::time::sleep;
 
 use super::body::RequestBody;
 use super::candidates::Candidates;
+use super::comparison;
 use super::context::Exchange;
 use super::error::{ExchangeError, Retry};
 use super::outbound::Outbound;
@@ -40,7 +42,8 @@ pub(super) struct LeasedReply {
 
 /// Why a node did not answer.
 #[derive(Debug)]
-struct Failure {
+pub(super) struct Failure {
+    node: Arc<Node>,
     error: ExchangeError,
     /// No byte of the request was sent, and its body is complete.
     is_unsent: bool,
@@ -58,21 +61,28 @@ pub(super) async fn ask(
     // body waits.
     loop {
         let Some(lease) = candidates.next().await? else { return Err(last) };
-        verdict.asks(lease.node());
-        let Failure { error, is_unsent } = match ask_node(exchange, outbound, &lease).await {
-            Ok((reply, is_shared)) => {
-                verdict.answered(reply.status());
-                return Ok(LeasedReply { reply, lease, is_shared });
+        let may_repeat = exchange.purpose.may_repeat() && outbound.may_be_resent();
+        let asked = match may_repeat {
+            // Boxed: a poll is pending for long, and its future would have space for all of it.
+            true => {
+                let compared = comparison::ask(exchange, outbound, lease, candidates, &mut verdict);
+                Box::pin(compared).await
+            }
+            false => ask_node(exchange, outbound, lease).await,
+        };
+        let Failure { node, error, is_unsent } = match asked {
+            Ok(answered) => {
+                verdict.answered(answered.lease.node(), answered.reply.status());
+                return Ok(answered);
             }
             Err(failure) => failure,
         };
-        verdict.failed(&error);
+        verdict.failed(&node, &error);
         let retry = error.facts().retry;
         match retry {
-            Retry::Unsent => candidates.was_unreachable(lease.node()),
-            Retry::Once | Retry::Never => candidates.was_seen_by(lease.node()),
+            Retry::Unsent => candidates.was_unreachable(&node),
+            Retry::Once | Retry::Never => candidates.was_seen_by(&node),
         }
-        let may_repeat = exchange.purpose.may_repeat() && outbound.may_be_resent();
         match retry {
             Retry::Unsent => (),
             Retry::Once if is_unsent || may_repeat => (),
@@ -122,20 +132,19 @@ pub(super) async fn ask_owner(
     Ok(answer)
 }
 
-/// Asks one node over an idle connection of the pool, or a new one. Also returns whether other
-/// sessions may have used the connection.
-async fn ask_node(
+/// Asks one node over an idle connection of the pool, or a new one.
+pub(super) async fn ask_node(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
-    lease: &Lease,
-) -> Result<(Reply<RequestBody>, bool), Failure> {
+    lease: Lease,
+) -> Result<LeasedReply, Failure> {
     let node = lease.node();
     let sharing = exchange.sharing(node, outbound.is_whole());
     loop {
         let Some(connection) = exchange.shared.pool.take(node, sharing) else { break };
         let is_shared = !connection.is_of(exchange.session_key);
         let error = match send(exchange, outbound, connection).await {
-            Ok(reply) => return Ok((reply, is_shared)),
+            Ok(reply) => return Ok(LeasedReply { reply, lease, is_shared }),
             Err(error) => error,
         };
         match error {
@@ -151,11 +160,11 @@ async fn ask_node(
     }
     let connection = open(exchange, node).await?;
     match send(exchange, outbound, connection).await {
-        Ok(reply) => Ok((reply, false)),
+        Ok(reply) => Ok(LeasedReply { reply, lease, is_shared: false }),
         Err(SendError { fault, unsent: Some(body), is_stale }) => {
             outbound.body = body;
-            let error = failure(node, SendError { fault, unsent: None, is_stale }).error;
-            Err(Failure { error, is_unsent: true })
+            let failed = failure(node, SendError { fault, unsent: None, is_stale });
+            Err(Failure { is_unsent: true, ..failed })
         }
         Err(error) => Err(failure(node, error)),
     }
@@ -166,6 +175,7 @@ async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Box<Connectio
     // Boxed: few requests need a new connection, and the future of each would have space for it.
     let opened = Box::pin(exchange.shared.pool.open(node, timeout)).await;
     opened.map_err(|source| Failure {
+        node: node.clone(),
         error: ExchangeError::Connect { node: node.name().clone(), source },
         is_unsent: true,
     })
@@ -181,8 +191,8 @@ async fn send(
     connection.send(&outbound.head, mem::take(&mut outbound.body), limits).await
 }
 
-fn failure(node: &Arc<Node>, error: SendError<RequestBody>) -> Failure {
-    let node = node.name().clone();
+fn failure(asked: &Arc<Node>, error: SendError<RequestBody>) -> Failure {
+    let node = asked.name().clone();
     let error = match error.fault {
         SendFault::Lost(source) => ExchangeError::NodeBrokeOff { node, source },
         SendFault::BadAnswer(source) => ExchangeError::BadAnswer { node, source },
@@ -192,7 +202,7 @@ fn failure(node: &Arc<Node>, error: SendError<RequestBody>) -> Failure {
         SendFault::ClientFailed(_) => ExchangeError::ClientGone,
         SendFault::BodyTooLarge(max) => ExchangeError::BodyTooLarge(max),
     };
-    Failure { error, is_unsent: false }
+    Failure { node: asked.clone(), error, is_unsent: false }
 }
 
 /// A dispatcher hears of a session from the process that opened it, and sends a new connection to any

@@ -139,6 +139,16 @@ impl Candidates {
         }
     }
 
+    /// A lease on a second node for a handshake that `first` has seen, if there is one that takes new
+    /// sessions and has not seen it.
+    pub(super) fn second(&self, first: &Arc<Node>) -> Option<Lease> {
+        let Choice::Opening(held) = &self.choice else { return None };
+        if self.seen_by.len() + 1 >= SEEN_BY_MAX {
+            return None;
+        }
+        held.another(&[&self.tried()[..], std::slice::from_ref(first)].concat())
+    }
+
     /// The nodes that are not asked again. Without a failure this is empty and allocates nothing.
     fn tried(&self) -> Vec<Arc<Node>> {
         [&self.unreachable[..], &self.seen_by[..]].concat()

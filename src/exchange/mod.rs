@@ -11,6 +11,7 @@ mod budget;
 mod buffered_body;
 mod candidates;
 mod challenge;
+mod comparison;
 mod context;
 mod error;
 mod forwarded;

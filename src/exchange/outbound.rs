@@ -90,6 +90,13 @@ impl Outbound {
         self.is_safe && !self.had_body
     }
 
+    /// The same for a second node. Only for a request that had no body.
+    pub(super) fn again(&self) -> Self {
+        debug_assert!(!self.had_body, "a body is sent once");
+        let (head, body) = (self.head.clone(), RequestBody::EMPTY);
+        Self { head, body, buffered: None, had_body: self.had_body, is_safe: self.is_safe }
+    }
+
     /// Whether it is still complete after it was sent.
     pub(super) fn is_whole(&self) -> bool {
         self.buffered.is_some() || !self.had_body

@@ -6,12 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
-use sockeye::ClientInfo;
-use sockeye::Current;
-use sockeye::Shutdown;
 use tokio::net::TcpSocket;
 use tokio::time::{Instant, timeout};
-use tower::Service as _;
 
 use crate::support::http::read_head;
 use crate::support::socketio::NodeServer;
@@ -290,105 +286,6 @@ async fn a_reload_keeps_what_checks_found_until_there_are_none() {
     assert_eq!(shown(admin, 0).await["state"], "unhealthy");
     site.reload(&yaml("health: off")).await.unwrap();
     until_state_at(admin, 0, "up").await;
-}
-
-/// A handshake of the client at `127.0.0.LAST`.
-async fn handshake_from(last: u8, address: SocketAddr) -> u16 {
-    let mut client = Client::connect_from(&format!("127.0.0.{last}"), address).await;
-    client.get(HANDSHAKE).await.status()
-}
-
-const EJECTING: &str = "balance: round-robin, health: { eject_after: 3, every: 1h }";
-
-#[tokio::test]
-async fn a_node_that_fails_the_handshakes_of_three_clients_is_ejected() {
-    let ill = FakeNode::start(|_| Reply::Bytes(response("500 Oops", ""))).await;
-    let well = [FakeNode::engineio("b").await, FakeNode::engineio("c").await];
-    let proxy = start(&[&ill, &well[0], &well[1]], EJECTING);
-    for _ in 0..30 {
-        handshake_from(2, proxy.address).await;
-        handshake_from(3, proxy.address).await;
-    }
-    assert_eq!(shown(proxy.admin.unwrap(), 0).await["state"], "up", "it may be these two");
-
-    while handshake_from(4, proxy.address).await != 500 {}
-    let ill_node = shown(proxy.admin.unwrap(), 0).await;
-    assert_eq!((&ill_node["state"], &ill_node["ejections"]), (&"ejected".into(), &1.into()));
-    for last in 2..12 {
-        assert_eq!(handshake_from(last, proxy.address).await, 200);
-    }
-    let page = Exposition::scrape(proxy.admin.unwrap()).await;
-    let labels = format!("{{upstream=\"chat\",node=\"{}\"", ill.address);
-    assert_eq!(page.value(&format!("sockeye_node_ejections_total{labels}}}")), 1.0);
-    assert_eq!(page.value(&format!("sockeye_node_state{labels},state=\"ejected\"}}")), 1.0);
-    assert_eq!(page.value(&format!("sockeye_node_state{labels},state=\"up\"}}")), 0.0);
-}
-
-#[tokio::test]
-async fn half_of_the_nodes_are_never_ejected() {
-    let fail = || FakeNode::start(|_| Reply::Bytes(response("500 Oops", "")));
-    let nodes = [fail().await, fail().await, fail().await];
-    let proxy = start(&nodes.each_ref(), EJECTING);
-    for last in 2..30 {
-        assert_eq!(handshake_from(last, proxy.address).await, 500);
-    }
-    let mut ejected = 0;
-    for index in 0..3 {
-        ejected += u8::from(shown(proxy.admin.unwrap(), index).await["state"] == "ejected");
-    }
-    assert_eq!(ejected, 1);
-}
-
-#[tokio::test]
-async fn a_node_that_breaks_handshakes_off_is_ejected_and_one_that_refuses_is_not() {
-    let breaks = FakeNode::start(|_| Reply::Hangup).await;
-    let refuses = FakeNode::start(|_| {
-        Reply::Bytes(response("403 Forbidden", r#"{"code":4,"message":"Forbidden"}"#))
-    })
-    .await;
-    let well = FakeNode::engineio("c").await;
-    let proxy = start(&[&breaks, &refuses, &well], EJECTING);
-    for last in 2..20 {
-        assert_ne!(handshake_from(last, proxy.address).await, 502);
-    }
-    until_state(&proxy, 0, "ejected").await;
-    assert_eq!(shown(proxy.admin.unwrap(), 1).await["state"], "up");
-}
-
-#[tokio::test]
-async fn a_node_that_lets_handshakes_hang_until_their_clients_leave_is_ejected() {
-    let nodes =
-        [FakeNode::start(|_| Reply::Silence).await, FakeNode::start(|_| Reply::Silence).await];
-    let yaml = yaml(&[nodes[0].address, nodes[1].address], EJECTING);
-    let config = sockeye::parse("test.yaml", &yaml).unwrap();
-    let current = Arc::new(Current::new(config.snapshot(None).unwrap()));
-    let (_drain, watch) = Shutdown::new();
-    let mut proxy = sockeye::Proxy::new(current.clone(), watch);
-    let mut handshakes = tokio::task::JoinSet::new();
-    // In turn, so that each node has three clients.
-    for (sent, last) in [2, 2, 3, 3, 4, 4].into_iter().enumerate() {
-        let mut request = http::Request::get(HANDSHAKE).header("host", "test");
-        let client = ClientInfo::plain(SocketAddr::from(([127, 0, 0, last], 1)));
-        request.extensions_mut().unwrap().insert(client);
-        let body = http_body_util::Empty::<bytes::Bytes>::new();
-        handshakes.spawn(proxy.call(request.body(body).unwrap()));
-        nodes[sent % 2].until_requests(sent / 2 + 1).await;
-    }
-    let ejected = || {
-        let snapshot = current.load();
-        let upstream = snapshot.upstreams().next().unwrap();
-        let is_ejected = |node: &&Arc<_>| {
-            let node: &sockeye::internal::upstream::Node = node;
-            node.ejected_until(Instant::now()).is_some()
-        };
-        upstream.nodes().iter().filter(is_ejected).count()
-    };
-
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(10)).await;
-    assert_eq!(ejected(), 0);
-    handshakes.shutdown().await;
-    assert_eq!(ejected(), 1, "and the other one has to stay");
 }
 
 /// How long the answers of the proxy's own to 9 polls took, at the median.

@@ -21,6 +21,7 @@ mod dead_host;
 mod discovery;
 mod drain;
 mod earlier_rules;
+mod ejection;
 mod embedding;
 mod expectation;
 mod forwarding;

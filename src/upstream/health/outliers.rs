@@ -1,13 +1,14 @@
 //! Ejects a node for a while when its clients' handshakes fail repeatedly (outlier detection).
 //!
-//! One client may fail by its own fault, so several have to. When many nodes fail, the cause is more
+//! What fails is a handshake that another node has answered: one that every node fails shows nothing
+//! about a node. One client may fail by its own fault, so several have to. When many nodes fail, the cause is more
 //! likely the clients or a service behind the nodes, so at least half of the nodes stay.
 //!
 //! Runs for every request.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::upstream::{Node, Upstream};
 pub(in crate::upstream) struct OutlierDetector {
     /// As in `history`, so that a handshake which succeeds takes no lock.
     failures: AtomicU32,
+    /// A handshake was answered with a 5xx since the last that succeeded.
+    is_doubted: AtomicBool,
     /// Locked for one step, and only by what fails.
     history: Mutex<History>,
 }
@@ -41,8 +44,21 @@ impl Upstream {
         node.health().outliers.succeeded();
     }
 
-    /// Notes that a session of the client at that address could not begin on `node`, by the node's fault.
-    /// Ejects the node after enough failures.
+    /// Notes that `node` answered a handshake with a 5xx. Whether it is worth asking another node, too,
+    /// to find out whose fault that is: not for the first in a row, since an overloaded upstream would
+    /// get twice as many handshakes.
+    pub(crate) fn doubts(&self, node: &Node) -> bool {
+        self.settings.health.eject_after.is_some() && node.health().outliers.doubt()
+    }
+
+    /// Another node failed the same handshake.
+    pub(crate) fn clear_doubt(&self, node: &Node) {
+        node.health().outliers.clear_doubt();
+    }
+
+    /// Notes that a session of the client at that address could not begin on `node`, by the node's fault:
+    /// another node has opened it, or no connection could be made to `node`. Ejects the node after enough
+    /// failures.
     pub fn handshake_failed(&self, node: &Node, client: IpAddr, now: Instant) {
         let Some(after) = self.settings.health.eject_after else { return };
         let outliers = &node.health().outliers;
@@ -73,10 +89,23 @@ impl Upstream {
 
 impl OutlierDetector {
     fn succeeded(&self) {
+        self.clear_doubt();
         if self.failures.load(Ordering::Relaxed) != 0 {
             let mut history = self.history();
             history.succeeded();
             self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes a 5xx. Whether there was one before.
+    fn doubt(&self) -> bool {
+        self.is_doubted.swap(true, Ordering::Relaxed)
+    }
+
+    fn clear_doubt(&self) {
+        // Nearly always there is nothing to write; a store would take the line from other workers.
+        if self.is_doubted.load(Ordering::Relaxed) {
+            self.is_doubted.store(false, Ordering::Relaxed);
         }
     }
 
