@@ -170,6 +170,8 @@ impl<S: Presence> Guarded<S> {
             Poll::Ready(_) => self.progress.wrote(),
             Poll::Pending => {
                 self.progress.write_blocked();
+                // A body that nobody takes is not read any more, even if hyper last waited for it.
+                self.progress.set_awaits_bytes(false);
                 self.check_presence(cx)?;
             }
         }

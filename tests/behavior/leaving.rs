@@ -153,6 +153,14 @@ async fn a_client_that_leaves_within_an_answer_that_it_does_not_read_is_seen() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_within_a_body_while_it_does_not_read_the_answer_is_seen() {
+    let large =
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 30000000\r\n\r\n{}", "x".repeat(20_000_000));
+    check(&large, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000000\r\n\r\nbegun", false)
+        .await;
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_within_an_answer_that_goes_on_is_seen() {
     let begun = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun";
     check(begun, GET, false).await;
