@@ -14,7 +14,7 @@ use crate::config::schema::whole;
 use crate::yaml::{List, RawScalar};
 
 /// An address that clients connect to.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listener {
     /// The IP address and port; `":80"` is short for `0.0.0.0:80`.
