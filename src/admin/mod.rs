@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Request;
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tower::service_fn;
@@ -31,7 +30,7 @@ use tracing::{debug, warn};
 
 use crate::Instant;
 use crate::listener::{self, Accepted, BindError, Listener, serve};
-use crate::net::ConnectionLimit;
+use crate::net::{ClientBody, ConnectionLimit};
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
 pub(crate) use readiness::FirstAnswers;
@@ -81,7 +80,8 @@ impl Admin {
             let slots = Slots::new(CONNECTIONS_MAX);
             while let Some(next) = accepted.recv().await {
                 let slot = slots.take().await;
-                tasks.spawn(serve_one(next, state.clone(), shutdown.clone(), slot));
+                let one = serve_one(next, state.clone(), tasks.clone(), shutdown.clone(), slot);
+                tasks.spawn(one);
             }
         };
         // The slots are the limit.
@@ -97,12 +97,13 @@ impl Admin {
 async fn serve_one(
     accepted: Accepted,
     state: Arc<AdminState>,
+    tasks: Tasks,
     shutdown: ShutdownWatch,
     mut slot: Slot,
 ) {
     let bind = accepted.settings.bind;
     let requests = slot.requests();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |request: Request<ClientBody>| {
         let (state, requests) = (state.clone(), requests.clone());
         async move {
             let (head, _) = request.into_parts();
@@ -113,7 +114,7 @@ async fn serve_one(
         }
     });
     tokio::select! {
-        _ = serve(accepted, service, &shutdown) => (),
+        _ = serve(accepted, service, &tasks, &shutdown) => (),
         () = slot.lost() => debug!("admin connection limit reached, closing an idle connection"),
     }
 }

@@ -8,7 +8,6 @@
 mod accepts;
 mod defaults;
 mod file;
-mod form;
 mod in_force;
 mod keys;
 mod outline;
@@ -16,7 +15,6 @@ mod patterns;
 mod render;
 mod resolve;
 mod schema;
-mod section;
 #[cfg(test)]
 mod tests;
 

@@ -27,6 +27,9 @@ pub(crate) enum ExchangeError {
     /// A CONNECT, which only a forward proxy serves.
     #[error("CONNECT is not served here: this is not a forward proxy")]
     ForwardProxying,
+    /// An extended CONNECT (RFC 8441) for anything but a WebSocket.
+    #[error("the only :protocol that is served is websocket")]
+    UnknownProtocol,
     /// The Engine.IO parameters of the query contradict each other.
     #[error("the Engine.IO parameters of the query cannot be read: {0}")]
     BadCall(#[from] CallError),
@@ -198,6 +201,7 @@ impl ExchangeError {
             Self::BadHost => facts(400, Client, "bad_host"),
             Self::BadTarget(_) => facts(400, Client, "bad_target"),
             Self::ForwardProxying => facts(501, Client, "forward_proxying"),
+            Self::UnknownProtocol => facts(501, Client, "unknown_protocol"),
             Self::BadCall(_) => facts(400, Client, "bad_call").engineio(BAD_REQUEST),
             Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade").engineio(BAD_REQUEST),
             Self::NoRoute => facts(404, Client, "no_route"),
@@ -250,6 +254,7 @@ impl ExchangeError {
             Self::BadHost
             | Self::BadTarget(_)
             | Self::ForwardProxying
+            | Self::UnknownProtocol
             | Self::BadCall(_)
             | Self::BadUpgrade(_)
             | Self::NoRoute
@@ -317,7 +322,8 @@ mod tests {
             Some(match self {
                 Self::BadHost => Self::BadTarget("not a path"),
                 Self::BadTarget(_) => Self::ForwardProxying,
-                Self::ForwardProxying => Self::BadCall(CallError::BadSid),
+                Self::ForwardProxying => Self::UnknownProtocol,
+                Self::UnknownProtocol => Self::BadCall(CallError::BadSid),
                 Self::BadCall(_) => Self::BadUpgrade("no key"),
                 Self::BadUpgrade(_) => Self::NoRoute,
                 Self::NoRoute => Self::Refused(Refusal::Address),

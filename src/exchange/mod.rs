@@ -14,6 +14,7 @@ mod challenge;
 mod comparison;
 mod context;
 mod error;
+mod extended_connect;
 mod forwarded;
 mod headers;
 mod hold;
@@ -82,6 +83,9 @@ impl Proxy {
         {
             return Ok(proof);
         }
+
+        // A WebSocket over HTTP/2 is a handshake of HTTP/1.1 for everything that follows.
+        extended_connect::translate(request)?;
 
         // Find the route, the purpose of the request, and where its session is.
         let RoutedRequest { mut exchange, placement, handshake, host } =

@@ -17,13 +17,16 @@ use tracing::debug;
 use super::access_log::TunnelLogEntry;
 use super::body::ResponseBody;
 use super::context::{Exchange, Request, Response};
+use super::extended_connect::{self, ExtendedConnect};
 use super::headers;
 use super::outcome::Switched;
 use super::tunnel_guards::TunnelGuards;
 use super::upgrade::put_upgrade;
 use crate::Instant;
 use crate::engineio::{OpenPacket, SessionBounds};
-use crate::net::{ConnectionPermit, NetStream, RawSocket, UpgradeHandoff};
+use crate::net::{
+    ConnectionPermit, NetStream, RawSocket, RawStream, StreamHandoff, UpgradeHandoff,
+};
 use crate::route::Route;
 use crate::tasks::Tasks;
 use crate::tunnel::{
@@ -32,22 +35,38 @@ use crate::tunnel::{
 use crate::upstream::Lease;
 use crate::websocket::Extensions;
 
+/// The client's side of a handshake.
+#[derive(Debug)]
+pub(super) struct ClientSide {
+    source: Source,
+    /// Set if the handshake came over HTTP/2.
+    extended: Option<ExtendedConnect>,
+}
+
 /// How the tunnel gets the client's socket.
 #[derive(Debug)]
-pub(super) enum ClientSide {
-    /// Our own listener hands it over.
+enum Source {
+    /// Our own listener hands over the socket.
     Ours(UpgradeHandoff),
-    /// Another server releases it when our 101 was written.
+    /// Our own listener hands over the stream of an HTTP/2 connection.
+    OurStream(StreamHandoff),
+    /// Another server releases it when our response was written.
     Foreign(OnUpgrade),
 }
 
 impl ClientSide {
     /// Takes the connection's handle from `request`.
     pub(super) fn new(request: &mut Request) -> Self {
-        match request.extensions_mut().remove() {
-            Some(handoff) => Self::Ours(handoff),
-            None => Self::Foreign(hyper::upgrade::on(request)),
-        }
+        let extensions = request.extensions_mut();
+        let extended = extensions.remove();
+        let source = if let Some(handoff) = extensions.remove() {
+            Source::Ours(handoff)
+        } else if let Some(handoff) = extensions.remove() {
+            Source::OurStream(handoff)
+        } else {
+            Source::Foreign(hyper::upgrade::on(request))
+        };
+        Self { source, extended }
     }
 }
 
@@ -61,7 +80,7 @@ struct PendingTunnel {
     tasks: Tasks,
 }
 
-/// Starts the tunnel of a successful handshake, and returns the client's 101.
+/// Starts the tunnel of a successful handshake, and returns the client's 101, or its 200 over HTTP/2.
 pub(super) fn switch(
     exchange: &Exchange<'_>,
     client: ClientSide,
@@ -88,16 +107,26 @@ pub(super) fn switch(
     let lease = switched.lease.into_tunnel();
     let tasks = exchange.shared.tasks.clone();
     let pending = PendingTunnel { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
-    match client {
-        ClientSide::Ours(handoff) => {
+    match client.source {
+        Source::Ours(handoff) => {
             handoff.hand_to(Box::new(|socket| pending.start(socket)));
         }
+        Source::OurStream(handoff) => {
+            handoff.hand_to(Box::new(|RawStream { stream, permit }| {
+                pending.start_with(stream, permit);
+            }));
+        }
         // Boxed, because what is spawned is moved six times.
-        ClientSide::Foreign(on_upgrade) => tasks.spawn(Box::pin(pending.await_client(on_upgrade))),
+        Source::Foreign(on_upgrade) => tasks.spawn(Box::pin(pending.await_client(on_upgrade))),
     }
 
-    headers::remove_hop_by_hop(&mut head.headers);
-    put_upgrade(&mut head.headers);
+    match client.extended {
+        Some(ExtendedConnect) => extended_connect::accept(&mut head),
+        None => {
+            headers::remove_hop_by_hop(&mut head.headers);
+            put_upgrade(&mut head.headers);
+        }
+    }
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
 }
 

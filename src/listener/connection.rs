@@ -10,10 +10,12 @@ use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 
 use super::head_guard::Fault;
+use super::http2::{Flood, StreamService};
 use super::served::ClientService;
 use super::transport::{HttpVersion, Transport};
-use super::{Accepted, http1};
+use super::{Accepted, http1, http2};
 use crate::shutdown::ShutdownWatch;
+use crate::tasks::Tasks;
 
 /// Why the listener no longer serves a connection.
 #[derive(Debug)]
@@ -37,6 +39,10 @@ pub(crate) enum ConnectionEnd {
     HandshakeFailed(io::Error),
     /// The socket could not be registered with this worker's runtime.
     Lost(io::Error),
+    /// The client sent too many frames that cost work.
+    Flooded(Flood),
+    /// The client broke a rule of HTTP/2 and got a GOAWAY, or the socket failed.
+    Http2Failed(h2::Error),
     /// hyper refused a request (answered with 400, 414 or 431), the client left during a request, or the
     /// socket failed.
     Failed(hyper::Error),
@@ -55,7 +61,8 @@ impl ConnectionEnd {
             Self::SlowHandshake => "slow_tls_handshake",
             Self::HandshakeFailed(_) => "tls_handshake_failed",
             Self::Lost(_) => "lost",
-            Self::Failed(_) => "failed",
+            Self::Flooded(_) => "flooded",
+            Self::Failed(_) | Self::Http2Failed(_) => "failed",
         }
     }
 
@@ -64,6 +71,8 @@ impl ConnectionEnd {
         match self {
             Self::Refused(fault) => Some(fault.to_string()),
             Self::Lost(error) | Self::HandshakeFailed(error) => Some(error.to_string()),
+            Self::Flooded(flood) => Some(flood.to_string()),
+            Self::Http2Failed(error) => Some(error.to_string()),
             Self::Failed(error) => Some(error.to_string()),
             Self::Upgraded
             | Self::Closed
@@ -76,7 +85,7 @@ impl ConnectionEnd {
 }
 
 /// Serves the requests of one connection until its end. The permit of `accepted` goes to the tunnel
-/// if the connection becomes one.
+/// if the connection becomes one. The streams of HTTP/2 run in `tasks`.
 ///
 /// When the shutdown begins, a busy connection closes after its answer, which announces it, and an idle
 /// one has a second for a last request. The owner of the task cuts it at the shutdown's deadline. If the
@@ -88,6 +97,7 @@ impl ConnectionEnd {
 pub(crate) fn serve<S: ClientService>(
     accepted: Accepted,
     service: S,
+    tasks: &Tasks,
     shutdown: &ShutdownWatch,
 ) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
     let Accepted { stream, address, settings, permit } = accepted;
@@ -102,16 +112,20 @@ pub(crate) fn serve<S: ClientService>(
         let serving = http1::serve(transport, &settings, permit, service, shutdown);
         return Serving::Plain { serving };
     }
-    let shutdown = shutdown.clone();
+    let (tasks, shutdown) = (tasks.clone(), shutdown.clone());
     Serving::Opened {
         future: Box::pin(async move {
-            let transport = match Transport::open(socket, address, &settings).await {
+            let transport = match Transport::open(socket, address, &settings, &shutdown).await {
                 Ok(transport) => transport,
                 Err(end) => return end,
             };
             match transport.http {
-                HttpVersion::Http1 | HttpVersion::Http2 => {
+                HttpVersion::Http1 => {
                     http1::serve(transport, &settings, permit, service, &shutdown).await
+                }
+                HttpVersion::Http2 => {
+                    let streams = StreamService { service, tasks };
+                    http2::serve(transport, &settings, permit, streams, &shutdown).await
                 }
             }
         }),

@@ -11,7 +11,10 @@ mod deadlines;
 mod guarded;
 pub(crate) mod head_guard;
 mod http1;
+mod http2;
+mod phase_timer;
 mod presence;
+mod prior_knowledge;
 mod progress;
 mod served;
 pub(crate) mod settings;
@@ -35,7 +38,7 @@ use tracing::{debug, error, info, warn};
 
 pub(crate) use connection::{ConnectionEnd, serve};
 pub(crate) use served::ClientService;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Http2, Settings};
 
 use crate::Instant;
 use crate::net::socket::{listen, prepare_listener};

@@ -18,12 +18,12 @@ use tower::util::{Oneshot, ServiceExt};
 
 use super::progress::{OpenRequest, Progress, Truncation};
 use super::spelling::put_spelling;
-use crate::net::{ClientInfo, UpgradeHandoff};
+use crate::net::{ClientBody, ClientInfo, UpgradeHandoff};
 
 /// A service for clients' connections: any tower service of this form.
 pub(crate) trait ClientService:
     tower::Service<
-        Request<Incoming>,
+        Request<ClientBody>,
         Response = Response<<Self as ClientService>::Body>,
         Error = Infallible,
         Future: Send,
@@ -37,8 +37,12 @@ pub(crate) trait ClientService:
 
 impl<S, B> ClientService for S
 where
-    S: tower::Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
-        + Clone
+    S: tower::Service<
+            Request<ClientBody>,
+            Response = Response<B>,
+            Error = Infallible,
+            Future: Send,
+        > + Clone
         + Send
         + 'static,
     B: Body<Data: Send, Error: Into<BoxError> + Send> + Send + 'static,
@@ -57,7 +61,7 @@ pub(super) struct Served<S> {
 impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> {
     type Response = Response<AnswerBody<S::Body>>;
     type Error = Infallible;
-    type Future = AnswerFuture<Oneshot<S, Request<Incoming>>>;
+    type Future = AnswerFuture<Oneshot<S, Request<ClientBody>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         // As the guard decides: it does not inspect the bytes behind such a request.
@@ -71,7 +75,7 @@ impl<S: ClientService> hyper::service::Service<Request<Incoming>> for Served<S> 
             self.progress.set_handoff(handoff);
         }
         AnswerFuture {
-            answer: self.service.clone().oneshot(request),
+            answer: self.service.clone().oneshot(request.map(ClientBody::Http1)),
             open: Some(self.progress.open()),
             bytes_behind: if upgrades { BytesBehind::Unguarded } else { BytesBehind::Guarded },
             version,

@@ -3,6 +3,7 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub struct Settings {
     pub trusted_proxies: Arc<[IpNet]>,
     /// TLS, if the listener speaks it.
     pub tls: Option<Arc<ServerTls>>,
+    /// Whether clients may speak HTTP/2.
+    pub http2: Http2,
+    /// How many requests and WebSockets a client may have open on one connection of HTTP/2.
+    pub http2_streams_max: NonZeroU32,
     /// How large the head of a request may be.
     pub head: HeadLimits,
     /// How long the head of a request may take from its first byte.
@@ -28,9 +33,21 @@ pub struct Settings {
     pub keep_alive_timeout: Duration,
 }
 
+/// Whether clients may speak HTTP/2.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http2 {
+    /// Only HTTP/1.
+    #[default]
+    Off,
+    /// As the client wants: with TLS by ALPN, without it by prior knowledge (RFC 9113, section 3).
+    On,
+}
+
 impl Settings {
     /// The default listener: port 8080 on all addresses.
     pub const BIND: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 8080));
+    /// The default of `http2_streams_max`, which no server should lower (RFC 9113, section 6.5.2).
+    pub const HTTP2_STREAMS_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not 0");
     /// The default of `header_timeout`.
     pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
     /// The default of `keep_alive_timeout`: longer than the 60 s of cloud load balancers, so that they
@@ -44,6 +61,8 @@ impl Default for Settings {
             bind: Self::BIND,
             trusted_proxies: Arc::new([]),
             tls: None,
+            http2: Http2::default(),
+            http2_streams_max: Self::HTTP2_STREAMS_MAX,
             head: HeadLimits::default(),
             header_timeout: Self::HEADER_TIMEOUT,
             keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,

@@ -8,8 +8,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use super::{ConnectionEnd, Settings};
+use super::settings::Http2;
+use super::{ConnectionEnd, Settings, prior_knowledge};
 use crate::net::{ClientInfo, NetStream, Scheme};
+use crate::shutdown::ShutdownWatch;
 use crate::tls::ServerTls;
 
 /// A connection that is ready for HTTP.
@@ -36,7 +38,7 @@ impl Transport {
 
     /// Whether a connection with these settings is ready for HTTP/1 as it is accepted.
     pub(super) fn is_plain(settings: &Settings) -> bool {
-        settings.tls.is_none()
+        settings.tls.is_none() && settings.http2 == Http2::Off
     }
 
     /// Reads what comes before HTTP. Ends by a deadline. If the future is dropped, the socket is closed.
@@ -48,8 +50,12 @@ impl Transport {
         socket: TcpStream,
         address: SocketAddr,
         settings: &Settings,
+        shutdown: &ShutdownWatch,
     ) -> Result<Self, ConnectionEnd> {
-        let Some(tls) = &settings.tls else { return Ok(Self::plain(socket, address, settings)) };
+        let Some(tls) = &settings.tls else {
+            let http = prior_knowledge::detect(&socket, settings, shutdown).await?;
+            return Ok(Self { http, ..Self::plain(socket, address, settings) });
+        };
         let stream = accept_tls(socket, tls).await?;
         let http = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => HttpVersion::Http2,

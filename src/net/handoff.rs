@@ -1,44 +1,65 @@
-//! How a client's socket gets from the HTTP server to its tunnel.
+//! How what is left of a client's connection gets from the HTTP server to its tunnel.
 //!
 //! Runs for every request.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{ConnectionPermit, NetStream, SocketOptions};
 use bytes::Bytes;
 
-/// Hands the socket of a connection to a tunnel when the 101 is written. Clones share it.
+use super::{ConnectionPermit, Http2Stream, NetStream, SocketOptions};
+
+/// Hands a client's side of a tunnel over when its handshake is answered. Clones share it.
 ///
-/// The listener puts it into the extensions of each request that asks for an upgrade. Other HTTP
+/// The listener puts it into the extensions of each request that asks for a tunnel. Other HTTP
 /// servers do not; with them the socket comes through hyper's
 /// [`OnUpgrade`](hyper::upgrade::OnUpgrade).
-#[derive(Clone, Default)]
-pub(crate) struct UpgradeHandoff(Arc<Mutex<Option<SocketReceiver>>>);
+pub(crate) struct Handoff<T>(Arc<Mutex<Option<Receiver<T>>>>);
 
-/// Receives a socket. It is dropped uncalled if the client leaves before the 101 is written.
-pub(crate) type SocketReceiver = Box<dyn FnOnce(RawSocket) + Send>;
+/// Hands over the socket of an HTTP/1.1 connection when the 101 is written.
+pub(crate) type UpgradeHandoff = Handoff<RawSocket>;
 
-impl UpgradeHandoff {
-    /// Hands the socket to `receiver` when the 101 is written.
-    pub(crate) fn hand_to(&self, receiver: SocketReceiver) {
+/// Hands over a stream of an HTTP/2 connection when its 200 is written.
+pub(crate) type StreamHandoff = Handoff<RawStream>;
+
+/// Receives what is handed over. It is dropped uncalled if the client leaves before.
+type Receiver<T> = Box<dyn FnOnce(T) + Send>;
+
+/// Receives a socket.
+pub(crate) type SocketReceiver = Receiver<RawSocket>;
+
+impl<T> Handoff<T> {
+    /// Hands the client's side to `receiver` when the handshake is answered.
+    pub(crate) fn hand_to(&self, receiver: Receiver<T>) {
         *self.receiver() = Some(receiver);
     }
 
     /// Takes the receiver. `None` if none was set, or if it was taken before.
-    pub(crate) fn take_receiver(&self) -> Option<SocketReceiver> {
+    pub(crate) fn take_receiver(&self) -> Option<Receiver<T>> {
         self.receiver().take()
     }
 
-    fn receiver(&self) -> MutexGuard<'_, Option<SocketReceiver>> {
+    fn receiver(&self) -> MutexGuard<'_, Option<Receiver<T>>> {
         // No code under the lock panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for UpgradeHandoff {
+impl<T> Default for Handoff<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Clone for Handoff<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Handoff<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UpgradeHandoff").field(&self.receiver().is_some()).finish()
+        f.debug_tuple("Handoff").field(&self.receiver().is_some()).finish()
     }
 }
 
@@ -53,4 +74,13 @@ pub(crate) struct RawSocket {
     pub permit: ConnectionPermit,
     /// The options that are set on the socket, if known.
     pub options: Option<SocketOptions>,
+}
+
+/// A client's HTTP/2 stream as a tunnel.
+#[derive(Debug)]
+pub(crate) struct RawStream {
+    /// The stream.
+    pub stream: Http2Stream,
+    /// Must be kept as long as the stream.
+    pub permit: ConnectionPermit,
 }

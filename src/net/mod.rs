@@ -1,16 +1,21 @@
-//! TCP connections, below HTTP: their clients, their number, their sockets, and TLS in them.
+//! Connections of clients: who they are, their number, their sockets, and the TLS and the streams in
+//! them.
 //!
 //! Runs for every request.
 
 mod client;
+mod client_body;
 mod handoff;
+mod http2_stream;
 mod permits;
 pub(crate) mod socket;
 mod stream;
 
 pub(crate) use client::is_in;
 pub use client::{ClientInfo, Scheme};
-pub(crate) use handoff::{RawSocket, SocketReceiver, UpgradeHandoff};
+pub(crate) use client_body::{Awaited, ClientBody, Http2Body};
+pub(crate) use handoff::{RawSocket, RawStream, SocketReceiver, StreamHandoff, UpgradeHandoff};
+pub(crate) use http2_stream::{Http2Stream, StreamOwner};
 pub(crate) use permits::{ConnectionLimit, ConnectionPermit};
 pub(crate) use socket::SocketOptions;
 pub(crate) use stream::NetStream;

@@ -78,6 +78,20 @@ impl ConnectionLimit {
 }
 
 impl ConnectionPermit {
+    /// Counts another client of the same worker: a WebSocket that shares its connection with others.
+    /// `None` if there are as many clients as allowed.
+    pub(crate) fn another(&self) -> Option<Self> {
+        let limit = self.limit.as_ref().filter(|limit| !limit.is_reached());
+        if self.limit.is_some() && limit.is_none() {
+            return None;
+        }
+        let another = limit.map(ConnectionLimit::issue).unwrap_or_default();
+        Some(match &self.worker {
+            Some(worker) => another.for_worker(worker),
+            None => another,
+        })
+    }
+
     /// Counts the client in `connections`, those of its worker, too.
     pub(crate) fn for_worker(mut self, connections: &Arc<AtomicUsize>) -> Self {
         debug_assert!(self.worker.is_none(), "a client stays with its worker");
@@ -130,6 +144,19 @@ mod tests {
         assert!(limit.is_reached());
         drop(permits);
         assert!(!limit.is_reached());
+    }
+
+    #[test]
+    fn another_client_of_a_connection_counts_like_the_first() {
+        let (limit, worker) = (ConnectionLimit::new(2), Arc::new(AtomicUsize::new(0)));
+        let permit = limit.issue().for_worker(&worker);
+        let another = permit.another().unwrap();
+        assert_eq!(worker.load(Ordering::Relaxed), 2);
+        assert!(permit.another().is_none(), "the limit is reached");
+        drop(another);
+        assert_eq!(worker.load(Ordering::Relaxed), 1);
+        assert!(permit.another().is_some());
+        assert!(ConnectionPermit::default().another().is_some());
     }
 
     #[test]

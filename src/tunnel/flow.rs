@@ -14,14 +14,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 use tracing::trace;
 
 use super::backlog::Backlog;
 use super::flow_state::{FlowStep, PollContext, SinkState, SourceState};
 use super::gate::{Gate, InsertPoint};
 use super::scratch_buffer::PARTIAL_HEAD_BYTES_MAX;
-use super::{Side, control};
+use super::{Side, Stream, control};
 use crate::Instant;
 use crate::websocket::{Followed, PingPayload, Until};
 
@@ -65,7 +65,7 @@ impl Flow {
         context: &mut PollContext<'_, '_>,
     ) -> FlowStep
     where
-        R: AsyncRead + Unpin,
+        R: Stream,
         W: AsyncWrite + Unpin,
     {
         let PollContext { now, scratch, cx } = context;
@@ -208,13 +208,17 @@ impl Flow {
 
     /// The next bytes of the source. Pending while the sink has not taken the backlog.
     #[inline]
-    fn poll_read<'a, R: AsyncRead + Unpin>(
+    fn poll_read<'a, R: Stream>(
         &mut self,
         source: &mut R,
         scratch: &'a mut [u8],
         cx: &mut Context<'_>,
     ) -> Poll<&'a [u8]> {
-        if self.source != SourceState::Flowing || self.is_reading_paused() {
+        if self.source != SourceState::Flowing {
+            return Poll::Pending;
+        }
+        if self.is_reading_paused() {
+            source.collect(cx);
             return Poll::Pending;
         }
         let (before, space) = scratch.split_at_mut(PARTIAL_HEAD_BYTES_MAX);

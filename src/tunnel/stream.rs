@@ -5,6 +5,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 
 use super::{Limits, Side};
 use crate::net::socket::{self, KEEPALIVE_PROBES};
-use crate::net::{NetStream, SocketOptions};
+use crate::net::{Http2Stream, NetStream, SocketOptions};
 
 /// The stream to one side of a tunnel. The defaults are for streams without a socket.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {
@@ -24,6 +25,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin {
     /// See [`socket::has_unsent`].
     fn has_unsent(&self) -> bool {
         false
+    }
+
+    /// Called instead of a read while what was read before waits for the other side. See
+    /// [`Http2Stream::collect`].
+    fn collect(&mut self, cx: &mut Context<'_>) {
+        let _ = cx;
     }
 }
 
@@ -44,6 +51,16 @@ impl Stream for NetStream {
 
     fn has_unsent(&self) -> bool {
         self.has_unsent()
+    }
+}
+
+impl Stream for Http2Stream {
+    fn has_unsent(&self) -> bool {
+        Self::has_unsent(self)
+    }
+
+    fn collect(&mut self, cx: &mut Context<'_>) {
+        Self::collect(self, cx);
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
@@ -17,6 +16,7 @@ use tower::service_fn;
 
 use super::*;
 use crate::listener::{Listener, Settings};
+use crate::net::ClientBody;
 
 fn unlimited() -> ConnectionLimit {
     ConnectionLimit::new(usize::MAX)
@@ -33,7 +33,7 @@ fn listener() -> Listener {
 
 /// Answers with the name of the thread that serves it.
 fn thread_name(_tasks: Tasks) -> impl ClientService {
-    service_fn(async |_request: Request<Incoming>| {
+    service_fn(async |_request: Request<ClientBody>| {
         let name = thread::current().name().unwrap_or("none").to_owned();
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(name))))
     })
@@ -135,7 +135,7 @@ fn a_shutdown_waits_for_answers_and_no_longer() {
     let (arriving, released) = (arrived.clone(), release.clone());
     let make_service = move |_tasks| {
         let (arriving, released) = (arriving.clone(), released.clone());
-        service_fn(move |_request: Request<Incoming>| {
+        service_fn(move |_request: Request<ClientBody>| {
             let (arriving, released) = (arriving.clone(), released.clone());
             async move {
                 arriving.notify_one();
@@ -167,7 +167,7 @@ fn a_shutdown_waits_for_answers_and_no_longer() {
 fn a_connection_that_does_not_end_within_the_shutdown_is_cut() {
     let (shutdown, watch) = Shutdown::new();
     let make_service = |_tasks| {
-        service_fn(|_request: Request<Incoming>| {
+        service_fn(|_request: Request<ClientBody>| {
             std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>()
         })
     };

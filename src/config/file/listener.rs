@@ -14,7 +14,7 @@ use crate::config::schema::whole;
 use crate::yaml::{List, RawScalar};
 
 /// An address that clients connect to.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listener {
     /// The IP address and port; `":80"` is short for `0.0.0.0:80`.
@@ -34,6 +34,15 @@ pub(crate) struct Listener {
         "x-items" = { "pattern": whole(&patterns::network()) }, "x-type" = "list of networks"
     ))]
     pub(crate) trusted_proxies: List<String>,
+    /// Whether clients may speak HTTP/2: with TLS by ALPN, without TLS by prior knowledge.
+    ///
+    /// WebSockets are then streams too (RFC 8441). HTTP/1.1 is always served. See
+    /// [operating](operating.md#http2).
+    #[schemars(extend("x-accepts" = Accepts::word("off").or("on")))]
+    pub(crate) http2: Option<RawScalar>,
+    /// The maximum number of requests and WebSockets that are open on one HTTP/2 connection.
+    #[schemars(extend("x-accepts" = Accepts::number(&HTTP2_STREAMS_MAX)))]
+    pub(crate) http2_streams_max: Option<RawScalar>,
     /// The maximum size of a request head, including the request line and line ends; a longer one
     /// gets 431.
     ///
@@ -55,6 +64,8 @@ pub(crate) struct Listener {
     pub(crate) keep_alive_timeout: Option<RawScalar>,
 }
 
+/// Each stream may make us hold its window, 64 KiB.
+pub(crate) const HTTP2_STREAMS_MAX: RangeInclusive<u32> = 1..=1000;
 /// Less would refuse what single sign-on sends, and each client may make us hold so much.
 pub(crate) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 pub(crate) const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;

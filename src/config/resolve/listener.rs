@@ -2,10 +2,12 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use std::num::NonZeroU32;
+
 use super::{access, address};
 use crate::config::file::listener::{self as keys, Listener};
-use crate::listener::Settings;
 use crate::listener::head_guard::HeadLimits;
+use crate::listener::{Http2, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
 /// The listeners, each with the path of its address; the default one if the file has none.
@@ -33,6 +35,7 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
     let bind = listener.bind.as_ref().map(RawScalar::as_str);
 
     let head = head(path, listener, report);
+    let (http2, http2_streams_max) = http2(path, listener, report);
     let trusted_proxies =
         access::networks(&path.key("trusted_proxies"), &listener.trusted_proxies, report);
     let trusted_proxies = trusted_proxies.into();
@@ -50,7 +53,35 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
     );
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
     let tls = None;
-    Some(Settings { bind, trusted_proxies, tls, head, header_timeout, keep_alive_timeout })
+    Some(Settings {
+        bind,
+        trusted_proxies,
+        tls,
+        http2,
+        http2_streams_max,
+        head,
+        header_timeout,
+        keep_alive_timeout,
+    })
+}
+
+fn http2(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> (Http2, NonZeroU32) {
+    let written = listener.http2.as_ref().map(RawScalar::as_str);
+    let http2 = report.read(&path.key("http2"), written, Http2::default(), |text| match text {
+        "off" => Ok(Http2::Off),
+        "on" => Ok(Http2::On),
+        text => {
+            units::refuse_other_off(text)?;
+            Err(Diagnostic::new(format!("is `{text}`")).help("write on or off"))
+        }
+    });
+    let streams = report.read(
+        &path.key("http2_streams_max"),
+        listener.http2_streams_max.as_ref().map(RawScalar::as_str),
+        Settings::HTTP2_STREAMS_MAX.get(),
+        |text| units::number(text, &keys::HTTP2_STREAMS_MAX),
+    );
+    (http2, NonZeroU32::new(streams).unwrap_or(Settings::HTTP2_STREAMS_MAX))
 }
 
 fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLimits {

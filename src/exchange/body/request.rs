@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::{BodyError, Polled};
 use crate::http1::RequestFraming;
+use crate::net::ClientBody;
 
 /// The body of a request to a node; `None` if it is empty.
 ///
@@ -22,8 +23,8 @@ pub struct RequestBody(Option<Box<Kind>>);
 
 #[derive(Debug)]
 enum Kind {
-    /// A body from hyper's own server.
-    Streamed(Incoming),
+    /// A body from our own listener, or from hyper's server.
+    Streamed(ClientBody),
     /// A body from an embedder's server.
     Foreign(UnsyncBoxBody<Bytes, BodyError>),
 }
@@ -45,7 +46,7 @@ impl RequestBody {
         }
     }
 
-    /// Takes the body of any server: hyper's own unchanged, others boxed.
+    /// Takes the body of any server: our listener's and hyper's unchanged, others boxed.
     pub(in crate::exchange) fn adopt<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -56,10 +57,13 @@ impl RequestBody {
         }
         let mut body = Some(body);
         let slot: &mut dyn std::any::Any = &mut body;
-        if let Some(incoming) = slot.downcast_mut::<Option<Incoming>>().and_then(Option::take) {
-            return Self::new(Kind::Streamed(incoming));
+        if let Some(body) = slot.downcast_mut::<Option<ClientBody>>().and_then(Option::take) {
+            return Self::new(Kind::Streamed(body));
         }
-        let body = body.expect("it was not an Incoming, so nobody took it");
+        if let Some(incoming) = slot.downcast_mut::<Option<Incoming>>().and_then(Option::take) {
+            return Self::new(Kind::Streamed(ClientBody::Http1(incoming)));
+        }
+        let body = body.expect("it was neither of them, so nobody took it");
         let body = UnsyncBoxBody::new(body.map_err(Into::into));
         Self::new(Kind::Foreign(body))
     }
@@ -72,7 +76,7 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let Some(kind) = self.0.as_deref_mut() else { return Poll::Ready(None) };
         match kind {
-            Kind::Streamed(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
+            Kind::Streamed(body) => Pin::new(body).poll_frame(cx),
             Kind::Foreign(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -1,6 +1,7 @@
 //! A client's connection closed its socket.
 
 mod accepting;
+mod http2;
 mod refusals;
 mod requests;
 mod tls;
@@ -12,9 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::service_fn;
 
 use super::*;
-use crate::net::{ClientInfo, RawSocket, UpgradeHandoff};
+use crate::net::{ClientBody, ClientInfo, RawSocket, RawStream, StreamHandoff, UpgradeHandoff};
 use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
 
@@ -37,6 +37,9 @@ struct Server {
     /// A request for `/slow` has arrived.
     arrived: Arc<Notify>,
     tunnels: mpsc::Receiver<RawSocket>,
+    streams: mpsc::Receiver<RawStream>,
+    /// A request for `/slow` was answered or given up.
+    left: Arc<Notify>,
     ends: mpsc::Receiver<ConnectionEnd>,
     permits: Arc<AtomicUsize>,
     _stop: DropGuard,
@@ -49,6 +52,8 @@ struct ServiceState {
     release: Arc<Notify>,
     arrived: Arc<Notify>,
     tunnels: mpsc::Sender<RawSocket>,
+    streams: mpsc::Sender<RawStream>,
+    left: Arc<Notify>,
 }
 
 impl Server {
@@ -69,6 +74,7 @@ impl Server {
         let stopped = stop.clone();
         let (shutdown, watch) = Shutdown::new();
         let (tunnel, tunnels) = mpsc::channel(8);
+        let (stream, streams) = mpsc::channel(8);
         let (end, ends) = mpsc::channel(64);
         let tasks = Tasks::default();
         let state = ServiceState {
@@ -76,9 +82,15 @@ impl Server {
             release: Arc::default(),
             arrived: Arc::default(),
             tunnels: tunnel,
+            streams: stream,
+            left: Arc::default(),
         };
-        let (requests, release, arrived) =
-            (state.requests.clone(), state.release.clone(), state.arrived.clone());
+        let (requests, release, arrived, left) = (
+            state.requests.clone(),
+            state.release.clone(),
+            state.arrived.clone(),
+            state.left.clone(),
+        );
         let permits = Arc::<AtomicUsize>::default();
         let used = permits.clone();
         let limit = ConnectionLimit::new(usize::MAX);
@@ -90,7 +102,7 @@ impl Server {
                 next.permit = next.permit.for_worker(&used);
                 let (state, end) = (state.clone(), end.clone());
                 let service = service_fn(move |request| answer(state.clone(), request));
-                let serving = serve(next, service, &watch);
+                let serving = serve(next, service, &tasks, &watch);
                 tasks.spawn(async move { end.send(serving.await).await.unwrap() });
             }
         });
@@ -101,6 +113,8 @@ impl Server {
             release,
             arrived,
             tunnels,
+            streams,
+            left,
             ends,
             permits,
             _stop: stop.drop_guard(),
@@ -137,19 +151,28 @@ fn settings(header_timeout: Duration, keep_alive_timeout: Duration) -> Settings 
 }
 
 /// Answers with the path and the body of the request and the client's address; `/slow` waits to
-/// be released, `/tunnel` becomes a tunnel, `/unread` does not read the body.
+/// be released, `/tunnel` becomes a tunnel, `/unread` does not read the body, `/large` has a large one,
+/// `/panic` panics.
 async fn answer(
     state: ServiceState,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     state.requests.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
     let client = request.extensions().get::<ClientInfo>().unwrap().address;
     match &*path {
         "/slow" => {
+            let _left = NotifyOnDrop(state.left.clone());
             state.arrived.notify_one();
             state.release.notified().await;
         }
+        "/tunnel" if request.method() == Method::CONNECT => {
+            let handoff = request.extensions().get::<StreamHandoff>().unwrap();
+            handoff.hand_to(Box::new(move |stream| state.streams.try_send(stream).unwrap()));
+            return Ok(Response::default());
+        }
+        "/large" => return Ok(Response::new(Full::from(vec![b'x'; LARGE_BYTES]))),
+        "/panic" => panic!("as it is asked to"),
         "/tunnel" => {
             let handoff = request.extensions().get::<UpgradeHandoff>().unwrap();
             handoff.hand_to(Box::new(move |socket| state.tunnels.try_send(socket).unwrap()));
@@ -165,11 +188,23 @@ async fn answer(
             Ok(Response::new(Full::from(format!("{path} {body} {client}"))))
         }
         Err(error) => {
-            let fault = std::error::Error::source(&error).unwrap().to_string();
+            let fault = error.source().unwrap().to_string();
             Ok(Response::builder().status(400).body(Full::from(fault)).unwrap())
         }
     }
 }
+
+/// Notifies when it is dropped.
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// The length of the body of `/large`.
+const LARGE_BYTES: usize = 300_000;
 
 async fn rest(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
