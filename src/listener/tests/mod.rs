@@ -1,6 +1,7 @@
 //! A client's connection closed its socket.
 
 mod accepting;
+mod against_hyper;
 mod http2;
 mod refusals;
 mod requests;
