@@ -36,7 +36,7 @@ pub(super) async fn ask(
     let Ok(asked) = timeout(late_after, &mut first).await else {
         let Some(lease) = candidates.second(&node) else { return first.await };
         warn!(
-            upstream = %exchange.route.upstream.name(), node = %node.name(), after = ?late_after,
+            upstream = %exchange.route.upstream.name(), node = %node.name(), after_ms = late_after.as_millis(),
             second = %lease.node().name(), "handshake was not answered, asking a second node"
         );
         let second = tokio::select! {
