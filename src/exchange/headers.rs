@@ -31,9 +31,12 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// Whether a field of this name belongs to one connection.
+const FRAMING_ALIASES: [&str; 2] = ["content_length", "transfer_encoding"];
+
+/// Whether a field of this name belongs to one connection, or would be taken for a framing field by a
+/// node that maps names to variables, where `_` and `-` are the same (RFC 3875, section 4.1.18).
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
+    HOP_BY_HOP.contains(name) || FRAMING_ALIASES.contains(&name.as_str())
 }
 
 /// Removes the fields that belong to one connection, and those that `Connection` names.

@@ -8,6 +8,8 @@ use std::net::Ipv6Addr;
 use http::Method;
 use http::header::{HOST, HeaderMap};
 use http::uri::{Authority, PathAndQuery, Uri};
+use memchr::{memchr2, memmem};
+use percent_encoding::percent_decode;
 
 use super::error::ExchangeError;
 use crate::engineio::{Sid, put_with_sid};
@@ -27,6 +29,7 @@ pub(super) fn host(
     headers: &HeaderMap,
 ) -> Result<Option<Authority>, ExchangeError> {
     check_form(method, uri)?;
+    check_path(uri.path())?;
     let mut fields = headers.get_all(HOST).into_iter();
     let (field, second) = (fields.next(), fields.next());
     if second.is_some() {
@@ -73,6 +76,29 @@ fn check_form(method: &Method, uri: &Uri) -> Result<(), ExchangeError> {
         (_, false) if is_server(uri) => Err(ExchangeError::BadTarget("only OPTIONS may have `*`")),
         (_, false) => Ok(()),
     }
+}
+
+/// Checks that routes and nodes read the same path. Nodes may resolve dot segments, decode `%2f` before
+/// or after it, take a backslash for a slash, as browsers and the `URL` class of Node.js do, or end at
+/// a NUL: with any of them a request could reach a path that its route does not serve. Clients remove
+/// dot segments before they send a request (RFC 3986, section 5.2.4).
+fn check_path(path: &str) -> Result<(), ExchangeError> {
+    let bytes = path.as_bytes();
+    if memchr2(b'%', b'\\', bytes).is_none() && memmem::find(bytes, b"/.").is_none() {
+        return Ok(());
+    }
+    let decoded: Vec<u8> = percent_decode(bytes).collect();
+    if decoded.contains(&0) {
+        return Err(ExchangeError::BadTarget("there is a NUL in its path"));
+    }
+    if decoded.contains(&b'\\') {
+        return Err(ExchangeError::BadTarget("there is a backslash in its path"));
+    }
+    let mut segments = decoded.split(|byte| *byte == b'/');
+    if segments.any(|segment| matches!(segment, b"." | b"..")) {
+        return Err(ExchangeError::BadTarget("its path has a segment `.` or `..`"));
+    }
+    Ok(())
 }
 
 /// The host and the port of an authority. `None` if it is not `uri-host [ ":" port ]`: there is a
@@ -203,6 +229,23 @@ mod tests {
         check(Method::GET, "*", "bad_target");
         check(Method::OPTIONS, "*", "");
         check(Method::GET, "http://a/", "");
+    }
+
+    #[test]
+    fn a_path_means_the_same_to_a_route_and_to_a_node() {
+        let is_good = |path: &str| {
+            let uri: Uri = path.parse().unwrap();
+            host(&Method::GET, &uri, &HeaderMap::new()).is_ok()
+        };
+        let good = "/ /socket.io/ /a.b/..c/.d/...?x=/../ /%C3%A4 /a%20b /%2e%2e%2e/ /% /%zz /a//b";
+        for path in good.split(' ') {
+            assert!(is_good(path), "{path}");
+        }
+        let bad = "/.. /. /a/../b /a/./b /a/.. /%2e%2e/b /%2E. /a/.%2e/b /a/%2e /a%2f..%2fb /a%2F../b \
+                   /a%5c..%5cb /a\\b /a%5Cb /%00 /a%00b http://a/../b";
+        for path in bad.split_whitespace() {
+            assert!(!is_good(path), "{path}");
+        }
     }
 
     #[test]

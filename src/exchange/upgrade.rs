@@ -47,6 +47,10 @@ pub(super) fn requested(request: &Request) -> Result<Option<Handshake>, Exchange
         _ if request.version() != Version::HTTP_11 => "the version is not HTTP/1.1",
         _ if has_body => "it has a body",
         None => "Sec-WebSocket-Key is missing",
+        // A node may answer either of them.
+        Some(_) if fields.get_all(SEC_WEBSOCKET_KEY).iter().nth(1).is_some() => {
+            "there is more than one Sec-WebSocket-Key"
+        }
         Some(key) => return Ok(Some(Handshake { key: key.clone() })),
     };
     Err(ExchangeError::BadUpgrade(fault))

@@ -27,6 +27,7 @@ mod expectation;
 mod forwarding;
 mod healing;
 mod health;
+mod hygiene;
 mod insight;
 mod instruments;
 mod leaving;
