@@ -59,6 +59,11 @@ async fn until_state_at(admin: SocketAddr, index: usize, state: &str) -> Value {
     waited.unwrap_or_else(|_| panic!("it becomes {state}: {last:#}"))
 }
 
+/// Fails a test that would wait forever.
+async fn soon(what: &str, wait: impl Future<Output = ()>) {
+    timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("no {what}"));
+}
+
 fn checks_series(node: &str, outcome: &str) -> String {
     let labels = format!("upstream=\"chat\",node=\"{node}\",outcome=\"{outcome}\"");
     format!("sockeye_node_checks_total{{{labels}}}")
@@ -143,7 +148,7 @@ async fn a_tcp_check_finds_out_that_a_node_goes_and_comes() {
 
     let node = FakeNode::start_at(socket.listen(16).unwrap(), |_| ok(&open_packet("a0")));
     until_state(&proxy, 0, "up").await;
-    while handshake(proxy.address).await.0 != 'a' {}
+    soon("a session on a", async { while handshake(proxy.address).await.0 != 'a' {} }).await;
 
     drop(node);
     until_state(&proxy, 0, "dead").await;
@@ -214,13 +219,13 @@ async fn an_engineio_check_takes_any_answer_of_engine_io_and_closes_its_session(
         (3, "it answered 404, and not as Engine.IO does"),
         (
             4,
-            "it broke off: the connection ended before the response was complete: unexpected end of file",
+            "the connection failed: the connection ended before the response was complete: unexpected end of file",
         ),
         (5, "it did not respond within 300ms"),
     ] {
         mood.set(number);
         until_state(&proxy, 0, "unhealthy").await;
-        while until_state(&proxy, 0, "unhealthy").await != reason {}
+        soon(reason, async { while until_state(&proxy, 0, "unhealthy").await != reason {} }).await;
         mood.set(number - 3);
         until_state(&proxy, 0, "up").await;
     }
@@ -268,7 +273,7 @@ async fn an_unhealthy_node_keeps_its_sessions_and_gets_no_new_one() {
 
     mood.set(0);
     until_state(&proxy, 0, "up").await;
-    while handshake(proxy.address).await.0 != 'a' {}
+    soon("a session on a", async { while handshake(proxy.address).await.0 != 'a' {} }).await;
 }
 
 #[tokio::test]

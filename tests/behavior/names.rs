@@ -107,5 +107,6 @@ async fn a_node_whose_name_no_longer_resolves_keeps_its_sessions_and_gets_no_new
 
     say(directory.path(), "127.0.0.5 chat-0.test\n");
     until_state(admin, "up", async || ()).await;
-    while !open(address).await.starts_with('a') {}
+    let found = async { while !open(address).await.starts_with('a') {} };
+    timeout(Duration::from_secs(20), found).await.expect("a session on the node that is back");
 }
