@@ -7,18 +7,25 @@ const path = require('node:path');
 const puppeteer = require('puppeteer-core');
 
 const { ANSWER_MS } = require('./deadline');
+const { findProgram } = require('./program');
 
 class Chromium {
-  /** A new browser that knows nothing: its profile is an empty directory of its own. */
-  static async start() {
+  /**
+   * A new browser that knows nothing: its profile is an empty directory of its own. It trusts any
+   * certificate.
+   *
+   * @param {string[]} [more] further arguments of the program
+   */
+  static async start(more = []) {
     const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'sockeye-chromium-'));
     try {
       const browser = await puppeteer.launch({
-        executablePath: program(),
+        executablePath: findProgram(NAMES),
         userDataDir: profile,
+        acceptInsecureCerts: true,
         // The browser ends with its end of the pipe: it never outlives us.
         pipe: true,
-        args: ARGUMENTS,
+        args: [...ARGUMENTS, ...more],
         timeout: ANSWER_MS,
         protocolTimeout: ANSWER_MS,
       });
@@ -38,25 +45,6 @@ class Chromium {
   async close() {
     await this.browser.close().catch(() => this.browser.process()?.kill('SIGKILL'));
     remove(this.profile);
-  }
-}
-
-/** The first browser on the PATH. */
-function program() {
-  const directories = (process.env.PATH ?? '').split(path.delimiter);
-  for (const name of NAMES) {
-    const found = directories.map((directory) => path.join(directory, name)).find(isProgram);
-    if (found !== undefined) return found;
-  }
-  throw new Error(`none of ${NAMES.join(', ')} is on the PATH; run \`cargo xtask setup\``);
-}
-
-function isProgram(file) {
-  try {
-    fs.accessSync(file, fs.constants.X_OK);
-    return fs.statSync(file).isFile();
-  } catch {
-    return false;
   }
 }
 
