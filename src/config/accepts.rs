@@ -62,11 +62,6 @@ impl Accepts {
         Self { label, pattern, ..Self::default() }
     }
 
-    /// This word alone.
-    pub(super) fn word(word: &str) -> Self {
-        Self::default().or(word)
-    }
-
     /// This word too.
     pub(super) fn or(mut self, word: &str) -> Self {
         self.words.push(word.to_owned());
@@ -81,6 +76,11 @@ impl Accepts {
     /// The range of a value that may be written as a number.
     pub(super) fn numbers(&self) -> Option<[u64; 2]> {
         self.numbers
+    }
+
+    /// The words, if nothing else is accepted.
+    pub(super) fn only_words(&self) -> Option<&[String]> {
+        self.pattern.is_none().then_some(&self.words)
     }
 
     /// What the text of a value looks like, as a regular expression.

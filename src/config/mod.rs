@@ -8,6 +8,7 @@
 mod accepts;
 mod defaults;
 mod file;
+mod form;
 mod in_force;
 mod keys;
 mod outline;
@@ -15,6 +16,7 @@ mod patterns;
 mod render;
 mod resolve;
 mod schema;
+mod section;
 #[cfg(test)]
 mod tests;
 

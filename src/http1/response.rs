@@ -20,19 +20,28 @@ use super::fault::HeadFault;
 use super::framing::{BodyFraming, frame};
 use super::persistence::Persistence;
 
-/// The limits of an answer's head.
+/// The limits of the head of a request or a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLimits {
-    /// Bytes from the status line to the empty line, both included. Each interim head has the same
+    /// Bytes from the first line to the empty line, both included. Each interim response has the same
     /// limit of its own.
     pub bytes_max: usize,
-    /// Field lines; at most 256.
+    /// Field lines; in a response at most 256.
     pub fields_max: usize,
+}
+
+impl HeadLimits {
+    /// The default of `bytes_max`: single sign-on makes cookies large. Node.js refuses heads over
+    /// 16 KiB by default.
+    pub const BYTES_MAX: usize = 64 * 1024;
+
+    /// The default of `fields_max`.
+    pub const FIELDS_MAX: usize = 200;
 }
 
 impl Default for HeadLimits {
     fn default() -> Self {
-        Self { bytes_max: 64 * 1024, fields_max: 200 }
+        Self { bytes_max: Self::BYTES_MAX, fields_max: Self::FIELDS_MAX }
     }
 }
 

@@ -33,6 +33,9 @@ pub(crate) enum Breach {
 /// second and holds at most as many after a refill. A sender that would not exceed a continuously
 /// filled bucket does not exceed this one, and no sender spends more than the tokens of two seconds
 /// at once.
+///
+/// [`rate::TokenBucket`](crate::rate::TokenBucket) does not fit here: it is shared between threads and
+/// needs the time for each token, which would cost a read of the clock for each frame.
 #[derive(Clone, Debug)]
 struct TokenBucket {
     tokens: u32,

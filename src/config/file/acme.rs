@@ -10,7 +10,7 @@ use crate::config::schema::whole;
 use crate::yaml::List;
 
 /// The authority that issues the certificates of `listeners[].tls.acme`, by ACME (RFC 8555).
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Acme {
     /// The URL of the authority's directory.
@@ -43,7 +43,7 @@ pub(crate) struct Acme {
 }
 
 /// The key that the authority gave you as its customer (external account binding).
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Eab {
     /// The name of the key.

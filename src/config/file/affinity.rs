@@ -10,7 +10,7 @@ use crate::config::schema::whole;
 use crate::yaml::{Chosen, List, TextOr, chosen};
 
 /// Which node gets a new session.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["rendezvous"]))]
 pub(crate) struct Balance {
@@ -25,7 +25,7 @@ pub(crate) struct Balance {
 }
 
 /// How the requests of a session find their node; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(crate) struct Affinity {
@@ -49,7 +49,7 @@ pub(crate) struct Affinity {
 }
 
 /// By the session id.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sid {
     /// Secrets of at least 16 characters: the first one makes tags, all are accepted. Without any,
@@ -70,7 +70,7 @@ pub(crate) struct Sid {
 }
 
 /// By a cookie that Sockeye sets.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Cookie {
     /// The cookie's name.
@@ -82,7 +82,7 @@ pub(crate) struct Cookie {
 }
 
 /// By a property of the request.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Rendezvous {
     /// Which property: `address` for the client's address, or a map with one of the keys below.
@@ -91,7 +91,7 @@ pub(crate) struct Rendezvous {
 }
 
 /// Which property of the request; one of the keys.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(crate) struct RendezvousBy {

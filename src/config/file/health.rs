@@ -2,19 +2,22 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::ops::RangeInclusive;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::accepts::Accepts;
+use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::config::section::{Pass, Section, key};
+use crate::upstream::health::settings;
 use crate::yaml::{Chosen, RawScalar, chosen};
 
 /// How the health of the nodes is checked.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("not" = { "required": ["engineio", "http"] }))]
 pub(crate) struct Health {
@@ -32,29 +35,29 @@ pub(crate) struct Health {
     #[schemars(with = "HttpCheck")]
     pub(crate) http: Option<Chosen<HttpCheck>>,
     /// How often a node is checked, plus or minus a tenth.
-    #[schemars(extend("x-accepts" = Accepts::duration(&EVERY)))]
+    #[schemars(extend("x-accepts" = EVERY.accepts()))]
     pub(crate) every: Option<RawScalar>,
     /// How long a check may take.
-    #[schemars(extend("x-accepts" = Accepts::duration(&TIMEOUT)))]
+    #[schemars(extend("x-accepts" = TIMEOUT.accepts()))]
     pub(crate) timeout: Option<RawScalar>,
     /// How many consecutive failed checks make a node unhealthy.
     ///
     /// An unhealthy node gets no new session.
-    #[schemars(extend("x-accepts" = Accepts::number(&CONSECUTIVE)))]
+    #[schemars(extend("x-accepts" = CONSECUTIVE.accepts()))]
     pub(crate) fail: Option<RawScalar>,
     /// How many consecutive passed checks make a node healthy again.
-    #[schemars(extend("x-accepts" = Accepts::number(&CONSECUTIVE)))]
+    #[schemars(extend("x-accepts" = CONSECUTIVE.accepts()))]
     pub(crate) pass: Option<RawScalar>,
     /// How many consecutive failed client handshakes eject a node for a while: 5s, and longer each
     /// time. The failures must come from at least three client addresses.
     ///
     /// At most half of the nodes are ejected.
-    #[schemars(extend("x-accepts" = Accepts::number(&EJECT_AFTER).or("off")))]
+    #[schemars(extend("x-accepts" = EJECT_AFTER.accepts()))]
     pub(crate) eject_after: Option<RawScalar>,
 }
 
 /// An HTTP request and what its response must be.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HttpCheck {
     /// The path.
@@ -82,9 +85,19 @@ pub(crate) struct HttpCheck {
     pub(crate) drain: Option<String>,
 }
 
-pub(crate) const EVERY: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_hours(1);
-pub(crate) const TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_mins(1);
-pub(crate) const CONSECUTIVE: RangeInclusive<u32> = 1..=100;
-pub(crate) const EJECT_AFTER: RangeInclusive<u32> = 1..=1000;
+/// All keys but those that select the check.
+impl Section<settings::Health> for Health {
+    fn keys(&mut self, health: &mut settings::Health, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.every => health.every, EVERY);
+        key!(pass, self.timeout => health.timeout, TIMEOUT);
+        key!(pass, self.fail => health.fail, CONSECUTIVE);
+        key!(pass, self.pass => health.pass, CONSECUTIVE);
+        key!(pass, self.eject_after => health.eject_after, EJECT_AFTER);
+    }
+}
+
+const EVERY: Form<Duration> = Form::duration(Duration::from_millis(100)..=Duration::from_hours(1));
+const TIMEOUT: Form<Duration> = Form::duration(Duration::from_millis(10)..=Duration::from_mins(1));
+const CONSECUTIVE: Form<NonZeroU32, u32> = Form::positive(1..=100);
+const EJECT_AFTER: Form<Option<NonZeroU32>, u32> =
+    Form::optional_positive(&[("off", None)], 1..=1000);

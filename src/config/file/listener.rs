@@ -2,6 +2,8 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -9,12 +11,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::accepts::Accepts;
+use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::listener::Http2;
 use crate::yaml::{List, RawScalar};
 
 /// An address that clients connect to.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Listener {
     /// The IP address and port; `":80"` is short for `0.0.0.0:80`.
@@ -38,10 +42,10 @@ pub(crate) struct Listener {
     ///
     /// WebSockets are then streams too (RFC 8441). HTTP/1.1 is always served. See
     /// [operating](operating.md#http2).
-    #[schemars(extend("x-accepts" = Accepts::word("off").or("on")))]
+    #[schemars(extend("x-accepts" = HTTP2.accepts()))]
     pub(crate) http2: Option<RawScalar>,
     /// The maximum number of requests and WebSockets that are open on one HTTP/2 connection.
-    #[schemars(extend("x-accepts" = Accepts::number(&HTTP2_STREAMS_MAX)))]
+    #[schemars(extend("x-accepts" = HTTP2_STREAMS_MAX.accepts()))]
     pub(crate) http2_streams_max: Option<RawScalar>,
     /// The maximum size of a request head, including the request line and line ends; a longer one
     /// gets 431.
@@ -65,7 +69,9 @@ pub(crate) struct Listener {
 }
 
 /// Each stream may make us hold its window, 64 KiB.
-pub(crate) const HTTP2_STREAMS_MAX: RangeInclusive<u32> = 1..=1000;
+pub(crate) const HTTP2_STREAMS_MAX: Form<NonZeroU32, u32> = Form::positive(1..=1000);
+pub(crate) const HTTP2: Form<Http2, Infallible> =
+    Form::word(&[("off", Http2::Off), ("on", Http2::On)]);
 /// Less would refuse what single sign-on sends, and each client may make us hold so much.
 pub(crate) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 pub(crate) const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;

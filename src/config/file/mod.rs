@@ -1,7 +1,9 @@
 //! The declarations of all keys: the YAML's shape, what each key accepts, and its sentence.
 //!
-//! The resolver takes its ranges from here, and the JSON Schema, the key tables of the manual and
-//! `configs/reference.yaml` are generated from here (`cargo xtask docs`). Defaults are not repeated:
+//! A key with a single value is a field with its sentence, a [`Form`] with its words and range, and a
+//! line in [`Section::keys`] with the setting that it fills: the resolver and `render` need no line of
+//! their own. The JSON Schema, the key tables of the manual and `configs/reference.yaml` are generated
+//! from here (`cargo xtask docs`). Defaults are not repeated:
 //! they belong to the settings, and the generated texts ask `defaults` for them. The first paragraph
 //! of a key's documentation is its sentence in all three, the paragraphs after it are for the manual
 //! alone. Attributes for the schema:
@@ -26,15 +28,20 @@ pub(super) mod route;
 pub(super) mod upstream;
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::Level;
 
 use super::accepts::Accepts;
+use super::form::Form;
 use super::patterns;
 use super::schema::whole;
+use super::section::{Pass, Section, key};
+use crate::logging::{self, Format};
+use crate::shutdown;
 use crate::yaml::{List, RawScalar};
 use acme::Acme;
 use listener::Listener;
@@ -42,7 +49,7 @@ use route::Route;
 use upstream::Upstream;
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
     /// The addresses that clients connect to.
@@ -63,7 +70,7 @@ pub(super) struct File {
     /// At the limit, a new client waits in the accept queue of the system until another
     /// disconnects, `/ready` is 503, and a log line reports it once per minute. `auto`: as many as
     /// [the limits on open files and memory](operating.md#how-many-clients) allow.
-    #[schemars(extend("x-accepts" = Accepts::number(&MAX_CONNECTIONS).or("auto")))]
+    #[schemars(extend("x-accepts" = MAX_CONNECTIONS.accepts()))]
     pub(super) max_connections: Option<RawScalar>,
     /// How the process shuts down.
     pub(super) shutdown: Option<Shutdown>,
@@ -74,24 +81,24 @@ pub(super) struct File {
 }
 
 /// How the process shuts down.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Shutdown {
     /// How long new connections are still accepted after the shutdown has begun, so that load
     /// balancers can notice it.
-    #[schemars(extend("x-accepts" = Accepts::duration(&SHUTDOWN_DELAY)))]
+    #[schemars(extend("x-accepts" = SHUTDOWN_DELAY.accepts()))]
     pub(super) delay: Option<RawScalar>,
     /// How long WebSockets and pending responses may continue after the delay.
     ///
     /// Keep it longer than the `pingInterval` of your nodes (25s by default), because a poll may be
     /// pending that long. Keep the sum of both shorter than the time after which the service manager
     /// kills the process (30s in Kubernetes).
-    #[schemars(extend("x-accepts" = Accepts::duration(&SHUTDOWN_TIMEOUT)))]
+    #[schemars(extend("x-accepts" = SHUTDOWN_TIMEOUT.accepts()))]
     pub(super) timeout: Option<RawScalar>,
 }
 
 /// The listener for status, metrics and commands; it has no authentication.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Admin {
     /// The IP address and port.
@@ -103,22 +110,56 @@ pub(super) struct Admin {
 }
 
 /// What is logged.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
     /// The format of a line: text for people, or one JSON object per line.
     ///
     /// A change takes effect after a restart.
-    #[schemars(extend("enum" = ["text", "json", null]))]
-    pub(super) format: Option<String>,
+    #[schemars(extend("x-accepts" = FORMAT.accepts()))]
+    pub(super) format: Option<RawScalar>,
     /// The lowest level that is logged.
     ///
     /// `info` has each start, handshake, refusal and end of a WebSocket; `debug` has each poll.
-    #[schemars(extend("enum" = ["error", "warn", "info", "debug", "trace", null]))]
-    pub(super) level: Option<String>,
+    #[schemars(extend("x-accepts" = LEVEL.accepts()))]
+    pub(super) level: Option<RawScalar>,
 }
 
-pub(super) const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=10_000_000;
-pub(super) const SHUTDOWN_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_mins(5);
-pub(super) const SHUTDOWN_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
+impl Section<Option<usize>> for File {
+    fn keys(&mut self, max_connections: &mut Option<usize>, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.max_connections => *max_connections, MAX_CONNECTIONS);
+    }
+}
+
+impl Section<shutdown::Settings> for Shutdown {
+    fn keys(&mut self, settings: &mut shutdown::Settings, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.delay => settings.delay, SHUTDOWN_DELAY);
+        key!(pass, self.timeout => settings.timeout, SHUTDOWN_TIMEOUT);
+    }
+}
+
+impl Section<logging::Settings> for Log {
+    fn keys(&mut self, settings: &mut logging::Settings, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.format => settings.format, FORMAT);
+        key!(pass, self.level => settings.level, LEVEL);
+    }
+}
+
+const MAX_CONNECTIONS: Form<Option<usize>, u32> = Form::number_or(
+    &[("auto", None)],
+    1..=10_000_000,
+    |max| Some(max as usize),
+    |max| u32::try_from((*max)?).ok(),
+);
+const SHUTDOWN_DELAY: Form<Duration> = Form::duration(Duration::ZERO..=Duration::from_mins(5));
+const SHUTDOWN_TIMEOUT: Form<Duration> =
+    Form::duration(Duration::from_secs(1)..=Duration::from_hours(1));
+pub(super) const FORMAT: Form<Format, Infallible> =
+    Form::word(&[("text", Format::Text), ("json", Format::Json)]);
+const LEVEL: Form<Level, Infallible> = Form::word(&[
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+]);

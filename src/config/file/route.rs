@@ -2,20 +2,22 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::{ORIGINS_TYPE, origin};
-use crate::config::accepts::Accepts;
+use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::config::section::{Pass, Section, key};
+use crate::route::{Limits, Silence};
+use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, MessageMax, StalledClient};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// Which requests go to an upstream, and within what limits.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Route {
     /// The host: a name, an IP address, `"*.example.com"`, or `"*"` for all.
@@ -55,27 +57,27 @@ pub(crate) struct Route {
     pub(crate) origins: List<String>,
     /// How long a node may take to start its response. `auto`: for polls as long as the session's
     /// handshake allows, for other requests 2m.
-    #[schemars(extend("x-accepts" = Accepts::duration(&RESPONSE_TIMEOUT).or("auto")))]
+    #[schemars(extend("x-accepts" = RESPONSE_TIMEOUT.accepts()))]
     pub(crate) response_timeout: Option<RawScalar>,
     /// How long the transfer of a request may make no progress, from the client or to the node.
-    #[schemars(extend("x-accepts" = Accepts::duration(&REQUEST_BODY_TIMEOUT)))]
+    #[schemars(extend("x-accepts" = REQUEST_BODY_TIMEOUT.accepts()))]
     pub(crate) request_body_timeout: Option<RawScalar>,
     /// How long a node may pause within a response body. `auto`: 30s if the response has a length,
     /// 10m if it has none, and no limit for `text/event-stream`.
     #[schemars(extend(
-        "x-accepts" = Accepts::duration(&RESPONSE_BODY_TIMEOUT).or("auto").or("off")
+        "x-accepts" = RESPONSE_BODY_TIMEOUT.accepts()
     ))]
     pub(crate) response_body_timeout: Option<RawScalar>,
     /// The maximum size of a request body. `auto`: the `maxPayload` of the session's handshake, for
     /// other requests 64MiB.
-    #[schemars(extend("x-accepts" = Accepts::size(&BODY_MAX).or("auto")))]
+    #[schemars(extend("x-accepts" = BODY_MAX.accepts()))]
     pub(crate) body_max: Option<RawScalar>,
     /// The limits of its WebSockets.
     pub(crate) tunnel: Option<Tunnel>,
 }
 
 /// A path that is not a prefix.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["exact"]))]
 pub(crate) struct RoutePath {
@@ -88,7 +90,7 @@ pub(crate) struct RoutePath {
 }
 
 /// The limits of a route's WebSockets.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Tunnel {
     /// How long a WebSocket may be idle. `auto`: taken from the session's handshake
@@ -96,13 +98,13 @@ pub(crate) struct Tunnel {
     /// Engine.IO session.
     ///
     /// Any byte counts as activity, also a Pong.
-    #[schemars(extend("x-accepts" = Accepts::duration(&IDLE_TIMEOUT).or("auto").or("off")))]
+    #[schemars(extend("x-accepts" = IDLE_TIMEOUT.accepts()))]
     pub(crate) idle_timeout: Option<RawScalar>,
     /// How long a WebSocket may carry no message, in either direction. Pings, Pongs and the
     /// heartbeats of Engine.IO (`2`, `3`) are not messages.
     ///
     /// A compressed heartbeat cannot be told from a message and counts as one.
-    #[schemars(extend("x-accepts" = Accepts::duration(&IDLE_TIMEOUT).or("off")))]
+    #[schemars(extend("x-accepts" = IDLE_MESSAGES.accepts()))]
     pub(crate) idle_messages: Option<RawScalar>,
     /// Whether Sockeye sends Pings on quiet connections: `auto`, `off`, or a map with the keys below.
     ///
@@ -117,18 +119,18 @@ pub(crate) struct Tunnel {
     ///
     /// 100MiB is the default of Node's `ws`; the `maxPayload` of a handshake applies to polling.
     /// Messages from nodes have no limit.
-    #[schemars(extend("x-accepts" = Accepts::size(&MESSAGE_MAX).or("auto").or("off")))]
+    #[schemars(extend("x-accepts" = MESSAGE_MAX.accepts()))]
     pub(crate) message_max: Option<RawScalar>,
     /// How many messages a client may send per second on average.
     ///
     /// The same number may arrive together, and twice that after a pause.
-    #[schemars(extend("x-accepts" = Accepts::number(&RATE).or("off")))]
+    #[schemars(extend("x-accepts" = RATE.accepts()))]
     pub(crate) messages_per_second: Option<RawScalar>,
     /// How many control frames and empty fragments a client may send per second; Pongs that answer
     /// Pings do not count.
     ///
     /// The same number may arrive together, and twice that after a pause.
-    #[schemars(extend("x-accepts" = Accepts::number(&RATE).or("off")))]
+    #[schemars(extend("x-accepts" = RATE.accepts()))]
     pub(crate) control_frames_per_second: Option<RawScalar>,
     /// How long a client may read almost nothing of the data that waits for it: less than 1 KiB.
     /// `auto`: 20s for Engine.IO sessions, 2m for other WebSockets.
@@ -136,50 +138,112 @@ pub(crate) struct Tunnel {
     /// A client that reads slowly is not disconnected. But its kernel may report progress only when
     /// half of its receive buffer is free: at 20 kB per second with a buffer of 300 kB, that is
     /// every 7s.
-    #[schemars(extend("x-accepts" = Accepts::duration(&STALLED_CLIENT).or("auto")))]
+    #[schemars(extend("x-accepts" = STALLED_CLIENT.accepts()))]
     pub(crate) stalled_client: Option<RawScalar>,
     /// The maximum age of a WebSocket; each one ends at a random moment in the last tenth of that
     /// time.
-    #[schemars(extend("x-accepts" = Accepts::duration(&MAX_AGE).or("off")))]
+    #[schemars(extend("x-accepts" = MAX_AGE.accepts()))]
     pub(crate) max_age: Option<RawScalar>,
     /// How much data is buffered for a side that does not read, in each direction.
     ///
     /// When the buffer is full, Sockeye stops reading from the other side.
-    #[schemars(extend("x-accepts" = Accepts::size(&BUFFER)))]
+    #[schemars(extend("x-accepts" = BUFFER.accepts()))]
     pub(crate) buffer: Option<RawScalar>,
 }
 
 /// When Sockeye sends Pings on quiet connections.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Keepalive {
     /// How long a side may send nothing before it gets a Ping.
     ///
     /// While a Ping from the other side is unanswered, Sockeye waits with its own for `lost_after`.
-    #[schemars(extend("x-accepts" = Accepts::duration(&KEEPALIVE)))]
+    #[schemars(extend("x-accepts" = KEEPALIVE.accepts()))]
     pub(crate) every: Option<RawScalar>,
     /// How long it may then still send nothing before it counts as lost.
     ///
     /// Keep it longer than a slow client needs to receive what is already on the network.
-    #[schemars(extend("x-accepts" = Accepts::duration(&KEEPALIVE)))]
+    #[schemars(extend("x-accepts" = KEEPALIVE.accepts()))]
     pub(crate) lost_after: Option<RawScalar>,
 }
 
-pub(crate) const RESPONSE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
-pub(crate) const REQUEST_BODY_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
-pub(crate) const RESPONSE_BODY_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(24);
-pub(crate) const BODY_MAX: RangeInclusive<u64> = 1..=1 << 40;
-pub(crate) const IDLE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(24);
-pub(crate) const KEEPALIVE: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
-pub(crate) const MESSAGE_MAX: RangeInclusive<u64> = 1..=1 << 40;
-pub(crate) const RATE: RangeInclusive<u32> = 1..=1_000_000;
-pub(crate) const STALLED_CLIENT: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
-pub(crate) const MAX_AGE: RangeInclusive<Duration> =
-    Duration::from_secs(10)..=Duration::from_hours(720);
-pub(crate) const BUFFER: RangeInclusive<u64> = 4 << 10..=16 << 20;
+impl Section<Limits> for Route {
+    fn keys(&mut self, limits: &mut Limits, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.response_timeout => limits.response_timeout, RESPONSE_TIMEOUT);
+        key!(pass, self.request_body_timeout => limits.request_body_timeout, REQUEST_BODY_TIMEOUT);
+        key!(pass, self.response_body_timeout => limits.response_body_timeout, RESPONSE_BODY_TIMEOUT);
+        key!(pass, self.body_max => limits.body_bytes_max, BODY_MAX);
+    }
+}
+
+/// All keys but `keepalive`, which may be a map.
+impl Section<tunnel::Limits> for Tunnel {
+    fn keys(&mut self, limits: &mut tunnel::Limits, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.idle_timeout => limits.idle_timeout, IDLE_TIMEOUT);
+        key!(pass, self.idle_messages => limits.idle_messages, IDLE_MESSAGES);
+        key!(pass, self.message_max => limits.message_max, MESSAGE_MAX);
+        key!(pass, self.messages_per_second => limits.messages_per_second, RATE);
+        key!(pass, self.control_frames_per_second => limits.control_frames_per_second, RATE);
+        key!(pass, self.stalled_client => limits.stalled_client, STALLED_CLIENT);
+        key!(pass, self.max_age => limits.max_age, MAX_AGE);
+        key!(pass, self.buffer => limits.buffer_bytes, BUFFER);
+    }
+}
+
+impl Section<KeepaliveTimes> for Keepalive {
+    fn keys(&mut self, times: &mut KeepaliveTimes, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.every => times.every, KEEPALIVE);
+        key!(pass, self.lost_after => times.lost_after, KEEPALIVE);
+    }
+}
+
+const RESPONSE_TIMEOUT: Form<Option<Duration>, Duration> =
+    Form::optional_duration(&[("auto", None)], Duration::from_secs(1)..=Duration::from_hours(1));
+const REQUEST_BODY_TIMEOUT: Form<Duration> =
+    Form::duration(Duration::from_secs(1)..=Duration::from_hours(1));
+const RESPONSE_BODY_TIMEOUT: Form<Silence, Duration> = Form::duration_or(
+    &[("auto", Silence::Auto), ("off", Silence::Off)],
+    Duration::from_secs(1)..=Duration::from_hours(24),
+    Silence::After,
+    |silence| match silence {
+        Silence::After(after) => Some(*after),
+        Silence::Auto | Silence::Off => None,
+    },
+);
+const BODY_MAX: Form<Option<u64>, u64> =
+    Form::size_or(&[("auto", None)], 1..=1 << 40, Some, |max| *max);
+const IDLE_TIMEOUT: Form<IdleTimeout, Duration> = Form::duration_or(
+    &[("auto", IdleTimeout::Auto), ("off", IdleTimeout::Off)],
+    Duration::from_secs(1)..=Duration::from_hours(24),
+    IdleTimeout::After,
+    |timeout| match timeout {
+        IdleTimeout::After(after) => Some(*after),
+        IdleTimeout::Auto | IdleTimeout::Off => None,
+    },
+);
+const IDLE_MESSAGES: Form<Option<Duration>, Duration> =
+    Form::optional_duration(&[("off", None)], Duration::from_secs(1)..=Duration::from_hours(24));
+const KEEPALIVE: Form<Duration> = Form::duration(Duration::from_secs(1)..=Duration::from_hours(1));
+const MESSAGE_MAX: Form<MessageMax, u64> = Form::size_or(
+    &[("auto", MessageMax::Auto), ("off", MessageMax::Off)],
+    1..=1 << 40,
+    MessageMax::Bytes,
+    |max| match max {
+        MessageMax::Bytes(bytes) => Some(*bytes),
+        MessageMax::Auto | MessageMax::Off => None,
+    },
+);
+const RATE: Form<Option<u32>, u32> =
+    Form::number_or(&[("off", None)], 1..=1_000_000, Some, |rate| *rate);
+const STALLED_CLIENT: Form<StalledClient, Duration> = Form::duration_or(
+    &[("auto", StalledClient::Auto)],
+    Duration::from_secs(1)..=Duration::from_hours(1),
+    StalledClient::After,
+    |stalled| match stalled {
+        StalledClient::After(after) => Some(*after),
+        StalledClient::Auto => None,
+    },
+);
+const MAX_AGE: Form<Option<Duration>, Duration> =
+    Form::optional_duration(&[("off", None)], Duration::from_secs(10)..=Duration::from_hours(720));
+const BUFFER: Form<usize, u64> = Form::size_in_memory(4 << 10..=16 << 20);

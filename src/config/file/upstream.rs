@@ -2,6 +2,8 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -12,12 +14,15 @@ use super::affinity::{Affinity, Balance};
 use super::health::Health;
 use super::pacing::{Admission, Drain, Rebalance};
 use crate::config::accepts::Accepts;
+use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::config::section::{Pass, Section, key};
+use crate::upstream::settings::{Connections, Settings};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// A named group of nodes.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend(
     "anyOf" = [
@@ -43,15 +48,15 @@ pub(crate) struct Upstream {
     #[schemars(extend("x-default" = "`sid`"))]
     pub(crate) affinity: Option<TextOr<Affinity>>,
     /// How long a TCP connect to a node may take.
-    #[schemars(extend("x-accepts" = Accepts::duration(&CONNECT_TIMEOUT)))]
+    #[schemars(extend("x-accepts" = CONNECT_TIMEOUT.accepts()))]
     pub(crate) connect_timeout: Option<RawScalar>,
     /// The maximum size of a node's response head.
     ///
     /// A longer one counts as an error of the node.
-    #[schemars(extend("x-accepts" = Accepts::size(&RESPONSE_HEAD_MAX)))]
+    #[schemars(extend("x-accepts" = RESPONSE_HEAD_MAX.accepts()))]
     pub(crate) response_head_max: Option<RawScalar>,
     /// The maximum number of header fields in a node's response.
-    #[schemars(extend("x-accepts" = Accepts::number(&RESPONSE_FIELDS_MAX)))]
+    #[schemars(extend("x-accepts" = RESPONSE_FIELDS_MAX.accepts()))]
     pub(crate) response_fields_max: Option<RawScalar>,
     /// Whether sessions share connections to a node.
     ///
@@ -59,13 +64,13 @@ pub(crate) struct Upstream {
     /// `@socket.io/sticky`): such a setup chooses the process by the first request of each
     /// connection. `auto` shares connections until a node turns out to be several processes; see
     /// [operating](operating.md#several-processes-behind-one-address).
-    #[schemars(extend("x-accepts" = Accepts::word("auto").or("shared").or("per_session")))]
+    #[schemars(extend("x-accepts" = CONNECTIONS.accepts()))]
     pub(crate) connections: Option<RawScalar>,
     /// How long an idle connection to a node is kept for reuse. `off`: no connection is reused.
     ///
     /// Keep it below the node's own `keepAliveTimeout`; a `Keep-Alive: timeout=` field in a node's
     /// response shortens it.
-    #[schemars(extend("x-accepts" = Accepts::duration(&POOL_IDLE_TIMEOUT).or("off")))]
+    #[schemars(extend("x-accepts" = POOL_IDLE_TIMEOUT.accepts()))]
     pub(crate) pool_idle_timeout: Option<RawScalar>,
     /// Which node gets a new session: `least-connections`, `round-robin`, `random-two`, or a map
     /// with the key below.
@@ -74,12 +79,12 @@ pub(crate) struct Upstream {
     pub(crate) balance: Option<TextOr<Balance>>,
     /// How long a new or returning node takes to get its full share of new sessions; it starts with
     /// a tenth, regardless of the load of the other nodes.
-    #[schemars(extend("x-accepts" = Accepts::duration(&SLOW_START).or("off")))]
+    #[schemars(extend("x-accepts" = SLOW_START.accepts()))]
     pub(crate) slow_start: Option<RawScalar>,
     /// How many WebSockets and pending requests a node may have and still get new sessions.
     ///
     /// Its existing sessions continue.
-    #[schemars(extend("x-accepts" = Accepts::number(&MAX_CONNECTIONS).or("off")))]
+    #[schemars(extend("x-accepts" = MAX_CONNECTIONS.accepts()))]
     pub(crate) max_connections: Option<RawScalar>,
     /// How the health of the nodes is checked: `tcp`, `off`, or a map with the keys below.
     #[schemars(extend("x-default" = "`tcp`"))]
@@ -96,7 +101,7 @@ pub(crate) struct Upstream {
 }
 
 /// One server process.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Node {
     /// The host and port: an IP address (IPv6 in brackets) or a host name.
@@ -122,7 +127,7 @@ pub(crate) struct Node {
 }
 
 /// Where Sockeye discovers the nodes; `dns` or `srv`.
-#[derive(Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{ "required": ["dns"] }, { "required": ["srv"] }]))]
 pub(crate) struct Discover {
@@ -150,14 +155,34 @@ pub(crate) struct Discover {
     pub(crate) server: Option<RawScalar>,
 }
 
-pub(crate) const CONNECT_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_mins(1);
-pub(crate) const RESPONSE_HEAD_MAX: RangeInclusive<u64> = super::listener::HEAD_MAX;
-pub(crate) const RESPONSE_FIELDS_MAX: RangeInclusive<u32> = 10..=256;
-pub(crate) const POOL_IDLE_TIMEOUT: RangeInclusive<Duration> =
-    Duration::from_millis(100)..=Duration::from_hours(1);
-pub(crate) const SLOW_START: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_hours(1);
-pub(crate) const MAX_CONNECTIONS: RangeInclusive<u32> = 1..=1_000_000;
+/// The keys that hold a single value.
+impl Section<Settings> for Upstream {
+    fn keys(&mut self, settings: &mut Settings, pass: &mut Pass<'_, '_>) {
+        let head = &mut settings.response_head;
+        key!(pass, self.connect_timeout => settings.connect_timeout, CONNECT_TIMEOUT);
+        key!(pass, self.response_head_max => head.bytes_max, RESPONSE_HEAD_MAX);
+        key!(pass, self.response_fields_max => head.fields_max, RESPONSE_FIELDS_MAX);
+        key!(pass, self.connections => settings.connections, CONNECTIONS);
+        key!(pass, self.pool_idle_timeout => settings.pool_idle_timeout, POOL_IDLE_TIMEOUT);
+        key!(pass, self.slow_start => settings.slow_start, SLOW_START);
+        key!(pass, self.max_connections => settings.max_connections, MAX_CONNECTIONS);
+    }
+}
+
+const CONNECT_TIMEOUT: Form<Duration> =
+    Form::duration(Duration::from_millis(100)..=Duration::from_mins(1));
+const RESPONSE_HEAD_MAX: Form<usize, u64> = Form::size_in_memory(super::listener::HEAD_MAX);
+const RESPONSE_FIELDS_MAX: Form<usize, u32> = Form::count(10..=256);
+const CONNECTIONS: Form<Connections, Infallible> = Form::word(&[
+    ("auto", Connections::Auto),
+    ("shared", Connections::Shared),
+    ("per_session", Connections::PerSession),
+]);
+const POOL_IDLE_TIMEOUT: Form<Duration> =
+    Form::duration_or_off(Duration::from_millis(100)..=Duration::from_hours(1));
+const SLOW_START: Form<Option<Duration>, Duration> =
+    Form::optional_duration(&[("off", None)], Duration::from_secs(1)..=Duration::from_hours(1));
+const MAX_CONNECTIONS: Form<Option<NonZeroU32>, u32> =
+    Form::optional_positive(&[("off", None)], 1..=1_000_000);
 pub(crate) const WEIGHT: RangeInclusive<u32> = 1..=1000;
 pub(crate) const EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);

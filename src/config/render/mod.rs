@@ -13,15 +13,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_yaml::Value;
 
-use super::Config;
-use super::file::listener::Listener;
-use super::file::route::{Keepalive, Route, RoutePath, Tunnel};
-use super::file::{Admin, File, Log, Shutdown};
-use super::resolve::{FORMATS, LEVELS};
-use crate::listener::Http2;
+use super::file::listener::{self as keys, Listener};
+use super::file::route::{Route, RoutePath, Tunnel};
+use super::file::{Admin, FORMAT, File, Log};
+use super::{Config, section};
 use crate::route::PathPattern;
-use crate::route::Silence;
-use crate::tunnel::{IdleTimeout, MessageMax, StalledClient};
 use crate::yaml::units::{render_duration, render_size};
 use crate::yaml::{Chosen, List, RawScalar, TextOr};
 use crate::{listener, logging, route, tunnel};
@@ -34,15 +30,10 @@ impl Config {
             upstreams: Some(self.upstreams.iter().map(upstream::render).collect()),
             routes: list(&self.routes, route),
             acme: self.acme.as_ref().map(acme::render),
-            max_connections: Some(
-                self.max_connections.map_or_else(auto, |max| RawScalar::new(max.to_string())),
-            ),
-            shutdown: Some(Shutdown {
-                delay: Some(duration(self.shutdown.delay)),
-                timeout: Some(duration(self.shutdown.timeout)),
-            }),
+            shutdown: Some(section::write(&self.shutdown)),
             admin: Some(admin_section(self.admin)),
-            log: Some(log(self.log)),
+            log: Some(section::write(&self.log)),
+            ..section::write(&self.max_connections)
         };
         value(&file)
     }
@@ -55,7 +46,7 @@ pub(super) fn admin(bind: Option<SocketAddr>) -> Value {
 
 /// `log:` with this format alone.
 pub(super) fn log_format(format: logging::Format) -> Value {
-    value(&Log { format: word(&FORMATS, format), level: None })
+    value(&Log { format: Some(FORMAT.render(&format)), level: None })
 }
 
 fn admin_section(bind: Option<SocketAddr>) -> Admin {
@@ -71,11 +62,8 @@ fn listener(settings: &listener::Settings) -> Listener {
     Listener {
         bind: Some(RawScalar::new(settings.bind)),
         trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
-        http2: Some(RawScalar::new(match settings.http2 {
-            Http2::Off => "off",
-            Http2::On => "on",
-        })),
-        http2_streams_max: Some(RawScalar::new(settings.http2_streams_max)),
+        http2: Some(keys::HTTP2.render(&settings.http2)),
+        http2_streams_max: Some(keys::HTTP2_STREAMS_MAX.render(&settings.http2_streams_max)),
         head_max: Some(size(settings.head.bytes_max as u64)),
         head_fields_max: Some(RawScalar::new(settings.head.fields_max)),
         header_timeout: Some(duration(settings.header_timeout)),
@@ -84,7 +72,6 @@ fn listener(settings: &listener::Settings) -> Listener {
 }
 
 fn route(settings: &route::Settings) -> Route {
-    let limits = &settings.limits;
     Route {
         host: Some(settings.host.to_string()),
         path: Some(match &settings.path {
@@ -101,15 +88,8 @@ fn route(settings: &route::Settings) -> Route {
             .origins
             .as_ref()
             .and_then(|origins| list(origins.rules(), ToString::to_string)),
-        response_timeout: Some(limits.response_timeout.map_or_else(auto, duration)),
-        request_body_timeout: Some(duration(limits.request_body_timeout)),
-        response_body_timeout: Some(match limits.response_body_timeout {
-            Silence::Auto => auto(),
-            Silence::Off => RawScalar::new("off"),
-            Silence::After(bound) => duration(bound),
-        }),
-        body_max: Some(limits.body_bytes_max.map_or_else(auto, size)),
         tunnel: Some(tunnel(&settings.tunnel)),
+        ..section::write(&settings.limits)
     }
 }
 
@@ -119,55 +99,19 @@ fn networks(networks: &[ipnet::IpNet]) -> List<String> {
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
-    let off = || RawScalar::new("off");
     Tunnel {
-        idle_timeout: Some(match limits.idle_timeout {
-            IdleTimeout::Auto => auto(),
-            IdleTimeout::Off => off(),
-            IdleTimeout::After(timeout) => duration(timeout),
-        }),
-        idle_messages: Some(limits.idle_messages.map_or_else(off, duration)),
         keepalive: Some(match limits.keepalive {
             tunnel::Keepalive::Auto => TextOr::Text("auto".to_owned()),
             tunnel::Keepalive::Off => TextOr::Text("off".to_owned()),
-            tunnel::Keepalive::On(times) => TextOr::Map(Keepalive {
-                every: Some(duration(times.every)),
-                lost_after: Some(duration(times.lost_after)),
-            }),
+            tunnel::Keepalive::On(times) => TextOr::Map(section::write(&times)),
         }),
-        message_max: Some(match limits.message_max {
-            MessageMax::Auto => auto(),
-            MessageMax::Off => off(),
-            MessageMax::Bytes(bytes) => size(bytes),
-        }),
-        messages_per_second: Some(
-            limits.messages_per_second.map_or_else(off, |rate| RawScalar::new(rate.to_string())),
-        ),
-        control_frames_per_second: Some(
-            limits
-                .control_frames_per_second
-                .map_or_else(off, |rate| RawScalar::new(rate.to_string())),
-        ),
-        stalled_client: Some(match limits.stalled_client {
-            StalledClient::Auto => auto(),
-            StalledClient::After(patience) => duration(patience),
-        }),
-        max_age: Some(limits.max_age.map_or_else(off, duration)),
-        buffer: Some(size(limits.buffer_bytes as u64)),
+        ..section::write(limits)
     }
-}
-
-fn log(settings: logging::Settings) -> Log {
-    Log { format: word(&FORMATS, settings.format), level: word(&LEVELS, settings.level) }
 }
 
 /// What stands before `chosen` in `known`.
 fn word<T: PartialEq>(known: &[(&str, T)], chosen: T) -> Option<String> {
     known.iter().find(|(_, value)| *value == chosen).map(|(word, _)| (*word).to_owned())
-}
-
-fn auto() -> RawScalar {
-    RawScalar::new("auto")
 }
 
 fn list<T, U>(items: &[T], show: impl Fn(&T) -> U) -> List<U> {

@@ -4,16 +4,15 @@
 
 use super::{duration, list, word};
 use crate::affinity::settings::{Secret, Settings as AffinitySettings};
-use crate::config::UpstreamSettings;
 use crate::config::file::affinity::{Affinity, Balance, Cookie, Rendezvous, RendezvousBy, Sid};
 use crate::config::file::health::{Health, HttpCheck};
-use crate::config::file::pacing::{Admission, Drain, Rebalance};
+use crate::config::file::pacing::Rates;
 use crate::config::file::upstream::{Discover, Node, Upstream};
 use crate::config::resolve::{BALANCE_RULES, node_address};
+use crate::config::{UpstreamSettings, section};
 use crate::upstream::health::settings::{self as health, Check};
-use crate::upstream::settings::{self, Connections, Source};
+use crate::upstream::settings::{self, Source};
 use crate::upstream::{NodeSettings, RendezvousKey};
-use crate::yaml::units::render_size;
 use crate::yaml::{Chosen, List, RawScalar, TextOr};
 
 /// The upstream's name and what is below it.
@@ -25,39 +24,15 @@ pub(super) fn render(group: &UpstreamSettings) -> (String, Option<Upstream>) {
             .filter(|_| !is_discovered),
         discover: settings.discover.as_ref().map(discover),
         affinity: Some(affinity(&group.affinity)),
-        connect_timeout: Some(duration(settings.connect_timeout)),
-        response_head_max: Some(RawScalar::new(render_size(
-            settings.response_head.bytes_max as u64,
-        ))),
-        response_fields_max: Some(RawScalar::new(settings.response_head.fields_max)),
-        connections: Some(RawScalar::new(match settings.connections {
-            Connections::Auto => "auto",
-            Connections::Shared => "shared",
-            Connections::PerSession => "per_session",
-        })),
-        pool_idle_timeout: Some(if settings.pool_idle_timeout.is_zero() {
-            off()
-        } else {
-            duration(settings.pool_idle_timeout)
-        }),
         balance: Some(balance(&settings.balance)),
-        slow_start: Some(settings.slow_start.map_or_else(off, duration)),
-        max_connections: Some(settings.max_connections.map_or_else(off, RawScalar::new)),
         health: Some(health(&settings.health)),
-        admission: Some(admission(&settings.admission)),
-        drain: Some(Drain {
-            timeout: Some(duration(settings.drain.timeout)),
-            closes_per_second: Some(RawScalar::new(settings.drain.closes_per_second)),
+        admission: Some(section::write(&Rates::from(&settings.admission))),
+        drain: Some(section::write(&settings.drain)),
+        rebalance: Some(match &settings.rebalance {
+            None => TextOr::Text("off".to_owned()),
+            Some(rebalance) => TextOr::Map(section::write(rebalance)),
         }),
-        rebalance: Some(settings.rebalance.map_or_else(
-            || TextOr::Text("off".to_owned()),
-            |rebalance| {
-                TextOr::Map(Rebalance {
-                    within: Some(RawScalar::new(format!("{}%", rebalance.within_percent))),
-                    closes_per_second: Some(RawScalar::new(rebalance.closes_per_second)),
-                })
-            },
-        )),
+        ..section::write(settings)
     };
     (settings.name.to_string(), Some(upstream))
 }
@@ -111,15 +86,7 @@ fn health(settings: &health::Health) -> TextOr<Health> {
         Check::EngineIo(path) => (Some(Chosen::Is(path.to_string())), None),
         Check::Http(check) => (None, Some(Chosen::Is(http_check(check)))),
     };
-    TextOr::Map(Health {
-        engineio,
-        http,
-        every: Some(duration(settings.every)),
-        timeout: Some(duration(settings.timeout)),
-        fail: Some(RawScalar::new(settings.fail)),
-        pass: Some(RawScalar::new(settings.pass)),
-        eject_after: Some(settings.eject_after.map_or_else(off, RawScalar::new)),
-    })
+    TextOr::Map(Health { engineio, http, ..section::write(settings) })
 }
 
 fn http_check(check: &health::HttpCheck) -> HttpCheck {
@@ -130,23 +97,6 @@ fn http_check(check: &health::HttpCheck) -> HttpCheck {
         status: Some(RawScalar::new(format!("{first}-{last}"))),
         body: check.body.as_deref().map(str::to_owned),
         drain: check.drain.as_deref().map(str::to_owned),
-    }
-}
-
-fn admission(settings: &settings::Admission) -> Admission {
-    let rate = |rate: Option<settings::Rate>| {
-        Some(rate.map_or_else(off, |rate| RawScalar::new(rate.per_second)))
-    };
-    let bursts = [settings.rate, settings.node_rate];
-    let burst = bursts.into_iter().flatten().find(|rate| rate.burst != rate.per_second);
-    Admission {
-        handshakes_per_second: rate(settings.rate),
-        node_handshakes_per_second: rate(settings.node_rate),
-        burst: Some(
-            burst.map_or_else(|| RawScalar::new("auto"), |rate| RawScalar::new(rate.burst)),
-        ),
-        hold: Some(if settings.hold.is_zero() { off() } else { duration(settings.hold) }),
-        queue: Some(RawScalar::new(settings.queue_max)),
     }
 }
 
@@ -190,10 +140,6 @@ fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
 
 fn hidden(secrets: &[Secret]) -> List<String> {
     list(secrets, |_| HIDDEN.to_owned())
-}
-
-fn off() -> RawScalar {
-    RawScalar::new("off")
 }
 
 /// Too short for a secret, so that who copies the answer is told.

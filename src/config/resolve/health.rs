@@ -4,8 +4,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::pacing::{count, positive};
 use crate::config::file::health as keys;
+use crate::config::section;
 use crate::upstream::health::settings::{Check, Health, HttpCheck};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
@@ -29,25 +29,8 @@ pub(super) fn resolve(
         }
         Some(TextOr::Map(written)) => written,
     };
-    let mut time = |key, written: &Option<RawScalar>, default, range| {
-        report.read(&path.key(key), text(written), default, |text| units::duration(text, &range))
-    };
-    let every = time("every", &written.every, default.every, keys::EVERY);
-    let timeout = time("timeout", &written.timeout, default.timeout, keys::TIMEOUT);
-    let eject_after = report.read(
-        &path.key("eject_after"),
-        text(&written.eject_after),
-        default.eject_after,
-        |text| units::off_or(text, |text| positive(text, &keys::EJECT_AFTER)),
-    );
-    Health {
-        check: check(path, written, report),
-        every,
-        timeout,
-        fail: count(&path.key("fail"), &written.fail, default.fail, &keys::CONSECUTIVE, report),
-        pass: count(&path.key("pass"), &written.pass, default.pass, &keys::CONSECUTIVE, report),
-        eject_after,
-    }
+    let check = check(path, written, report);
+    Health { check, ..section::read(path, Some(written), default, report) }
 }
 
 fn check(path: &KeyPath, written: &keys::Health, report: &mut Report<'_>) -> Check {

@@ -66,22 +66,19 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
 }
 
 fn http2(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> (Http2, NonZeroU32) {
-    let written = listener.http2.as_ref().map(RawScalar::as_str);
-    let http2 = report.read(&path.key("http2"), written, Http2::default(), |text| match text {
-        "off" => Ok(Http2::Off),
-        "on" => Ok(Http2::On),
-        text => {
-            units::refuse_other_off(text)?;
-            Err(Diagnostic::new(format!("is `{text}`")).help("write on or off"))
-        }
-    });
-    let streams = report.read(
+    let http2 = report.read(
+        &path.key("http2"),
+        listener.http2.as_ref().map(RawScalar::as_str),
+        Http2::default(),
+        |text| keys::HTTP2.parse(text),
+    );
+    let streams_max = report.read(
         &path.key("http2_streams_max"),
         listener.http2_streams_max.as_ref().map(RawScalar::as_str),
-        Settings::HTTP2_STREAMS_MAX.get(),
-        |text| units::number(text, &keys::HTTP2_STREAMS_MAX),
+        Settings::HTTP2_STREAMS_MAX,
+        |text| keys::HTTP2_STREAMS_MAX.parse(text),
     );
-    (http2, NonZeroU32::new(streams).unwrap_or(Settings::HTTP2_STREAMS_MAX))
+    (http2, streams_max)
 }
 
 fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLimits {

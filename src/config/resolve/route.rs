@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use super::{access, pattern, tunnel};
 use crate::config::file::File;
-use crate::config::file::route::{self as keys, Route, RoutePath};
+use crate::config::file::route::{Route, RoutePath};
+use crate::config::section;
 use crate::insight;
-use crate::route::{HostPattern, Limits, PathPattern, Settings, Silence};
-use crate::yaml::{Chosen, Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
+use crate::route::{HostPattern, Limits, PathPattern, Settings};
+use crate::yaml::{Chosen, Diagnostic, KeyPath, Report, TextOr};
 
 /// The routes, in the order of the file.
 pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
@@ -45,7 +46,7 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
             pattern::host(text).map(Some)
         });
     let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
-    let limits = limits(path, route, report);
+    let limits = section::read(path, Some(route), Limits::default(), report);
     let access = access::resolve(path, route, report);
     let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
     let (at, written) = (path.key("upstream"), route.upstream.as_deref());
@@ -85,60 +86,5 @@ fn path_pattern(
             };
             report.require(&path, exact, "{ exact: /health }", pattern::exact)
         }
-    }
-}
-
-fn limits(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Limits {
-    let default = Limits::default();
-    let response_timeout = route.response_timeout.as_ref().map(RawScalar::as_str);
-    let body_max = route.body_max.as_ref().map(RawScalar::as_str);
-    Limits {
-        response_timeout: report.read(
-            &path.key("response_timeout"),
-            response_timeout,
-            default.response_timeout,
-            |text| auto_or(text, |text| units::duration(text, &keys::RESPONSE_TIMEOUT)),
-        ),
-        request_body_timeout: report.read(
-            &path.key("request_body_timeout"),
-            route.request_body_timeout.as_ref().map(RawScalar::as_str),
-            default.request_body_timeout,
-            |text| units::duration(text, &keys::REQUEST_BODY_TIMEOUT),
-        ),
-        response_body_timeout: report.read(
-            &path.key("response_body_timeout"),
-            route.response_body_timeout.as_ref().map(RawScalar::as_str),
-            default.response_body_timeout,
-            silence,
-        ),
-        body_bytes_max: report.read(
-            &path.key("body_max"),
-            body_max,
-            default.body_bytes_max,
-            |text| auto_or(text, |text| units::size(text, &keys::BODY_MAX)),
-        ),
-    }
-}
-
-/// `None` for `auto`.
-fn auto_or<T>(
-    text: &str,
-    parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
-) -> Result<Option<T>, Diagnostic> {
-    match text {
-        "auto" => Ok(None),
-        text => parse(text).map(Some).map_err(|diagnostic| diagnostic.or_write("auto")),
-    }
-}
-
-fn silence(text: &str) -> Result<Silence, Diagnostic> {
-    match text {
-        "auto" => Ok(Silence::Auto),
-        "off" => Ok(Silence::Off),
-        text => units::refuse_other_off(text).and_then(|()| {
-            units::duration(text, &keys::RESPONSE_BODY_TIMEOUT)
-                .map(Silence::After)
-                .map_err(|diagnostic| diagnostic.or_write("auto").or_write("off"))
-        }),
     }
 }

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{address, affinity, balance, discover, health, pacing};
-use crate::config::UpstreamSettings;
 use crate::config::file::upstream::{self as keys, Node, Upstream};
-use crate::http1::HeadLimits;
-use crate::upstream::settings::{Connections, Discover};
+use crate::config::{UpstreamSettings, section};
+use crate::upstream::settings::Discover;
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
@@ -49,83 +48,18 @@ fn one(
     report: &mut Report<'_>,
 ) -> UpstreamSettings {
     let affinity = affinity::resolve(&path.key("affinity"), upstream.affinity.as_ref(), report);
-    let connect_timeout = report.read(
-        &path.key("connect_timeout"),
-        upstream.connect_timeout.as_ref().map(RawScalar::as_str),
-        Settings::CONNECT_TIMEOUT,
-        |text| units::duration(text, &keys::CONNECT_TIMEOUT),
-    );
+    let settings = Settings::new(name, nodes(path, upstream, report));
+    let settings = section::read(path, Some(upstream), settings, report);
     let upstream = Settings {
-        name: name.into(),
-        nodes: nodes(path, upstream, report),
         discover: discover(path, upstream, report),
-        connect_timeout,
-        response_head: response_head(path, upstream, report),
-        connections: report.read(
-            &path.key("connections"),
-            upstream.connections.as_ref().map(RawScalar::as_str),
-            Connections::Auto,
-            connections,
-        ),
-        pool_idle_timeout: report.read(
-            &path.key("pool_idle_timeout"),
-            upstream.pool_idle_timeout.as_ref().map(RawScalar::as_str),
-            Settings::POOL_IDLE_TIMEOUT,
-            |text| {
-                let read =
-                    units::off_or(text, |text| units::duration(text, &keys::POOL_IDLE_TIMEOUT));
-                read.map(Option::unwrap_or_default)
-            },
-        ),
         balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
-        slow_start: report.read(
-            &path.key("slow_start"),
-            upstream.slow_start.as_ref().map(RawScalar::as_str),
-            Some(Settings::SLOW_START),
-            |text| units::off_or(text, |text| units::duration(text, &keys::SLOW_START)),
-        ),
-        max_connections: report.read(
-            &path.key("max_connections"),
-            upstream.max_connections.as_ref().map(RawScalar::as_str),
-            None,
-            |text| units::off_or(text, |text| pacing::positive(text, &keys::MAX_CONNECTIONS)),
-        ),
         health: health::resolve(&path.key("health"), upstream.health.as_ref(), report),
         admission: pacing::admission(&path.key("admission"), upstream.admission.as_ref(), report),
         drain: pacing::drain(&path.key("drain"), upstream.drain.as_ref(), report),
         rebalance: pacing::rebalance(&path.key("rebalance"), upstream.rebalance.as_ref(), report),
+        ..settings
     };
     UpstreamSettings { upstream, affinity }
-}
-
-fn connections(text: &str) -> Result<Connections, Diagnostic> {
-    match text {
-        "auto" => Ok(Connections::Auto),
-        "shared" => Ok(Connections::Shared),
-        "per_session" => Ok(Connections::PerSession),
-        _ => {
-            Err(Diagnostic::new("is not a connection mode")
-                .help("write auto, shared or per_session"))
-        }
-    }
-}
-
-fn response_head(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> HeadLimits {
-    let default = HeadLimits::default();
-    HeadLimits {
-        bytes_max: report.read(
-            &path.key("response_head_max"),
-            upstream.response_head_max.as_ref().map(RawScalar::as_str),
-            default.bytes_max,
-            |text| units::size_in_memory(text, &keys::RESPONSE_HEAD_MAX),
-        ),
-        fields_max: report.read(
-            &path.key("response_fields_max"),
-            upstream.response_fields_max.as_ref().map(RawScalar::as_str),
-            default.fields_max,
-            |text| units::number(text, &keys::RESPONSE_FIELDS_MAX).map(|number| number as usize),
-        ),
-    }
 }
 
 fn discover(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Option<Discover> {

@@ -23,6 +23,7 @@ use super::file::pacing::Rebalance;
 use super::file::route::{Keepalive, RoutePath};
 use super::file::upstream::Node;
 use super::patterns;
+use super::resolve::BALANCE_RULES;
 use crate::yaml::{RawScalar, TextOr};
 
 /// The JSON Schema that each configuration file fits.
@@ -81,6 +82,12 @@ fn state_scalar(property: &mut Map<String, Value>) {
     let pattern = whole(&accepts.pattern());
     property.entry("x-type").or_insert_with(|| accepts.label().into());
     property.insert("x-value".to_owned(), accepts.label().into());
+    if let Some(words) = accepts.only_words() {
+        let words = words.iter().map(|word| json!(word)).chain([Value::Null]);
+        property.remove("type");
+        property.insert("enum".to_owned(), words.collect());
+        return;
+    }
     let Some([least, most]) = accepts.numbers() else {
         property.insert("type".to_owned(), json!(["string", "null"]));
         property.insert("pattern".to_owned(), pattern.into());
@@ -168,7 +175,7 @@ macro_rules! words_for {
 
 words_for! {
     Affinity => ["sid", "cookie", "none"],
-    Balance => ["least-connections", "round-robin", "random-two"],
+    Balance => BALANCE_RULES.map(|(word, _)| word),
     Health => ["tcp", "off"],
     Keepalive => ["auto", "off"],
     Rebalance => ["off"],

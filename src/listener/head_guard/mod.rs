@@ -27,6 +27,8 @@ use head::{Head, Next};
 use request_line::Target;
 pub use request_line::encode;
 
+pub(crate) use crate::http1::HeadLimits;
+
 /// Follows the bytes that one client sends.
 #[derive(Debug, Default)]
 pub struct HeadGuard {
@@ -38,21 +40,6 @@ pub struct HeadGuard {
     to_encode: Vec<usize>,
     heads: u32,
     fault: Option<Fault>,
-}
-
-/// How large the head of a request may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// Its bytes as they are passed on, with request line and line ends.
-    pub bytes_max: usize,
-    /// Its field lines.
-    pub fields_max: usize,
-}
-
-impl Default for HeadLimits {
-    fn default() -> Self {
-        Self { bytes_max: HEAD_BYTES_MAX, fields_max: HEAD_FIELDS_MAX }
-    }
 }
 
 /// The part of a request that a client sends next.
@@ -328,13 +315,6 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     }
     u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
-
-/// The default limit of a head, with its request line and line ends, in bytes: single sign-on makes
-/// cookies large. Node.js refuses heads over 16 KiB by default.
-pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// How many field lines a head may have by default.
-pub(crate) const HEAD_FIELDS_MAX: usize = 200;
 
 /// The longest size line of a chunk with its extensions, in bytes.
 pub(crate) const CHUNK_LINE_BYTES_MAX: usize = 256;

@@ -232,19 +232,19 @@ fn every_line_has_a_bound() {
         }
     };
     let head = |value: usize| format!("GET / HTTP/1.0\r\nX: {}\r\n\r\n", "a".repeat(value));
-    let room = HEAD_BYTES_MAX - head(0).len();
+    let room = HeadLimits::BYTES_MAX - head(0).len();
     fits(head(room));
-    let too_large = Fault::HeadTooLarge(HEAD_BYTES_MAX);
+    let too_large = Fault::HeadTooLarge(HeadLimits::BYTES_MAX);
     exceeds(head(room + 1), too_large);
-    exceeds("a".repeat(HEAD_BYTES_MAX + 1), too_large);
+    exceeds("a".repeat(HeadLimits::BYTES_MAX + 1), too_large);
     // As it is passed on.
     let query = |count: usize| format!("GET /?{} HTTP/1.0\r\n\r\n", "<".repeat(count));
-    let room = (HEAD_BYTES_MAX - query(0).len()) / ENCODED_BYTES;
+    let room = (HeadLimits::BYTES_MAX - query(0).len()) / ENCODED_BYTES;
     fits(query(room));
     exceeds(query(room + 1), too_large);
     let fields = |count: usize| format!("GET / HTTP/1.0\r\n{}\r\n", "X: y\r\n".repeat(count));
-    fits(fields(HEAD_FIELDS_MAX));
-    exceeds(fields(HEAD_FIELDS_MAX + 1), Fault::TooManyFields(HEAD_FIELDS_MAX));
+    fits(fields(HeadLimits::FIELDS_MAX));
+    exceeds(fields(HeadLimits::FIELDS_MAX + 1), Fault::TooManyFields(HeadLimits::FIELDS_MAX));
 
     let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = |bytes: usize| format!("{chunked}1;{}\r\n", "a".repeat(bytes - 4));

@@ -51,10 +51,10 @@ async fn an_ambiguous_request_is_refused_and_nothing_behind_it_is_served() {
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused_with_431() {
     let server = Server::start().await;
-    let field = "a".repeat(head_guard::HEAD_BYTES_MAX);
+    let field = "a".repeat(head_guard::HeadLimits::BYTES_MAX);
     let answer = server.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {field}\r\n\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
-    let fields = "X: y\r\n".repeat(head_guard::HEAD_FIELDS_MAX);
+    let fields = "X: y\r\n".repeat(head_guard::HeadLimits::FIELDS_MAX);
     let answer = server.ask(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{answer}");
     assert_eq!(server.requests(), 0);

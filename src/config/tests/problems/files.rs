@@ -58,7 +58,7 @@ upstreams: { a: { nodes: [b:1] } }
 routes: [{ upstream: a }]
 ",
         "
-a.yaml:1:18: max_connections: `off` is not a number of connections
+a.yaml:1:18: max_connections: `off` is out of range
  1 | max_connections: off
    |                  ^^^
    = help: write a whole number from 1 to 10000000, or auto
@@ -139,11 +139,11 @@ a.yaml:1:1: listeners: has no listener
  1 | listeners: []
    | ^^^^^^^^^
    = help: remove the key to listen on 0.0.0.0:8080
-a.yaml:2:16: log.format: `xml` is not a format
+a.yaml:2:16: log.format: `xml` is not a known word
  2 | log: { format: xml, level: inof }
    |                ^^^
    = help: write one of: text, json
-a.yaml:2:28: log.level: `inof` is not a level
+a.yaml:2:28: log.level: `inof` is not a known word
  2 | log: { format: xml, level: inof }
    |                            ^^^^
    = help: write info

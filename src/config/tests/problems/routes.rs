@@ -195,7 +195,7 @@ a.yaml:3:59: routes[0].tunnel.message_max: `0B` is too small
  3 | - { upstream: chat, tunnel: { keepalive: on, message_max: 0B, messages_per_second: 0 } }
    |                                                           ^^
    = help: write 1B to 1024GiB, or auto or off
-a.yaml:3:84: routes[0].tunnel.messages_per_second: `0` is not a rate
+a.yaml:3:84: routes[0].tunnel.messages_per_second: `0` is out of range
  3 | - { upstream: chat, tunnel: { keepalive: on, message_max: 0B, messages_per_second: 0 } }
    |                                                                                    ^
    = help: write a whole number from 1 to 1000000, or off
