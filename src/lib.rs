@@ -74,7 +74,7 @@ pub use readiness::{Readiness, Stage};
 pub use reload::{ReloadError, Reloader};
 pub use server::{Server, StartError, Stopped};
 pub use shutdown::{Shutdown, ShutdownWatch};
-pub use snapshot::{Current, Snapshot};
+pub use snapshot::{Current, Snapshot, SnapshotError};
 
 /// Doors to private parts, for our own program, tests, benchmarks and fuzz targets: nothing here is
 /// stable.

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tracing::error;
 
 use crate::Instant;
-use crate::access::Access;
+use crate::access::{Access, FileFault};
 use crate::acme::challenges::Challenges;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
@@ -45,13 +45,24 @@ struct Group {
     affinity: Arc<Affinity>,
 }
 
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Two nodes cannot be told apart by their tags.
+    #[error(transparent)]
+    TagClash(#[from] TagClash),
+    /// A file of keys cannot be used.
+    #[error(transparent)]
+    File(#[from] FileFault),
+}
+
 impl Snapshot {
     /// Builds a snapshot that takes over nodes, learned sessions, timings and counts from `carried`, the
     /// snapshot before it.
     ///
     /// # Errors
     ///
-    /// Two nodes of an upstream have the same tag.
+    /// Two nodes of an upstream have the same tag, or a file of keys cannot be used.
     ///
     /// # Panics
     ///
@@ -60,7 +71,7 @@ impl Snapshot {
         upstreams: &[(upstream::Settings, affinity::Settings)],
         routes: &[route::Settings],
         carried: Option<&Self>,
-    ) -> Result<Self, TagClash> {
+    ) -> Result<Self, SnapshotError> {
         let mut groups = BTreeMap::new();
         for (settings, affinity) in upstreams {
             let former = carried.and_then(|snapshot| snapshot.former(&settings.name));
@@ -75,9 +86,10 @@ impl Snapshot {
             former.map(|route| ((&route.host, &route.path), &**route)).collect();
         let left = carried.map(|snapshot| snapshot.leaving(&groups)).unwrap_or_default();
         let group = |name: &str| groups.get(name).or_else(|| left.get(name));
-        let routes = routes.iter().map(|settings| Arc::new(build_route(settings, group, &former)));
+        let routes =
+            routes.iter().map(|settings| build_route(settings, group, &former).map(Arc::new));
         Ok(Self {
-            routes: RouteTable::new(routes.collect()),
+            routes: RouteTable::new(routes.collect::<Result<_, _>>()?),
             challenges: None,
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
             left,
@@ -120,10 +132,13 @@ impl Snapshot {
         leaving.collect()
     }
 
-    /// Judges the sessions of all routes that have ended.
+    /// Judges the sessions of all routes that have ended, and reads the files of their rules again.
     pub fn sweep(&self, now: Instant) {
         for route in self.routes.iter() {
             route.insight.sweep(now);
+            if let Some(access) = &route.access {
+                access.follow_files(now);
+            }
         }
     }
 
@@ -190,7 +205,7 @@ fn build_route<'a>(
     settings: &route::Settings,
     group: impl Fn(&str) -> Option<&'a Group>,
     former: &Former<'_>,
-) -> Route {
+) -> Result<Route, FileFault> {
     let former = former.get(&(&settings.host, &settings.path));
     let Group { upstream, affinity } =
         group(&settings.upstream).expect("the configuration knows every upstream");
@@ -199,7 +214,7 @@ fn build_route<'a>(
         path: settings.path.clone(),
         upstream: upstream.clone(),
         affinity: affinity.clone(),
-        access: Access::new(&settings.access).map(Arc::new),
+        access: Access::new(&settings.access, former.and_then(|former| former.access.as_ref()))?,
         limits: settings.limits,
         tunnel: settings.tunnel,
         counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
@@ -210,7 +225,7 @@ fn build_route<'a>(
         earlier: Box::default(),
     };
     let earlier = former.map(|former| earlier(&route, former, group)).unwrap_or_default();
-    Route { earlier, ..route }
+    Ok(Route { earlier, ..route })
 }
 
 /// `route` with each upstream and affinity that may recognize sessions of `former` and that `route` itself
@@ -311,7 +326,7 @@ mod tests {
     fn build(
         settings: &upstream::Settings,
         carried: Option<&Snapshot>,
-    ) -> Result<Snapshot, TagClash> {
+    ) -> Result<Snapshot, SnapshotError> {
         let affinity = affinity::Settings::default();
         Snapshot::build(&[(settings.clone(), affinity)], &[], carried)
     }

@@ -34,6 +34,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         protocol: Protocol::Plain,
+        expires_at: None,
         upgrade_progress: None,
         extensions: Extensions::None,
         shutdown: watch,

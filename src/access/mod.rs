@@ -1,27 +1,64 @@
-//! Who may use a route: by the client's network and by the origin of the page.
+//! Who may use a route: by the client's network, by the origin of the page, and by a token.
 //!
 //! A route without such rules has no [`Access`], so that they cost nothing.
 //!
 //! Runs for every request.
 
+mod credentials;
+mod followed_file;
+mod grant;
+mod jwt;
+mod jwt_keys;
 mod origins;
+mod owned_fields;
 mod refusal;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use http::HeaderMap;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{HeaderMap, Method};
+use tokio::task::spawn_blocking;
 
+use crate::Instant;
+use crate::clock::{AtomicInstant, Epoch};
 use crate::net::is_in;
+use jwt::TokenCheck;
 
+pub(crate) use credentials::TokenPlaces;
+pub(crate) use followed_file::FileFault;
+pub(crate) use grant::Grant;
+pub(crate) use jwt_keys::SECRET_BYTES_MIN;
 pub(crate) use origins::{OriginRule, Origins, is_foreign};
+pub(crate) use owned_fields::{OwnedFields, may_be_owned};
 pub(crate) use refusal::Refusal;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{AuthSettings, JwtSettings, Settings, TokenSecret};
 
 /// The rules of one route.
 #[derive(Debug)]
 pub(crate) struct Access {
     settings: Settings,
+    auth: Option<Auth>,
+    owned: OwnedFields,
+    files: Followed,
+}
+
+/// How a client says who it is.
+#[derive(Debug)]
+enum Auth {
+    Jwt(TokenCheck),
+}
+
+/// When the files of the rules were read last.
+#[derive(Debug)]
+struct Followed {
+    at: AtomicInstant,
+    is_reading: AtomicBool,
 }
 
 /// What the rules look at.
@@ -31,14 +68,41 @@ pub(crate) struct Visitor<'a> {
     pub(crate) address: IpAddr,
     /// The host that the client asked for, with its port if it has one.
     pub(crate) host: &'a str,
-    /// The request's fields.
+    /// The request's method.
+    pub(crate) method: &'a Method,
+    /// The query of its target.
+    pub(crate) query: Option<&'a str>,
+    /// Its fields.
     pub(crate) headers: &'a HeaderMap,
 }
 
 impl Access {
-    /// The rules of these settings; `None` if everybody may use the route.
-    pub(crate) fn new(settings: &Settings) -> Option<Self> {
-        (!settings.is_open()).then(|| Self { settings: settings.clone() })
+    /// The rules of these settings, `None` if everybody may use the route; those of `former` if they
+    /// are the same. Reads files, which blocks for some seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// A file of keys cannot be used.
+    pub(crate) fn new(
+        settings: &Settings,
+        former: Option<&Arc<Self>>,
+    ) -> Result<Option<Arc<Self>>, FileFault> {
+        if settings.is_open() {
+            return Ok(None);
+        }
+        if let Some(former) = former.filter(|former| former.settings == *settings) {
+            return Ok(Some(former.clone()));
+        }
+        let (auth, owned) = match &settings.auth {
+            None => (None, OwnedFields::default()),
+            Some(AuthSettings::Jwt(jwt)) => {
+                let owned = OwnedFields::new(jwt.claims.iter().map(|(_, name)| name));
+                (Some(Auth::Jwt(TokenCheck::new(jwt)?)), owned)
+            }
+        };
+        let at = AtomicInstant::new(Epoch::new(Instant::now()));
+        let files = Followed { at, is_reading: AtomicBool::new(false) };
+        Ok(Some(Arc::new(Self { settings: settings.clone(), auth, owned, files })))
     }
 
     /// Whether the rules name the origins that are allowed.
@@ -46,51 +110,67 @@ impl Access {
         self.settings.origins.is_some()
     }
 
-    /// Checks whether `visitor` may use the route.
+    /// The fields that tell the nodes who a client is, and that no client may write.
+    pub(crate) fn owned_fields(&self) -> &OwnedFields {
+        &self.owned
+    }
+
+    /// Checks whether `visitor` may use the route, and what it is granted.
     ///
     /// # Errors
     ///
-    /// Why not.
-    pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Result<(), Refusal> {
-        let Settings { deny, allow, origins } = &self.settings;
+    /// Why it may not.
+    pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Result<Grant, Refusal> {
+        let Settings { deny, allow, origins, .. } = &self.settings;
         let is_allowed = allow.is_empty() || is_in(allow, visitor.address);
         if is_in(deny, visitor.address) || !is_allowed {
             return Err(Refusal::Address);
         }
-        match origins {
-            Some(origins) if !origins.allow(visitor.headers, visitor.host) => Err(Refusal::Origin),
-            Some(_) | None => Ok(()),
+        if origins.as_ref().is_some_and(|origins| !origins.allow(visitor.headers, visitor.host)) {
+            return Err(Refusal::Origin);
+        }
+        match &self.auth {
+            Some(_) if visitor.is_preflight() => Ok(Grant::default()),
+            Some(Auth::Jwt(tokens)) => {
+                tokens.check(visitor.headers, visitor.query).map_err(Refusal::Token)
+            }
+            None => Ok(Grant::default()),
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_that_is_denied_is_refused_and_one_that_is_not_allowed_too() {
-        let check = |deny: &[&str], allow: &[&str], address: &str, expected: bool| {
-            let networks =
-                |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-            let settings = Settings { deny: networks(deny), allow: networks(allow), origins: None };
-            let visitor = Visitor {
-                address: address.parse().unwrap(),
-                host: "a.b",
-                headers: &HeaderMap::new(),
-            };
-            let is_allowed =
-                Access::new(&settings).is_none_or(|rules| rules.check(&visitor).is_ok());
-            assert_eq!(is_allowed, expected, "{deny:?} {allow:?} {address}");
+    /// Begins to read the files of the rules again, if it is time.
+    pub(crate) fn follow_files(self: &Arc<Self>, now: Instant) {
+        let has_files = match &self.auth {
+            Some(Auth::Jwt(tokens)) => tokens.has_files(),
+            None => false,
         };
-        check(&[], &[], "1.2.3.4", true);
-        check(&["1.2.0.0/16"], &[], "1.2.3.4", false);
-        check(&["1.2.0.0/16"], &[], "::ffff:1.2.3.4", false);
-        check(&["1.2.0.0/16"], &[], "1.3.3.4", true);
-        check(&[], &["10.0.0.0/8", "2001:db8::/32"], "10.9.9.9", true);
-        check(&[], &["10.0.0.0/8", "2001:db8::/32"], "2001:db8::1", true);
-        check(&[], &["10.0.0.0/8"], "11.0.0.1", false);
-        check(&["10.1.0.0/16"], &["10.0.0.0/8"], "10.1.0.1", false);
-        check(&["10.0.0.0/8"], &["10.1.0.0/16"], "10.1.0.1", false);
+        let was_read = self.files.at.get();
+        let is_due = was_read.is_none_or(|at| now.saturating_duration_since(at) >= READ_EVERY);
+        if !has_files || !is_due || self.files.is_reading.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.files.at.set(Some(now));
+        let access = self.clone();
+        // Nobody waits for it, and a read of a dead mount has an end.
+        drop(spawn_blocking(move || {
+            match &access.auth {
+                Some(Auth::Jwt(tokens)) => tokens.refresh(),
+                None => (),
+            }
+            access.files.is_reading.store(false, Ordering::Relaxed);
+        }));
     }
 }
+
+impl Visitor<'_> {
+    /// Whether it is a browser's question whether a page may send its request. It cannot carry
+    /// credentials (Fetch standard, section 3.3.6), and only the node can answer it.
+    fn is_preflight(&self) -> bool {
+        *self.method == Method::OPTIONS
+            && self.headers.contains_key(ORIGIN)
+            && self.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    }
+}
+
+/// How soon a change of a file counts.
+const READ_EVERY: Duration = Duration::from_secs(5);

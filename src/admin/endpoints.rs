@@ -197,7 +197,7 @@ async fn reload(state: &AdminState) -> Answer {
     };
     let status = match &*failure {
         ReloadError::Problems(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        ReloadError::Bind(_) | ReloadError::TagClash(_) => StatusCode::CONFLICT,
+        ReloadError::Bind(_) | ReloadError::Snapshot(_) => StatusCode::CONFLICT,
         ReloadError::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         ReloadError::ReadOnce => StatusCode::NOT_IMPLEMENTED,
         ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,

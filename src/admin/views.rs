@@ -215,7 +215,7 @@ pub(super) fn reload_failed(failure: &ReloadError) -> model::ReloadFailed {
     let problems = match failure {
         ReloadError::Problems(problems) => problems.iter().map(problem).collect(),
         ReloadError::Bind(_)
-        | ReloadError::TagClash(_)
+        | ReloadError::Snapshot(_)
         | ReloadError::Broken(_)
         | ReloadError::ReadOnce
         | ReloadError::Stopping => Vec::new(),

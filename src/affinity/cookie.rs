@@ -5,11 +5,11 @@
 //!
 //! Pure. Runs for every request.
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::settings::CookieSettings;
 use super::tag::{MarkContent, TagClash, Tags};
+use crate::http1::cookie_values;
 use crate::net::Scheme;
 
 /// Reads and makes the cookies of one upstream's nodes, which it knows by their index.
@@ -34,7 +34,7 @@ impl Cookies {
     /// The node that the client's cookie names: of several cookies with our name, the first that
     /// names a known node.
     pub(super) fn node(&self, headers: &HeaderMap) -> Option<usize> {
-        values_of(headers, &self.name).find_map(|mark| {
+        cookie_values(headers, &self.name).find_map(|mark| {
             match self.tags.read_mark(&self.name, mark) {
                 MarkContent::Node(index) => Some(index),
                 MarkContent::Foreign | MarkContent::Gone => None,
@@ -60,16 +60,10 @@ impl Cookies {
     }
 }
 
-/// The values of all cookies of that name (RFC 6265, section 4.2.1), in the order of the request.
-pub(super) fn values_of<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    let fields = headers.get_all(COOKIE).iter();
-    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs
-        .filter_map(move |pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn cookies(names: &[&str]) -> Cookies {

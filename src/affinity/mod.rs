@@ -24,6 +24,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::Instant;
 use crate::engineio::{Call, OpenPacket, SessionBounds, Sid, Transport, query};
+use crate::http1::cookie_values;
 use crate::metrics::AffinityOutcome;
 use crate::net::Scheme;
 use crate::upstream::rendezvous::Rendezvous;
@@ -382,7 +383,7 @@ impl RendezvousKey {
             }),
             Self::Header(name) => view.headers.get(name).map(|value| value.as_bytes().into()),
             Self::Query(name) => query::value_of(view.query?, name).map(Cow::Owned),
-            Self::Cookie(name) => cookie::values_of(view.headers, name).next().map(Cow::Borrowed),
+            Self::Cookie(name) => cookie_values(view.headers, name).next().map(Cow::Borrowed),
         }
     }
 }

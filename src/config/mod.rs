@@ -26,10 +26,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::acme::Wanted;
-use crate::affinity::{self, TagClash};
+use crate::affinity;
 use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
-use crate::snapshot::{Current, Snapshot};
+use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::yaml::rename::Rename;
 pub(crate) use crate::yaml::source::{is_read_once, within_deadline};
 use crate::yaml::{self, Diagnostic};
@@ -79,8 +79,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Two nodes of an upstream cannot be told apart by their tags.
-    pub fn snapshot(&self, carried: Option<&Snapshot>) -> Result<Snapshot, TagClash> {
+    /// Two nodes of an upstream cannot be told apart by their tags, or a file of keys cannot be used.
+    pub fn snapshot(&self, carried: Option<&Snapshot>) -> Result<Snapshot, SnapshotError> {
         let upstreams: Vec<_> = self
             .upstreams
             .iter()
@@ -103,7 +103,7 @@ impl Config {
     /// # Errors
     ///
     /// As [`Config::snapshot`].
-    pub fn proxy(&self) -> Result<Proxy, TagClash> {
+    pub fn proxy(&self) -> Result<Proxy, SnapshotError> {
         let current = Arc::new(Current::new(self.snapshot(None)?));
         Ok(Proxy::new(current, ShutdownWatch::never()))
     }

@@ -7,11 +7,11 @@ use super::context::Request;
 use super::error::ExchangeError;
 use super::forwarded;
 use super::purpose::Purpose;
-use crate::access::Visitor;
+use crate::access::{Grant, Visitor};
 use crate::net::ClientInfo;
 use crate::route::Route;
 
-/// Checks that the client may use `route`, with a request for `host`.
+/// Checks that the client may use `route`, with a request for `host`, and says what it is granted.
 ///
 /// # Errors
 ///
@@ -22,7 +22,7 @@ pub(super) fn check(
     request: &Request,
     (host, purpose): (&str, Purpose),
     entry: &LogEntry,
-) -> Result<(), ExchangeError> {
+) -> Result<Grant, ExchangeError> {
     let headers = request.headers();
     let host = || forwarded::original_host(headers, client).unwrap_or(host);
     if purpose.is_upgrade() {
@@ -30,9 +30,10 @@ pub(super) fn check(
     }
     match &route.access {
         Some(access) => {
-            let visitor = Visitor { address: entry.client(), host: host(), headers };
-            Ok(access.check(&visitor)?)
+            let (method, query) = (request.method(), request.uri().query());
+            let address = entry.client();
+            Ok(access.check(&Visitor { address, host: host(), method, query, headers })?)
         }
-        None => Ok(()),
+        None => Ok(Grant::default()),
     }
 }

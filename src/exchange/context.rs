@@ -10,6 +10,7 @@ use super::body::RequestBody;
 use super::budget::Budget;
 use super::purpose::Purpose;
 use crate::Instant;
+use crate::access::Grant;
 use crate::engineio::{Call, SessionBounds, Sid, Transport};
 use crate::insight::Observation;
 use crate::net::ClientInfo;
@@ -45,6 +46,8 @@ pub(super) struct Exchange<'a> {
     pub(super) client: &'a ClientInfo,
     /// The client's address, as far as trusted proxies tell it.
     pub(super) address: IpAddr,
+    /// What the rules of the route grant it.
+    pub(super) grant: Grant,
     /// The bounds of its session, if known.
     pub(super) bounds: Option<SessionBounds>,
     /// The key of `balance: rendezvous`.

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::access::Refusal;
 use crate::engineio::CallError;
@@ -233,6 +233,11 @@ impl ExchangeError {
         matches!(self, Self::BadHost | Self::BadTarget(_))
     }
 
+    /// What the client is asked for: `WWW-Authenticate`.
+    pub(crate) fn challenge(&self) -> Option<HeaderValue> {
+        if let Self::Refused(refusal) = self { refusal.challenge() } else { None }
+    }
+
     /// Whether a page of another origin may read our response: not if the route refuses its origin.
     pub(crate) fn may_be_read_by_pages(&self) -> bool {
         !matches!(self, Self::Refused(Refusal::Origin))
@@ -276,6 +281,7 @@ fn of_refusal(refusal: &Refusal) -> Facts {
     match refusal {
         Refusal::Address => facts(403, Blame::Client, "address_refused").engineio(FORBIDDEN),
         Refusal::Origin => facts(403, Blame::Client, "origin_refused").engineio(FORBIDDEN),
+        Refusal::Token(_) => facts(401, Blame::Client, "token_refused"),
     }
 }
 

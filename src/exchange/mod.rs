@@ -171,7 +171,7 @@ impl Proxy {
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
 
         // The route says who may use it.
-        access_check::check(route, client, request, (name, purpose), entry)?;
+        let grant = access_check::check(route, client, request, (name, purpose), entry)?;
 
         // The affinity says where the session is.
         let address = entry.client();
@@ -186,8 +186,18 @@ impl Proxy {
         let key = key.map(|value| value.into_owned().into_boxed_slice());
         let session_key = session_key(&placement, call.as_ref());
         let (shared, bounds) = (&*self.0, placement.bounds());
-        let exchange =
-            Exchange { shared, route, call, purpose, client, address, bounds, key, session_key };
+        let exchange = Exchange {
+            shared,
+            route,
+            call,
+            purpose,
+            client,
+            address,
+            grant,
+            bounds,
+            key,
+            session_key,
+        };
         Ok(RoutedRequest { exchange, placement, handshake, host })
     }
 }

@@ -15,6 +15,7 @@ use super::context::Exchange;
 use super::forwarded::{Forwarded, is_claim, may_pass};
 use super::headers::{X_REQUEST_ID, is_hop_by_hop, named_by_connection};
 use super::purpose::Purpose;
+use crate::access::{Access, Grant};
 
 /// The fields of one request.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct NodeFields<'a> {
     version: Version,
     purpose: Purpose,
     is_trusted: bool,
+    access: Option<&'a Access>,
+    grant: &'a Grant,
     host: &'a str,
     request_id: &'a HeaderValue,
     forwarded: Forwarded<'a>,
@@ -33,7 +36,7 @@ pub(super) struct NodeFields<'a> {
 impl<'a> NodeFields<'a> {
     /// For a request for `host` with this `head` and id.
     pub(super) fn new(
-        exchange: &Exchange<'_>,
+        exchange: &'a Exchange<'_>,
         head: &'a request::Parts,
         host: &'a str,
         request_id: &'a HeaderValue,
@@ -45,6 +48,8 @@ impl<'a> NodeFields<'a> {
             version: head.version,
             purpose: exchange.purpose,
             is_trusted: exchange.client.is_trusted(),
+            access: exchange.route.access.as_deref(),
+            grant: &exchange.grant,
             host,
             request_id,
             forwarded: Forwarded::new(headers, exchange.client, exchange.address, host),
@@ -67,6 +72,7 @@ impl<'a> NodeFields<'a> {
             .chain(upgrade.iter().map(|(name, value)| (name, *value)))
             .chain(once((&REQUEST_ID_NAME, self.request_id.as_bytes())))
             .chain(self.forwarded.fields())
+            .chain(self.grant.fields.iter().map(|(name, value)| (name, value.as_bytes())))
     }
 
     /// Whether a field of the client is passed on to the node.
@@ -77,6 +83,7 @@ impl<'a> NodeFields<'a> {
             || self.version == Version::HTTP_10 && *name == EXPECT;
         !is_ours
             && !is_unwanted
+            && self.access.is_none_or(|access| !access.owned_fields().own(name))
             && !is_hop_by_hop(name)
             && !self.of_connection.contains(name)
             && (!is_claim(name) || self.is_trusted && may_pass(name))
@@ -101,6 +108,8 @@ mod tests {
             version: Version::HTTP_11,
             purpose,
             is_trusted: client.is_trusted(),
+            access: None,
+            grant: &Grant::default(),
             host,
             request_id: &REQUEST_ID,
             forwarded: Forwarded::new(headers, &client, real, host),

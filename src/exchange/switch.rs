@@ -99,6 +99,7 @@ pub(super) fn switch(
         upgrade_progress: exchange
             .session()
             .and_then(|sid| insight.upgrade_accepted(sid, Instant::now())),
+        expires_at: exchange.grant.expires_at,
         shutdown: exchange.shared.shutdown.clone(),
         roster_guard: switched.lease.node().roster().enter(Instant::now()),
         counts: exchange.route.counts.tunnels.clone(),

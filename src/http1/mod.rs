@@ -22,6 +22,7 @@
 
 mod body;
 mod chunked;
+mod cookies;
 mod fault;
 mod fields;
 mod framing;
@@ -33,6 +34,7 @@ mod spelling;
 mod tests;
 
 pub use body::{BodyDecoder, Decoded};
+pub(crate) use cookies::cookie_values;
 pub use fault::{BodyFault, Coding, HeadFault};
 pub use framing::BodyFraming;
 pub use persistence::Persistence;

@@ -4,10 +4,10 @@
 
 use tokio::task::JoinError;
 
-use crate::affinity::TagClash;
 use crate::config::Problems;
 use crate::listener::BindError;
 use crate::logging::error_chain;
+use crate::snapshot::SnapshotError;
 
 /// Why a reload changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +20,9 @@ pub enum ReloadError {
     /// needs a restart.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Two nodes have the same tag.
+    /// Two nodes have the same tag, or a file of keys cannot be used.
     #[error(transparent)]
-    TagClash(#[from] TagClash),
+    Snapshot(#[from] SnapshotError),
     /// The code that reads the file panicked.
     #[error("reading the configuration failed")]
     Broken(#[source] JoinError),
@@ -42,7 +42,7 @@ impl ReloadError {
         match self {
             Self::Problems(problems) => problems.on_one_line(),
             Self::Bind(_)
-            | Self::TagClash(_)
+            | Self::Snapshot(_)
             | Self::Broken(_)
             | Self::ReadOnce
             | Self::Stopping => error_chain(self).split_whitespace().collect::<Vec<_>>().join(" "),
@@ -54,7 +54,7 @@ impl ReloadError {
         match self {
             Self::Problems(problems) => Some(problems.iter().count()),
             Self::Bind(_)
-            | Self::TagClash(_)
+            | Self::Snapshot(_)
             | Self::Broken(_)
             | Self::ReadOnce
             | Self::Stopping => None,

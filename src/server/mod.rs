@@ -21,7 +21,6 @@ use tracing::{info, warn};
 use crate::Instant;
 use crate::acme::Keeper;
 use crate::admin::{Admin, AdminState, FirstAnswers};
-use crate::affinity::TagClash;
 use crate::config::{Config, InForce, Outline};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
@@ -32,7 +31,7 @@ use crate::net::ConnectionLimit;
 use crate::readiness::Readiness;
 use crate::reload::{Reloader, Reloads};
 use crate::shutdown::Shutdown;
-use crate::snapshot::Current;
+use crate::snapshot::{Current, SnapshotError};
 use crate::tasks::Tasks;
 use crate::workers::{self, Control};
 use crate::{descriptors, systemd};
@@ -56,9 +55,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Two nodes cannot be told apart by their tags.
+    /// Two nodes cannot be told apart by their tags, or a file of keys cannot be used.
     #[error(transparent)]
-    TagClash(#[from] TagClash),
+    Snapshot(#[from] SnapshotError),
     /// The system has no threads or descriptors left.
     #[error("the workers did not start")]
     Workers(#[from] workers::StartError),
@@ -79,7 +78,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`StartError::Bind`] and [`StartError::TagClash`].
+    /// [`StartError::Bind`] and [`StartError::Snapshot`].
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         Self::bind_passed(config, Vec::new())
     }

@@ -25,6 +25,8 @@ pub(super) enum Timer {
     Keepalive,
     /// The tunnel has reached its maximum age.
     MaxAge,
+    /// What allowed the client to open the tunnel has expired.
+    Expired,
     /// This tunnel's time slot in a shutdown.
     ShutdownSlot,
     /// A Close frame of ours could not be inserted: a frame does not end, or the node had its time
@@ -53,7 +55,7 @@ pub(super) enum Due {
 
 impl Timer {
     /// In the order in which they fire when several are due: a cut leaves nothing for the others.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Cut,
         Self::CloseFrame,
         Self::ShutdownSlot,
@@ -63,6 +65,7 @@ impl Timer {
         Self::Idle,
         Self::IdleMessages,
         Self::MaxAge,
+        Self::Expired,
     ];
 }
 

@@ -44,6 +44,8 @@ pub enum End {
     IdleMessages,
     /// The tunnel reached its maximum age.
     MaxAge,
+    /// What allowed the client to open it has expired, such as its token.
+    Expired,
     /// This side, or its host, did not answer a Ping of ours.
     KeepaliveLost(Side),
     /// The client took next to nothing of what waited for it for too long.
@@ -153,6 +155,7 @@ impl End {
             Self::Idle => orderly("idle", Who::Proxy, GOING_AWAY, "idle"),
             Self::IdleMessages => orderly("idle_messages", Who::Proxy, GOING_AWAY, "idle"),
             Self::MaxAge => orderly("max_age", Who::Proxy, GOING_AWAY, "max age"),
+            Self::Expired => orderly("expired", Who::Proxy, GOING_AWAY, "token expired"),
             Self::KeepaliveLost(Client) => at_once("keepalive_lost", Client)
                 .to_client(GOING_AWAY, "keepalive lost")
                 .to_node("client lost"),
@@ -288,7 +291,8 @@ mod tests {
                 Self::NodeReset => Self::Idle,
                 Self::Idle => Self::IdleMessages,
                 Self::IdleMessages => Self::MaxAge,
-                Self::MaxAge => Self::KeepaliveLost(Side::Client),
+                Self::MaxAge => Self::Expired,
+                Self::Expired => Self::KeepaliveLost(Side::Client),
                 Self::KeepaliveLost(Side::Client) => Self::KeepaliveLost(Side::Node),
                 Self::KeepaliveLost(Side::Node) => Self::StalledClient,
                 Self::StalledClient => Self::StalledNode,

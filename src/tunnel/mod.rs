@@ -85,6 +85,8 @@ pub struct Setup {
     /// Receives the steps of a session's upgrade from polling; `None` for other tunnels, and if the
     /// steps are not needed.
     pub upgrade_progress: Option<Arc<UpgradeProgress>>,
+    /// When the client's right to it ends; `None`: never.
+    pub expires_at: Option<Instant>,
     /// What the 101 agreed on.
     pub extensions: Extensions,
     /// When this begins, the tunnel ends at a random time before the shutdown's deadline.

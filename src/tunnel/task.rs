@@ -61,6 +61,7 @@ where
         let from_client = scanner(Sender::Client, Some(Box::new(client_limits)));
         let from_node = scanner(Sender::Node, None);
         let mut deadlines = Deadlines::new(now);
+        deadlines.set(Timer::Expired, setup.expires_at);
         let policies = Policies::new(&limits, &setup.protocol, &mut deadlines, now);
         let idle_timeout = limits.idle_timeout(&setup.protocol);
         let open_packet = match setup.protocol {
@@ -243,6 +244,7 @@ where
                 (Timer::Idle, None) => self.begin_close(End::Idle, now),
                 (Timer::IdleMessages, _) => self.begin_close(End::IdleMessages, now),
                 (Timer::MaxAge, _) => self.begin_close(End::MaxAge, now),
+                (Timer::Expired, _) => self.begin_close(End::Expired, now),
                 (Timer::StalledClient, _) => self.begin_close(End::StalledClient, now),
                 (Timer::StalledNode, _) => self.begin_close(End::StalledNode, now),
                 (Timer::ShutdownSlot, _) => self.begin_close(End::Shutdown, now),

@@ -46,7 +46,9 @@ mod tests {
         for key in ["keys", "key", "Keys", "kesy", "eys", "secret", "secret_key", "apikey"] {
             check(key, true);
         }
-        for key in ["nodes", "tag", "name", "query", "every", "cookie", "header"] {
+        for key in
+            ["nodes", "pem_files", "jwks_file", "tag", "name", "query", "every", "cookie", "header"]
+        {
             check(key, false);
         }
     }

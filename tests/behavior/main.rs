@@ -46,5 +46,6 @@ mod socketio;
 mod stop;
 mod systemd;
 mod tidy;
+mod tokens;
 mod tunnel;
 mod upgrade;

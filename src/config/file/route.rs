@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::access::{ORIGINS_TYPE, origin};
+use super::access::{Auth, ORIGINS_TYPE, origin};
 use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
@@ -55,6 +55,12 @@ pub(crate) struct Route {
         "x-items" = { "pattern": whole(&origin()) }, "x-type" = ORIGINS_TYPE
     ))]
     pub(crate) origins: List<String>,
+    /// How clients say who they are: a map with the key below. Without it, they need not.
+    ///
+    /// It is checked at each handshake, upgrade, poll and post, and at all other requests of the
+    /// route; without valid credentials a client gets 401. Only preflights of browsers pass without,
+    /// as they cannot carry any.
+    pub(crate) auth: Option<Auth>,
     /// How long a node may take to start its response. `auto`: for polls as long as the session's
     /// handshake allows, for other requests 2m.
     #[schemars(extend("x-accepts" = RESPONSE_TIMEOUT.accepts()))]

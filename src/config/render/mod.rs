@@ -4,6 +4,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+mod access;
 mod acme;
 mod upstream;
 
@@ -81,21 +82,17 @@ fn route(settings: &route::Settings) -> Route {
             }
         }),
         upstream: Some(settings.upstream.to_string()),
-        deny: networks(&settings.access.deny),
-        allow: networks(&settings.access.allow),
+        deny: access::networks(&settings.access.deny),
+        allow: access::networks(&settings.access.allow),
         origins: settings
             .access
             .origins
             .as_ref()
             .and_then(|origins| list(origins.rules(), ToString::to_string)),
+        auth: settings.access.auth.as_ref().map(access::auth),
         tunnel: Some(tunnel(&settings.tunnel)),
         ..section::write(&settings.limits)
     }
-}
-
-/// `None` if there are none: an empty list of networks would allow nobody.
-fn networks(networks: &[ipnet::IpNet]) -> List<String> {
-    list(networks, ToString::to_string).filter(|list| !list.is_empty())
 }
 
 fn tunnel(limits: &tunnel::Limits) -> Tunnel {
@@ -190,6 +187,7 @@ routes:
   - { path: /d, upstream: d, tunnel: { idle_timeout: 90s, keepalive: { every: 10s } } }
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
   - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
+  - { path: /h, upstream: d, auth: { jwt: { pem_files: [/a.pem], jwks_file: /b.json, issuers: [i], audiences: [a], cookie: c, query: q, claims: [{ claim: sub, field: X-User-Id }], close_expired: true } } }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 acme: { store: /s, directory: 'https://a/b', contact: [a@b.c], challenge: tls-alpn-01, ca: /ca.pem, eab: { kid: k, hmac_file: /f }, agree_to_terms: true }
 max_connections: 5000
@@ -209,10 +207,11 @@ log: { format: json, level: debug }
         let text = "upstreams:
   a: { nodes: [h:1], affinity: { sid: { keys: [0123456789abcdef] } } }
   b: { nodes: [h:1], affinity: { cookie: { keys: [0123456789abcdef] } } }
-routes: [{ upstream: a }]";
+routes:
+  - { upstream: a, auth: { jwt: { secrets: [0123456789abcdef0123456789abcdef] } } }";
         let shown = serde_yaml::to_string(&parse("a.yaml", text).unwrap().render()).unwrap();
         assert!(!shown.contains("0123456789abcdef"), "{shown}");
-        assert_eq!(shown.matches(HIDDEN).count(), 2, "{shown}");
+        assert_eq!(shown.matches(HIDDEN).count(), 3, "{shown}");
         let problems = parse("shown.yaml", &shown).unwrap_err().to_string();
         assert!(problems.contains("too short for a secret"), "{problems}");
     }

@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 
-use super::address;
+use super::{address, auth};
 use crate::access::{OriginRule, Origins, Settings};
 use crate::config::file::route::Route;
 use crate::yaml::{Diagnostic, KeyPath, List, Report};
@@ -17,7 +17,9 @@ pub(super) fn resolve(path: &KeyPath, route: &Route, report: &mut Report<'_>) ->
         let diagnostic = Diagnostic::new("allows nobody");
         report.refuse(&path.key("allow"), diagnostic.help("name a network, or take the key out"));
     }
-    Settings { deny, allow, origins: origins(&path.key("origins"), &route.origins, report) }
+    let origins = origins(&path.key("origins"), &route.origins, report);
+    let auth = route.auth.as_ref().and_then(|auth| auth::resolve(&path.key("auth"), auth, report));
+    Settings { deny, allow, origins, auth }
 }
 
 fn origins(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> Option<Origins> {

@@ -86,9 +86,14 @@ fn header(name: &str) -> Result<RendezvousKey, Diagnostic> {
 }
 
 fn query(name: &str) -> Result<RendezvousKey, Diagnostic> {
+    query_name(name).map(|()| RendezvousKey::Query(name.into()))
+}
+
+/// The name of a query parameter.
+pub(super) fn query_name(name: &str) -> Result<(), Diagnostic> {
     let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'&' | b'=' | b'#' | b'?');
     if !name.is_empty() && name.bytes().all(is_plain) {
-        return Ok(RendezvousKey::Query(name.into()));
+        return Ok(());
     }
     Err(Diagnostic::new("is not a valid query parameter name").help("write a name such as room"))
 }

@@ -9,6 +9,7 @@ mod access;
 mod acme;
 mod address;
 mod affinity;
+mod auth;
 mod balance;
 mod binds;
 mod discover;

@@ -57,6 +57,7 @@ fn setup(shutdown: ShutdownWatch) -> Setup {
         client_read_ahead: Bytes::new(),
         node_read_ahead: Bytes::new(),
         protocol: Protocol::Plain,
+        expires_at: None,
         upgrade_progress: None,
         extensions: Extensions::None,
         shutdown,

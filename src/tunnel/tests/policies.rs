@@ -177,6 +177,16 @@ async fn only_messages_that_count_put_the_timeout_of_messages_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_tunnel_ends_when_the_right_to_it_expires() {
+    let mut rig = Rig::start_with(|setup| setup.expires_at = Some(Instant::now() + 100 * SECOND));
+    expect(&mut rig.client, &unmasked(0x88, b"\x03\xe9token expired")).await;
+    expect_masked_close(&mut rig.node, b"\x03\xe9token expired").await;
+    assert_eq!(rig.begun_at.elapsed(), 100 * SECOND);
+    let (report, _) = rig.report().await;
+    assert_eq!((report.end, report.end.label()), (End::Expired, "expired"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_tunnel_gets_older_than_allowed_and_not_all_end_together() {
     let mut ages = Vec::new();
     for _ in 0..20 {

@@ -99,6 +99,11 @@ pub(crate) async fn run_browser(arguments: &[&str]) -> Value {
     Script::node("browser.js", arguments).event("result", RESULT_WITHIN).await
 }
 
+/// Tokens and their keys, as `tests/node/tokens.js --help` says.
+pub(crate) async fn run_tokens(arguments: &[&str]) -> Value {
+    Script::node("tokens.js", arguments).event("tokens", READY_WITHIN).await
+}
+
 /// The result of a scenario that must hold; panics with its failures.
 #[track_caller]
 pub(crate) fn held(result: Value) -> Value {

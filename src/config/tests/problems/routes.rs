@@ -45,7 +45,7 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, deny, allow, origins, response_timeout, request_body_timeout, response_body_timeout, body_max, tunnel
+   = help: write one of: host, path, upstream, deny, allow, origins, auth, response_timeout, request_body_timeout, response_body_timeout, body_max, tunnel
 1 problem in a.yaml",
     ),
     (

@@ -1,0 +1,45 @@
+//! Who may use a route, as the file that says all of it.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::path::Path;
+
+use super::list;
+use super::upstream::HIDDEN;
+use crate::access::{AuthSettings, JwtSettings};
+use crate::config::file::access::{Auth, Claim, Jwt};
+use crate::yaml::{Chosen, List};
+
+/// `None` if there are none: an empty list of networks would allow nobody.
+pub(super) fn networks(networks: &[ipnet::IpNet]) -> List<String> {
+    list(networks, ToString::to_string).filter(|list| !list.is_empty())
+}
+
+/// `auth:`
+pub(super) fn auth(settings: &AuthSettings) -> Auth {
+    match settings {
+        AuthSettings::Jwt(settings) => Auth { jwt: Some(Chosen::Is(jwt(settings))) },
+    }
+}
+
+fn jwt(settings: &JwtSettings) -> Jwt {
+    let JwtSettings { places, claims, .. } = settings;
+    Jwt {
+        secrets: list(&settings.secrets, |_| HIDDEN.to_owned()),
+        pem_files: list(&settings.public_keys, |path| shown(path)),
+        jwks_file: settings.jwks.as_deref().map(shown),
+        issuers: list(&settings.issuers, String::clone),
+        audiences: list(&settings.audiences, String::clone),
+        cookie: places.cookie.as_ref().map(ToString::to_string),
+        query: places.query.as_ref().map(ToString::to_string),
+        claims: list(claims, |(claim, field)| Claim {
+            claim: Some(claim.clone()),
+            field: Some(field.to_string()),
+        }),
+        close_expired: Some(settings.close_expired),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

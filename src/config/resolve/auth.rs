@@ -1,0 +1,123 @@
+//! `auth:`
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::path::PathBuf;
+
+use http::HeaderName;
+
+use super::affinity::token;
+use crate::access::{
+    AuthSettings, JwtSettings, SECRET_BYTES_MIN, TokenPlaces, TokenSecret, may_be_owned,
+};
+use crate::config::file::access::{Auth, Claim, Jwt};
+use crate::yaml::{Diagnostic, KeyPath, List, Report};
+
+/// How clients say who they are, at `path`.
+pub(super) fn resolve(
+    path: &KeyPath,
+    auth: &Auth,
+    report: &mut Report<'_>,
+) -> Option<AuthSettings> {
+    let help = "jwt: { jwks_file: /etc/sockeye/jwks.json }";
+    let chosen = report.chosen(&path.key("jwt"), auth.jwt.as_ref(), help);
+    if auth.jwt.is_none() {
+        report.refuse(path, Diagnostic::new("says nothing").help(format!("write {help}")));
+    }
+    chosen.map(|written| AuthSettings::Jwt(jwt(&path.key("jwt"), written, report)))
+}
+
+fn jwt(path: &KeyPath, written: &Jwt, report: &mut Report<'_>) -> JwtSettings {
+    let has_items = |list: &List<String>| list.as_ref().is_some_and(|list| !list.is_empty());
+    if !has_items(&written.secrets) && !has_items(&written.pem_files) && written.jwks_file.is_none()
+    {
+        let diagnostic = Diagnostic::new("has no key");
+        report.refuse(path, diagnostic.help("write one of: secrets, pem_files, jwks_file"));
+    }
+    let secrets = texts(&path.key("secrets"), &written.secrets, report, secret);
+    let public_keys = texts(&path.key("pem_files"), &written.pem_files, report, file);
+    let places = TokenPlaces {
+        cookie: report.read(&path.key("cookie"), written.cookie.as_deref(), None, |name| {
+            token(name).map(|()| Some(name.into()))
+        }),
+        query: report.read(&path.key("query"), written.query.as_deref(), None, |name| {
+            super::balance::query_name(name).map(|()| Some(name.into()))
+        }),
+    };
+    JwtSettings {
+        secrets,
+        public_keys,
+        jwks: report.read(&path.key("jwks_file"), written.jwks_file.as_deref(), None, |text| {
+            file(text).map(Some)
+        }),
+        issuers: texts(&path.key("issuers"), &written.issuers, report, not_empty),
+        audiences: texts(&path.key("audiences"), &written.audiences, report, not_empty),
+        places,
+        claims: claims(&path.key("claims"), &written.claims, report),
+        close_expired: written.close_expired.unwrap_or(false),
+    }
+}
+
+fn claims(
+    path: &KeyPath,
+    written: &List<Claim>,
+    report: &mut Report<'_>,
+) -> Vec<(String, HeaderName)> {
+    let items = written.iter().flatten().enumerate();
+    let items = report.filled(items.map(|(i, item)| (path.index(i), item.as_ref())));
+    let mut claims = Vec::new();
+    for (path, Claim { claim, field: name }) in items {
+        let example = "{ claim: sub, field: X-User-Id }";
+        let claim = report.require(&path.key("claim"), claim.as_deref(), example, not_empty);
+        let name = report.require(&path.key("field"), name.as_deref(), example, field);
+        claims.extend(claim.zip(name));
+    }
+    claims
+}
+
+/// The name of a field that tells nodes about a client.
+pub(super) fn field(text: &str) -> Result<HeaderName, Diagnostic> {
+    let help = "write a name such as X-User-Id";
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| Diagnostic::new("is not the name of a header field").help(help))?;
+    match may_be_owned(&name) {
+        true => Ok(name),
+        false => Err(Diagnostic::new("is a field with another meaning").help(help)),
+    }
+}
+
+/// The texts in the list at `path`.
+pub(super) fn texts<T>(
+    path: &KeyPath,
+    written: &List<String>,
+    report: &mut Report<'_>,
+    parse: impl Fn(&str) -> Result<T, Diagnostic>,
+) -> Vec<T> {
+    let items = written.iter().flatten().enumerate();
+    let items = report.filled(items.map(|(i, item)| (path.index(i), item.as_deref())));
+    let parsed = items.into_iter().filter_map(|(path, text)| {
+        report.read(&path, Some(text), None, |text| parse(text).map(Some))
+    });
+    parsed.collect()
+}
+
+fn secret(text: &str) -> Result<TokenSecret, Diagnostic> {
+    if text.chars().count() < SECRET_BYTES_MIN {
+        let diagnostic = Diagnostic::new(format!(
+            "is too short for a secret of HS256: at least {SECRET_BYTES_MIN} characters"
+        ));
+        return Err(diagnostic.help("write what `openssl rand -base64 48` prints"));
+    }
+    Ok(TokenSecret::new(text))
+}
+
+pub(super) fn file(text: &str) -> Result<PathBuf, Diagnostic> {
+    not_empty(text).map(PathBuf::from)
+}
+
+pub(super) fn not_empty(text: &str) -> Result<String, Diagnostic> {
+    match text.is_empty() {
+        true => Err(Diagnostic::new("is empty").help("fill it or take it out")),
+        false => Ok(text.to_owned()),
+    }
+}
