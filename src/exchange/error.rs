@@ -54,6 +54,10 @@ pub(crate) enum ExchangeError {
     /// The node of the session has left the upstream.
     #[error("Session ID unknown")]
     SessionGone,
+    /// All nodes have refused the session a short time ago: a client that does not give up, or one that made
+    /// it up.
+    #[error("Session ID unknown")]
+    SessionUnknown,
     /// The upstream has no node that could be asked.
     #[error("no node of the upstream can take the request")]
     NoNode,
@@ -210,6 +214,7 @@ impl ExchangeError {
             Self::BodyTooLarge(_) => facts(413, Client, "body_too_large"),
             Self::ClientGone => facts(400, Client, "client_gone"),
             Self::SessionGone => facts(400, Operator, "session_gone").engineio(UNKNOWN_SID),
+            Self::SessionUnknown => facts(400, Client, "session_unknown").engineio(UNKNOWN_SID),
             Self::NoNode => facts(503, Operator, "no_node"),
             Self::NotAdmitted(_) => facts(503, Operator, "not_admitted"),
             Self::QueueFull => facts(503, Operator, "queue_full"),
@@ -268,6 +273,7 @@ impl ExchangeError {
             | Self::BodyTooLarge(_)
             | Self::ClientGone
             | Self::SessionGone
+            | Self::SessionUnknown
             | Self::NoNode
             | Self::NotAdmitted(_)
             | Self::QueueFull
@@ -339,7 +345,8 @@ mod tests {
                 Self::BodyStalled(_) => Self::BodyTooLarge(1),
                 Self::BodyTooLarge(_) => Self::ClientGone,
                 Self::ClientGone => Self::SessionGone,
-                Self::SessionGone => Self::NoNode,
+                Self::SessionGone => Self::SessionUnknown,
+                Self::SessionUnknown => Self::NoNode,
                 Self::NoNode => Self::NotAdmitted(after),
                 Self::NotAdmitted(_) => Self::QueueFull,
                 Self::QueueFull => Self::Stopping,

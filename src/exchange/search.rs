@@ -36,7 +36,7 @@ pub(super) async fn find(
 ) -> Result<Outcome, ExchangeError> {
     let mut candidates = Candidates::search(exchange.route.clone(), order);
     match search_scope(exchange, sid) {
-        SearchScope::NoNode => return Err(ExchangeError::SessionGone),
+        SearchScope::NoNode => return Err(ExchangeError::SessionUnknown),
         SearchScope::OneNode => {
             let answered = attempt::ask(exchange, outbound, &mut candidates).await?;
             return Ok(Outcome::new(answered));

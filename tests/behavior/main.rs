@@ -41,6 +41,7 @@ mod reload;
 mod routing;
 mod several_processes;
 mod session_bounds;
+mod sids;
 mod soak;
 mod socketio;
 mod stop;
