@@ -25,6 +25,9 @@ pub(crate) enum Soak {
     /// Clients and nodes leave by FIN and RST at every phase of every exchange: nothing is left behind.
     /// SOAK_SECONDS=30 makes it shorter
     Aborts,
+    /// Strangers who mean harm, one kind after the other: nobody else's echo stalls, and memory and
+    /// descriptors come back. SOAK_SECONDS=3 makes it shorter
+    Hostile,
     /// Everything at once for ten minutes: memory stays flat. SOAK_SECONDS=60 makes it shorter
     Mixed,
 }
@@ -41,6 +44,7 @@ pub(crate) fn soak(soak: Soak) -> Result<(), Failure> {
         Soak::Overload => "soak::overload::",
         Soak::Rolling => "soak::rolling::",
         Soak::Aborts => "soak::aborts::",
+        Soak::Hostile => "soak::hostile::",
         Soak::Mixed => "soak::mixed::",
     };
     let mut test = cargo();

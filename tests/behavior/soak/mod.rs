@@ -8,6 +8,7 @@ pub mod figures;
 
 mod aborts;
 mod crash;
+mod hostile;
 mod mixed;
 mod overload;
 mod reload;
