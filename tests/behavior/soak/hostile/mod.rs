@@ -1,4 +1,4 @@
-//! Strangers who mean harm, one kind after the other, beside clients who only talk.
+//! Strangers who mean harm, one kind after the other, while other clients only talk.
 
 mod honest;
 mod http1;
