@@ -17,6 +17,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::sleep;
 
 use super::body::RequestBody;
@@ -92,22 +93,43 @@ pub(super) async fn ask(
     }
 }
 
-/// Asks the session's node once more if it refused the session. The caller has seen that the node is
-/// several processes, or may be: another session has used the connection. Each connection belongs to
-/// one process, and the refusal proves that the request had no effect.
+/// The outcome of a request that was `answered` by its session's node, which is asked once more if it
+/// refused the session and is several processes, or may be: another session has used the connection.
+/// Each connection belongs to one process, and the refusal proves that the request had no effect.
 pub(super) async fn ask_owner(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
-    mut refusal: NodeResponse,
+    answered: LeasedReply,
+) -> Result<Outcome, ExchangeError> {
+    let is_shared = answered.is_shared || answered.lease.node().is_several_processes();
+    let may_be_misdirected = is_shared
+        && exchange.route.upstream.may_be_several_processes()
+        && outbound.is_whole();
+    match Outcome::new(answered) {
+        // Boxed: few requests are refused.
+        Outcome::Answered(mut refusal)
+            if may_be_misdirected && refusal.status() == StatusCode::BAD_REQUEST =>
+        {
+            let asked = async {
+                match is_unknown_session(exchange, &mut refusal).await? {
+                    true => ask_again(exchange, outbound, refusal).await,
+                    false => Ok(refusal),
+                }
+            };
+            Ok(Outcome::Answered(Box::pin(asked).await?))
+        }
+        outcome => Ok(outcome),
+    }
+}
+
+/// Sends a request whose session was refused on a connection of the session's own.
+async fn ask_again(
+    exchange: &Exchange<'_>,
+    outbound: &mut Outbound,
+    refusal: NodeResponse,
 ) -> Result<NodeResponse, ExchangeError> {
     let node = refusal.lease.node().clone();
     let upstream = &exchange.route.upstream;
-    if !upstream.may_be_several_processes()
-        || !is_unknown_session(exchange, &mut refusal).await?
-        || !outbound.is_whole()
-    {
-        return Ok(refusal);
-    }
     let sharing = Sharing::Session(exchange.session_key);
     let connection = match exchange.shared.pool.take(&node, sharing) {
         Some(connection) => connection,

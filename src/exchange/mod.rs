@@ -276,15 +276,9 @@ impl Exchange<'_> {
         };
         let answered = attempt::ask(self, outbound, &mut candidates).await?;
         self.route = candidates.into_route();
-        let is_dispatched = answered.is_shared || answered.lease.node().is_several_processes();
-        let may_be_misdirected = is_bound && is_dispatched;
-        let outcome = Outcome::new(answered);
-        match outcome {
-            Outcome::Answered(answer) if may_be_misdirected => {
-                let outcome = attempt::ask_owner(self, outbound, answer);
-                Ok(Outcome::Answered(Box::pin(outcome).await?))
-            }
-            outcome => Ok(outcome),
+        match is_bound {
+            true => attempt::ask_owner(self, outbound, answered).await,
+            false => Ok(Outcome::new(answered)),
         }
     }
 
