@@ -102,9 +102,8 @@ pub(super) async fn ask_owner(
     answered: LeasedReply,
 ) -> Result<Outcome, ExchangeError> {
     let is_shared = answered.is_shared || answered.lease.node().is_several_processes();
-    let may_be_misdirected = is_shared
-        && exchange.route.upstream.may_be_several_processes()
-        && outbound.is_whole();
+    let may_be_misdirected =
+        is_shared && exchange.route.upstream.may_be_several_processes() && outbound.is_whole();
     match Outcome::new(answered) {
         // Boxed: few requests are refused.
         Outcome::Answered(mut refusal)

@@ -9,7 +9,6 @@ use std::iter::once;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE,
 };
-use http::{Version, request};
 
 use super::context::Exchange;
 use super::forwarded::{Forwarded, is_claim, may_pass};
@@ -23,7 +22,8 @@ pub(super) struct NodeFields<'a> {
     headers: &'a HeaderMap,
     /// The names in the client's `Connection`.
     of_connection: Vec<HeaderName>,
-    version: Version,
+    /// The client's `Expect`, if it counts.
+    expect: Option<&'a HeaderValue>,
     purpose: Purpose,
     is_trusted: bool,
     access: Option<&'a Access>,
@@ -34,18 +34,18 @@ pub(super) struct NodeFields<'a> {
 }
 
 impl<'a> NodeFields<'a> {
-    /// For a request for `host` with this `head` and id.
+    /// For a request for `host` with these fields of the client and this id. The only `Expect` that
+    /// is passed on is `expect`.
     pub(super) fn new(
         exchange: &'a Exchange<'_>,
-        head: &'a request::Parts,
-        host: &'a str,
-        request_id: &'a HeaderValue,
+        headers: &'a HeaderMap,
+        expect: Option<&'a HeaderValue>,
+        (host, request_id): (&'a str, &'a HeaderValue),
     ) -> Self {
-        let headers = &head.headers;
         Self {
             headers,
             of_connection: named_by_connection(headers).collect(),
-            version: head.version,
+            expect,
             purpose: exchange.purpose,
             is_trusted: exchange.client.is_trusted(),
             access: exchange.route.access.as_deref(),
@@ -78,9 +78,9 @@ impl<'a> NodeFields<'a> {
     /// Whether a field of the client is passed on to the node.
     fn is_for_node(&self, name: &HeaderName) -> bool {
         let is_ours = *name == HOST || *name == X_REQUEST_ID;
-        // The response to a handshake has to be readable, and HTTP/1.0 has no expectations.
+        // The response to a handshake has to be readable.
         let is_unwanted = self.purpose == Purpose::OpenPolling && *name == ACCEPT_ENCODING
-            || self.version == Version::HTTP_10 && *name == EXPECT;
+            || self.expect.is_none() && *name == EXPECT;
         !is_ours
             && !is_unwanted
             && self.access.is_none_or(|access| !access.owned_fields().own(name))
@@ -105,7 +105,7 @@ mod tests {
         let fields = NodeFields {
             headers,
             of_connection: named_by_connection(headers).collect(),
-            version: Version::HTTP_11,
+            expect: headers.get(EXPECT),
             purpose,
             is_trusted: client.is_trusted(),
             access: None,
