@@ -1,12 +1,16 @@
 //! Several processes behind one address: a dispatcher gives a whole TCP connection to one of them, by
 //! the first request on it, as `@socket.io/sticky` and PM2 do.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::http::{read_body, read_head};
 use crate::support::{Client, Proxy, config, get, open_packet, request, response};
@@ -23,19 +27,47 @@ struct Cluster {
     _tasks: JoinSet<()>,
 }
 
+/// The dispatcher of a cluster.
+struct Dispatcher {
+    refusals: Arc<AtomicUsize>,
+    /// When each session was opened.
+    sessions: Mutex<HashMap<String, Instant>>,
+    /// When it hears of a session after it was opened.
+    hears_after: Duration,
+}
+
+impl Dispatcher {
+    /// The process of the session `sid`, if the dispatcher has heard of it.
+    fn owner(&self, sid: &str) -> Option<usize> {
+        let opened = *self.sessions.lock().unwrap().get(sid)?;
+        (opened.elapsed() >= self.hears_after).then(|| process_of(sid))
+    }
+}
+
+fn process_of(sid: &str) -> usize {
+    usize::from(sid.starts_with('b'))
+}
+
 impl Cluster {
     async fn start() -> Self {
+        Self::start_with(Duration::ZERO).await
+    }
+
+    /// A cluster whose dispatcher hears of a session so late.
+    async fn start_with(hears_after: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let refusals: Arc<AtomicUsize> = Arc::default();
         let connections: Arc<AtomicUsize> = Arc::default();
-        let (refused, count) = (Arc::clone(&refusals), connections.clone());
+        let count = connections.clone();
+        let (refused, sessions) = (refusals.clone(), Mutex::default());
+        let dispatcher = Arc::new(Dispatcher { refusals: refused, sessions, hears_after });
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut workers = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::Relaxed);
-                workers.spawn(serve(stream, number, refused.clone()));
+                workers.spawn(serve(stream, number, dispatcher.clone()));
             }
         });
         Self { address, refusals, connections, _tasks: tasks }
@@ -43,23 +75,25 @@ impl Cluster {
 }
 
 /// One connection: its first request chooses the process, which knows its own sessions alone.
-async fn serve(mut stream: TcpStream, number: usize, refusals: Arc<AtomicUsize>) {
+async fn serve(mut stream: TcpStream, number: usize, dispatcher: Arc<Dispatcher>) {
     let (mut buffer, mut process) = (Vec::new(), None);
     let mut opened = 0;
     while let Some(head) = read_head(&mut stream, &mut buffer).await {
         let body = read_body(&mut stream, &mut buffer, &head).await;
         assert!(body.is_some());
         let sid = head.target.split_once("sid=").map(|(_, sid)| sid.to_owned());
-        let owner = sid.as_deref().map_or(number % 2, |sid| usize::from(sid.starts_with('b')));
-        let process = *process.get_or_insert(owner);
+        let owner = sid.as_deref().and_then(|sid| dispatcher.owner(sid));
+        let process = *process.get_or_insert_with(|| owner.unwrap_or(number % 2));
         let answer = match sid {
             None => {
                 opened += 1;
                 let name = if process == 0 { "a" } else { "b" };
-                response("200 OK", &open_packet(&format!("{name}-{number}-{opened}")))
+                let sid = format!("{name}-{number}-{opened}");
+                dispatcher.sessions.lock().unwrap().insert(sid.clone(), Instant::now());
+                response("200 OK", &open_packet(&sid))
             }
-            Some(_) if owner != process => {
-                refusals.fetch_add(1, Ordering::Relaxed);
+            Some(sid) if process_of(&sid) != process => {
+                dispatcher.refusals.fetch_add(1, Ordering::Relaxed);
                 response("400 Bad Request", UNKNOWN)
             }
             Some(_) if head.method == "POST" => response("200 OK", "ok"),
@@ -147,4 +181,24 @@ async fn where_it_is_written_a_session_never_meets_another_process() {
     assert_eq!(cluster.refusals.load(Ordering::Relaxed), 0);
     // The connection of a handshake is the session's own from then on.
     assert_eq!(cluster.connections.load(Ordering::Relaxed), sids.len());
+}
+
+#[tokio::test]
+async fn requests_on_their_way_to_a_wrong_process_are_answered_when_the_node_is_found_out() {
+    // Less than the pause before a refused request is sent on a new connection.
+    let cluster = Cluster::start_with(Duration::from_millis(50)).await;
+    let proxy = Proxy::start(&config(&[cluster.address], "", ""));
+    let opened = join_all((0..40).map(async |_| {
+        let mut client = Client::connect(proxy.address).await;
+        let text = client.get(OPEN).await.text();
+        let (_, sid) = text.split_once("\"sid\":\"").expect("an open packet");
+        (client, sid.split_once('"').unwrap().0.to_owned())
+    }));
+    // All at once: none of them knows yet what the first refusal shows.
+    let polled = opened.await.into_iter().map(async |(mut client, sid)| {
+        let answer = client.get(&format!("{OPEN}&sid={sid}")).await;
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "6"), "{sid}");
+    });
+    join_all(polled).await;
+    assert!(cluster.refusals.load(Ordering::Relaxed) > 1, "several met a wrong process");
 }
