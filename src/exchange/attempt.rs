@@ -37,8 +37,9 @@ use crate::upstream::{Lease, Node};
 pub(super) struct LeasedReply {
     pub(super) reply: Reply<RequestBody>,
     pub(super) lease: Lease,
-    /// Whether it came on a connection that other sessions may have used.
-    pub(super) is_shared: bool,
+    /// Whether it came on the connection that carried the session's last request: then it is the
+    /// response of the session's process.
+    pub(super) is_own: bool,
 }
 
 /// Why a node did not answer.
@@ -94,16 +95,17 @@ pub(super) async fn ask(
 }
 
 /// The outcome of a request that was `answered` by its session's node, which is asked once more if it
-/// refused the session and is several processes, or may be: another session has used the connection.
-/// Each connection belongs to one process, and the refusal proves that the request had no effect.
+/// refused the session and may be several processes. Each connection belongs to one process, which is
+/// not the session's if another session has used the connection, or if it is new and the dispatcher
+/// has not heard of the session yet. The refusal proves that the request had no effect.
 pub(super) async fn ask_owner(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
     answered: LeasedReply,
 ) -> Result<Outcome, ExchangeError> {
-    let is_shared = answered.is_shared || answered.lease.node().is_several_processes();
+    let is_own = answered.is_own && !answered.lease.node().is_several_processes();
     let may_be_misdirected =
-        is_shared && exchange.route.upstream.may_be_several_processes() && outbound.is_whole();
+        !is_own && exchange.route.upstream.may_be_several_processes() && outbound.is_whole();
     match Outcome::new(answered) {
         // Boxed: few requests are refused.
         Outcome::Answered(mut refusal)
@@ -140,8 +142,7 @@ async fn ask_again(
     let sent = send(exchange, outbound, connection).await;
     let reply = sent.map_err(|error| failure(&node, error).error)?;
     let lease = upstream.lease_on(&node);
-    let Outcome::Answered(mut answer) =
-        Outcome::new(LeasedReply { reply, lease, is_shared: false })
+    let Outcome::Answered(mut answer) = Outcome::new(LeasedReply { reply, lease, is_own: true })
     else {
         return Ok(refusal);
     };
@@ -163,9 +164,9 @@ pub(super) async fn ask_node(
     let sharing = exchange.sharing(node, outbound.is_whole());
     loop {
         let Some(connection) = exchange.shared.pool.take(node, sharing) else { break };
-        let is_shared = !connection.is_of(exchange.session_key);
+        let is_own = connection.is_of(exchange.session_key);
         let error = match send(exchange, outbound, connection).await {
-            Ok(reply) => return Ok(LeasedReply { reply, lease, is_shared }),
+            Ok(reply) => return Ok(LeasedReply { reply, lease, is_own }),
             Err(error) => error,
         };
         match error {
@@ -181,7 +182,7 @@ pub(super) async fn ask_node(
     }
     let connection = open(exchange, node).await?;
     match send(exchange, outbound, connection).await {
-        Ok(reply) => Ok(LeasedReply { reply, lease, is_shared: false }),
+        Ok(reply) => Ok(LeasedReply { reply, lease, is_own: false }),
         Err(SendError { fault, unsent: Some(body), is_stale }) => {
             outbound.body = body;
             let failed = failure(node, SendError { fault, unsent: None, is_stale });

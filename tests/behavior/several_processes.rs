@@ -202,3 +202,14 @@ async fn requests_on_their_way_to_a_wrong_process_are_answered_when_the_node_is_
     join_all(polled).await;
     assert!(cluster.refusals.load(Ordering::Relaxed) > 1, "several met a wrong process");
 }
+
+#[tokio::test]
+async fn a_new_connection_that_the_dispatcher_gives_to_a_wrong_process_costs_no_session() {
+    let cluster = Cluster::start_with(Duration::from_millis(50)).await;
+    // Each request has a connection of its own.
+    let proxy = Proxy::start(&config(&[cluster.address], "pool_idle_timeout: off", ""));
+    let sid = sessions(&proxy, 1).await.remove(0);
+    let answer = get(proxy.address, &format!("{OPEN}&sid={sid}")).await;
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "6"));
+    assert_eq!(cluster.refusals.load(Ordering::Relaxed), 1);
+}
