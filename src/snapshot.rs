@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tracing::error;
 
 use crate::Instant;
-use crate::access::{Access, FileFault};
+use crate::access::{Access, ClientLimits, ClientRates, FileFault};
 use crate::acme::challenges::Challenges;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub unrouted: Arc<RouteCounts>,
     /// The proofs for the authority that issues our certificates.
     pub(crate) challenges: Option<Challenges>,
+    /// What each client network may do; `None`: anything.
+    pub(crate) client_rates: Option<Arc<ClientRates>>,
     upstreams: BTreeMap<Arc<str>, Group>,
     /// Upstreams that left the configuration, until their nodes are empty.
     left: BTreeMap<Arc<str>, Group>,
@@ -91,6 +93,7 @@ impl Snapshot {
         Ok(Self {
             routes: RouteTable::new(routes.collect::<Result<_, _>>()?),
             challenges: None,
+            client_rates: None,
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
             left,
             upstreams: groups,
@@ -100,6 +103,15 @@ impl Snapshot {
     /// The same, with these proofs for the authority that issues our certificates.
     pub(crate) fn with_challenges(self, challenges: Option<Challenges>) -> Self {
         Self { challenges, ..self }
+    }
+
+    /// The same with limits for each client network; the counts of `carried` go on if they are the same.
+    pub(crate) fn with_client_limits(self, limits: ClientLimits, carried: Option<&Self>) -> Self {
+        let former = carried.and_then(|snapshot| snapshot.client_rates.clone());
+        let client_rates = former
+            .filter(|rates| rates.limits() == limits)
+            .or_else(|| ClientRates::new(limits, Instant::now()).map(Arc::new));
+        Self { client_rates, ..self }
     }
 
     /// The group of that name, also if it left the configuration.

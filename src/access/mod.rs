@@ -1,9 +1,11 @@
-//! Who may use a route: by the client's network, by the origin of the page, and by a token.
+//! Who may use a route: by the client's network, by the origin of the page, and by a token; and how
+//! much each network may.
 //!
 //! A route without such rules has no [`Access`], so that they cost nothing.
 //!
 //! Runs for every request.
 
+mod client_rates;
 mod credentials;
 mod followed_file;
 mod grant;
@@ -30,13 +32,14 @@ use crate::clock::{AtomicInstant, Epoch};
 use crate::net::is_in;
 use jwt::TokenCheck;
 
+pub(crate) use client_rates::{ClientLimits, ClientRates};
 pub(crate) use credentials::TokenPlaces;
 pub(crate) use followed_file::FileFault;
 pub(crate) use grant::Grant;
 pub(crate) use jwt_keys::SECRET_BYTES_MIN;
 pub(crate) use origins::{OriginRule, Origins, is_foreign};
 pub(crate) use owned_fields::{OwnedFields, may_be_owned};
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{RateBound, Refusal};
 pub(crate) use settings::{AuthSettings, JwtSettings, Settings, TokenSecret};
 
 /// The rules of one route.

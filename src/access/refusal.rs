@@ -2,6 +2,8 @@
 //!
 //! Pure. Runs for every request.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 
 use super::jwt::TokenFault;
@@ -15,16 +17,46 @@ pub(crate) enum Refusal {
     /// The page's origin is not among `origins`.
     #[error("pages of this origin may not use the route")]
     Origin,
+    /// The client's network has reached a rate, for so long.
+    #[error("too many requests from this network: {} is reached", .0.key())]
+    TooFast(RateBound, Duration),
     /// There is no valid token.
     #[error("not authorized: {0}")]
     Token(TokenFault),
 }
 
+/// A rate of each client network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RateBound {
+    /// Of all requests.
+    Requests,
+    /// Of requests that open a session.
+    Sessions,
+}
+
+impl RateBound {
+    /// Its key in the configuration.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Requests => "client_limits.requests_per_second",
+            Self::Sessions => "client_limits.sessions_per_second",
+        }
+    }
+}
+
 impl Refusal {
+    /// After how many seconds the client may try again: `Retry-After`.
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        match self {
+            Self::TooFast(_, wait) => Some(HeaderValue::from(wait.as_secs().saturating_add(1))),
+            Self::Address | Self::Origin | Self::Token(_) => None,
+        }
+    }
+
     /// What the client is asked for: `WWW-Authenticate`.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         match self {
-            Self::Address | Self::Origin => None,
+            Self::Address | Self::Origin | Self::TooFast(..) => None,
             // RFC 6750, section 3: without a token there is no error.
             Self::Token(TokenFault::Missing) => Some(HeaderValue::from_static("Bearer")),
             Self::Token(fault) => {
@@ -44,7 +76,11 @@ mod tests {
         pub(crate) fn next(&self) -> Option<Self> {
             match self {
                 Self::Address => Some(Self::Origin),
-                Self::Origin => Some(Self::Token(TokenFault::Missing)),
+                Self::Origin => Some(Self::TooFast(RateBound::Requests, Duration::ZERO)),
+                Self::TooFast(RateBound::Requests, wait) => {
+                    Some(Self::TooFast(RateBound::Sessions, *wait))
+                }
+                Self::TooFast(RateBound::Sessions, _) => Some(Self::Token(TokenFault::Missing)),
                 Self::Token(_) => None,
             }
         }

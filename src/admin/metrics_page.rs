@@ -127,6 +127,9 @@ fn process_samples(metric: Metric, state: &AdminState, process: &Process) -> Opt
         table::CONNECTIONS => vec![(Vec::new(), Value::Count(connections.open.begun()))],
         table::CONNECTIONS_OPEN => one(level(Some(connections.open.open() as f64))),
         table::CONNECTIONS_MAX => one(number(Some(state.control.connection_limit().max() as u64))),
+        table::CONNECTIONS_REFUSED => {
+            vec![(Vec::new(), Value::Count(state.control.connection_limit().refused()))]
+        }
         table::CONNECTION_ENDS => counts([], connections.ends.iter()),
         table::WORKER_CONNECTIONS => {
             let taken = state.control.connections().enumerate();

@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::access::ClientLimits;
 use crate::acme::Wanted;
 use crate::affinity;
 use crate::exchange::Proxy;
@@ -55,6 +56,8 @@ pub struct Config {
     /// How many clients may be connected at once; `None`: as many as descriptors and memory
     /// allow.
     pub max_connections: Option<usize>,
+    /// What each client network may do.
+    pub(crate) client_limits: ClientLimits,
     /// The `shutdown:` section.
     pub shutdown: shutdown::Settings,
     /// Where the admin listener listens; `None` is nowhere.
@@ -86,7 +89,8 @@ impl Config {
             .iter()
             .map(|group| (group.upstream.clone(), group.affinity.clone()))
             .collect();
-        let snapshot = Snapshot::build(&upstreams, &self.routes, carried)?;
+        let snapshot = Snapshot::build(&upstreams, &self.routes, carried)?
+            .with_client_limits(self.client_limits, carried);
         Ok(snapshot.with_challenges(self.acme.as_ref().map(acme::Settings::challenges)))
     }
 

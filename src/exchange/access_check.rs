@@ -10,6 +10,7 @@ use super::purpose::Purpose;
 use crate::access::{Grant, Visitor};
 use crate::net::ClientInfo;
 use crate::route::Route;
+use crate::snapshot::Snapshot;
 
 /// Checks that the client may use `route`, with a request for `host`, and says what it is granted.
 ///
@@ -17,12 +18,15 @@ use crate::route::Route;
 ///
 /// [`ExchangeError::Refused`].
 pub(super) fn check(
-    route: &Route,
+    (snapshot, route): (&Snapshot, &Route),
     client: &ClientInfo,
     request: &Request,
     (host, purpose): (&str, Purpose),
     entry: &LogEntry,
 ) -> Result<Grant, ExchangeError> {
+    if let Some(rates) = &snapshot.client_rates {
+        rates.count(entry.client(), purpose.opens_session(), entry.began())?;
+    }
     let headers = request.headers();
     let host = || forwarded::original_host(headers, client).unwrap_or(host);
     if purpose.is_upgrade() {

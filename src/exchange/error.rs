@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use crate::access::Refusal;
+use crate::access::{RateBound, Refusal};
 use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
@@ -238,6 +238,11 @@ impl ExchangeError {
         matches!(self, Self::BadHost | Self::BadTarget(_))
     }
 
+    /// After how many seconds the client may try again: `Retry-After`.
+    pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
+        if let Self::Refused(refusal) = self { refusal.retry_after() } else { None }
+    }
+
     /// What the client is asked for: `WWW-Authenticate`.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         if let Self::Refused(refusal) = self { refusal.challenge() } else { None }
@@ -287,6 +292,8 @@ fn of_refusal(refusal: &Refusal) -> Facts {
     match refusal {
         Refusal::Address => facts(403, Blame::Client, "address_refused").engineio(FORBIDDEN),
         Refusal::Origin => facts(403, Blame::Client, "origin_refused").engineio(FORBIDDEN),
+        Refusal::TooFast(RateBound::Requests, _) => facts(429, Blame::Client, "client_requests"),
+        Refusal::TooFast(RateBound::Sessions, _) => facts(429, Blame::Client, "client_sessions"),
         Refusal::Token(_) => facts(401, Blame::Client, "token_refused"),
     }
 }

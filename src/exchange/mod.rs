@@ -171,7 +171,8 @@ impl Proxy {
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
 
         // The route says who may use it.
-        let grant = access_check::check(route, client, request, (name, purpose), entry)?;
+        let grant =
+            access_check::check((snapshot, route), client, request, (name, purpose), entry)?;
 
         // The affinity says where the session is.
         let address = entry.client();

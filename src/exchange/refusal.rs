@@ -7,7 +7,7 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL,
-    CONNECTION, CONTENT_TYPE, HeaderValue, VARY, WWW_AUTHENTICATE,
+    CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 
 use super::access_log::LogEntry;
@@ -67,6 +67,7 @@ impl RefusalFormat {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_REQUEST_ID, request_id.clone());
+        fields.extend(error.retry_after().map(|seconds| (RETRY_AFTER, seconds)));
         fields.extend(error.challenge().map(|challenge| (WWW_AUTHENTICATE, challenge)));
         if error.ends_connection() || self.had_body {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));

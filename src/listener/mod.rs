@@ -42,7 +42,7 @@ pub(crate) use settings::{Http2, Settings};
 
 use crate::Instant;
 use crate::net::socket::{listen, prepare_listener};
-use crate::net::{ConnectionLimit, ConnectionPermit};
+use crate::net::{ClientNetwork, ConnectionLimit, ConnectionPermit, is_in};
 
 /// An address that accepts clients.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Listener {
         let Self { socket, address, settings } = self;
         let socket = watch(socket)?;
         debug!(%address, "listening");
-        let (mut failures, mut full) = (RepeatedLog::default(), RepeatedLog::default());
+        let [mut failures, mut full, mut crowded] = [const { RepeatedLog { logged_at: None } }; 3];
         loop {
             if limit.is_reached() {
                 full.log(|| {
@@ -151,13 +151,15 @@ impl Listener {
                 () = stop.cancelled() => break,
                 next = socket.async_io(Interest::READABLE, accept_waiting) => next,
             };
-            let next =
-                next.and_then(|(stream, client)| prepare(stream, client, &settings, limit.issue()));
+            let next = next.and_then(|(stream, client)| prepare(stream, client, &settings, &limit));
             match next {
                 Ok(next) => {
                     if accepted.send(next).await.is_err() {
                         return Ok(());
                     }
+                }
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
+                    crowded.log(|| warn!(%address, %error, "connection closed"));
                 }
                 Err(error) if concerns_one_connection(&error) => {
                     debug!(%address, %error, "client disconnected before accept");
@@ -192,7 +194,6 @@ impl LiveSettings {
 }
 
 /// Logs a condition that lasts or recurs once a minute, instead of thirteen times a second.
-#[derive(Default)]
 struct RepeatedLog {
     logged_at: Option<Instant>,
 }
@@ -230,7 +231,7 @@ async fn accept_rest(
         }
         let Ok((stream, client)) = accept_waiting(socket) else { return };
         // Returning here would lose all clients behind one that fails.
-        let Ok(next) = prepare(stream, client, settings, limit.issue()) else { continue };
+        let Ok(next) = prepare(stream, client, settings, limit) else { continue };
         if accepted.send(next).await.is_err() {
             return;
         }
@@ -253,15 +254,22 @@ fn prepare(
     stream: TcpStream,
     client: SocketAddr,
     settings: &LiveSettings,
-    permit: ConnectionPermit,
+    limit: &ConnectionLimit,
 ) -> io::Result<Accepted> {
+    let address = SocketAddr::new(client.ip().to_canonical(), client.port());
+    let settings = settings.0.load_full();
+    // A proxy has the connections of many clients.
+    let permit = match is_in(&settings.trusted_proxies, address.ip()) {
+        true => limit.issue(),
+        false => limit.issue_for(address.ip()).map_err(too_many)?,
+    };
     stream.set_nonblocking(true)?;
-    Ok(Accepted {
-        stream,
-        address: SocketAddr::new(client.ip().to_canonical(), client.port()),
-        settings: settings.0.load_full(),
-        permit,
-    })
+    Ok(Accepted { stream, address, settings, permit })
+}
+
+fn too_many(network: ClientNetwork) -> io::Error {
+    let text = format!("{network} has as many connections as client_limits.connections allows");
+    io::Error::new(io::ErrorKind::QuotaExceeded, text)
 }
 
 /// Whether a failure to accept concerns one client: it reset its waiting connection, or its network

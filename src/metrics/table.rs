@@ -40,10 +40,11 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 47] = [
+pub const ALL: [Metric; 48] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
+    CONNECTIONS_REFUSED,
     CONNECTION_ENDS,
     EXCHANGES,
     EXCHANGE_ERRORS,
@@ -99,6 +100,12 @@ pub(crate) const CONNECTIONS_OPEN: Metric =
 /// The limit for clients' connections.
 pub(crate) const CONNECTIONS_MAX: Metric =
     gauge("sockeye_connections_max", &[], "Maximum number of client connections and WebSockets");
+/// Those above the limit of their network.
+pub(crate) const CONNECTIONS_REFUSED: Metric = counter(
+    "sockeye_connections_refused_total",
+    &[],
+    "Connections that were closed since their client network had too many",
+);
 /// See [`Connections::ends`](super::Connections::ends).
 pub(crate) const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");

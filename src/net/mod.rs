@@ -5,8 +5,10 @@
 
 mod client;
 mod client_body;
+mod client_network;
 mod handoff;
 mod http2_stream;
+mod network_counts;
 mod permits;
 pub(crate) mod socket;
 mod stream;
@@ -14,6 +16,7 @@ mod stream;
 pub(crate) use client::is_in;
 pub use client::{ClientInfo, Scheme};
 pub(crate) use client_body::{Awaited, ClientBody, Http2Body};
+pub(crate) use client_network::ClientNetwork;
 pub(crate) use handoff::{RawSocket, RawStream, SocketReceiver, StreamHandoff, UpgradeHandoff};
 pub(crate) use http2_stream::{Http2Stream, StreamOwner};
 pub(crate) use permits::{ConnectionLimit, ConnectionPermit};

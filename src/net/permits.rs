@@ -2,11 +2,16 @@
 //!
 //! Runs for every request.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
+
+use super::client_network::ClientNetwork;
+use super::network_counts::NetworkCounts;
 
 /// Limits the number of clients. Clones share it.
 #[derive(Clone, Debug)]
@@ -17,6 +22,7 @@ struct Shared {
     max: AtomicUsize,
     used: AtomicUsize,
     freed: Notify,
+    networks: NetworkCounts,
 }
 
 /// Counts one client against a [`ConnectionLimit`], and against its worker, until it is dropped. The
@@ -24,6 +30,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionPermit {
     limit: Option<ConnectionLimit>,
+    network: Option<ClientNetwork>,
     worker: Option<Arc<AtomicUsize>>,
 }
 
@@ -31,7 +38,12 @@ impl ConnectionLimit {
     /// A limit of `max` clients, none of which is connected.
     pub(crate) fn new(max: usize) -> Self {
         let (max, used) = (AtomicUsize::new(max), AtomicUsize::new(0));
-        Self(Arc::new(Shared { max, used, freed: Notify::new() }))
+        Self(Arc::new(Shared {
+            max,
+            used,
+            freed: Notify::new(),
+            networks: NetworkCounts::default(),
+        }))
     }
 
     /// Changes the limit. Permits above a lower limit stay valid.
@@ -66,7 +78,29 @@ impl ConnectionLimit {
     /// Issues a permit, also above the limit.
     pub(crate) fn issue(&self) -> ConnectionPermit {
         self.0.used.fetch_add(1, Ordering::Relaxed);
-        ConnectionPermit { limit: Some(self.clone()), worker: None }
+        ConnectionPermit { limit: Some(self.clone()), network: None, worker: None }
+    }
+
+    /// Issues a permit for a client at `address`, also above the limit of all clients.
+    ///
+    /// # Errors
+    ///
+    /// The client's network, if it has as many connections as it may have.
+    pub(crate) fn issue_for(&self, address: IpAddr) -> Result<ConnectionPermit, ClientNetwork> {
+        let network = self.0.networks.begin(address)?;
+        let mut permit = self.issue();
+        permit.network = network;
+        Ok(permit)
+    }
+
+    /// Changes how many connections each client network may have; `None`: any number.
+    pub(crate) fn set_network_max(&self, max: Option<NonZeroU32>) {
+        self.0.networks.set_max(max.map_or(0, NonZeroU32::get));
+    }
+
+    /// How many connections were refused because their network had too many.
+    pub(crate) fn refused(&self) -> u64 {
+        self.0.networks.refused()
     }
 
     fn give_back(&self) {
@@ -107,6 +141,9 @@ impl Drop for ConnectionPermit {
             connections.fetch_sub(1, Ordering::Relaxed);
         }
         if let Some(limit) = &self.limit {
+            if let Some(network) = self.network {
+                limit.0.networks.end(network);
+            }
             limit.give_back();
         }
     }

@@ -166,6 +166,7 @@ impl Server {
         let shutdown = Arc::new(shutdown);
         let proxy = Proxy::new(current.clone(), watch.clone());
         let limit = ConnectionLimit::new(max_connections(&config.load().config));
+        limit.set_network_max(config.load().config.client_limits.connections);
         let service = move |tasks| {
             ServiceBuilder::new().layer(CatchPanicLayer::new()).service(proxy.for_worker(tasks))
         };

@@ -133,6 +133,7 @@ impl Running {
         // The listeners that are left in `former` stop accepting when they are dropped; their connections
         // continue.
         self.control.connection_limit().set_max(max_connections(&next));
+        self.control.connection_limit().set_network_max(next.client_limits.connections);
         self.want(&next);
         logging::set_level(next.log.level);
         let former = self.config.load_full();

@@ -15,6 +15,7 @@ mod browser;
 mod challenges;
 mod chat;
 mod cli;
+mod client_limits;
 mod comeback;
 mod connections;
 mod dead_host;

@@ -21,6 +21,7 @@
 pub(super) mod access;
 pub(super) mod acme;
 pub(super) mod affinity;
+pub(super) mod client_limits;
 pub(super) mod health;
 pub(super) mod listener;
 pub(super) mod pacing;
@@ -44,6 +45,7 @@ use crate::logging::{self, Format};
 use crate::shutdown;
 use crate::yaml::{List, RawScalar};
 use acme::Acme;
+use client_limits::ClientLimits;
 use listener::Listener;
 use route::Route;
 use upstream::Upstream;
@@ -72,6 +74,11 @@ pub(super) struct File {
     /// [the limits on open files and memory](operating.md#how-many-clients) allow.
     #[schemars(extend("x-accepts" = MAX_CONNECTIONS.accepts()))]
     pub(super) max_connections: Option<RawScalar>,
+    /// What each client may do: an IPv4 address, or the /64 of an IPv6 address.
+    ///
+    /// Behind a carrier's NAT many people have one address: allow for a thousand of them, or leave the
+    /// limits off. Each process counts for itself.
+    pub(super) client_limits: Option<ClientLimits>,
     /// How the process shuts down.
     pub(super) shutdown: Option<Shutdown>,
     /// The listener for status, metrics and commands.

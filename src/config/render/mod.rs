@@ -31,6 +31,7 @@ impl Config {
             upstreams: Some(self.upstreams.iter().map(upstream::render).collect()),
             routes: list(&self.routes, route),
             acme: self.acme.as_ref().map(acme::render),
+            client_limits: Some(section::write(&self.client_limits)),
             shutdown: Some(section::write(&self.shutdown)),
             admin: Some(admin_section(self.admin)),
             log: Some(section::write(&self.log)),
@@ -191,6 +192,7 @@ routes:
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 acme: { store: /s, directory: 'https://a/b', contact: [a@b.c], challenge: tls-alpn-01, ca: /ca.pem, eab: { kid: k, hmac_file: /f }, agree_to_terms: true }
 max_connections: 5000
+client_limits: { connections: 100, sessions_per_second: 5, requests_per_second: 50 }
 admin: { bind: 127.0.0.1:9090 }
 log: { format: json, level: debug }
 ",

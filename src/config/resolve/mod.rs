@@ -28,6 +28,7 @@ pub(super) use balance::RULES as BALANCE_RULES;
 
 use super::file::{Admin, File};
 use super::{Config, section};
+use crate::access::ClientLimits;
 use crate::logging;
 use crate::shutdown;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
@@ -43,6 +44,12 @@ pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
     Config {
         acme: file.acme.as_ref().map(|acme| acme::resolve(&top.key("acme"), acme, report)),
         max_connections: section::read(&top, Some(file), None, report),
+        client_limits: section::read(
+            &top.key("client_limits"),
+            file.client_limits.as_ref(),
+            ClientLimits::default(),
+            report,
+        ),
         shutdown: section::read(
             &top.key("shutdown"),
             file.shutdown.as_ref(),
