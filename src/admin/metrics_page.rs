@@ -21,7 +21,7 @@ use crate::Instant;
 use crate::acme::{self, NameStatus};
 use crate::logging;
 use crate::metrics::table::{self, Kind, Metric};
-use crate::metrics::{Process, RouteCounts, TunnelCounts};
+use crate::metrics::{InFlightCount, Process, RouteCounts, TunnelCounts};
 use crate::readiness::Stage;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
@@ -261,7 +261,12 @@ fn route_samples(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<S
     let of_route = |(route, did): &(String, Arc<RouteCounts>)| {
         let own = [route.as_str()];
         match metric {
-            table::EXCHANGES => counts(own, did.answers.iter().map(|(class, n)| ([class], n))),
+            table::EXCHANGES => {
+                let classes = did.answers.iter().flat_map(|(protocol, answers)| {
+                    answers.iter().map(move |(class, n)| ([protocol, class], n))
+                });
+                counts(own, classes)
+            }
             table::EXCHANGE_ERRORS => counts(own, did.errors.iter()),
             table::AFFINITY => counts(own, did.affinity.iter().map(|(word, n)| ([word], n))),
             table::HANDSHAKES_HELD => counts(own, [([], did.held.begun())]),
@@ -280,9 +285,15 @@ fn route_samples(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<S
 fn tunnel_samples(metric: Metric, own: [&str; 1], did: &TunnelCounts) -> Vec<Sample> {
     let both = |client: u64, node: u64| counts(own, [(["client"], client), (["node"], node)]);
     match metric {
-        table::TUNNELS => counts(own, [([], did.open.begun())]),
+        table::TUNNELS => {
+            counts(own, did.open.iter().map(|(protocol, open)| ([protocol], open.begun())))
+        }
         table::TUNNELS_OPEN => {
-            vec![(own.map(str::to_owned).to_vec(), Value::Level(did.open.open() as f64))]
+            let level = |(protocol, open): (&str, &InFlightCount)| {
+                let labels = own.into_iter().chain([protocol]).map(str::to_owned).collect();
+                (labels, Value::Level(open.open() as f64))
+            };
+            did.open.iter().map(level).collect()
         }
         table::TUNNEL_ENDS => counts(own, did.ends.iter()),
         table::IDLE_CONTRADICTIONS => counts(own, [([], did.idle_contradictions.get())]),

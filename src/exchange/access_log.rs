@@ -10,14 +10,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::HeaderValue;
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode, Uri, Version};
 use tracing::{debug, info, warn};
 
 use super::error::{Blame, ExchangeError};
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
 use crate::logging::error_chain;
-use crate::metrics::RouteCounts;
+use crate::metrics::{Protocol, RouteCounts};
 use crate::tunnel::Report;
 
 /// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer
@@ -25,6 +25,7 @@ use crate::tunnel::Report;
 #[derive(Debug)]
 pub(super) struct LogEntry {
     began: Instant,
+    protocol: Protocol,
     method: Method,
     path: Arc<str>,
     client: IpAddr,
@@ -40,7 +41,7 @@ pub(super) struct LogEntry {
 impl LogEntry {
     /// Begins the line of a request that has no route yet.
     pub(super) fn begin(
-        head: (&Method, &Uri),
+        head: (&Method, &Uri, Version),
         client: IpAddr,
         request_id: HeaderValue,
         unrouted: Arc<RouteCounts>,
@@ -48,6 +49,7 @@ impl LogEntry {
     ) -> Self {
         Self {
             began: now,
+            protocol: Protocol::of_version(head.2),
             method: head.0.clone(),
             path: head.1.path().into(),
             client,
@@ -75,6 +77,11 @@ impl LogEntry {
     /// The client's address, as far as trusted proxies tell it.
     pub(super) fn client(&self) -> IpAddr {
         self.client
+    }
+
+    /// The HTTP that the client speaks.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// When the request arrived.
@@ -110,13 +117,13 @@ impl LogEntry {
         let millis = || millis(self.began, Instant::now());
         if self.is_handshake || status.is_client_error() || status.is_server_error() {
             info!(
-                client = %self.client, method = %self.method, path = &*self.path,
+                client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
                 status = status.as_u16(), millis = millis(), request = &*self.id(), "answered"
             );
         } else {
             debug!(
-                client = %self.client, method = %self.method, path = &*self.path,
+                client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
                 status = status.as_u16(), millis = millis(), request = &*self.id(), "answered"
             );
@@ -126,7 +133,7 @@ impl LogEntry {
     /// Writes the line of a request that got a response of ours, and counts it.
     pub(super) fn failed(&self, error: &ExchangeError, now: Instant) {
         let facts = error.facts();
-        self.counts.answers.count(facts.status);
+        self.counts.answers.of(self.protocol).count(facts.status);
         self.counts.errors.count([facts.label, facts.blame.as_str()]);
         if self.is_upgrade {
             self.counts.upgrades.count(["failed", facts.label]);
@@ -134,13 +141,13 @@ impl LogEntry {
         let (millis, cause) = (millis(self.began, now), source_of(error));
         match facts.blame {
             Blame::Client => debug!(
-                client = %self.client, method = %self.method, path = &*self.path,
+                client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), error = facts.label,
                 status = facts.status.as_u16(), millis, request = &*self.id(),
                 "refused: {error}"
             ),
             Blame::Node | Blame::Operator => warn!(
-                client = %self.client, method = %self.method, path = &*self.path,
+                client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(),
                 node = error.node(), error = facts.label, blame = facts.blame.as_str(), cause,
                 status = facts.status.as_u16(), millis, request = &*self.id(),
@@ -152,6 +159,7 @@ impl LogEntry {
     /// What the line of its tunnel's end needs, in its own memory.
     pub(super) fn for_tunnel(&self) -> TunnelLogEntry {
         TunnelLogEntry {
+            protocol: self.protocol,
             client: self.client,
             path: self.path.clone(),
             request_id: self.id().into(),
@@ -173,6 +181,7 @@ impl LogEntry {
 /// What the log line of a tunnel's end needs.
 #[derive(Debug)]
 pub(super) struct TunnelLogEntry {
+    protocol: Protocol,
     client: IpAddr,
     path: Arc<str>,
     request_id: Box<str>,
@@ -181,11 +190,17 @@ pub(super) struct TunnelLogEntry {
 }
 
 impl TunnelLogEntry {
+    /// The HTTP of its handshake.
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// Counts a tunnel's end and writes its line.
     pub(super) fn ended(&self, node: &str, report: &Report) {
         self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
         info!(
-            client = %self.client, path = &*self.path, transport = "websocket",
+            client = %self.client, http = self.protocol.label(), path = &*self.path,
+            transport = "websocket",
             session = self.sid.as_ref().map(tracing::field::display), node,
             end = report.end.label(), by = report.end.who().label(), code = report.close_code,
             fault = report.end.fault().map(tracing::field::display),

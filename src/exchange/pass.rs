@@ -50,7 +50,7 @@ impl Exchange<'_> {
     /// Logs and counts a node's response.
     pub(super) fn count_answer(&self, node: &Node, status: StatusCode, entry: &LogEntry) {
         entry.answered(node.name(), status);
-        self.route.counts.answers.count(status);
+        self.route.counts.answers.of(entry.protocol()).count(status);
         node.counts().answers.count(status);
     }
 

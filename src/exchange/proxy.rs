@@ -54,7 +54,7 @@ impl Proxy {
         let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
         let id = headers::request_id(request.headers(), &client);
         let snapshot = self.0.current.load();
-        let head = (request.method(), request.uri());
+        let head = (request.method(), request.uri(), request.version());
         let mut entry =
             LogEntry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
         let had_body = !request.body().is_end_stream();

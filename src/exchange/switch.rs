@@ -194,7 +194,7 @@ impl PendingTunnel {
     {
         let Self { node, setup, lease, entry, tasks } = self;
         set_socket_options(node.socket(), Side::Node, &setup.limits, None);
-        let open = setup.counts.open.begin();
+        let open = setup.counts.open.of(entry.protocol()).begin();
         let guards = TunnelGuards { entry, lease, permit, open };
         match node {
             NetStream::Plain(node) => tasks.spawn(guards.guard(tunnel::run(client, node, setup))),

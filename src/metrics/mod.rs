@@ -25,7 +25,7 @@ pub(crate) use process::Process;
 #[derive(Debug, Default)]
 pub struct RouteCounts {
     /// Answers by the class of their status, of nodes and of the proxy.
-    pub answers: Answers,
+    pub answers: ByProtocol<Answers>,
     /// Answers of the proxy, by error and by the side that caused it.
     pub errors: LabelCounts<2>,
     /// How the node of a session was found.
@@ -46,7 +46,7 @@ pub struct RouteCounts {
 #[derive(Debug, Default)]
 pub struct TunnelCounts {
     /// Open tunnels.
-    pub open: InFlightCount,
+    pub open: ByProtocol<InFlightCount>,
     /// Tunnels that ended, by end and by the side that caused it.
     pub ends: LabelCounts<2>,
     /// Sessions whose heartbeat is longer than their `idle_timeout`.
@@ -55,6 +55,52 @@ pub struct TunnelCounts {
     pub from_clients: Traffic,
     /// Traffic from nodes.
     pub from_nodes: Traffic,
+}
+
+/// The HTTP that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, or HTTP/1.0.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+impl Protocol {
+    const ALL: [Self; 2] = [Self::Http1, Self::Http2];
+
+    /// The protocol of a request of this version.
+    pub fn of_version(version: http::Version) -> Self {
+        if version == http::Version::HTTP_2 { Self::Http2 } else { Self::Http1 }
+    }
+
+    /// The label in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+        }
+    }
+}
+
+/// A count for each [`Protocol`].
+#[derive(Debug, Default)]
+pub struct ByProtocol<T>([T; Protocol::ALL.len()]);
+
+impl<T> ByProtocol<T> {
+    /// The count of `protocol`.
+    pub fn of(&self, protocol: Protocol) -> &T {
+        let [http1, http2] = &self.0;
+        match protocol {
+            Protocol::Http1 => http1,
+            Protocol::Http2 => http2,
+        }
+    }
+
+    /// Each protocol with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
+        Protocol::ALL.into_iter().map(|protocol| (protocol.label(), self.of(protocol)))
+    }
 }
 
 /// The traffic of one direction.

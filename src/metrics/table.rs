@@ -110,8 +110,11 @@ pub(crate) const CONNECTIONS_REFUSED: Metric = counter(
 pub(crate) const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
 /// See [`RouteCounts::answers`](super::RouteCounts::answers).
-pub(crate) const EXCHANGES: Metric =
-    counter("sockeye_exchanges_total", &["route", "class"], "Requests that got a response");
+pub(crate) const EXCHANGES: Metric = counter(
+    "sockeye_exchanges_total",
+    &["route", "protocol", "class"],
+    "Requests that got a response",
+);
 /// See [`RouteCounts::errors`](super::RouteCounts::errors).
 pub(crate) const EXCHANGE_ERRORS: Metric = counter(
     "sockeye_exchange_errors_total",
@@ -178,10 +181,10 @@ pub(crate) const UPGRADE_DURATION: Metric = Metric {
 };
 /// See [`TunnelCounts::open`](super::TunnelCounts::open).
 pub(crate) const TUNNELS: Metric =
-    counter("sockeye_tunnels_total", &["route"], "WebSockets that were opened");
+    counter("sockeye_tunnels_total", &["route", "protocol"], "WebSockets that were opened");
 /// See [`TunnelCounts::open`](super::TunnelCounts::open).
 pub(crate) const TUNNELS_OPEN: Metric =
-    gauge("sockeye_tunnels_open", &["route"], "WebSockets that are open");
+    gauge("sockeye_tunnels_open", &["route", "protocol"], "WebSockets that are open");
 /// See [`TunnelCounts::ends`](super::TunnelCounts::ends).
 pub(crate) const TUNNEL_ENDS: Metric = counter(
     "sockeye_tunnel_ends_total",

@@ -34,7 +34,8 @@ async fn exchanges_are_counted_by_route_and_class() {
     }
     let page = scrape(&proxy).await;
     let check = |class: &str, expected: f64| {
-        let series = format!("sockeye_exchanges_total{{route=\"*/\",class=\"{class}\"}}");
+        let series =
+            format!("sockeye_exchanges_total{{route=\"*/\",protocol=\"http1\",class=\"{class}\"}}");
         assert_eq!(page.value(&series), expected, "{series}");
         let node = node.address;
         let series = format!(
@@ -71,7 +72,10 @@ async fn our_own_answers_are_counted_by_error() {
     assert_eq!(page.value(&series), 1.0);
     let series = format!("{errors}{{route=\"none\",error=\"no_route\",blame=\"client\"}}");
     assert_eq!(page.value(&series), 2.0);
-    assert_eq!(page.value("sockeye_exchanges_total{route=\"none\",class=\"4xx\"}"), 2.0);
+    assert_eq!(
+        page.value("sockeye_exchanges_total{route=\"none\",protocol=\"http1\",class=\"4xx\"}"),
+        2.0
+    );
     let labels = format!("{{upstream=\"chat\",node=\"{node}\"}}");
     assert_eq!(page.value(&format!("sockeye_node_connects_failed_total{labels}")), 1.0);
     assert_eq!(page.value(&format!("sockeye_node_reachable{labels}")), 0.0);
@@ -120,7 +124,7 @@ async fn a_websocket_is_counted_from_its_handshake_to_its_end() {
         client.send(frame).await;
         assert_eq!(client.frame().await, Some((1, message.as_bytes().to_vec())));
     }
-    let page = until(&proxy, "sockeye_tunnels_open{route=\"*/\"}", 1.0).await;
+    let page = until(&proxy, "sockeye_tunnels_open{route=\"*/\",protocol=\"http1\"}", 1.0).await;
     let labels = format!("{{upstream=\"chat\",node=\"{}\"}}", node.address);
     assert_eq!(page.value(&format!("sockeye_node_tunnels_open{labels}")), 1.0);
     let close = websocket::close(1000);
@@ -137,14 +141,14 @@ async fn a_websocket_is_counted_from_its_handshake_to_its_end() {
     };
     check("sockeye_upgrades_tried_total{}", 1.0);
     check("sockeye_upgrades_total{,outcome=\"switched\",cause=\"none\"}", 1.0);
-    check("sockeye_tunnels_total{}", 1.0);
-    check("sockeye_tunnels_open{}", 0.0);
+    check("sockeye_tunnels_total{,protocol=\"http1\"}", 1.0);
+    check("sockeye_tunnels_open{,protocol=\"http1\"}", 0.0);
     check("sockeye_tunnel_messages_total{,from=\"client\"}", 3.0);
     check("sockeye_tunnel_messages_total{,from=\"node\"}", 3.0);
     check("sockeye_tunnel_bytes_total{,from=\"client\"}", sent as f64);
     // A node's frames have no mask: four bytes less, for three messages and the Close.
     check("sockeye_tunnel_bytes_total{,from=\"node\"}", (sent - 16) as f64);
-    check("sockeye_exchanges_total{,class=\"1xx\"}", 1.0);
+    check("sockeye_exchanges_total{,protocol=\"http1\",class=\"1xx\"}", 1.0);
     let series = format!(
         "sockeye_node_handshakes_total{{upstream=\"chat\",node=\"{}\",transport=\"websocket\"}}",
         node.address
