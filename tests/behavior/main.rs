@@ -28,6 +28,7 @@ mod expectation;
 mod forwarding;
 mod healing;
 mod health;
+mod http2;
 mod hygiene;
 mod insight;
 mod instruments;

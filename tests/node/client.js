@@ -8,7 +8,7 @@ const { readArguments, refuse } = require('./lib/arguments');
 const { within } = require('./lib/deadline');
 const { Verdict } = require('./lib/verdict');
 
-const SCENARIOS = ['basics', 'chat', 'comeback', 'crowd', 'deflate', 'jsonp', 'ordered', 'refused', 'roaming', 'rooms', 'survive'];
+const SCENARIOS = ['basics', 'chat', 'comeback', 'crowd', 'deflate', 'http2', 'jsonp', 'ordered', 'refused', 'roaming', 'rooms', 'survive'];
 
 const options = readArguments('Usage: node client.js --url URL[,URL...] --scenario NAME [options]', {
   url: { kind: 'list', help: 'where to connect; scenarios with several clients take turns' },
