@@ -108,6 +108,9 @@ pub mod internal {
     pub mod head_guard {
         pub use crate::listener::head_guard::{Fault, HeadGuard, Stage, encode};
     }
+    pub mod http2 {
+        pub use crate::listener::http2::internal::{follow_frames, prepare};
+    }
     pub mod metrics {
         pub use crate::metrics::table::{ALL, BUILD, Metric, RELOADS};
     }

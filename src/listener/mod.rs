@@ -11,7 +11,7 @@ mod deadlines;
 mod guarded;
 pub(crate) mod head_guard;
 mod http1;
-mod http2;
+pub(crate) mod http2;
 mod phase_timer;
 mod presence;
 mod prior_knowledge;

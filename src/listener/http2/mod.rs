@@ -15,6 +15,7 @@
 //! Runs for every request.
 
 mod frame_guard;
+pub(crate) mod internal;
 mod limits;
 mod progress;
 mod request;
