@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinSet;
 
 use super::client::{Socket, close_all, open_all, send};
+use super::stream::{ReadHalf, WriteHalf};
 use super::tally::Tally;
 use super::{Measurement, Options, mark_of, message, window};
 use crate::clock::{self, Ticks};
@@ -38,11 +38,7 @@ pub(super) async fn in_turn(options: Arc<Options>) -> io::Result<Measurement> {
 }
 
 /// At each tick some messages, on the tunnels in turn. Ends with a Close on each of them.
-async fn send_at_rate(
-    mut writers: Vec<OwnedWriteHalf>,
-    rate: u32,
-    tally: Arc<Tally>,
-) -> io::Result<()> {
+async fn send_at_rate(mut writers: Vec<WriteHalf>, rate: u32, tally: Arc<Tally>) -> io::Result<()> {
     let mut ticks = Ticks::new(clock::now(), TICK)?;
     let mut turn = (0..writers.len()).cycle();
     let mut owed = 0.0;
@@ -60,7 +56,7 @@ async fn send_at_rate(
 }
 
 /// Reads echoes until the node has answered our Close: what did not come before it never will.
-async fn check_echoes(mut reader: FrameReader<OwnedReadHalf>, tally: Arc<Tally>) -> io::Result<()> {
+async fn check_echoes(mut reader: FrameReader<ReadHalf>, tally: Arc<Tally>) -> io::Result<()> {
     let mut last_due = 0;
     while let Some(frame) = reader.next().await? {
         match frame {

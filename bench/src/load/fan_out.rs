@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinSet;
 
 use super::client::{close_all, open_all};
+use super::stream::{ReadHalf, WriteHalf};
 use super::tally::Tally;
 use super::{Measurement, Options, mark_of, message, window};
 use crate::clock;
@@ -26,7 +26,7 @@ pub(super) async fn receive(options: Arc<Options>) -> io::Result<Measurement> {
     Ok(window::measure(&options, &tally, clients).await)
 }
 
-async fn check_pushes(mut reader: FrameReader<OwnedReadHalf>, tally: Arc<Tally>) -> io::Result<()> {
+async fn check_pushes(mut reader: FrameReader<ReadHalf>, tally: Arc<Tally>) -> io::Result<()> {
     let mut last_due: Option<u64> = None;
     while let Some(frame) = reader.next().await? {
         match frame {
@@ -45,7 +45,7 @@ async fn check_pushes(mut reader: FrameReader<OwnedReadHalf>, tally: Arc<Tally>)
     Err(invalid("closed before the end"))
 }
 
-async fn close_in_the_end(writers: Vec<OwnedWriteHalf>, tally: Arc<Tally>) -> io::Result<()> {
+async fn close_in_the_end(writers: Vec<WriteHalf>, tally: Arc<Tally>) -> io::Result<()> {
     tally.over().await;
     close_all(writers).await
 }

@@ -10,10 +10,13 @@ mod echo;
 mod fan_out;
 mod handshake;
 mod held;
+mod http2;
 mod idle;
 mod measurement;
 mod polling;
+mod stream;
 mod tally;
+mod tls;
 mod window;
 
 use std::net::SocketAddr;
@@ -42,6 +45,12 @@ pub(crate) struct Options {
     /// Messages each second in all, of echo64
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) rate: u32,
+    /// Speak TLS to the target
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// Open WebSockets as streams of HTTP/2, so many on each connection
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) http2_streams: Option<u16>,
     /// How long to measure, after warming up
     #[arg(long, default_value = "3", value_parser = seconds)]
     pub(crate) seconds: Duration,

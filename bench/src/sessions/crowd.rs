@@ -26,6 +26,8 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(proxy: SocketAddr, sessions: usize, every: Duration) -> Self {
         let options = Options {
+            tls: false,
+            http2_streams: None,
             scenario: Scenario::Held,
             targets: vec![proxy],
             connections: Some(sessions),
