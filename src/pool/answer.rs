@@ -7,12 +7,15 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use super::connection::{Connection, SessionKey};
-use super::upload::{Upload, UploadFault};
+use super::upload::{Upload, UploadFault, WaitsFor};
+use crate::Instant;
 use crate::http1::{BodyDecoder, BodyFault, BodyFraming, Decoded};
 
 /// The body of a node's answer. Read to its end, it puts its connection back into the pool; dropped
@@ -25,9 +28,17 @@ pub(crate) struct AnswerBody<B> {
     is_whole: bool,
     may_be_reused: bool,
     /// What is left of the request. Boxed, because few nodes answer early.
-    upload: Option<Box<Upload<B>>>,
+    rest: Option<Box<RequestRest<B>>>,
     /// The rest of the request is longer than so many bytes and goes nowhere.
     too_large: Option<u64>,
+}
+
+/// What is left of a request that was answered early, and how long it may make no progress.
+struct RequestRest<B> {
+    upload: Upload<B>,
+    progress: (u64, u64),
+    timeout: Duration,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// Why an answer's body ended before its end.
@@ -45,6 +56,9 @@ pub(crate) enum AnswerBodyError {
     /// The request's body is longer than this many bytes.
     #[error("the request's body is longer than {0} bytes")]
     RequestTooLarge(u64),
+    /// The client stopped sending its body, and the node did not go on.
+    #[error("the client sent nothing of its body for {0:?}")]
+    RequestStalled(Duration),
 }
 
 impl<B> AnswerBody<B>
@@ -52,18 +66,21 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// The body that follows on `connection`, while `upload` goes on.
+    /// The body that follows on `connection`, while `upload` goes on; it may make no progress for
+    /// `timeout`.
     pub(super) fn new(
         connection: Box<Connection>,
         framing: BodyFraming,
         may_be_reused: bool,
         upload: Option<Upload<B>>,
+        timeout: Duration,
     ) -> Self {
-        let upload = upload.filter(|upload| !upload.is_done()).map(Box::new);
+        let rest = upload.filter(|upload| !upload.is_done());
+        let rest = rest.map(|upload| Box::new(RequestRest::new(upload, timeout)));
         let decoder = BodyDecoder::new(framing);
         let is_whole = decoder.is_end();
         let connection = Some(connection);
-        Self { decoder, connection, is_whole, may_be_reused, upload, too_large: None }
+        Self { decoder, connection, is_whole, may_be_reused, rest, too_large: None }
     }
 
     fn poll_data(
@@ -77,6 +94,9 @@ where
             };
             match self.decoder.decode(&mut connection.received)? {
                 Decoded::Data(data) => {
+                    if let Some(rest) = &mut self.rest {
+                        rest.restart_timer();
+                    }
                     self.is_whole = self.decoder.is_end();
                     return Poll::Ready(Ok(Some(Frame::data(data))));
                 }
@@ -100,11 +120,20 @@ where
 
     /// Sends what is left of the request. A node that stopped reading it may still answer.
     fn send_rest(&mut self, cx: &mut Context<'_>) -> Result<(), AnswerBodyError> {
-        let (Some(upload), Some(connection)) = (&mut self.upload, &mut self.connection) else {
+        let (Some(rest), Some(connection)) = (&mut self.rest, &mut self.connection) else {
             return Ok(());
         };
-        match upload.poll(&mut connection.stream, cx) {
-            Poll::Pending => return Ok(()),
+        match rest.upload.poll(&mut connection.stream, cx) {
+            Poll::Pending => match rest.poll_stalled(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(WaitsFor::Client) => {
+                    return Err(AnswerBodyError::RequestStalled(rest.timeout));
+                }
+                // A node that reads no more may still have much to answer.
+                Poll::Ready(WaitsFor::Node | WaitsFor::Continue | WaitsFor::Nobody) => {
+                    self.may_be_reused = false;
+                }
+            },
             Poll::Ready(Ok(())) => (),
             Poll::Ready(Err(UploadFault::Node(_))) => self.may_be_reused = false,
             Poll::Ready(Err(UploadFault::TooLarge(max))) => {
@@ -114,8 +143,28 @@ where
                 return Err(AnswerBodyError::Request(error));
             }
         }
-        self.upload = None;
+        self.rest = None;
         Ok(())
+    }
+}
+
+impl<B: Body> RequestRest<B> {
+    fn new(upload: Upload<B>, timeout: Duration) -> Self {
+        let progress = upload.progress();
+        Self { upload, progress, timeout, timer: Box::pin(sleep(timeout)) }
+    }
+
+    fn restart_timer(&mut self) {
+        self.timer.as_mut().reset(Instant::now() + self.timeout);
+    }
+
+    /// Ready with who is waited for when nothing has moved in either direction for the timeout.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<WaitsFor> {
+        let progress = self.upload.progress();
+        if std::mem::replace(&mut self.progress, progress) != progress {
+            self.restart_timer();
+        }
+        self.timer.as_mut().poll(cx).map(|()| self.upload.waits_for())
     }
 }
 
@@ -132,7 +181,7 @@ impl<B> AnswerBody<B> {
 /// something else.
 impl<B> Drop for AnswerBody<B> {
     fn drop(&mut self) {
-        let may_be_reused = self.is_whole && self.may_be_reused && self.upload.is_none();
+        let may_be_reused = self.is_whole && self.may_be_reused && self.rest.is_none();
         let reusable =
             self.connection.take_if(|connection| may_be_reused && connection.received.is_empty());
         if let Some(connection) = reusable {

@@ -357,7 +357,7 @@ where
         let may_be_reused = head.persistence.is_reusable
             && write_error.is_none()
             && (limits.reuses_after_body || !connection.began_with_body);
-        let answer = AnswerBody::new(connection, head.framing, may_be_reused, rest);
+        let answer = AnswerBody::new(connection, head.framing, may_be_reused, rest, limits.upload);
         Reply::Answered(response.map(|()| answer))
     }
 

@@ -235,3 +235,21 @@ async fn a_refusal_reaches_a_client_that_reads_nothing_before_it_has_sent_all() 
     assert_eq!(answer.head.field("connection"), Some("close"));
     client.until_end().await;
 }
+
+#[tokio::test]
+async fn a_client_that_stalls_behind_an_early_response_is_blamed_for_its_end() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun";
+    let node = SilentNode::start(head).await;
+    let address = node.listener.local_addr().unwrap();
+    let limits = "request_body_timeout: 1s, response_body_timeout: 10m";
+    let mut proxy = ProxyProcess::start(&config(&[address], "health: off", limits)).await;
+    let mut client = Client::connect(proxy.address).await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nbegun").await;
+    let _at_node = node.next().await;
+    let mut read = Vec::new();
+    let end = timeout(Duration::from_secs(20), client.stream.read_to_end(&mut read)).await;
+    assert!(end.is_ok(), "the response has an end");
+    assert!(String::from_utf8_lossy(&read).ends_with("begun"));
+    let line = proxy.until_log("response truncated").await;
+    assert!(line.contains("error=\"body_stalled\" blame=\"client\""), "{line}");
+}

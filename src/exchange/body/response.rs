@@ -66,11 +66,11 @@ impl BodyGuard {
     }
 
     /// Logs and counts that the client gets only a part of the body.
-    fn was_cut(&self, label: &'static str, cause: &str) {
-        self.route.counts.errors.count([label, "node"]);
+    fn was_cut(&self, label: &'static str, blame: &'static str, cause: &str) {
+        self.route.counts.errors.count([label, blame]);
         warn!(
             host = %self.route.host, path = %self.route.path, node = %self.lease.node().name(),
-            error = label, blame = "node", cause,
+            error = label, blame, cause,
             request = self.request_id.to_str().unwrap_or_default(), "response truncated"
         );
     }
@@ -79,8 +79,15 @@ impl BodyGuard {
         match error {
             // Caused by the client, which has left.
             AnswerBodyError::Request(_) | AnswerBodyError::RequestTooLarge(_) => (),
-            AnswerBodyError::Lost(source) => self.was_cut("answer_broke_off", &source.to_string()),
-            AnswerBodyError::Framing(fault) => self.was_cut("answer_broke_off", &fault.to_string()),
+            AnswerBodyError::RequestStalled(_) => {
+                self.was_cut("body_stalled", "client", &error.to_string());
+            }
+            AnswerBodyError::Lost(source) => {
+                self.was_cut("answer_broke_off", "node", &source.to_string());
+            }
+            AnswerBodyError::Framing(fault) => {
+                self.was_cut("answer_broke_off", "node", &fault.to_string());
+            }
         }
     }
 }
@@ -117,7 +124,7 @@ impl Body for ResponseBody {
                 let Poll::Ready(frame) = Pin::new(rest).poll_frame(cx) else {
                     let max = ready!(guard.poll_silence(cx));
                     let cause = format!("the node sent nothing of the answer's body for {max:?}");
-                    guard.was_cut("answer_stalled", &cause);
+                    guard.was_cut("answer_stalled", "node", &cause);
                     return Poll::Ready(Some(Err(cause.into())));
                 };
                 guard.timer = None;
