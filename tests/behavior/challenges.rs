@@ -25,11 +25,14 @@ async fn a_proof_is_answered_before_any_route_and_only_if_there_is_one() {
     assert_eq!(answer.head.field("content-type"), Some("application/octet-stream"));
     assert_eq!(answer.head.field("cache-control"), Some("no-store"));
 
-    for path in ["token2", "", "..", "../http-01/token", "token/", "%74oken"] {
+    for path in ["token2", "", "token/", "%74oken"] {
         let target = format!("/.well-known/acme-challenge/{path}");
         let answer = client.get(&target).await;
         assert_eq!(answer.text(), "from the node", "{path}");
     }
+    let outside = client.get("/.well-known/acme-challenge/../http-01/token").await;
+    assert_eq!(outside.status(), 400);
+    let mut client = Client::connect(proxy.address).await;
     let post = request("POST", "/.well-known/acme-challenge/token", &[], "x");
     client.send(post).await;
     assert_eq!(client.response().await.text(), "from the node");
