@@ -23,25 +23,33 @@ impl TlsServer {
     }
 
     async fn start_with(handshake_timeout: Duration) -> Self {
+        Self::start_speaking(&[], handshake_timeout).await
+    }
+
+    /// Client and server offer these protocols by ALPN.
+    async fn start_speaking(protocols: &[&str], handshake_timeout: Duration) -> Self {
+        let protocols: Vec<_> = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider.clone())
+        let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
+        config.alpn_protocols.clone_from(&protocols);
         let mut tls = ServerTls::new(Arc::new(config));
         tls.handshake_timeout = handshake_timeout;
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).unwrap();
-        let client = ClientConfig::builder_with_provider(provider)
+        let mut client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        client.alpn_protocols = protocols;
         let minute = Duration::from_secs(60);
         let settings = Settings { tls: Some(Arc::new(tls)), ..settings(minute, minute) };
         let server = Server::start_on(&settings).await;
@@ -115,4 +123,18 @@ async fn a_client_that_does_not_finish_its_handshake_is_closed() {
     assert_eq!(soon(client.read(&mut [0])).await.unwrap(), 0);
     assert!(matches!(tls.server.end().await, ConnectionEnd::SlowHandshake));
     assert_eq!(tls.server.permits.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn alpn_decides_which_http_follows() {
+    let tls = TlsServer::start_speaking(&["h2", "http/1.1"], ServerTls::HANDSHAKE_TIMEOUT).await;
+    let stream = tls.connect().await;
+    let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
+    Tasks::default().spawn(async move {
+        // The test ends before it does.
+        let _ = connection.await;
+    });
+    let request = Request::builder().uri("https://a/one").body(()).unwrap();
+    let response = requests.send_request(request, true).unwrap().0;
+    assert_eq!(soon(response).await.unwrap().status(), 200);
 }
