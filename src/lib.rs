@@ -69,7 +69,7 @@ mod logging;
 
 pub use config::{Config, Problem, Problems, Span, load, parse};
 pub use exchange::{BodyError, Proxy, RequestBody, ResponseBody};
-pub use net::{ClientInfo, Scheme};
+pub use net::{ClientCertificate, ClientInfo, Scheme};
 pub use readiness::{Readiness, Stage};
 pub use reload::{ReloadError, Reloader};
 pub use server::{Server, StartError, Stopped};
@@ -95,7 +95,7 @@ pub mod internal {
         pub use crate::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
     }
     pub mod config {
-        pub use crate::config::{Changes, keys, load_with_outline};
+        pub use crate::config::{Changes, keys, load_with_outline, parse_alone};
     }
     pub mod engineio {
         pub use crate::engineio::{

@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use super::readiness::open_nodes;
 use super::state::AdminState;
+use super::tls_samples::tls_samples;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
 use crate::acme::{self, NameStatus};
@@ -44,10 +45,10 @@ struct Page {
 }
 
 /// The values of the labels, in the order of the metric's labels, and the value.
-type Sample = (Vec<String>, Value);
+pub(super) type Sample = (Vec<String>, Value);
 
 #[derive(Clone, Debug)]
-enum Value {
+pub(super) enum Value {
     Count(u64),
     Level(f64),
     Spread(Histogram),
@@ -99,6 +100,7 @@ fn gather(state: &AdminState) -> Vec<(Metric, Vec<Sample>)> {
         .map(|metric| {
             let samples = process_samples(metric, state, &process)
                 .or_else(|| certificate_samples(metric, &state.certificates))
+                .or_else(|| tls_samples(metric, state))
                 .or_else(|| node_samples(metric, &snapshot))
                 .or_else(|| upstream_samples(metric, &snapshot))
                 .or_else(|| session_samples(metric, &snapshot))
@@ -318,7 +320,7 @@ fn states(own: [&str; 2], holds: NodeState) -> Vec<Sample> {
 }
 
 /// Counts with the labels `own`, by further labels.
-fn counts<'a, const N: usize, const M: usize>(
+pub(super) fn counts<'a, const N: usize, const M: usize>(
     own: [&str; N],
     counted: impl IntoIterator<Item = ([&'a str; M], u64)>,
 ) -> Vec<Sample> {

@@ -15,6 +15,7 @@ mod readiness;
 mod slots;
 mod state;
 pub(crate) mod tables;
+mod tls_samples;
 mod views;
 
 use std::convert::Infallible;
@@ -114,7 +115,7 @@ async fn serve_one(
         }
     });
     tokio::select! {
-        _ = serve(accepted, service, &tasks, &shutdown) => (),
+        _ = serve(accepted, service, &tasks, &shutdown, &Arc::default()) => (),
         () = slot.lost() => debug!("admin connection limit reached, closing an idle connection"),
     }
 }

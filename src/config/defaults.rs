@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_yaml::Value;
 
-use super::parse;
+use super::parse_alone;
 
 /// A configuration that has each map of keys at least once, and writes only what has no default.
 /// `configs/reference.yaml` has its shape.
@@ -18,7 +18,7 @@ pub(super) const TEMPLATE: &str = include_str!("template.yaml");
 /// The template as it is written and as it is rendered.
 pub(super) fn template() -> (Value, Value) {
     let written = serde_yaml::from_str(TEMPLATE).unwrap_or_default();
-    let rendered = parse("template.yaml", TEMPLATE).map(|config| config.render());
+    let rendered = parse_alone("template.yaml", TEMPLATE).map(|config| config.render());
     (written, rendered.unwrap_or_default())
 }
 

@@ -11,6 +11,7 @@ mod file;
 mod form;
 mod in_force;
 mod keys;
+mod named_files;
 mod outline;
 mod patterns;
 mod render;
@@ -22,7 +23,7 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::access::ClientLimits;
@@ -38,6 +39,7 @@ pub use crate::yaml::{Problem, Problems, Span};
 use crate::{acme, listener, logging, route, upstream};
 pub(crate) use in_force::InForce;
 pub use keys::keys;
+use named_files::NamedFiles;
 pub use outline::Changes;
 pub(crate) use outline::{Change, Outline};
 pub(crate) use schema::schema;
@@ -100,6 +102,12 @@ impl Config {
         Some(Wanted { settings: self.acme.clone()?, names })
     }
 
+    /// The files that it names.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        tls.flat_map(|tls| tls.settings().files().cloned()).collect()
+    }
+
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's
     /// business, and so is the end: tunnels live until their connections are dropped. Nothing is
     /// looked up, so that its nodes have to be in the file.
@@ -130,6 +138,25 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 ///
 /// As [`load`].
 pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
+    load_with_files(path).outcome
+}
+
+/// A configuration that was read, and the files that it names, which may be the reason of a problem.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) outcome: Result<(Config, Outline), Problems>,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// The configuration in the file at `path`, and the files that it names. Blocks for some seconds at
+/// most.
+pub(crate) fn load_with_files(path: &Path) -> Loaded {
+    let mut files = NamedFiles::of(path);
+    let outcome = load_naming(path, &mut files);
+    Loaded { outcome, files: files.into_named() }
+}
+
+fn load_naming(path: &Path, files: &mut NamedFiles) -> Result<(Config, Outline), Problems> {
     let file_name = yaml::source::name_of(path);
     let bytes = yaml::source::read(path, yaml::TEXT_BYTES_MAX).map_err(|error| {
         let diagnostic = match error.kind() {
@@ -144,7 +171,7 @@ pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
         Problems::of_whole_file(&file_name, diagnostic)
     })?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => read(&file_name, text),
+        Ok(text) => read(&file_name, text, files),
         Err(_) if bytes.len() > yaml::TEXT_BYTES_MAX => {
             Err(Problems::of_whole_file(&file_name, yaml::too_large()))
         }
@@ -159,22 +186,38 @@ pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
     }
 }
 
-/// The configuration in `text`; `file_name` is what its problems call it.
+/// The configuration in `text`; `file_name` is what its problems call it, and the files that it names
+/// are relative to it.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the text.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Problems> {
-    read(file_name, text).map(|(config, _)| config)
+    let mut files = NamedFiles::of(file_name.as_ref());
+    read(file_name, text, &mut files).map(|(config, _)| config)
 }
 
-fn read(file_name: &str, text: &str) -> Result<(Config, Outline), Problems> {
+/// The configuration in `text`, without the files that it names: a listener with TLS has no certificate.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_alone(file_name: &str, text: &str) -> Result<Config, Problems> {
+    read(file_name, text, &mut NamedFiles::unread()).map(|(config, _)| config)
+}
+
+fn read(
+    file_name: &str,
+    text: &str,
+    files: &mut NamedFiles,
+) -> Result<(Config, Outline), Problems> {
     let (mut tree, mut report) = yaml::parse(file_name, text, MINIMAL)?;
     yaml::rename::apply(RENAMED_KEYS, &mut tree, &mut report);
-    let config =
-        yaml::typed::read(&mut tree, &mut report).map(|file| resolve::resolve(&file, &mut report));
+    let config = yaml::typed::read(&mut tree, &mut report)
+        .map(|file| resolve::resolve(&file, files, &mut report));
     let (config, warnings) = report.finish(config)?;
-    Ok((Config { warnings, ..config }, Outline::from_tree(&tree)))
+    let outline = Outline::from_tree(&tree).with_files(&config.listeners);
+    Ok((Config { warnings, ..config }, outline))
 }
 
 /// Keys that have new names.

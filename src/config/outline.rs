@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::listener;
 use crate::yaml::{KeyPath, is_secret};
 use serde_yaml::{Mapping, Value};
 
@@ -76,6 +77,23 @@ impl Outline {
         outline
     }
 
+    /// Adds the contents of the files of TLS, which may change although no key does.
+    pub(super) fn with_files(mut self, listeners: &[listener::Settings]) -> Self {
+        for listener in listeners {
+            let Some(tls) = &listener.tls else { continue };
+            let mut keys = Keys::new();
+            let mut add = |key: String, text: String| {
+                keys.insert(key.into(), KeyValue { text: text.into(), is_secret: false });
+            };
+            for (index, certificate) in tls.certificates().iter().enumerate() {
+                add(format!("certificates[{index}]"), certificate.to_string());
+            }
+            add("other files".to_owned(), tls.other_files());
+            self.insert(format!("TLS of {}", listener.bind), keys);
+        }
+        self
+    }
+
     /// The differences from this outline to `next`.
     pub fn changes(&self, next: &Self) -> Changes {
         let added = next.0.keys().filter(|thing| !self.0.contains_key(*thing));
@@ -98,6 +116,16 @@ impl Outline {
 
     /// Adds an object with all keys of its map except `named`, which are part of its name.
     fn add(&mut self, thing: String, value: &Value, named: &[&str]) {
+        let mut keys = Keys::new();
+        for (key, value) in entries(value) {
+            if !named.contains(&key.as_str()) {
+                flatten(&KeyPath::root().key(&key), value, &mut keys);
+            }
+        }
+        self.insert(thing, keys);
+    }
+
+    fn insert(&mut self, thing: String, keys: Keys) {
         // Several listeners may have port 0, for which the system chooses the port.
         let mut unique = thing.clone();
         for number in 2.. {
@@ -105,12 +133,6 @@ impl Outline {
                 break;
             }
             unique = format!("{thing} ({number})");
-        }
-        let mut keys = Keys::new();
-        for (key, value) in entries(value) {
-            if !named.contains(&key.as_str()) {
-                flatten(&KeyPath::root().key(&key), value, &mut keys);
-            }
         }
         self.0.insert(unique.into(), keys);
     }

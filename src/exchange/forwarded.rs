@@ -1,6 +1,7 @@
 //! Tells a node which client a request comes from.
 //!
-//! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP` and `Forwarded` (RFC 7239) are ours.
+//! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `-Client-Cert`, `X-Real-IP` and `Forwarded` (RFC 7239)
+//! are ours.
 //! The content of these fields, and of any other in which proxies describe clients, is accepted
 //! from a trusted proxy only; nothing of it reaches a node from others.
 //!
@@ -17,6 +18,8 @@ use crate::net::{ClientInfo, is_in};
 
 /// The client's address as far as it is known, nearest proxy last (de facto standard).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The certificate of the client, in the form that Envoy gave this field.
+const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -66,13 +69,14 @@ pub(super) struct Forwarded<'a> {
     proto: Option<&'static str>,
     host: Option<&'a str>,
     port: Option<Cow<'static, str>>,
+    certificate: Option<&'a str>,
 }
 
 impl<'a> Forwarded<'a> {
     /// Of a request for `host`; `real` is the client's [address](client_address).
     pub(super) fn new(
         headers: &HeaderMap,
-        client: &ClientInfo,
+        client: &'a ClientInfo,
         real: IpAddr,
         host: &'a str,
     ) -> Self {
@@ -95,18 +99,24 @@ impl<'a> Forwarded<'a> {
             proto: is_missing(X_FORWARDED_PROTO).then_some(scheme),
             host: is_missing(X_FORWARDED_HOST).then_some(host),
             port: is_missing(X_FORWARDED_PORT).then(|| port(trusted, scheme, host)),
+            certificate: client
+                .certificate
+                .as_ref()
+                .filter(|_| is_missing(X_FORWARDED_CLIENT_CERT))
+                .map(|certificate| &*certificate.field),
         }
     }
 
     /// The fields, each with its value.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
-        static NAMES: [HeaderName; 6] = [
+        static NAMES: [HeaderName; 7] = [
             X_FORWARDED_FOR,
             FORWARDED,
             X_REAL_IP,
             X_FORWARDED_PROTO,
             X_FORWARDED_HOST,
             X_FORWARDED_PORT,
+            X_FORWARDED_CLIENT_CERT,
         ];
         let values = [
             Some(&*self.addresses),
@@ -115,6 +125,7 @@ impl<'a> Forwarded<'a> {
             self.proto,
             self.host,
             self.port.as_deref(),
+            self.certificate,
         ];
         NAMES.iter().zip(values).filter_map(|(name, value)| Some((name, value?.as_bytes())))
     }
@@ -150,10 +161,36 @@ pub(super) fn is_claim(name: &HeaderName) -> bool {
 /// Whether `name` begins as the names do by which proxies speak of clients and of what they asked
 /// for.
 fn has_claim_prefix(name: &[u8]) -> bool {
-    let [b'x', b'-' | b'_', rest @ ..] = name else { return false };
-    let prefixes = ["forward", "original-", "real-", "envoy-original-", "envoy-external-"];
+    let [b'x', b'-' | b'_', rest @ ..] = name else { return has_certificate_prefix(name) };
+    let prefixes: &[&str] = match rest.first() {
+        Some(b'a') => &["amzn-mtls-", "arr-clientcert", "arr-ssl"],
+        Some(b'c') => CERTIFICATE_PREFIXES,
+        Some(b'e') => &["envoy-original-", "envoy-external-"],
+        Some(b'f') => &["forward"],
+        Some(b'o') => &["original-"],
+        Some(b'r') => &["real-"],
+        Some(b's') => &["ssl"],
+        Some(b't') => &["tls-client-"],
+        Some(_) | None => &[],
+    };
     prefixes.iter().any(|prefix| rest.get(..prefix.len()).is_some_and(|part| alike(part, prefix)))
 }
+
+/// Whether `name` begins as those of fields about a client's certificate do that have no `x-`: RFC 9440,
+/// section 2, and ingress-nginx.
+fn has_certificate_prefix(name: &[u8]) -> bool {
+    let prefixes: &[&str] = match name.first() {
+        Some(b'c') => CERTIFICATE_PREFIXES,
+        Some(b's') => &["ssl-client-"],
+        Some(b't') => &["tls-client-"],
+        Some(_) | None => return false,
+    };
+    prefixes.iter().any(|prefix| name.get(..prefix.len()).is_some_and(|part| alike(part, prefix)))
+}
+
+/// Of names about a client's certificate.
+const CERTIFICATE_PREFIXES: &[&str] =
+    &["client-cert", "clientcert", "client-verify", "client-dn", "client-subject", "client-ssl"];
 
 /// Whether `name` ends as such names do: those of CDNs, clouds and servers differ in front. By the
 /// last letter first, so that the usual fields are compared with two or three of them.

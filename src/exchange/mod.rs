@@ -25,6 +25,7 @@ mod outcome;
 mod pass;
 mod proxy;
 mod purpose;
+mod redirect;
 mod refusal;
 mod remember;
 mod search;
@@ -82,6 +83,11 @@ impl Proxy {
             && let Some(proof) = Box::pin(challenge::answer(challenges, &path, entry)).await
         {
             return Ok(proof);
+        }
+
+        // A listener may serve nothing but redirects to https.
+        if let Some(redirect) = redirect::to_https(request, client, entry) {
+            return redirect;
         }
 
         // A WebSocket over HTTP/2 is a handshake of HTTP/1.1 for everything that follows.

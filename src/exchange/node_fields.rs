@@ -92,16 +92,27 @@ impl<'a> NodeFields<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::{client, headers};
     use super::*;
     use crate::exchange::forwarded::client_address;
+    use crate::net::{ClientCertificate, ClientInfo};
 
     static REQUEST_ID: HeaderValue = HeaderValue::from_static("id-1");
 
     /// What a node gets of a request of 10.0.0.9 with these fields.
     fn sent_for(purpose: Purpose, headers: &HeaderMap, trusted: &str, host: &str) -> HeaderMap {
-        let client = client(trusted);
-        let real = client_address(headers, &client);
+        sent_by(&client(trusted), purpose, headers, host)
+    }
+
+    fn sent_by(
+        client: &ClientInfo,
+        purpose: Purpose,
+        headers: &HeaderMap,
+        host: &str,
+    ) -> HeaderMap {
+        let real = client_address(headers, client);
         let fields = NodeFields {
             headers,
             of_connection: named_by_connection(headers).collect(),
@@ -112,7 +123,7 @@ mod tests {
             grant: &Grant::default(),
             host,
             request_id: &REQUEST_ID,
-            forwarded: Forwarded::new(headers, &client, real, host),
+            forwarded: Forwarded::new(headers, client, real, host),
         };
         let mut sent = HeaderMap::new();
         for (name, value) in fields.iter() {
@@ -162,7 +173,7 @@ mod tests {
     }
 
     /// What untrusted clients were seen to send, or what some proxy or CDN sets.
-    const CLAIMS: [&str; 30] = [
+    const CLAIMS: [&str; 44] = [
         "Forwarded",
         "X-Forwarded",
         "X-Forwarded-For",
@@ -193,6 +204,20 @@ mod tests {
         "CloudFront-Viewer-Address",
         "X-Envoy-External-Address",
         "Front-End-Https",
+        "X-Forwarded-Client-Cert",
+        "X_Forwarded_Client_Cert",
+        "Client-Cert",
+        "Client_Cert",
+        "Client-Cert-Chain",
+        "SSL-Client-Verify",
+        "SSL-Client-Subject-DN",
+        "X-SSL-Client-Verify",
+        "X-SSL-Client-CN",
+        "X-Client-Cert",
+        "X-Client-Verify",
+        "X-Client-DN",
+        "X-Amzn-Mtls-Clientcert",
+        "X-ARR-ClientCert",
     ];
 
     #[test]
@@ -204,6 +229,28 @@ mod tests {
             assert_ne!(value, "forged", "{name}");
         }
         assert_eq!(fields.len(), 8, "{fields:?}");
+    }
+
+    #[test]
+    fn the_certificate_of_the_client_reaches_the_node_and_no_other_one() {
+        let lines = headers(&["X-Forwarded-Client-Cert: forged", "Client-Cert: forged"]);
+        let sent = |trusted: &str, shown: bool| {
+            let certificate = ClientCertificate {
+                subject: "CN=alice".to_owned(),
+                fingerprint: "ab".to_owned(),
+                not_before: 0,
+                not_after: 1,
+                field: "Hash=ab;Subject=\"CN=alice\"".to_owned(),
+            };
+            let shown = shown.then(|| Arc::new(certificate));
+            let client = ClientInfo { certificate: shown, ..client(trusted) };
+            sent_by(&client, Purpose::Plain, &lines, "a.b").remove("x-forwarded-client-cert")
+        };
+        let ours = HeaderValue::from_static("Hash=ab;Subject=\"CN=alice\"");
+        assert_eq!(sent("", false), None);
+        assert_eq!(sent("", true), Some(ours));
+        let theirs = HeaderValue::from_static("forged");
+        assert_eq!(sent("10.0.0.0/8", true), Some(theirs), "a trusted proxy speaks of its client");
     }
 
     #[test]

@@ -60,6 +60,11 @@ pub(super) fn host_name(authority: &str) -> &str {
     name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
+/// The host of an authority, without port.
+pub(super) fn without_port(authority: &str) -> &str {
+    split(authority).map_or(authority, |(name, _)| name)
+}
+
 /// The port that an authority has.
 pub(super) fn port_of(authority: &str) -> Option<u16> {
     split(authority)?.1

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -14,8 +15,10 @@ use super::http2::{Flood, StreamService};
 use super::served::ClientService;
 use super::transport::{HttpVersion, Transport};
 use super::{Accepted, http1, http2};
+use crate::metrics::Connections;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
+use crate::tls::HandshakeFailure;
 
 /// Why the listener no longer serves a connection.
 #[derive(Debug)]
@@ -33,10 +36,8 @@ pub(crate) enum ConnectionEnd {
     Stalled,
     /// The guard refused a request; answered with 400 or 431.
     Refused(Fault),
-    /// The TLS handshake was not complete in time.
-    SlowHandshake,
-    /// The TLS handshake failed, or the client left within it.
-    HandshakeFailed(io::Error),
+    /// There is no TLS session, and why.
+    Handshake(HandshakeFailure),
     /// The socket could not be registered with this worker's runtime.
     Lost(io::Error),
     /// The client sent too many frames that cost work.
@@ -58,8 +59,7 @@ impl ConnectionEnd {
             Self::SlowHead => "slow_head",
             Self::Stalled => "stalled",
             Self::Refused(_) => "refused",
-            Self::SlowHandshake => "slow_tls_handshake",
-            Self::HandshakeFailed(_) => "tls_handshake_failed",
+            Self::Handshake(_) => "tls_handshake",
             Self::Lost(_) => "lost",
             Self::Flooded(_) => "flooded",
             Self::Failed(_) | Self::Http2Failed(_) => "failed",
@@ -70,16 +70,12 @@ impl ConnectionEnd {
     pub(crate) fn reason(&self) -> Option<String> {
         match self {
             Self::Refused(fault) => Some(fault.to_string()),
-            Self::Lost(error) | Self::HandshakeFailed(error) => Some(error.to_string()),
+            Self::Handshake(failure) => Some(failure.to_string()),
+            Self::Lost(error) => Some(error.to_string()),
             Self::Flooded(flood) => Some(flood.to_string()),
             Self::Http2Failed(error) => Some(error.to_string()),
             Self::Failed(error) => Some(error.to_string()),
-            Self::Upgraded
-            | Self::Closed
-            | Self::Idle
-            | Self::SlowHead
-            | Self::Stalled
-            | Self::SlowHandshake => None,
+            Self::Upgraded | Self::Closed | Self::Idle | Self::SlowHead | Self::Stalled => None,
         }
     }
 }
@@ -99,6 +95,7 @@ pub(crate) fn serve<S: ClientService>(
     service: S,
     tasks: &Tasks,
     shutdown: &ShutdownWatch,
+    counts: &Arc<Connections>,
 ) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
     let Accepted { stream, address, settings, permit } = accepted;
     let socket = match TcpStream::from_std(stream) {
@@ -112,10 +109,11 @@ pub(crate) fn serve<S: ClientService>(
         let serving = http1::serve(transport, &settings, permit, service, shutdown);
         return Serving::Plain { serving };
     }
-    let (tasks, shutdown) = (tasks.clone(), shutdown.clone());
+    let (tasks, shutdown, counts) = (tasks.clone(), shutdown.clone(), counts.clone());
     Serving::Opened {
         future: Box::pin(async move {
-            let transport = match Transport::open(socket, address, &settings, &shutdown).await {
+            let opened = Transport::open(socket, address, &settings, (&shutdown, &counts.tls));
+            let transport = match opened.await {
                 Ok(transport) => transport,
                 Err(end) => return end,
             };

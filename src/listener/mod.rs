@@ -188,7 +188,12 @@ impl LiveSettings {
     }
 
     /// Replaces the settings for new connections. `bind` is ignored.
-    pub(crate) fn change(&self, settings: Settings) {
+    pub(crate) fn change(&self, mut settings: Settings) {
+        let former = self.0.load();
+        if settings.tls == former.tls {
+            // It counts the handshakes that are under way.
+            settings.tls.clone_from(&former.tls);
+        }
         self.0.store(Arc::new(settings));
     }
 }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub http2: Http2,
     /// How many requests and WebSockets a client may have open on one connection of HTTP/2.
     pub http2_streams_max: NonZeroU32,
+    /// The port of https to which all requests are redirected. `None` without redirect.
+    pub redirect_http: Option<u16>,
     /// How large the head of a request may be.
     pub head: HeadLimits,
     /// How long the head of a request may take from its first byte.
@@ -63,6 +65,7 @@ impl Default for Settings {
             tls: None,
             http2: Http2::default(),
             http2_streams_max: Self::HTTP2_STREAMS_MAX,
+            redirect_http: None,
             head: HeadLimits::default(),
             header_timeout: Self::HEADER_TIMEOUT,
             keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,

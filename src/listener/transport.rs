@@ -3,16 +3,16 @@
 //! Runs for every request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::settings::Http2;
 use super::{ConnectionEnd, Settings, prior_knowledge};
-use crate::net::{ClientInfo, NetStream, Scheme};
+use crate::metrics::TlsHandshakes;
+use crate::net::{ClientCertificate, ClientInfo, NetStream, Scheme};
 use crate::shutdown::ShutdownWatch;
-use crate::tls::ServerTls;
+use crate::tls::{accept, client_certificate};
 
 /// A connection that is ready for HTTP.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) enum HttpVersion {
 impl Transport {
     /// HTTP/1 on the socket itself.
     pub(super) fn plain(socket: TcpStream, address: SocketAddr, settings: &Settings) -> Self {
-        let client = client_info(address, Scheme::Http, settings);
+        let client = client_info(address, Scheme::Http, settings, None);
         Self { stream: socket.into(), client, http: HttpVersion::Http1 }
     }
 
@@ -50,37 +50,37 @@ impl Transport {
         socket: TcpStream,
         address: SocketAddr,
         settings: &Settings,
-        shutdown: &ShutdownWatch,
+        (shutdown, counts): (&ShutdownWatch, &TlsHandshakes),
     ) -> Result<Self, ConnectionEnd> {
         let Some(tls) = &settings.tls else {
             let http = prior_knowledge::detect(&socket, settings, shutdown).await?;
             return Ok(Self { http, ..Self::plain(socket, address, settings) });
         };
-        let stream = accept_tls(socket, tls).await?;
-        let http = match stream.get_ref().1.alpn_protocol() {
+        let stream = accept(socket, tls, counts).await.map_err(ConnectionEnd::Handshake)?;
+        let session = stream.get_ref().1;
+        let http = match session.alpn_protocol() {
             Some(b"h2") => HttpVersion::Http2,
             // Clients without ALPN speak HTTP/1 (RFC 9113, section 3.2).
             Some(_) | None => HttpVersion::Http1,
         };
-        let client = client_info(address, Scheme::Https, settings);
+        let shown =
+            session.peer_certificates().and_then(|chain| client_certificate(chain.first()?));
+        let client = client_info(address, Scheme::Https, settings, shown.map(Arc::new));
         Ok(Self { stream: NetStream::Tls(stream), client, http })
     }
 }
 
-/// Boxed: whatever holds the stream is moved several times, and the stream is ten times the size of a
-/// socket.
-async fn accept_tls(
-    socket: TcpStream,
-    tls: &ServerTls,
-) -> Result<Box<TlsStream<TcpStream>>, ConnectionEnd> {
-    let accepted = TlsAcceptor::from(tls.config().clone()).accept(socket);
-    match timeout(tls.handshake_timeout, accepted).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream.into())),
-        Ok(Err(error)) => Err(ConnectionEnd::HandshakeFailed(error)),
-        Err(_) => Err(ConnectionEnd::SlowHandshake),
+fn client_info(
+    address: SocketAddr,
+    scheme: Scheme,
+    settings: &Settings,
+    certificate: Option<Arc<ClientCertificate>>,
+) -> ClientInfo {
+    ClientInfo {
+        address,
+        scheme,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        certificate,
+        redirect_to: settings.redirect_http,
     }
-}
-
-fn client_info(address: SocketAddr, scheme: Scheme, settings: &Settings) -> ClientInfo {
-    ClientInfo { address, scheme, trusted_proxies: settings.trusted_proxies.clone() }
 }

@@ -136,6 +136,19 @@ pub(crate) struct Connections {
     pub open: InFlightCount,
     /// Ended connections, by end.
     pub ends: LabelCounts<1>,
+    /// The TLS handshakes before HTTP.
+    pub tls: TlsHandshakes,
+}
+
+/// TLS handshakes of clients.
+#[derive(Debug, Default)]
+pub(crate) struct TlsHandshakes {
+    /// Handshakes under way, and those that wait for their turn.
+    pub open: InFlightCount,
+    /// Complete ones, by version, and by whether the session was resumed.
+    pub done: LabelCounts<2>,
+    /// Failed ones, by reason.
+    pub failed: LabelCounts<1>,
 }
 
 /// Reloads of the configuration.

@@ -40,12 +40,16 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 48] = [
+pub const ALL: [Metric; 52] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
     CONNECTIONS_REFUSED,
     CONNECTION_ENDS,
+    TLS_HANDSHAKES,
+    TLS_HANDSHAKES_FAILED,
+    TLS_HANDSHAKES_OPEN,
+    CERTIFICATE_EXPIRY,
     EXCHANGES,
     EXCHANGE_ERRORS,
     AFFINITY,
@@ -109,6 +113,27 @@ pub(crate) const CONNECTIONS_REFUSED: Metric = counter(
 /// See [`Connections::ends`](super::Connections::ends).
 pub(crate) const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
+/// See [`TlsHandshakes::done`](super::TlsHandshakes::done).
+pub(crate) const TLS_HANDSHAKES: Metric = counter(
+    "sockeye_tls_handshakes_total",
+    &["version", "kind"],
+    "Complete TLS handshakes of clients",
+);
+/// See [`TlsHandshakes::failed`](super::TlsHandshakes::failed).
+pub(crate) const TLS_HANDSHAKES_FAILED: Metric =
+    counter("sockeye_tls_handshakes_failed_total", &["reason"], "Failed TLS handshakes of clients");
+/// See [`TlsHandshakes::open`](super::TlsHandshakes::open).
+pub(crate) const TLS_HANDSHAKES_OPEN: Metric = gauge(
+    "sockeye_tls_handshakes_open",
+    &[],
+    "TLS handshakes in progress, including those that wait for their turn",
+);
+/// When a certificate expires.
+pub(crate) const CERTIFICATE_EXPIRY: Metric = gauge(
+    "sockeye_certificate_expiry_time_seconds",
+    &["listener", "certificate"],
+    "When a certificate expires, in seconds since 1970",
+);
 /// See [`RouteCounts::answers`](super::RouteCounts::answers).
 pub(crate) const EXCHANGES: Metric = counter(
     "sockeye_exchanges_total",

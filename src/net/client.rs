@@ -19,6 +19,25 @@ pub struct ClientInfo {
     pub scheme: Scheme,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// The certificate that the client has shown, verified.
+    pub certificate: Option<Arc<ClientCertificate>>,
+    /// The port of https to which requests are redirected instead of being served.
+    pub redirect_to: Option<u16>,
+}
+
+/// The certificate of a client, which an authority of the configuration has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The name of its subject (RFC 4514): `CN=alice,O=Example`.
+    pub subject: String,
+    /// The SHA-256 of the certificate, in lower-case hexadecimal.
+    pub fingerprint: String,
+    /// When it begins to be valid, in seconds since 1970.
+    pub not_before: i64,
+    /// The last second in which it is valid, since 1970.
+    pub not_after: i64,
+    /// The value of `X-Forwarded-Client-Cert` for nodes; visible ASCII and spaces.
+    pub field: String,
 }
 
 /// The scheme of a client's connection.
@@ -43,7 +62,13 @@ impl Scheme {
 impl ClientInfo {
     /// A client at `address` without TLS and without trusted proxies.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { address, scheme: Scheme::Http, trusted_proxies: Arc::new([]) }
+        Self {
+            address,
+            scheme: Scheme::Http,
+            trusted_proxies: Arc::new([]),
+            certificate: None,
+            redirect_to: None,
+        }
     }
 
     /// Whether the connection comes from a proxy that the operator trusts.

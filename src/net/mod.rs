@@ -14,7 +14,7 @@ pub(crate) mod socket;
 mod stream;
 
 pub(crate) use client::is_in;
-pub use client::{ClientInfo, Scheme};
+pub use client::{ClientCertificate, ClientInfo, Scheme};
 pub(crate) use client_body::{Awaited, ClientBody, Http2Body};
 pub(crate) use client_network::ClientNetwork;
 pub(crate) use handoff::{RawSocket, RawStream, SocketReceiver, StreamHandoff, UpgradeHandoff};

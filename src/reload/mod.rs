@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{debug, error, info, warn};
 
-use crate::config::{self, Changes, Config, Outline, Problems};
+use crate::config::{self, Changes, Config, Loaded, Outline};
 use crate::logging::error_chain;
 use crate::{metrics, systemd};
 pub use error::ReloadError;
@@ -53,7 +53,7 @@ pub(crate) struct Reloads {
     outline: Outline,
     requests: mpsc::Receiver<ReloadRequest>,
     /// The file that is being read, and the request for it.
-    reading: Option<(ReloadRequest, JoinHandle<ReadResult>)>,
+    reading: Option<(ReloadRequest, JoinHandle<Loaded>)>,
     last: latest::Sender<Option<LastReload>>,
     counts: Arc<metrics::Reloads>,
     /// `None` if the configuration can be read only once.
@@ -66,8 +66,6 @@ pub(crate) struct PendingReload {
     request: ReloadRequest,
     read: Result<(Config, Outline), ReloadError>,
 }
-
-type ReadResult = Result<(Config, Outline), Problems>;
 
 /// A request for a reload.
 #[derive(Debug)]
@@ -124,8 +122,8 @@ impl ReloadRequest {
 }
 
 impl Reloads {
-    /// Reloads of the file at `path`, whose configuration with this `outline` is in force.
-    pub(crate) fn new(path: PathBuf, outline: Outline) -> (Reloader, Self) {
+    /// Reloads of the file at `path`, whose `config` with this `outline` is in force.
+    pub(crate) fn new(path: PathBuf, outline: Outline, config: &Config) -> (Reloader, Self) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (last, last_receiver) = latest::channel(None);
         let counts = Arc::new(metrics::Reloads::default());
@@ -134,7 +132,7 @@ impl Reloads {
         if is_read_once {
             info!(path = %path.display(), "the configuration can be read only once, changes need a restart");
         }
-        let file = (!is_read_once).then(|| FileWatch::new(&path));
+        let file = (!is_read_once).then(|| FileWatch::new(&path, config.files()));
         (reloader, Self { path, outline, requests, reading: None, last, counts, file })
     }
 
@@ -155,12 +153,18 @@ impl Reloads {
                 let path = self.path.clone();
                 // Parsing a large file takes some milliseconds, in which the tunnels of this thread
                 // would wait. A dead mount takes until the deadline of the read.
-                let read = spawn_blocking(move || config::load_with_outline(&path));
+                let read = spawn_blocking(move || config::load_with_files(&path));
                 none.insert((request, read))
             }
         };
         let read = read.await.map_err(ReloadError::Broken);
-        let read = read.and_then(|read| read.map_err(ReloadError::Problems));
+        let read = read.and_then(|Loaded { outcome, files }| {
+            if let Some(watch) = &mut self.file {
+                // Also if they are the problem.
+                watch.follow_others(files);
+            }
+            outcome.map_err(ReloadError::Problems)
+        });
         let (request, _) = self.reading.take().expect("it was read above");
         PendingReload { request, read }
     }

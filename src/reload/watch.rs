@@ -1,4 +1,4 @@
-//! Notices that the configuration file may have changed.
+//! Notices that the configuration file, or a file that it names, may have changed.
 //!
 //! Both the file and its *directory* are watched. The file alone is not enough: editors replace a file
 //! with another one of the same name, and Kubernetes replaces a symlink next to it (`..data`). The
@@ -23,23 +23,27 @@ use tracing::{debug, warn};
 use super::stamp::{Stamp, is_mount_point};
 use crate::Instant;
 
-/// Watches one file.
+/// Watches the configuration file, and the files that it names.
 #[derive(Debug)]
 pub(super) struct FileWatch {
     path: PathBuf,
+    /// Such as certificates; sorted.
+    others: Vec<PathBuf>,
     /// `None` if the system has no watches left.
     watcher: Option<RecommendedWatcher>,
     /// Files and directories.
     watched: BTreeSet<PathBuf>,
     events: mpsc::Receiver<()>,
     had_event: bool,
-    /// `None` before the first check.
+    /// Of the configuration file; `None` before the first check.
     stamp: Option<Stamp>,
+    /// Of the others.
+    other_stamps: Vec<Stamp>,
 }
 
 impl FileWatch {
-    /// Watches the file at `path`, which need not exist.
-    pub(super) fn new(path: &Path) -> Self {
+    /// Watches the file at `path`, which need not exist, and `others`.
+    pub(super) fn new(path: &Path, others: Vec<PathBuf>) -> Self {
         let (sender, events) = mpsc::channel(1);
         let send = move |event: notify::Result<Event>| {
             // A full channel has an event already. After a failure of the watch, the file is checked.
@@ -60,18 +64,33 @@ impl FileWatch {
         }
         let mut watch = Self {
             path: path.to_owned(),
+            others: Vec::new(),
             watcher: watcher.ok(),
             watched: BTreeSet::new(),
             events,
             // The file may have changed since it was read.
             had_event: true,
             stamp: None,
+            other_stamps: Vec::new(),
         };
+        watch.follow_others(others);
         watch.follow();
         watch
     }
 
-    /// Waits until the file may have changed and there was no event for a moment. Cancel safe.
+    /// Watches these files besides the configuration, and no longer those that are not among them.
+    pub(super) fn follow_others(&mut self, mut others: Vec<PathBuf>) {
+        others.sort();
+        others.dedup();
+        if others != self.others {
+            self.others = others;
+            self.other_stamps.clear();
+            // They may have changed since they were read.
+            self.had_event = true;
+        }
+    }
+
+    /// Waits until a file may have changed and there was no event for a moment. Cancel safe.
     pub(super) async fn changed(&mut self) {
         loop {
             self.wait_for_event().await;
@@ -79,9 +98,14 @@ impl FileWatch {
             // If the check timed out, watching would block too. One more check covers the time before a
             // path was watched.
             self.had_event = !stamp.timed_out() && self.follow();
-            if self.stamp.as_ref() == Some(&stamp) {
+            let mut other_stamps = Vec::with_capacity(self.others.len());
+            for path in &self.others {
+                other_stamps.push(Stamp::read(path).await);
+            }
+            if self.stamp.as_ref() == Some(&stamp) && self.other_stamps == other_stamps {
                 continue;
             }
+            self.other_stamps = other_stamps;
             let was_linked = self.stamp.as_ref().is_some_and(|stamp| !stamp.is_unlinked());
             if was_linked && stamp.is_unlinked() {
                 warn!(
@@ -113,12 +137,8 @@ impl FileWatch {
     /// Watches the file at its current place, and its directories. Returns whether any of them is new.
     fn follow(&mut self) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
-        let target = self.path.canonicalize().ok();
-        let directories = [Some(self.path.as_path()), target.as_deref()]
-            .into_iter()
-            .flatten()
-            .filter_map(directory_of);
-        let wanted: BTreeSet<PathBuf> = directories.chain(target.clone()).collect();
+        let paths = [&self.path].into_iter().chain(&self.others);
+        let wanted: BTreeSet<PathBuf> = paths.flat_map(|path| places_of(path)).collect();
         for left in self.watched.difference(&wanted) {
             // Fails for a path that was deleted, which is no longer watched anyway.
             let _ = watcher.unwatch(left);
@@ -142,6 +162,13 @@ impl FileWatch {
         self.watched = wanted;
         is_new
     }
+}
+
+/// The file at `path` at its current place, its directory, and that of `path`.
+fn places_of(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let target = path.canonicalize().ok();
+    let directories = [directory_of(path), target.as_deref().and_then(directory_of)];
+    directories.into_iter().flatten().chain(target)
 }
 
 fn directory_of(path: &Path) -> Option<PathBuf> {
@@ -178,7 +205,7 @@ mod tests {
     use super::*;
 
     async fn watch(path: &Path) -> FileWatch {
-        let mut watch = FileWatch::new(path);
+        let mut watch = FileWatch::new(path, Vec::new());
         seen(&mut watch).await;
         watch
     }

@@ -113,7 +113,7 @@ impl Server {
     /// Makes the server follow the file at `path`, which has this `outline`: the file is reloaded when it
     /// changes, and on request of the returned value.
     pub fn follow(&mut self, path: PathBuf, outline: Outline) -> Reloader {
-        let (reloader, reloads) = Reloads::new(path, outline);
+        let (reloader, reloads) = Reloads::new(path, outline, &self.config.load().config);
         self.reloads = Some((reloader.clone(), reloads));
         reloader
     }

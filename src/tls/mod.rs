@@ -1,40 +1,165 @@
-//! TLS: what a listener needs to answer handshakes.
+//! TLS towards clients (RFC 8446, RFC 5246): certificates, tickets, clients' certificates, and a bound on
+//! handshakes.
+//!
+//! [`ServerTls`] is what a listener needs, made of files that are read once. It never changes: a reload
+//! makes a new one, and connections keep theirs.
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod accept;
+mod certificate;
+mod chain;
+mod client_auth;
+mod distinguished_name;
+mod facts;
+mod fault;
+mod files;
+mod handshakes;
+mod pem;
+mod resolver;
+pub(crate) mod settings;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tickets;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::ServerConfig;
+use aws_lc_rs::digest::{Context, SHA256};
+use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::version::TLS13;
+use rustls::{ALL_VERSIONS, ServerConfig, SupportedProtocolVersion};
+
+pub(crate) use accept::{HandshakeFailure, accept};
+pub(crate) use certificate::Certificate;
+pub(crate) use client_auth::client_certificate;
+pub(crate) use fault::{Fault, Part, Warning};
+pub(crate) use files::{ReadFile, read_file};
+pub(crate) use handshakes::Handshakes;
+pub(crate) use settings::Settings;
+
+use certificate::Loaded;
+use files::Files;
+use resolver::Resolver;
+use settings::{ClientCertificates, MinVersion, TicketSecret, Tickets};
+use tickets::SharedTickets;
 
 /// TLS as a listener speaks it.
-#[derive(Clone)]
 pub struct ServerTls {
+    settings: Settings,
+    certificates: Vec<Arc<Certificate>>,
+    /// Of all files that were read.
+    digest: [u8; 32],
+    /// Of all but certificates and their keys.
+    other_digest: [u8; 32],
     config: Arc<ServerConfig>,
-    /// How long a handshake may take, from the first byte that is waited for.
-    pub handshake_timeout: Duration,
+    handshakes: Handshakes,
+}
+
+/// A [`ServerTls`], and what should be known of its files.
+pub(crate) struct LoadedTls {
+    pub(crate) tls: ServerTls,
+    pub(crate) warnings: Vec<(Part, Warning)>,
 }
 
 impl ServerTls {
-    /// TLS with the certificates, versions and protocols of `config`.
-    pub fn new(config: Arc<ServerConfig>) -> Self {
-        Self { config, handshake_timeout: Self::HANDSHAKE_TIMEOUT }
+    /// Reads the files that `settings` name with `read`, and checks them at `now`, in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with each file; at least one.
+    pub(crate) fn load(
+        settings: &Settings,
+        read: ReadFile<'_>,
+        now: i64,
+    ) -> Result<LoadedTls, Vec<(Part, Fault)>> {
+        let mut files = Files::new(read);
+        let (mut faults, mut warnings) = (Vec::new(), Vec::new());
+        let mut certificates = Vec::new();
+        for (index, paths) in settings.certificates.iter().enumerate() {
+            match Certificate::load(index, paths, &mut files, &mut warnings) {
+                Ok(certificate) => {
+                    let warning = certificate.date_warning(now);
+                    warnings.extend(warning.map(|warning| (Part::Chain(index), warning)));
+                    certificates.push(Arc::new(certificate));
+                }
+                Err(fault) => faults.push(fault),
+            }
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = settings.client_certificates.as_ref();
+        let verifier =
+            verifier.map(|clients| client_auth::verifier(clients, &provider, &mut files));
+        let verifier = verifier.transpose().map_err(|fault| faults.push(fault)).unwrap_or_default();
+        let secrets = ticket_secrets(&settings.tickets, &mut files);
+        let secrets = secrets.map_err(|fault| faults.push(fault)).unwrap_or_default();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let policy = policy(settings.client_certificates.as_ref(), &mut files);
+        let tickets = secrets.map(|secrets| SharedTickets::new(secrets, policy));
+        let config =
+            config(settings, provider, verifier, (&certificates, tickets)).map_err(|error| {
+                vec![(Part::Chain(0), Fault::Verifier { error: error.to_string() })]
+            })?;
+        let tls = Self {
+            settings: settings.clone(),
+            certificates,
+            digest: files.digest(|_| true),
+            other_digest: files.digest(|path| !settings.is_of_certificate(path)),
+            config: Arc::new(config),
+            handshakes: Handshakes::new(settings.handshakes_max),
+        };
+        Ok(LoadedTls { tls, warnings })
+    }
+
+    /// With `settings` as they are, and no file: it refuses each handshake. `None` if the library refuses
+    /// them.
+    pub(crate) fn unread(settings: Settings) -> Option<Self> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = config(&settings, provider, None, (&[], None)).ok()?;
+        Some(Self {
+            certificates: Vec::new(),
+            digest: [0; 32],
+            other_digest: [0; 32],
+            config: Arc::new(config),
+            handshakes: Handshakes::new(settings.handshakes_max),
+            settings,
+        })
     }
 
     /// What rustls needs for a handshake.
-    pub fn config(&self) -> &Arc<ServerConfig> {
+    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
         &self.config
     }
 
-    /// The default of `handshake_timeout`.
-    pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+    /// As configured.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The certificates, in the order of the configuration.
+    pub(crate) fn certificates(&self) -> &[Arc<Certificate>] {
+        &self.certificates
+    }
+
+    /// What tells two versions of all other files apart.
+    pub(crate) fn other_files(&self) -> String {
+        self.other_digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The handshakes of the listener.
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
+    }
 }
 
+/// By content: settings and files.
 impl PartialEq for ServerTls {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.config, &other.config)
-            && self.handshake_timeout == other.handshake_timeout
+        self.settings == other.settings && self.digest == other.digest
     }
 }
 
@@ -43,6 +168,80 @@ impl Eq for ServerTls {}
 impl fmt::Debug for ServerTls {
     /// Without keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").finish_non_exhaustive()
+        f.debug_struct("ServerTls").field("settings", &self.settings).finish_non_exhaustive()
     }
+}
+
+fn config(
+    settings: &Settings,
+    provider: Arc<CryptoProvider>,
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    (certificates, tickets): (&[Arc<Certificate>], Option<SharedTickets>),
+) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions(settings.min_version))?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Resolver::new(certificates)));
+    config.alpn_protocols = settings.alpn.clone();
+    // Tickets hold the sessions.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    if let Some(tickets) = tickets {
+        config.ticketer = Arc::new(tickets) as Arc<dyn ProducesTickets>;
+        // A client of ours opens one connection after the other. Each ticket costs a record.
+        config.send_tls13_tickets = 1;
+    }
+    // A handshake of Engine.IO could be replayed, and a post even more so.
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+fn versions(min: MinVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static ONLY_TLS13: [&SupportedProtocolVersion; 1] = [&TLS13];
+    match min {
+        MinVersion::Tls12 => ALL_VERSIONS,
+        MinVersion::Tls13 => &ONLY_TLS13,
+    }
+}
+
+/// The secrets of tickets; `None` if there are to be no tickets.
+fn ticket_secrets(tickets: &Tickets, files: &mut Files<'_>) -> Loaded<Option<Vec<TicketSecret>>> {
+    let (keys, key_file) = match tickets {
+        Tickets::Off => return Ok(None),
+        Tickets::Random => return Ok(tickets::process_secret().map(|secret| vec![secret])),
+        Tickets::Shared { keys, key_file } => (keys, key_file),
+    };
+    let mut secrets = keys.clone();
+    if let Some(path) = key_file {
+        let contents = files.read(path).map_err(|fault| (Part::TicketKeys, fault))?;
+        let found = settings::secrets_of_lines(&contents.bytes).map_err(|line| {
+            let path = path.display().to_string();
+            let fault = match line {
+                Some(line) => Fault::ShortSecret { path, line },
+                None => Fault::NoSecret { path },
+            };
+            (Part::TicketKeys, fault)
+        })?;
+        secrets.extend(found);
+    }
+    Ok(Some(secrets))
+}
+
+/// What a listener demands of clients, as a digest.
+fn policy(clients: Option<&ClientCertificates>, files: &mut Files<'_>) -> [u8; 32] {
+    let mut policy = [0; 32];
+    let Some(clients) = clients else { return policy };
+    let mut context = Context::new(&SHA256);
+    context.update(format!("{:?}", clients.mode).as_bytes());
+    for path in [&clients.ca].into_iter().chain(&clients.crl) {
+        // They have been read, or nothing would be made.
+        let bytes = files.read(path).map(|contents| contents.bytes.as_slice()).unwrap_or_default();
+        context.update(&(bytes.len() as u64).to_be_bytes());
+        context.update(bytes);
+    }
+    policy.copy_from_slice(context.finish().as_ref());
+    policy
 }

@@ -147,7 +147,7 @@ async fn serve_queue<S: ClientService>(
                 let client = accepted.address;
                 let open = counts.open.begin();
                 // Boxed because a future is moved six times when it is spawned.
-                let serving = Box::pin(serve(accepted, service.clone(), &tasks, &watch));
+                let serving = Box::pin(serve(accepted, service.clone(), &tasks, &watch, &counts));
                 tasks.spawn(count_end(serving, client, open, counts.clone()));
             }
         }

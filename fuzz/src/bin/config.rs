@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sockeye::parse;
+use sockeye::internal::config::parse_alone as parse;
 
 fuzz_target!(|text: &str| {
     match parse("sockeye.yaml", text) {

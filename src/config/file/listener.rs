@@ -10,6 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tls::Tls;
 use crate::config::accepts::Accepts;
 use crate::config::form::Form;
 use crate::config::patterns;
@@ -29,6 +30,15 @@ pub(crate) struct Listener {
         "x-accepts" = Accepts::form("address", patterns::bind()), "x-needed" = true
     ))]
     pub(crate) bind: Option<RawScalar>,
+    /// TLS, which the listener then speaks with every client.
+    #[schemars(extend("x-default" = "none"))]
+    pub(crate) tls: Option<Tls>,
+    /// Redirect all requests to https: `on` to port 443, or to another port. ACME challenges are not
+    /// redirected.
+    ///
+    /// GET and HEAD get 301, other methods 308; path and query stay.
+    #[schemars(extend("x-accepts" = Accepts::number(&PORT).or("off").or("on")))]
+    pub(crate) redirect_http: Option<RawScalar>,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted; single addresses work
     /// too.
     ///
@@ -72,6 +82,8 @@ pub(crate) struct Listener {
 pub(crate) const HTTP2_STREAMS_MAX: Form<NonZeroU32, u32> = Form::positive(1..=1000);
 pub(crate) const HTTP2: Form<Http2, Infallible> =
     Form::word(&[("off", Http2::Off), ("on", Http2::On)]);
+pub(crate) const PORT: RangeInclusive<u32> = 1..=65535;
+
 /// Less would refuse what single sign-on sends, and each client may make us hold so much.
 pub(crate) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 pub(crate) const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;

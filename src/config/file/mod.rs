@@ -26,6 +26,7 @@ pub(super) mod health;
 pub(super) mod listener;
 pub(super) mod pacing;
 pub(super) mod route;
+pub(super) mod tls;
 pub(super) mod upstream;
 
 use std::collections::BTreeMap;

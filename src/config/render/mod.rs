@@ -6,6 +6,7 @@
 
 mod access;
 mod acme;
+mod tls;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -63,6 +64,12 @@ fn value(section: &impl Serialize) -> Value {
 fn listener(settings: &listener::Settings) -> Listener {
     Listener {
         bind: Some(RawScalar::new(settings.bind)),
+        tls: settings.tls.as_ref().map(|tls| tls::render(tls)),
+        redirect_http: Some(match settings.redirect_http {
+            None => RawScalar::new("off"),
+            Some(443) => RawScalar::new("on"),
+            Some(port) => RawScalar::new(port),
+        }),
         trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
         http2: Some(keys::HTTP2.render(&settings.http2)),
         http2_streams_max: Some(keys::HTTP2_STREAMS_MAX.render(&settings.http2_streams_max)),
@@ -143,7 +150,7 @@ fn without_nulls(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::upstream::HIDDEN;
-    use crate::config::parse;
+    use crate::config::parse_alone as parse;
 
     /// What is shown of `text` means the same.
     fn check(text: &str) -> String {
@@ -164,7 +171,12 @@ mod tests {
             assert!(shown.contains(line), "{line} is not in\n{shown}");
         }
         check(
-            "listeners: [{ bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, head_max: 16KiB, head_fields_max: 99 }]
+            "listeners:
+  - { bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, head_max: 16KiB, head_fields_max: 99 }
+  - { bind: ':81', redirect_http: on }
+  - { bind: ':82', redirect_http: 8443, tls: }
+  - { bind: ':83', tls: { chain: a.pem, tickets: off, min_version: 1.3, client_certificates: { mode: optional, ca: ca.pem, crl: [x.crl] } } }
+  - { bind: ':84', tls: { certificates: [{ chain: /a/b.pem, key: /a/k.pem, ocsp: o.der }, { chain: c.pem }], tickets: { key_file: t }, handshakes_max: 20 } }
 upstreams:
   a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms, response_head_max: 8KiB, response_fields_max: 10 }
   b: { nodes: [h:1], affinity: { cookie: { name: c } } }

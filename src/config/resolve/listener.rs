@@ -4,8 +4,9 @@
 
 use std::num::NonZeroU32;
 
-use super::{access, address};
+use super::{access, address, tls};
 use crate::config::file::listener::{self as keys, Listener};
+use crate::config::named_files::NamedFiles;
 use crate::listener::head_guard::HeadLimits;
 use crate::listener::{Http2, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
@@ -14,6 +15,7 @@ use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&[Option<Listener>]>,
+    files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Vec<(KeyPath, Settings)> {
     let Some(written) = written else { return vec![(path.clone(), Settings::default())] };
@@ -24,12 +26,17 @@ pub(super) fn resolve(
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let items = report.filled(items);
     let read = |(path, listener): (KeyPath, &Listener)| {
-        Some((path.key("bind"), one(&path, listener, report)?))
+        Some((path.key("bind"), one(&path, listener, files, report)?))
     };
     items.into_iter().filter_map(read).collect()
 }
 
-fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<Settings> {
+fn one(
+    path: &KeyPath,
+    listener: &Listener,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<Settings> {
     let header_timeout = listener.header_timeout.as_ref().map(RawScalar::as_str);
     let keep_alive_timeout = listener.keep_alive_timeout.as_ref().map(RawScalar::as_str);
     let bind = listener.bind.as_ref().map(RawScalar::as_str);
@@ -51,14 +58,18 @@ fn one(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<S
         Settings::KEEP_ALIVE_TIMEOUT,
         |text| units::duration(text, &keys::KEEP_ALIVE_TIMEOUT),
     );
+    let tls = listener.tls.as_ref();
+    let tls =
+        tls.and_then(|written| tls::resolve(&path.key("tls"), written, alpn(http2), files, report));
+    let redirect_http = redirect_http(&path.key("redirect_http"), listener, report);
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
-    let tls = None;
     Some(Settings {
         bind,
         trusted_proxies,
         tls,
         http2,
         http2_streams_max,
+        redirect_http,
         head,
         header_timeout,
         keep_alive_timeout,
@@ -80,6 +91,36 @@ fn http2(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> (Http2
     );
     (http2, streams_max)
 }
+
+/// The protocols that are offered by ALPN, best first (RFC 7301, RFC 9113, section 3.2).
+fn alpn(http2: Http2) -> Vec<Vec<u8>> {
+    let http1 = b"http/1.1".to_vec();
+    match http2 {
+        Http2::Off => vec![http1],
+        Http2::On => vec![b"h2".to_vec(), http1],
+    }
+}
+
+/// The port to redirect to.
+fn redirect_http(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> Option<u16> {
+    let written = listener.redirect_http.as_ref().map(RawScalar::as_str);
+    let redirect = report.read(path, written, None, |text| {
+        units::off_or(text, |text| match text {
+            "on" => Ok(HTTPS_PORT),
+            text => units::number(text, &keys::PORT)
+                .map(|port| u16::try_from(port).unwrap_or(HTTPS_PORT))
+                .map_err(|diagnostic| diagnostic.or_write("on")),
+        })
+    });
+    if redirect.is_some() && listener.tls.is_some() {
+        let diagnostic = Diagnostic::new("is for plain HTTP, and this listener has `tls`");
+        report.refuse(path, diagnostic.help("write it for the listener on port 80"));
+    }
+    redirect
+}
+
+/// RFC 9110, section 4.2.2.
+const HTTPS_PORT: u16 = 443;
 
 fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLimits {
     let default = HeadLimits::default();

@@ -3,7 +3,7 @@
 //! A value that cannot be resolved is reported and gets a placeholder, so that the rest is checked
 //! too. No placeholder is used: a report with a problem gives no `Config`.
 //!
-//! Pure. Runs at start, at reload, or on a timer.
+//! Pure, but for the files of certificates. Runs at start, at reload, or on a timer.
 
 mod access;
 mod acme;
@@ -18,6 +18,7 @@ mod listener;
 mod pacing;
 mod pattern;
 mod route;
+mod tls;
 mod tunnel;
 mod upstream;
 
@@ -25,8 +26,10 @@ use std::net::SocketAddr;
 
 pub(super) use address::node as node_address;
 pub(super) use balance::RULES as BALANCE_RULES;
+pub(super) use tls::{CLIENT_AUTH, MIN_VERSIONS, TICKETS};
 
 use super::file::{Admin, File};
+use super::named_files::NamedFiles;
 use super::{Config, section};
 use crate::access::ClientLimits;
 use crate::logging;
@@ -34,10 +37,11 @@ use crate::shutdown;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
 /// The settings in `file`. Problems go to `report`.
-pub(super) fn resolve(file: &File, report: &mut Report<'_>) -> Config {
+pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     let admin = admin(&top.key("admin"), file.admin.as_ref(), report);
-    let listeners = listener::resolve(&top.key("listeners"), file.listeners.as_deref(), report);
+    let listeners = file.listeners.as_deref();
+    let listeners = listener::resolve(&top.key("listeners"), listeners, files, report);
     let binds = listeners.iter().map(|(path, settings)| (path.clone(), settings.bind));
     let of_admin = admin.map(|bind| (top.key("admin").key("bind"), bind));
     binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);

@@ -21,6 +21,7 @@ use super::file::affinity::{Affinity, Balance, RendezvousBy};
 use super::file::health::Health;
 use super::file::pacing::Rebalance;
 use super::file::route::{Keepalive, RoutePath};
+use super::file::tls::Tickets;
 use super::file::upstream::Node;
 use super::patterns;
 use super::resolve::BALANCE_RULES;
@@ -180,6 +181,7 @@ words_for! {
     Keepalive => ["auto", "off"],
     Rebalance => ["off"],
     RendezvousBy => ["address"],
+    Tickets => ["auto", "off"],
 }
 
 impl Shorthand for Node {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{Problems, parse};
+use super::super::{Problems, parse_alone as parse};
 use super::described::{DescribedKey, described_keys};
 use super::schema::validator;
 use super::shipped::shipped;
@@ -187,6 +187,7 @@ fn is_of_two_values(what: &str) -> bool {
         "has the same host and path as",
         "is the same as",
         "overlaps with",
+        "is for plain HTTP",
     ];
     between.iter().any(|sentence| what.starts_with(sentence))
 }

@@ -103,7 +103,7 @@ impl Server {
                 next.permit = next.permit.for_worker(&used);
                 let (state, end) = (state.clone(), end.clone());
                 let service = service_fn(move |request| answer(state.clone(), request));
-                let serving = serve(next, service, &tasks, &watch);
+                let serving = serve(next, service, &tasks, &watch, &Arc::default());
                 tasks.spawn(async move { end.send(serving.await).await.unwrap() });
             }
         });

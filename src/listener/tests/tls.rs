@@ -1,15 +1,15 @@
 //! TLS below HTTP.
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::net::NetStream;
-use crate::tls::ServerTls;
+use crate::tls::tests::server_tls;
+use crate::tls::{HandshakeFailure, Settings as TlsSettings};
 
 /// A listener with TLS, and a client that trusts it.
 struct TlsServer {
@@ -19,7 +19,7 @@ struct TlsServer {
 
 impl TlsServer {
     async fn start() -> Self {
-        Self::start_with(ServerTls::HANDSHAKE_TIMEOUT).await
+        Self::start_with(TlsSettings::HANDSHAKE_TIMEOUT).await
     }
 
     async fn start_with(handshake_timeout: Duration) -> Self {
@@ -28,28 +28,18 @@ impl TlsServer {
 
     /// Client and server offer these protocols by ALPN.
     async fn start_speaking(protocols: &[&str], handshake_timeout: Duration) -> Self {
-        let protocols: Vec<_> = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
-            .unwrap();
-        config.alpn_protocols.clone_from(&protocols);
-        let mut tls = ServerTls::new(Arc::new(config));
-        tls.handshake_timeout = handshake_timeout;
+        let alpn: Vec<_> = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let tls = TlsSettings { handshake_timeout, alpn: alpn.clone(), ..TlsSettings::default() };
+        let (tls, root) = server_tls(tls);
         let mut roots = RootCertStore::empty();
-        roots.add(cert.der().clone()).unwrap();
+        roots.add(root).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        client.alpn_protocols = protocols;
+        client.alpn_protocols = alpn;
         let minute = Duration::from_secs(60);
         let settings = Settings { tls: Some(Arc::new(tls)), ..settings(minute, minute) };
         let server = Server::start_on(&settings).await;
@@ -110,7 +100,10 @@ async fn a_client_that_speaks_no_tls_is_told_so_by_an_alert() {
     soon(client.read_to_end(&mut answer)).await.unwrap();
     // A record of type alert (RFC 8446, section 5.1).
     assert_eq!(answer.first(), Some(&21));
-    assert!(matches!(tls.server.end().await, ConnectionEnd::HandshakeFailed(_)));
+    assert!(matches!(
+        tls.server.end().await,
+        ConnectionEnd::Handshake(HandshakeFailure::Failed(_))
+    ));
     assert_eq!(tls.server.requests(), 0);
 }
 
@@ -121,13 +114,13 @@ async fn a_client_that_does_not_finish_its_handshake_is_closed() {
     // The head of a handshake record that does not come.
     client.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
     assert_eq!(soon(client.read(&mut [0])).await.unwrap(), 0);
-    assert!(matches!(tls.server.end().await, ConnectionEnd::SlowHandshake));
+    assert!(matches!(tls.server.end().await, ConnectionEnd::Handshake(HandshakeFailure::TimedOut)));
     assert_eq!(tls.server.permits.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]
 async fn alpn_decides_which_http_follows() {
-    let tls = TlsServer::start_speaking(&["h2", "http/1.1"], ServerTls::HANDSHAKE_TIMEOUT).await;
+    let tls = TlsServer::start_speaking(&["h2", "http/1.1"], TlsSettings::HANDSHAKE_TIMEOUT).await;
     let stream = tls.connect().await;
     let (mut requests, connection) = h2::client::handshake(stream).await.unwrap();
     Tasks::default().spawn(async move {

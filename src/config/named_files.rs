@@ -1,0 +1,50 @@
+//! The files that a configuration names.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::tls::{self, ReadFile};
+
+/// Where the files of a configuration are, and whether they are read.
+pub(super) struct NamedFiles {
+    base: PathBuf,
+    read: Option<ReadFile<'static>>,
+    /// In seconds since 1970.
+    now: i64,
+    named: Vec<PathBuf>,
+}
+
+impl NamedFiles {
+    /// The files of a configuration in the file at `path`.
+    pub(super) fn of(path: &Path) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        Self { base, read: Some(&tls::read_file), now, named: Vec::new() }
+    }
+
+    /// No file is read: what they hold is not the question.
+    pub(super) fn unread() -> Self {
+        Self { base: PathBuf::from("/"), read: None, now: 0, named: Vec::new() }
+    }
+
+    /// The file that is written `path`: a relative one is relative to the configuration.
+    pub(super) fn locate(&mut self, path: &str) -> PathBuf {
+        let located = self.base.join(path);
+        self.named.push(located.clone());
+        located
+    }
+
+    /// How they are read; `None` if they are not.
+    pub(super) fn reader(&self) -> Option<(ReadFile<'static>, i64)> {
+        self.read.map(|read| (read, self.now))
+    }
+
+    /// All files that were named.
+    pub(super) fn into_named(self) -> Vec<PathBuf> {
+        self.named
+    }
+}
