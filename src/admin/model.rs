@@ -55,6 +55,8 @@ pub(crate) struct Status {
     pub nodes: NodeTotals,
     /// Remarks on single nodes.
     pub notes: Vec<String>,
+    /// The certificates of the listeners, in the order of the configuration.
+    pub listener_certificates: Vec<ListenerCertificate>,
     /// The names whose certificates an authority issues.
     pub certificates: Vec<CertificateOrder>,
     /// Memory in use. `None` if the system does not report it.
@@ -63,6 +65,20 @@ pub(crate) struct Status {
     pub descriptors: Descriptors,
     /// `None` if there was no reload.
     pub last_reload: Option<LastReload>,
+}
+
+/// A certificate of a listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct ListenerCertificate {
+    /// The address of the listener.
+    pub listener: String,
+    /// The first name of the certificate.
+    pub name: String,
+    /// When it or its intermediate expires, in seconds since 1970.
+    pub expires_at: i64,
+    /// Name, date and fingerprint in short.
+    pub summary: String,
 }
 
 /// The clients' connections.

@@ -117,6 +117,12 @@ pub(crate) fn status(answer: &Status) -> String {
         ["stuck".to_owned(), stuck(&answer.upgrades)],
     ]);
     let now = answer.since.saturating_add(answer.uptime_seconds);
+    rows.extend(
+        answer
+            .listener_certificates
+            .iter()
+            .map(|certificate| ["certificate".to_owned(), text(&certificate.summary)]),
+    );
     rows.extend(answer.certificates.iter().map(|name| certificate_order(name, now)));
     rows.extend([
         ["memory".to_owned(), known(answer.memory_bytes.map(mebibytes))],

@@ -56,11 +56,27 @@ pub(super) fn status(state: &AdminState) -> model::Status {
             open: snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum(),
         },
         notes: notes(&snapshot),
+        listener_certificates: listener_certificates(state),
         certificates: state.certificates.names().iter().map(certificate_order).collect(),
         memory_bytes: process.memory_bytes,
         descriptors: model::Descriptors { open: process.descriptors, max: process.descriptors_max },
         last_reload: last_reload(state),
     }
+}
+
+fn listener_certificates(state: &AdminState) -> Vec<model::ListenerCertificate> {
+    let in_force = state.config.load();
+    let mut shown = Vec::new();
+    for listener in &in_force.config.listeners {
+        let certificates = listener.tls.iter().flat_map(|tls| tls.certificates());
+        shown.extend(certificates.map(|certificate| model::ListenerCertificate {
+            listener: listener.bind.to_string(),
+            name: certificate.name().to_owned(),
+            expires_at: certificate.expires_at(),
+            summary: certificate.to_string(),
+        }));
+    }
+    shown
 }
 
 fn last_reload(state: &AdminState) -> Option<model::LastReload> {

@@ -3,15 +3,17 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Outcome;
-use crate::config;
+use crate::config::{self, Config};
 
 /// Prints a summary of the file at `path`, or fails with all its problems.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
 pub(super) fn check(path: &Path) -> Outcome {
     let config = config::load(path)?;
     config.snapshot(None)?;
+    refuse_expired(&config)?;
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
@@ -23,6 +25,16 @@ pub(super) fn check(path: &Path) -> Outcome {
         counted(config.routes.len(), "route"),
     );
     Ok(())
+}
+
+/// Fails for a certificate that clients refuse now. Start and reload only warn: a process must always be
+/// able to restart.
+fn refuse_expired(config: &Config) -> Result<(), String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let warnings = config.certificates().filter_map(|certificate| certificate.date_warning(now));
+    let refused: Vec<String> = warnings.map(|warning| warning.to_string()).collect();
+    if refused.is_empty() { Ok(()) } else { Err(refused.join("\n")) }
 }
 
 fn counted(count: usize, what: &str) -> String {

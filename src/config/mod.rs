@@ -102,6 +102,12 @@ impl Config {
         Some(Wanted { settings: self.acme.clone()?, names })
     }
 
+    /// The certificates of all listeners, in the order of the file.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Arc<crate::tls::Certificate>> {
+        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        tls.flat_map(|tls| tls.certificates())
+    }
+
     /// The files that it names.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::time::{sleep, sleep_until};
@@ -33,6 +33,7 @@ use crate::reload::{Reloader, Reloads};
 use crate::shutdown::Shutdown;
 use crate::snapshot::{Current, SnapshotError};
 use crate::tasks::Tasks;
+use crate::tls::ExpiryWarnings;
 use crate::workers::{self, Control};
 use crate::{descriptors, systemd};
 use running::Running;
@@ -181,6 +182,7 @@ impl Server {
             background.spawn(maintain(current.clone()));
             background.spawn(check_nodes(current.clone()));
             background.spawn(systemd::feed_watchdog());
+            background.spawn(warn_of_expiry(config.clone()));
             let (keeper, wanted, certificates) = Keeper::new();
             background.spawn(keeper.run());
             if let Some(admin) = admin {
@@ -213,6 +215,26 @@ async fn sweep(current: Arc<Current>) {
         current.load().sweep(Instant::now());
     }
 }
+
+/// Warns of certificates that expire, until it is dropped.
+async fn warn_of_expiry(config: Arc<ArcSwap<InForce>>) {
+    let mut warnings = ExpiryWarnings::default();
+    loop {
+        let now = seconds_since_1970();
+        for sentence in warnings.due(config.load().config.certificates(), now) {
+            warn!("{sentence}");
+        }
+        sleep(EXPIRY_CHECK_EVERY).await;
+    }
+}
+
+fn seconds_since_1970() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A warning is a matter of days.
+const EXPIRY_CHECK_EVERY: Duration = Duration::from_hours(1);
 
 /// Closes tunnels of draining nodes and rebalances, until it is dropped.
 async fn maintain(current: Arc<Current>) {

@@ -88,6 +88,16 @@ impl Certificate {
         self.expires_at
     }
 
+    /// The SHA-256 of the certificate.
+    pub(super) fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// For how long it is valid in all, in seconds.
+    pub(super) fn lifetime(&self) -> i64 {
+        self.expires_at.saturating_sub(self.facts.not_before)
+    }
+
     /// Whether its key is cheaper to sign with than RSA, so that it is preferred.
     pub(super) fn is_elliptic(&self) -> bool {
         self.certified.key.algorithm() != SignatureAlgorithm::RSA

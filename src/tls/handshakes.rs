@@ -25,6 +25,9 @@ use crate::Instant;
 /// How long a handshake at the bound may make no progress.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a client that waits lets another one leave before it tells the next.
+const EVICTION_PAUSE: Duration = Duration::from_millis(100);
+
 /// Bounds the handshakes of a listener. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshakes(Arc<Shared>);
@@ -83,15 +86,20 @@ impl Handshakes {
     /// Waits for a turn, until `deadline` at most. Cancel safe: the turn goes to the next one.
     pub(super) async fn begin(&self, deadline: Instant) -> Result<Handshake, HandshakeStop> {
         let mut turn = pin!(self.0.free.clone().acquire_owned());
+        let mut evicts_at = Instant::now();
         loop {
             let now = Instant::now();
             // The first poll is enough below the bound.
-            let next = self.0.next_eviction().unwrap_or(now + PATIENCE).max(now);
+            let next = self.0.next_eviction().unwrap_or(now + PATIENCE).max(evicts_at);
             match timeout_at(next.min(deadline), turn.as_mut()).await {
                 Ok(Ok(permit)) => return Ok(self.0.clone().register(permit)),
                 Ok(Err(_closed)) => return Err(HandshakeStop::NoTurn),
                 Err(_) if Instant::now() >= deadline => return Err(HandshakeStop::NoTurn),
-                Err(_) => self.0.evict(Instant::now()),
+                Err(_) => {
+                    self.0.evict(Instant::now());
+                    // One place is enough: it is free when the other task has run.
+                    evicts_at = Instant::now() + EVICTION_PAUSE;
+                }
             }
         }
     }

@@ -49,6 +49,8 @@ mod socketio;
 mod stop;
 mod systemd;
 mod tidy;
+mod tls;
+mod tls_reload;
 mod tokens;
 mod tunnel;
 mod upgrade;

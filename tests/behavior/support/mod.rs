@@ -11,6 +11,7 @@ pub mod redis;
 mod script;
 pub mod site;
 pub mod socketio;
+pub mod tls;
 pub mod websocket;
 
 pub use exposition::Exposition;

@@ -33,6 +33,15 @@ impl Script {
         Self::start("node", &home.join(file), arguments)
     }
 
+    /// The same as [`Script::node`], with a client that trusts the authority in the file `ca`.
+    pub(crate) fn node_trusting(ca: &Path, file: &str, arguments: &[&str]) -> Self {
+        let home = tests_directory("node");
+        require(&home.join("node_modules"));
+        let mut trusting = Command::new("node");
+        trusting.env("NODE_EXTRA_CA_CERTS", ca);
+        Self::spawn(trusting, &home.join(file), arguments)
+    }
+
     /// Starts `file` of `tests/python` in its virtual environment.
     pub(crate) fn python(file: &str, arguments: &[&str]) -> Self {
         let home = tests_directory("python");
@@ -42,8 +51,12 @@ impl Script {
     }
 
     fn start(program: impl AsRef<OsStr>, file: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(program), file, arguments)
+    }
+
+    fn spawn(mut command: Command, file: &Path, arguments: &[&str]) -> Self {
         let name = format!("{} {}", file.display(), arguments.join(" "));
-        let mut child = Command::new(program)
+        let mut child = command
             .arg(file)
             .args(arguments)
             .stdin(Stdio::piped())

@@ -3,6 +3,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -86,6 +87,12 @@ impl NodeServer {
 /// Runs a scenario of `tests/node/client.js` to its end and gives the result, whether it held or not.
 pub(crate) async fn run_client(arguments: &[&str]) -> Value {
     Script::node("client.js", arguments).event("result", RESULT_WITHIN).await
+}
+
+/// The same as [`run_client`], with a client that trusts the authority in the file `ca`.
+pub(crate) async fn run_client_trusting(ca: &Path, arguments: &[&str]) -> Value {
+    let mut client = Script::node_trusting(ca, "client.js", arguments);
+    client.event("result", RESULT_WITHIN).await
 }
 
 /// Runs a scenario of `tests/python/client.py` to its end and gives the result.
