@@ -114,6 +114,11 @@ pub mod internal {
     pub mod metrics {
         pub use crate::metrics::table::{ALL, BUILD, Metric, RELOADS};
     }
+    pub mod proxy_header {
+        pub use crate::net::proxy_header::{
+            Fault, LENGTH_MAX, Origin, Parsed, ProxyHeader, Version, parse,
+        };
+    }
     pub mod shutdown {
         pub use crate::shutdown::Settings;
     }

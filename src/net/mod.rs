@@ -10,6 +10,7 @@ mod handoff;
 mod http2_stream;
 mod network_counts;
 mod permits;
+pub(crate) mod proxy_header;
 pub(crate) mod socket;
 mod stream;
 
