@@ -116,7 +116,8 @@ pub mod internal {
     }
     pub mod proxy_header {
         pub use crate::net::proxy_header::{
-            Fault, LENGTH_MAX, Origin, Parsed, ProxyHeader, Version, parse,
+            Details, Fault, LENGTH_MAX, Origin, Parsed, ProxyHeader, Side, Text, TlsDetails,
+            Version, parse,
         };
     }
     pub mod shutdown {

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::head_guard::Fault;
 use super::http2::{Flood, StreamService};
+use super::proxy_protocol::ProxyHeaderError;
 use super::served::ClientService;
 use super::transport::{HttpVersion, Transport};
 use super::{Accepted, http1, http2};
@@ -36,6 +37,8 @@ pub(crate) enum ConnectionEnd {
     Stalled,
     /// The guard refused a request; answered with 400 or 431.
     Refused(Fault),
+    /// The PROXY header, which names the client, is missing or wrong.
+    Unidentified(ProxyHeaderError),
     /// There is no TLS session, and why.
     Handshake(HandshakeFailure),
     /// The socket could not be registered with this worker's runtime.
@@ -59,6 +62,7 @@ impl ConnectionEnd {
             Self::SlowHead => "slow_head",
             Self::Stalled => "stalled",
             Self::Refused(_) => "refused",
+            Self::Unidentified(error) => error.label(),
             Self::Handshake(_) => "tls_handshake",
             Self::Lost(_) => "lost",
             Self::Flooded(_) => "flooded",
@@ -70,6 +74,7 @@ impl ConnectionEnd {
     pub(crate) fn reason(&self) -> Option<String> {
         match self {
             Self::Refused(fault) => Some(fault.to_string()),
+            Self::Unidentified(error) => Some(error.to_string()),
             Self::Handshake(failure) => Some(failure.to_string()),
             Self::Lost(error) => Some(error.to_string()),
             Self::Flooded(flood) => Some(flood.to_string()),

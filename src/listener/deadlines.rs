@@ -54,4 +54,4 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long an idle connection may still send a request after the shutdown began. The next poll of a
 /// session may be under way, and closing the connection under it can end the session.
-const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const LAST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);

@@ -16,6 +16,7 @@ mod phase_timer;
 mod presence;
 mod prior_knowledge;
 mod progress;
+mod proxy_protocol;
 mod served;
 pub(crate) mod settings;
 mod spelling;

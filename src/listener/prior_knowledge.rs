@@ -4,14 +4,12 @@
 //!
 //! Runs for every request.
 
-use std::io;
-
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::transport::HttpVersion;
 use super::{ConnectionEnd, Settings};
+use crate::net::peek_more;
 use crate::shutdown::ShutdownWatch;
 
 /// Waits for the first bytes of a client. When the shutdown begins before, it is left to HTTP/1, which
@@ -42,23 +40,17 @@ pub(super) async fn detect(
 }
 
 async fn version(socket: &TcpStream) -> HttpVersion {
+    let (mut space, mut known) = ([0; PREFACE.len()], 0);
     loop {
-        let Ok(ready) = socket.ready(Interest::READABLE).await else { return HttpVersion::Http1 };
-        let mut space = [0; PREFACE.len()];
-        let peeked = socket.peek(&mut space).await.unwrap_or_default();
+        let Ok(peeked) = peek_more(socket, known, &mut space).await else {
+            return HttpVersion::Http1;
+        };
         match PREFACE.strip_prefix(space.get(..peeked).unwrap_or_default()) {
             Some([]) => return HttpVersion::Http2,
-            Some(_) if peeked > 0 && !ready.is_read_closed() => wait_for_more(socket),
+            Some(_) if peeked > known => known = peeked,
             Some(_) | None => return HttpVersion::Http1,
         }
     }
-}
-
-/// Makes the socket unready until more bytes arrive, although it has some.
-fn wait_for_more(socket: &TcpStream) {
-    let unready = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-    // The error is the one that was made up.
-    let _ = socket.try_io(Interest::READABLE, unready);
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

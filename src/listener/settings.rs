@@ -19,6 +19,8 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Whether a connection from a trusted proxy begins with a PROXY header, which names its client.
+    pub proxy_protocol: ProxyProtocol,
     /// TLS, if the listener speaks it.
     pub tls: Option<Arc<ServerTls>>,
     /// Whether clients may speak HTTP/2.
@@ -45,6 +47,18 @@ pub enum Http2 {
     On,
 }
 
+/// Whether connections begin with a PROXY header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// None does.
+    #[default]
+    Off,
+    /// Those from trusted proxies may.
+    Optional,
+    /// All do; others are closed.
+    Required,
+}
+
 impl Settings {
     /// The default listener: port 8080 on all addresses.
     pub const BIND: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 8080));
@@ -62,6 +76,7 @@ impl Default for Settings {
         Self {
             bind: Self::BIND,
             trusted_proxies: Arc::new([]),
+            proxy_protocol: ProxyProtocol::Off,
             tls: None,
             http2: Http2::default(),
             http2_streams_max: Self::HTTP2_STREAMS_MAX,

@@ -1,4 +1,5 @@
-//! What is below HTTP on a client's connection: the TLS handshake, and which version of HTTP follows.
+//! What is below HTTP on a client's connection: a PROXY header, the TLS handshake, and which version of
+//! HTTP follows.
 //!
 //! Runs for every request.
 
@@ -7,10 +8,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::settings::Http2;
+use super::proxy_protocol::identify;
+use super::settings::{Http2, ProxyProtocol};
 use super::{ConnectionEnd, Settings, prior_knowledge};
 use crate::metrics::TlsHandshakes;
-use crate::net::{ClientCertificate, ClientInfo, NetStream, Scheme};
+use crate::net::{ClientInfo, NetStream, Scheme};
 use crate::shutdown::ShutdownWatch;
 use crate::tls::{accept, client_certificate};
 
@@ -32,13 +34,15 @@ pub(super) enum HttpVersion {
 impl Transport {
     /// HTTP/1 on the socket itself.
     pub(super) fn plain(socket: TcpStream, address: SocketAddr, settings: &Settings) -> Self {
-        let client = client_info(address, Scheme::Http, settings, None);
+        let client = socket_client(address, settings);
         Self { stream: socket.into(), client, http: HttpVersion::Http1 }
     }
 
     /// Whether a connection with these settings is ready for HTTP/1 as it is accepted.
     pub(super) fn is_plain(settings: &Settings) -> bool {
-        settings.tls.is_none() && settings.http2 == Http2::Off
+        settings.tls.is_none()
+            && settings.http2 == Http2::Off
+            && settings.proxy_protocol == ProxyProtocol::Off
     }
 
     /// Reads what comes before HTTP. Ends by a deadline. If the future is dropped, the socket is closed.
@@ -47,14 +51,15 @@ impl Transport {
     ///
     /// The end of the connection, which is closed.
     pub(super) async fn open(
-        socket: TcpStream,
+        mut socket: TcpStream,
         address: SocketAddr,
         settings: &Settings,
         (shutdown, counts): (&ShutdownWatch, &TlsHandshakes),
     ) -> Result<Self, ConnectionEnd> {
+        let client = identify(&mut socket, address, settings, shutdown).await?;
         let Some(tls) = &settings.tls else {
             let http = prior_knowledge::detect(&socket, settings, shutdown).await?;
-            return Ok(Self { http, ..Self::plain(socket, address, settings) });
+            return Ok(Self { stream: socket.into(), client, http });
         };
         let stream = accept(socket, tls, counts).await.map_err(ConnectionEnd::Handshake)?;
         let session = stream.get_ref().1;
@@ -65,22 +70,19 @@ impl Transport {
         };
         let shown =
             session.peer_certificates().and_then(|chain| client_certificate(chain.first()?));
-        let client = client_info(address, Scheme::Https, settings, shown.map(Arc::new));
+        let certificate = shown.map(Arc::new);
+        let client = ClientInfo { scheme: Scheme::Https, certificate, ..client };
         Ok(Self { stream: NetStream::Tls(stream), client, http })
     }
 }
 
-fn client_info(
-    address: SocketAddr,
-    scheme: Scheme,
-    settings: &Settings,
-    certificate: Option<Arc<ClientCertificate>>,
-) -> ClientInfo {
+/// The other end of a socket, without TLS.
+pub(super) fn socket_client(address: SocketAddr, settings: &Settings) -> ClientInfo {
     ClientInfo {
         address,
-        scheme,
+        scheme: Scheme::Http,
         trusted_proxies: settings.trusted_proxies.clone(),
-        certificate,
+        certificate: None,
         redirect_to: settings.redirect_http,
     }
 }

@@ -13,9 +13,9 @@ use ipnet::IpNet;
 /// another HTTP server does the same, see `examples/embed.rs`.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
-    /// The other end of the connection.
+    /// The other end of the connection, or the client that a PROXY header of a trusted proxy names.
     pub address: SocketAddr,
-    /// Whether the connection is TLS. `X-Forwarded-Proto` has this value.
+    /// Whether the client's connection is TLS. `X-Forwarded-Proto` has this value.
     pub scheme: Scheme,
     /// The networks whose `X-Forwarded-*` and `Forwarded` fields are trusted.
     pub trusted_proxies: Arc<[IpNet]>,

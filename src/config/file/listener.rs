@@ -16,11 +16,21 @@ use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
 use crate::listener::Http2;
+use crate::listener::settings::ProxyProtocol;
 use crate::yaml::{List, RawScalar};
 
 /// An address that clients connect to.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend(
+    "anyOf" = [
+        { "properties": { "proxy_protocol": { "enum": ["off", null] } } },
+        {
+            "required": ["trusted_proxies"],
+            "properties": { "trusted_proxies": { "type": "array", "minItems": 1 } },
+        },
+    ]
+))]
 pub(crate) struct Listener {
     /// The IP address and port; `":80"` is short for `0.0.0.0:80`.
     ///
@@ -57,6 +67,14 @@ pub(crate) struct Listener {
     /// The maximum number of requests and WebSockets that are open on one HTTP/2 connection.
     #[schemars(extend("x-accepts" = HTTP2_STREAMS_MAX.accepts()))]
     pub(crate) http2_streams_max: Option<RawScalar>,
+    /// Whether connections begin with a PROXY header (version 1 or 2), which names the client: for
+    /// balancers that relay TCP without reading HTTP.
+    ///
+    /// It is accepted from `trusted_proxies` only. With `required`, a connection without one is
+    /// closed. `optional` is for the time of a change: a balancer that sends no header itself lets its
+    /// clients send one.
+    #[schemars(extend("x-accepts" = PROXY_PROTOCOL.accepts()))]
+    pub(crate) proxy_protocol: Option<RawScalar>,
     /// The maximum size of a request head, including the request line and line ends; a longer one
     /// gets 431.
     ///
@@ -83,7 +101,11 @@ pub(crate) const HTTP2_STREAMS_MAX: Form<NonZeroU32, u32> = Form::positive(1..=1
 pub(crate) const HTTP2: Form<Http2, Infallible> =
     Form::word(&[("off", Http2::Off), ("on", Http2::On)]);
 pub(crate) const PORT: RangeInclusive<u32> = 1..=65535;
-
+pub(crate) const PROXY_PROTOCOL: Form<ProxyProtocol, Infallible> = Form::word(&[
+    ("off", ProxyProtocol::Off),
+    ("optional", ProxyProtocol::Optional),
+    ("required", ProxyProtocol::Required),
+]);
 /// Less would refuse what single sign-on sends, and each client may make us hold so much.
 pub(crate) const HEAD_MAX: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 pub(crate) const HEAD_FIELDS_MAX: RangeInclusive<u32> = 10..=1000;

@@ -73,6 +73,7 @@ fn listener(settings: &listener::Settings) -> Listener {
         trusted_proxies: list(&settings.trusted_proxies, ToString::to_string),
         http2: Some(keys::HTTP2.render(&settings.http2)),
         http2_streams_max: Some(keys::HTTP2_STREAMS_MAX.render(&settings.http2_streams_max)),
+        proxy_protocol: Some(keys::PROXY_PROTOCOL.render(&settings.proxy_protocol)),
         head_max: Some(size(settings.head.bytes_max as u64)),
         head_fields_max: Some(RawScalar::new(settings.head.fields_max)),
         header_timeout: Some(duration(settings.header_timeout)),

@@ -8,6 +8,7 @@ use super::{access, address, tls};
 use crate::config::file::listener::{self as keys, Listener};
 use crate::config::named_files::NamedFiles;
 use crate::listener::head_guard::HeadLimits;
+use crate::listener::settings::ProxyProtocol;
 use crate::listener::{Http2, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 
@@ -45,7 +46,6 @@ fn one(
     let (http2, http2_streams_max) = http2(path, listener, report);
     let trusted_proxies =
         access::networks(&path.key("trusted_proxies"), &listener.trusted_proxies, report);
-    let trusted_proxies = trusted_proxies.into();
     let header_timeout = report.read(
         &path.key("header_timeout"),
         header_timeout,
@@ -62,10 +62,17 @@ fn one(
     let tls =
         tls.and_then(|written| tls::resolve(&path.key("tls"), written, alpn(http2), files, report));
     let redirect_http = redirect_http(&path.key("redirect_http"), listener, report);
+    let proxy_protocol = report.read(
+        &path.key("proxy_protocol"),
+        listener.proxy_protocol.as_ref().map(RawScalar::as_str),
+        ProxyProtocol::Off,
+        |text| proxy_protocol(text, &trusted_proxies),
+    );
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
     Some(Settings {
         bind,
-        trusted_proxies,
+        trusted_proxies: trusted_proxies.into(),
+        proxy_protocol,
         tls,
         http2,
         http2_streams_max,
@@ -121,6 +128,20 @@ fn redirect_http(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -
 
 /// RFC 9110, section 4.2.2.
 const HTTPS_PORT: u16 = 443;
+
+/// A header is worth nothing if nobody may send one.
+fn proxy_protocol(
+    word: &str,
+    trusted_proxies: &[ipnet::IpNet],
+) -> Result<ProxyProtocol, Diagnostic> {
+    let chosen = keys::PROXY_PROTOCOL.parse(word)?;
+    if chosen != ProxyProtocol::Off && trusted_proxies.is_empty() {
+        let diagnostic = Diagnostic::new("needs trusted_proxies, and there are none");
+        let help = "write trusted_proxies: [10.0.0.0/24] with the addresses of your balancers";
+        return Err(diagnostic.help(help));
+    }
+    Ok(chosen)
+}
 
 fn head(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> HeadLimits {
     let default = HeadLimits::default();

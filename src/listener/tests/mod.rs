@@ -3,6 +3,7 @@
 mod accepting;
 mod against_hyper;
 mod http2;
+mod proxy_protocol;
 mod refusals;
 mod requests;
 mod tls;
@@ -153,14 +154,15 @@ fn settings(header_timeout: Duration, keep_alive_timeout: Duration) -> Settings 
 
 /// Answers with the path and the body of the request and the client's address; `/slow` waits to
 /// be released, `/tunnel` becomes a tunnel, `/unread` does not read the body, `/large` has a large one,
-/// `/panic` panics.
+/// `/panic` panics, `/trust` answers whether the client is a trusted proxy.
 async fn answer(
     state: ServiceState,
     request: Request<ClientBody>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     state.requests.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
-    let client = request.extensions().get::<ClientInfo>().unwrap().address;
+    let info = request.extensions().get::<ClientInfo>().unwrap();
+    let client = info.address;
     match &*path {
         "/slow" => {
             let _left = NotifyOnDrop(state.left.clone());
@@ -180,6 +182,7 @@ async fn answer(
             let switching = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
             return Ok(switching.header("upgrade", "x").body(Full::default()).unwrap());
         }
+        "/trust" => return Ok(Response::new(Full::from(format!("/trust  {}", info.is_trusted())))),
         "/unread" => return Ok(Response::new(Full::from("unread"))),
         _ => (),
     }

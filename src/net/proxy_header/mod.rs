@@ -2,7 +2,7 @@
 //!
 //! A balancer that relays TCP without reading HTTP writes one header before the first byte of each
 //! connection. The specification is HAProxy's `doc/proxy-protocol.txt`; section numbers refer to it.
-//! Whoever writes a header can name any client, so it may be read from trusted proxies only.
+//! Anyone who writes a header can name any client, so it may be read from trusted proxies only.
 //!
 //! Pure. Runs for every request.
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::Fault;
 
-/// What a balancer knows beside the addresses.
+/// What a balancer knows in addition to the addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// The host name for which the client asked, with TLS the server name of its ClientHello.

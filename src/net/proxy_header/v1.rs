@@ -41,7 +41,7 @@ fn origin(line: &[u8]) -> Result<Origin, Fault> {
     let (Some([]), Some(protocol)) = (fields.next(), fields.next()) else {
         return Err(Fault::Protocol);
     };
-    let (address, family): (fn(&[u8]) -> Option<IpAddr>, _) = match protocol {
+    let (address, family): (ParseAddress, _) = match protocol {
         b"TCP4" => (address::<Ipv4Addr>, "IPv4"),
         b"TCP6" => (address::<Ipv6Addr>, "IPv6"),
         // What follows must be ignored.
@@ -64,6 +64,9 @@ fn origin(line: &[u8]) -> Result<Origin, Fault> {
         destination: endpoint(Side::Destination, destination, destination_port)?,
     })
 }
+
+/// Parses an address of one family.
+type ParseAddress = fn(&[u8]) -> Option<IpAddr>;
 
 fn address<A: FromStr + Into<IpAddr>>(text: &[u8]) -> Option<IpAddr> {
     Some(from_utf8(text).ok()?.parse::<A>().ok()?.into())

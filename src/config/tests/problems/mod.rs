@@ -2,6 +2,7 @@
 
 mod acme;
 mod files;
+mod listeners;
 mod routes;
 mod upstreams;
 mod yaml;

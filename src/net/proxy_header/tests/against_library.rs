@@ -42,7 +42,7 @@ fn nearly_headers() -> impl Strategy<Value = Vec<u8>> {
         (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..300)).prop_map(|(command, family, rest)| {
             let (command, family) = (0x20 | command & 1, family & 0x33);
             let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
-            [super::super::v2::SIGNATURE, &[command, family], &length, &rest].concat()
+            [v2::SIGNATURE, &[command, family], &length, &rest].concat()
         });
     let text = "PROXY (TCP4|TCP6|UNKNOWN)( [0-9a-f.:]{1,9}){0,2}( [0-9]{1,5}){0,2} ?\r\n";
     prop_oneof![binary, text.prop_map(String::into_bytes)]

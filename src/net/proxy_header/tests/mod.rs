@@ -1,3 +1,5 @@
+//! Headers of both versions.
+
 mod against_library;
 mod binary;
 mod text;
