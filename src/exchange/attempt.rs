@@ -132,7 +132,8 @@ async fn ask_again(
     let node = refusal.lease.node().clone();
     let upstream = &exchange.route.upstream;
     let sharing = Sharing::Session(exchange.session_key);
-    let connection = match exchange.shared.pool.take(&node, sharing) {
+    let owner = exchange.connect_options().owner();
+    let connection = match exchange.shared.pool.take(&node, sharing, owner) {
         Some(connection) => connection,
         None => {
             sleep(DISPATCHER_LEARNS_WITHIN).await;
@@ -162,8 +163,9 @@ pub(super) async fn ask_node(
 ) -> Result<LeasedReply, Failure> {
     let node = lease.node();
     let sharing = exchange.sharing(node, outbound.is_whole());
+    let owner = exchange.connect_options().owner();
     loop {
-        let Some(connection) = exchange.shared.pool.take(node, sharing) else { break };
+        let Some(connection) = exchange.shared.pool.take(node, sharing, owner) else { break };
         let is_own = connection.is_of(exchange.session_key);
         let error = match send(exchange, outbound, connection).await {
             Ok(reply) => return Ok(LeasedReply { reply, lease, is_own }),
@@ -193,9 +195,9 @@ pub(super) async fn ask_node(
 }
 
 async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Box<Connection>, Failure> {
-    let timeout = exchange.route.upstream.connect_timeout();
+    let options = exchange.connect_options();
     // Boxed: few requests need a new connection, and the future of each would have space for it.
-    let opened = Box::pin(exchange.shared.pool.open(node, timeout)).await;
+    let opened = Box::pin(exchange.shared.pool.open(node, options)).await;
     opened.map_err(|source| Failure {
         node: node.clone(),
         error: ExchangeError::Connect { node: node.name().clone(), source },

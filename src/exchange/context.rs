@@ -2,7 +2,7 @@
 //!
 //! Runs for every request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::access::Grant;
 use crate::engineio::{Call, SessionBounds, Sid, Transport};
 use crate::insight::Observation;
 use crate::net::ClientInfo;
-use crate::pool::{Pool, SendLimits, SessionKey, Sharing};
+use crate::pool::{ConnectOptions, Pool, SendLimits, SessionKey, Sharing};
 use crate::route::Route;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
@@ -93,6 +93,17 @@ impl Exchange<'_> {
         } else {
             Sharing::Session(self.session_key)
         }
+    }
+
+    /// How a connection for the request is opened.
+    pub(super) fn connect_options(&self) -> ConnectOptions {
+        let known = self.client.address;
+        // The port of a client that a trusted proxy tells of is not known.
+        let client = match known.ip().to_canonical() == self.address {
+            true => known,
+            false => SocketAddr::new(self.address, 0),
+        };
+        ConnectOptions::for_client(self.route.upstream.settings(), client)
     }
 
     /// The timeouts and limits for a request to a node.

@@ -1,4 +1,4 @@
-//! A TCP connection to a node, by a deadline.
+//! A connection to a node, by a deadline.
 //!
 //! The outcome of each connect is kept with the node.
 //!
@@ -15,9 +15,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
+use super::options::ConnectOptions;
 use super::resolve;
 use crate::Instant;
-use crate::net::socket;
+use crate::net::{NetStream, socket};
 use crate::upstream::Node;
 
 /// Why there is no connection to a node.
@@ -50,15 +51,18 @@ pub(crate) enum ConnectError {
 }
 
 /// Connects to `node`: to the first of its addresses that accepts, which comes first the next time.
-/// One `timeout` covers resolving and connecting together. If the future is dropped, nothing is held
+/// One timeout covers all of it, from resolving the name on. If the future is dropped, nothing is held
 /// against the node.
 ///
 /// # Errors
 ///
 /// All addresses failed; the error is that of the last.
-pub(crate) async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+pub(crate) async fn connect(
+    node: &Node,
+    options: ConnectOptions,
+) -> Result<NetStream, ConnectError> {
     let begun = Instant::now();
-    let result = connect_within(node, timeout).await;
+    let result = connect_within(node, options).await;
     match &result {
         Ok(_) => node.connected(),
         Err(error) if error.counts_against_node() => {
@@ -70,7 +74,8 @@ pub(crate) async fn connect(node: &Node, timeout: Duration) -> Result<TcpStream,
     result
 }
 
-async fn connect_within(node: &Node, timeout: Duration) -> Result<TcpStream, ConnectError> {
+async fn connect_within(node: &Node, options: ConnectOptions) -> Result<NetStream, ConnectError> {
+    let timeout = options.timeout;
     let deadline = Instant::now() + timeout;
     let timed_out = || ConnectError::TimedOut { node: node.name().clone(), timeout };
 
@@ -88,10 +93,16 @@ async fn connect_within(node: &Node, timeout: Duration) -> Result<TcpStream, Con
             stream
         }),
     };
-    connected.map_err(|source| match source.kind() {
+    let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::TimedOut => timed_out(),
         _ => ConnectError::Io { node: node.name().clone(), source },
-    })
+    };
+    let mut socket = connected.map_err(failed)?;
+    if options.has_header() {
+        let written = timeout_at(deadline, options.write_header(&mut socket)).await;
+        written.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(failed)?;
+    }
+    Ok(socket.into())
 }
 
 /// A connect to one of several addresses.
@@ -197,21 +208,21 @@ mod tests {
     #[tokio::test]
     async fn a_connection_has_no_delay() {
         let (_listener, address) = listen().await;
-        let stream = connect(&node_at(address), ENOUGH).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), address);
-        assert!(stream.nodelay().unwrap());
+        let stream = connect(&node_at(address), ConnectOptions::within(ENOUGH)).await.unwrap();
+        assert_eq!(stream.socket().peer_addr().unwrap(), address);
+        assert!(stream.socket().nodelay().unwrap());
     }
 
     #[tokio::test]
     async fn a_node_that_refuses_is_avoided_until_it_accepts() {
         let (socket, address) = refusing();
         let node = node_at(address);
-        let error = connect(&node, ENOUGH).await.unwrap_err();
+        let error = connect(&node, ConnectOptions::within(ENOUGH)).await.unwrap_err();
         assert!(matches!(error, ConnectError::Io { .. }), "{error:?}");
         assert!(node.is_avoided(Instant::now()));
 
         let _listener = socket.listen(1).unwrap();
-        connect(&node, ENOUGH).await.unwrap();
+        connect(&node, ConnectOptions::within(ENOUGH)).await.unwrap();
         assert!(!node.is_avoided(Instant::now()));
     }
 
@@ -224,7 +235,7 @@ mod tests {
         // What nobody accepts fills the queue; then the kernel leaves connects unanswered.
         let error = loop {
             assert!(accepted.len() < 64, "the queue has no end");
-            match connect(&node, Duration::from_millis(50)).await {
+            match connect(&node, ConnectOptions::within(Duration::from_millis(50))).await {
                 Ok(stream) => accepted.push(stream),
                 Err(error) => break error,
             }

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead as _, AsyncReadExt as _, ReadBuf};
 
 use super::Pool;
 use super::connect::{ConnectError, connect};
+use super::options::{ConnectOptions, Owner};
 use super::sending::{OutboundHead, SendLimits, Sending};
 use crate::net::NetStream;
 use crate::upstream::Node;
@@ -29,6 +30,7 @@ use crate::upstream::Node;
 pub(crate) struct Connection {
     pub(super) node: Arc<Node>,
     pub(super) stream: NetStream,
+    pub(super) owner: Owner,
     /// What was read and not yet parsed. It owns no memory while the connection is idle.
     pub(super) received: BytesMut,
     /// The pool to which the connection goes after its answer.
@@ -61,11 +63,12 @@ impl Connection {
     /// Connects; afterwards the connection goes to `pool`.
     pub(super) async fn open(
         node: &Arc<Node>,
-        timeout: Duration,
+        options: ConnectOptions,
         pool: Weak<Pool>,
     ) -> Result<Box<Self>, ConnectError> {
         Ok(Box::new(Self {
-            stream: connect(node, timeout).await?.into(),
+            stream: connect(node, options).await?,
+            owner: options.owner(),
             node: node.clone(),
             received: BytesMut::new(),
             pool,

@@ -5,12 +5,13 @@
 //!
 //! A node may be several processes behind one address that are told apart by the first request of
 //! each connection (PM2, `node:cluster`, `@socket.io/sticky`). A connection to such a node is used
-//! again for its own session only, see [`Sharing`].
+//! again for its own session only, see [`Sharing`]. One that began with a client's PROXY header is used
+//! again for this client only, see [`Owner`].
 //!
 //! ```text
-//! let connection = match pool.take(&node, sharing) {
+//! let connection = match pool.take(&node, sharing, options.owner()) {
 //!     Some(connection) => connection,
-//!     None => pool.open(&node, timeout).await?,
+//!     None => pool.open(&node, options).await?,
 //! };
 //! match connection.send(&head, body, limits).await {
 //!     Ok(Reply::Answered(response)) => response,              // its body is an AnswerBody
@@ -25,6 +26,7 @@
 mod answer;
 mod connect;
 mod connection;
+mod options;
 pub(crate) mod resolve;
 mod sending;
 #[cfg(test)]
@@ -41,6 +43,7 @@ use tokio::time::sleep;
 pub(crate) use answer::{AnswerBody, AnswerBodyError};
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use connection::{Connection, SessionKey};
+pub(crate) use options::{ConnectOptions, Owner};
 pub(crate) use sending::{NodeSocket, OutboundHead, Reply, SendError, SendFault, SendLimits};
 
 use crate::Instant;
@@ -86,8 +89,13 @@ impl Pool {
     }
 
     /// The connection to `node` that became idle last, if one is likely to be open still.
-    pub(crate) fn take(&self, node: &Node, sharing: Sharing) -> Option<Box<Connection>> {
-        self.idle().take(node.identity(), sharing, Instant::now())
+    pub(crate) fn take(
+        &self,
+        node: &Node,
+        sharing: Sharing,
+        owner: Owner,
+    ) -> Option<Box<Connection>> {
+        self.idle().take(node.identity(), (sharing, owner), Instant::now())
     }
 
     /// A new connection to `node`.
@@ -98,12 +106,12 @@ impl Pool {
     pub(crate) async fn open(
         self: &Arc<Self>,
         node: &Arc<Node>,
-        timeout: Duration,
+        options: ConnectOptions,
     ) -> Result<Box<Connection>, ConnectError> {
         if self.sweeping.is_empty() {
             self.sweeping.spawn(sweep(Arc::downgrade(self)));
         }
-        Connection::open(node, timeout, Arc::downgrade(self)).await
+        Connection::open(node, options, Arc::downgrade(self)).await
     }
 
     /// Takes back a connection whose answer was read to its end.
@@ -118,9 +126,15 @@ impl Pool {
 }
 
 impl IdleConnections {
-    fn take(&mut self, node: usize, sharing: Sharing, now: Instant) -> Option<Box<Connection>> {
+    fn take(
+        &mut self,
+        node: usize,
+        (sharing, owner): (Sharing, Owner),
+        now: Instant,
+    ) -> Option<Box<Connection>> {
         let connections = self.of_node.get_mut(&node)?;
-        while let Some(at) = connections.iter().rposition(|idle| sharing.fits(&idle.connection)) {
+        let fits = |idle: &Idle| idle.connection.owner == owner && sharing.fits(&idle.connection);
+        while let Some(at) = connections.iter().rposition(fits) {
             let mut idle = connections.remove(at)?;
             if now < idle.until && idle.connection.is_ready() {
                 return Some(idle.connection);

@@ -189,11 +189,6 @@ impl Upstream {
         self.nodes.iter().find(|node| **node.name() == *name)
     }
 
-    /// How long a connection to one of its nodes may take.
-    pub fn connect_timeout(&self) -> Duration {
-        self.settings.connect_timeout
-    }
-
     /// Whether sessions share connections to `node`.
     pub fn shares_connections(&self, node: &Node) -> bool {
         match self.settings.connections {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub(crate) use super::health::settings::{Check, Health};
 use crate::http1::HeadLimits;
+use crate::net::proxy_header::Version;
 pub use crate::rate::Rate;
 
 /// A named group of nodes, as configured.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub discover: Option<Discover>,
     /// How long a TCP connection to a node may take.
     pub connect_timeout: Duration,
+    /// The version of the PROXY header that each connection to a node begins with.
+    pub proxy_protocol: Option<Version>,
     /// How large the head of a node's answer may be.
     pub response_head: HeadLimits,
     /// Whether sessions share connections to a node.
@@ -65,6 +68,7 @@ impl Settings {
             nodes,
             discover: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
+            proxy_protocol: None,
             response_head: HeadLimits::default(),
             connections: Connections::Auto,
             pool_idle_timeout: Self::POOL_IDLE_TIMEOUT,

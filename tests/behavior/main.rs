@@ -38,6 +38,7 @@ mod metrics;
 mod names;
 mod packaging;
 mod policies;
+mod proxy_protocol;
 mod refusals;
 mod reload;
 mod routing;

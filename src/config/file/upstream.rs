@@ -18,6 +18,7 @@ use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
 use crate::config::section::{Pass, Section, key};
+use crate::net::proxy_header::Version;
 use crate::upstream::settings::{Connections, Settings};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
@@ -50,6 +51,13 @@ pub(crate) struct Upstream {
     /// How long a TCP connect to a node may take.
     #[schemars(extend("x-accepts" = CONNECT_TIMEOUT.accepts()))]
     pub(crate) connect_timeout: Option<RawScalar>,
+    /// Whether each connection to a node begins with a PROXY header of this version, which names the
+    /// client.
+    ///
+    /// Only for nodes that require it. A connection is then used for one client only, so polls of
+    /// different clients do not share connections. Health checks name no client.
+    #[schemars(extend("x-accepts" = PROXY_PROTOCOL.accepts()))]
+    pub(crate) proxy_protocol: Option<RawScalar>,
     /// The maximum size of a node's response head.
     ///
     /// A longer one counts as an error of the node.
@@ -160,6 +168,7 @@ impl Section<Settings> for Upstream {
     fn keys(&mut self, settings: &mut Settings, pass: &mut Pass<'_, '_>) {
         let head = &mut settings.response_head;
         key!(pass, self.connect_timeout => settings.connect_timeout, CONNECT_TIMEOUT);
+        key!(pass, self.proxy_protocol => settings.proxy_protocol, PROXY_PROTOCOL);
         key!(pass, self.response_head_max => head.bytes_max, RESPONSE_HEAD_MAX);
         key!(pass, self.response_fields_max => head.fields_max, RESPONSE_FIELDS_MAX);
         key!(pass, self.connections => settings.connections, CONNECTIONS);
@@ -171,6 +180,8 @@ impl Section<Settings> for Upstream {
 
 const CONNECT_TIMEOUT: Form<Duration> =
     Form::duration(Duration::from_millis(100)..=Duration::from_mins(1));
+const PROXY_PROTOCOL: Form<Option<Version>, Infallible> =
+    Form::word(&[("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2))]);
 const RESPONSE_HEAD_MAX: Form<usize, u64> = Form::size_in_memory(super::listener::HEAD_MAX);
 const RESPONSE_FIELDS_MAX: Form<usize, u32> = Form::count(10..=256);
 const CONNECTIONS: Form<Connections, Infallible> = Form::word(&[

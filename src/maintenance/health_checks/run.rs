@@ -23,8 +23,8 @@ use crate::engineio::{Form, OpenPacket, Sid, with_sid};
 use crate::http1::{HeadLimits, RequestFraming};
 use crate::logging::error_chain;
 use crate::pool::{
-    AnswerBody, AnswerBodyError, ConnectError, Connection, OutboundHead, Pool, Reply, SendFault,
-    SendLimits, Sharing, connect,
+    AnswerBody, AnswerBodyError, ConnectError, ConnectOptions, Connection, OutboundHead, Pool,
+    Reply, SendFault, SendLimits, Sharing, connect,
 };
 use crate::upstream::Node;
 use crate::upstream::health::CheckOutcome;
@@ -54,7 +54,7 @@ impl<'a> CheckRun<'a> {
         let outcome = match &self.settings.health.check {
             Check::Off => return CheckOutcome::Skipped,
             Check::Tcp => {
-                let connected = connect(self.node, self.connect_timeout()).await;
+                let connected = connect(self.node, self.connect_options()).await;
                 connected.map(|_stream| CheckOutcome::Passed).map_err(Failure::Connect)
             }
             Check::Http(check) => self.ask_http(check).await,
@@ -109,7 +109,8 @@ impl<'a> CheckRun<'a> {
             Form::V4 => "1",
             Form::V3Text | Form::V3Binary => "1:1",
         };
-        let connection = match self.connections.take(self.node, Sharing::Any) {
+        let owner = self.connect_options().owner();
+        let connection = match self.connections.take(self.node, Sharing::Any, owner) {
             Some(connection) => connection,
             None => self.open().await?,
         };
@@ -121,13 +122,12 @@ impl<'a> CheckRun<'a> {
     /// A new connection. Not within another deadline: a connect that is dropped would not count as
     /// failed.
     async fn open(&self) -> Result<Box<Connection>, Failure> {
-        let opened = self.connections.open(self.node, self.connect_timeout()).await;
+        let opened = self.connections.open(self.node, self.connect_options()).await;
         opened.map_err(Failure::Connect)
     }
 
-    fn connect_timeout(&self) -> std::time::Duration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        left.min(self.settings.connect_timeout)
+    fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions::for_check(self.settings, self.deadline)
     }
 
     fn request(&self, method: Method, target: &str, body: &'static str) -> Request<Full<Bytes>> {

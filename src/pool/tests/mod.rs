@@ -33,19 +33,20 @@ struct Bench {
     pool: Arc<Pool>,
     listener: TcpListener,
     node: Arc<Node>,
+    options: ConnectOptions,
 }
 
 impl Bench {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node = node_at(listener.local_addr().unwrap());
-        Self { pool: Pool::new(), listener, node }
+        Self { pool: Pool::new(), listener, node, options: ConnectOptions::within(ENOUGH) }
     }
 
     /// A connection and the node's end of it.
     async fn open(&self) -> (Box<Connection>, TcpStream) {
         let (connection, accepted) =
-            tokio::join!(self.pool.open(&self.node, ENOUGH), self.listener.accept());
+            tokio::join!(self.pool.open(&self.node, self.options), self.listener.accept());
         (connection.unwrap(), accepted.unwrap().0)
     }
 
@@ -58,7 +59,7 @@ impl Bench {
     }
 
     fn take(&self) -> Option<Box<Connection>> {
-        self.pool.take(&self.node, Sharing::Any)
+        self.pool.take(&self.node, Sharing::Any, self.options.owner())
     }
 
     fn idle_count(&self) -> usize {

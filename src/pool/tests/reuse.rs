@@ -1,6 +1,8 @@
 //! Which connections are kept and used again, and which are closed.
 
 use super::*;
+use crate::net::proxy_header::Version;
+use crate::upstream::settings::Settings;
 
 #[tokio::test]
 async fn a_connection_is_used_again_when_its_answer_was_read() {
@@ -35,7 +37,7 @@ async fn the_connection_that_became_idle_last_is_taken_first() {
 async fn connections_of_another_node_are_not_taken() {
     let (bench, other) = (Bench::new().await, Bench::new().await);
     let _socket = bench.idle().await;
-    assert!(bench.pool.take(&other.node, Sharing::Any).is_none());
+    assert!(bench.pool.take(&other.node, Sharing::Any, bench.options.owner()).is_none());
     assert!(bench.take().is_some());
 }
 
@@ -44,7 +46,8 @@ async fn a_connection_that_was_idle_for_long_is_closed() {
     let bench = Bench::new().await;
     let mut socket = bench.idle().await;
     let later = Instant::now() + IDLE;
-    let taken = bench.pool.idle().take(bench.node.identity(), Sharing::Any, later);
+    let taken =
+        bench.pool.idle().take(bench.node.identity(), (Sharing::Any, bench.options.owner()), later);
     assert!(taken.is_none());
     assert_closed(&mut socket).await;
 }
@@ -134,9 +137,10 @@ async fn a_session_has_a_connection_of_its_own_where_that_is_asked_for() {
     let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, WHOLE));
     read_to_end(sent).await;
     for sharing in [Sharing::Session(Some(other)), Sharing::Session(None)] {
-        assert!(bench.pool.take(&bench.node, sharing).is_none());
+        assert!(bench.pool.take(&bench.node, sharing, bench.options.owner()).is_none());
     }
-    let taken = bench.pool.take(&bench.node, Sharing::Session(Some(mine))).unwrap();
+    let taken =
+        bench.pool.take(&bench.node, Sharing::Session(Some(mine)), bench.options.owner()).unwrap();
     assert!(taken.is_of(Some(mine)) && !taken.is_of(Some(other)));
 }
 
@@ -183,4 +187,28 @@ async fn a_connection_that_may_not_be_idle_is_closed() {
     assert_eq!(read_to_end(sent).await, "ok");
     assert_closed(&mut socket).await;
     assert_eq!(bench.idle_count(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_with_a_clients_header_is_reused_for_this_client_only() {
+    let settings =
+        Settings { proxy_protocol: Some(Version::V1), ..Settings::new("chat", Vec::new()) };
+    let client = |text: &str| ConnectOptions::for_client(&settings, text.parse().unwrap());
+    let (mine, others) = (client("203.0.113.9:4711"), client("203.0.113.9:4712"));
+    let bench = Bench { options: mine, ..Bench::new().await };
+    let (connection, mut socket) = bench.open().await;
+    let port = bench.listener.local_addr().unwrap().port();
+    let expected = format!("PROXY TCP4 203.0.113.9 127.0.0.1 4711 {port}\r\n");
+    let mut header = vec![0; expected.len()];
+    socket.read_exact(&mut header).await.unwrap();
+    assert_eq!(String::from_utf8(header).unwrap(), expected);
+    let (answer, ()) = tokio::join!(get(connection), answer_with(&mut socket, WHOLE));
+    read_to_end(answer).await;
+    assert_eq!(bench.idle_count(), 1);
+
+    let without = ConnectOptions::within(ENOUGH);
+    for options in [others, without] {
+        assert!(bench.pool.take(&bench.node, Sharing::Any, options.owner()).is_none());
+    }
+    assert!(bench.take().is_some());
 }

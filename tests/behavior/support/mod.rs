@@ -8,6 +8,7 @@ pub mod http;
 pub mod node;
 pub mod proxy;
 pub mod redis;
+pub mod relay;
 mod script;
 pub mod site;
 pub mod socketio;

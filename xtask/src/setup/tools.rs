@@ -1,6 +1,7 @@
 //! The programs that tests need from the system. A test that needs another one adds a row to
 //! [`TOOLS`].
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::command::{Failure, output, run, succeeds};
@@ -36,6 +37,28 @@ pub(super) const TOOLS: &[Tool] = &[
             ("apk", &["redis"]),
             ("pacman", &["valkey"]),
             ("brew", &["redis"]),
+        ],
+    },
+    Tool {
+        name: "HAProxy",
+        is_there: haproxy_is_there,
+        packages: &[
+            ("apt-get", &["haproxy"]),
+            ("dnf", &["haproxy"]),
+            ("apk", &["haproxy"]),
+            ("pacman", &["haproxy"]),
+            ("brew", &["haproxy"]),
+        ],
+    },
+    Tool {
+        name: "nginx, with its stream module",
+        is_there: nginx_is_there,
+        packages: &[
+            ("apt-get", &["nginx", "libnginx-mod-stream"]),
+            ("dnf", &["nginx", "nginx-mod-stream"]),
+            ("apk", &["nginx", "nginx-mod-stream"]),
+            ("pacman", &["nginx"]),
+            ("brew", &["nginx"]),
         ],
     },
     Tool {
@@ -178,6 +201,22 @@ fn redis_is_there() -> bool {
     ["redis-server", "valkey-server"]
         .iter()
         .any(|program| succeeds(Command::new(program).arg("--version")))
+}
+
+fn haproxy_is_there() -> bool {
+    ["haproxy", "/usr/sbin/haproxy"].iter().any(|program| succeeds(Command::new(program).arg("-v")))
+}
+
+/// The module is a part of the program, or a file next to it.
+fn nginx_is_there() -> bool {
+    let has_module = Path::new("/usr/lib/nginx/modules/ngx_stream_module.so").exists();
+    ["nginx", "/usr/sbin/nginx"].iter().any(|program| {
+        let output = Command::new(program).arg("-V").output();
+        output.is_ok_and(|output| {
+            let configured = String::from_utf8_lossy(&output.stderr);
+            has_module || configured.split(' ').any(|option| option == "--with-stream")
+        })
+    })
 }
 
 fn chromium_is_there() -> bool {

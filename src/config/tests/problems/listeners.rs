@@ -18,10 +18,10 @@ const LISTENERS: &[(&str, &str)] = &[
     (
         "proxy_protocol: on, trusted_proxies: [10.0.0.0/8]",
         "
-a.yaml:4:34: listeners[0].proxy_protocol: `on` is no use of the PROXY protocol
+a.yaml:4:34: listeners[0].proxy_protocol: `on` is not a known word
  4 | - { bind: \":80\", proxy_protocol: on, trusted_proxies: [10.0.0.0/8] }
    |                                  ^^
-   = help: write one of: optional, required, or off
+   = help: write one of: off, optional, required
 1 problem in a.yaml",
     ),
     (
