@@ -16,12 +16,12 @@ use tracing::error;
 
 use crate::Instant;
 use crate::access::{Access, ClientLimits, ClientRates, FileFault};
-use crate::acme::challenges::Challenges;
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
 use crate::maintenance;
 use crate::metrics::RouteCounts;
 use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
+use crate::tls::Challenges;
 use crate::upstream::{self, DrainCause, Upstream};
 
 /// Everything that routing needs.

@@ -113,3 +113,36 @@ async fn change_contact(account: &Account, settings: &Settings) -> Result<(), Er
     info!(account = account.id(), "changed the contact of the account");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_customer_is_read_as_authorities_show_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("eab.hmac");
+        let check = |text: &str, expected: Result<(), &str>| {
+            std::fs::write(&path, text).unwrap();
+            let eab = ExternalAccount { kid: "kid-1".into(), hmac_file: path.clone() };
+            let read = customer(&eab).map(|_| ());
+            match expected {
+                Ok(()) => assert_eq!(read, Ok(()), "{text}"),
+                Err(what) => {
+                    let failure = read.unwrap_err();
+                    assert!(failure.what.contains(what), "{text}: {}", failure.what);
+                    assert!(failure.concerns_all);
+                }
+            }
+        };
+        check("zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE\n", Ok(()));
+        check("-_-_", Ok(()));
+        check("+/+/", Ok(()));
+        check("YWI=", Ok(()));
+        check("", Err("is empty"));
+        check("not base64", Err("is not base64url"));
+        std::fs::remove_file(&path).unwrap();
+        let eab = ExternalAccount { kid: "kid-1".into(), hmac_file: path };
+        assert!(customer(&eab).is_err());
+    }
+}

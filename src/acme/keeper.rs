@@ -33,6 +33,8 @@ pub(crate) type WantedNames = watch::Sender<Option<Wanted>>;
 pub(crate) struct Keeper {
     wanted: watch::Receiver<Option<Wanted>>,
     status: Status,
+    /// What is wrong with the store.
+    logged: Option<Failure>,
 }
 
 impl Keeper {
@@ -40,7 +42,7 @@ impl Keeper {
     pub(crate) fn new() -> (Self, WantedNames, Status) {
         let (sender, wanted) = watch::channel(None);
         let status = Status::default();
-        (Self { wanted, status: status.clone() }, sender, status)
+        (Self { wanted, status: status.clone(), logged: None }, sender, status)
     }
 
     /// Keeps the certificates current, until it is dropped.
@@ -66,15 +68,19 @@ impl Keeper {
     }
 
     /// Does what is due for the names. Returns when to look again.
-    async fn look_after(&self, wanted: &Wanted) -> Duration {
+    async fn look_after(&mut self, wanted: &Wanted) -> Duration {
         match self.pass(wanted).await {
-            Ok(again) => again,
+            Ok(again) => {
+                self.logged = None;
+                again
+            }
             Err(failure) => {
-                error!(
-                    problem = failure.what,
-                    advice = failure.advice,
-                    "the store of the certificates does not work"
-                );
+                // Once, and not every half minute.
+                if self.logged.as_ref() != Some(&failure) {
+                    let Failure { what, advice, .. } = &failure;
+                    error!(error = what, advice, "the store of certificates does not work");
+                    self.logged = Some(failure.clone());
+                }
                 self.status.show(
                     wanted.names.iter().map(|name| NameStatus::lost(name, &failure)).collect(),
                 );

@@ -9,7 +9,6 @@
 
 mod account;
 mod certificate;
-pub(crate) mod challenges;
 mod client;
 mod failure;
 mod keeper;

@@ -12,12 +12,12 @@ use instant_acme::{
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 
 use super::certificate::Certificate;
-use super::challenges::is_token;
 use super::failure::{Failure, is_about_replacing};
 use super::nonces::{Nonces, repeat};
 use super::retry::Cause;
 use super::settings::ChallengeKind;
 use super::store::Store;
+use crate::tls::is_token;
 
 /// What an order is about.
 #[derive(Clone, Copy)]

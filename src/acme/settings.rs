@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use super::challenges::Challenges;
+use super::store::certificate_path;
+use crate::tls::Challenges;
 
 /// Where certificates come from, and where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,11 @@ pub struct Settings {
 impl Settings {
     /// The directory if none is configured.
     pub const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+    /// The file of a name's certificate and key, which exists once it was issued.
+    pub(crate) fn certificate_path(&self, name: &str) -> PathBuf {
+        certificate_path(&self.store, name)
+    }
 
     /// The answers to challenges.
     pub(crate) fn challenges(&self) -> Challenges {

@@ -18,9 +18,9 @@ use serde::de::DeserializeOwned;
 use tokio::task::spawn_blocking;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::challenges::Challenges;
 use super::failure::Failure;
 use super::record::Record;
+use crate::tls::Challenges;
 
 /// The directory of the store.
 #[derive(Clone, Debug)]

@@ -24,9 +24,8 @@ fn expiries(state: &AdminState) -> Vec<Sample> {
     let mut samples = Vec::new();
     for listener in &in_force.config.listeners {
         let Some(tls) = &listener.tls else { continue };
-        let files = tls.settings().certificates.iter();
-        for (files, certificate) in files.zip(tls.certificates()) {
-            let labels = vec![listener.bind.to_string(), files.chain.display().to_string()];
+        for (chain, certificate) in tls.certificates() {
+            let labels = vec![listener.bind.to_string(), chain.display().to_string()];
             samples.push((labels, Value::Level(certificate.expires_at() as f64)));
         }
     }

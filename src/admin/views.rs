@@ -69,7 +69,7 @@ fn listener_certificates(state: &AdminState) -> Vec<model::ListenerCertificate> 
     let mut shown = Vec::new();
     for listener in &in_force.config.listeners {
         let certificates = listener.tls.iter().flat_map(|tls| tls.certificates());
-        shown.extend(certificates.map(|certificate| model::ListenerCertificate {
+        shown.extend(certificates.map(|(_, certificate)| model::ListenerCertificate {
             listener: listener.bind.to_string(),
             name: certificate.name().to_owned(),
             expires_at: certificate.expires_at(),

@@ -98,14 +98,22 @@ impl Config {
 
     /// The certificates that the authority of `acme` is to issue.
     pub(crate) fn wanted_certificates(&self) -> Option<Wanted> {
-        let names = Vec::new();
+        let mut names = Vec::new();
+        for tls in self.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            for issued in &tls.settings().issued {
+                let name = issued.name.to_string();
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
         Some(Wanted { settings: self.acme.clone()?, names })
     }
 
     /// The certificates of all listeners, in the order of the file.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = &Arc<crate::tls::Certificate>> {
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        tls.flat_map(|tls| tls.certificates())
+        tls.flat_map(|tls| tls.certificates()).map(|(_, certificate)| certificate)
     }
 
     /// The files that it names.

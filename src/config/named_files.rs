@@ -38,6 +38,16 @@ impl NamedFiles {
         located
     }
 
+    /// The path that is written `path`, of what is not read with the configuration.
+    pub(super) fn absolute(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// Adds a file that the configuration names by a name within it.
+    pub(super) fn name(&mut self, path: &Path) {
+        self.named.push(path.to_owned());
+    }
+
     /// How they are read; `None` if they are not.
     pub(super) fn reader(&self) -> Option<(ReadFile<'static>, i64)> {
         self.read.map(|read| (read, self.now))

@@ -85,7 +85,7 @@ impl Outline {
             let mut add = |key: String, text: String| {
                 keys.insert(key.into(), KeyValue { text: text.into(), is_secret: false });
             };
-            for (index, certificate) in tls.certificates().iter().enumerate() {
+            for (index, (_, certificate)) in tls.certificates().iter().enumerate() {
                 add(format!("certificates[{index}]"), certificate.to_string());
             }
             add("other files".to_owned(), tls.other_files());

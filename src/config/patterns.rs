@@ -166,7 +166,7 @@ pub(super) const STATUSES: &str = "[1-5][0-9][0-9](-[1-5][0-9][0-9])?";
 pub(super) const WORD: &str = "[A-Za-z0-9_.:\\[\\]-]{1,64}";
 
 /// A host name. Its last label is not a number: resolvers would read it as an IPv4 address.
-const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
+pub(super) const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
                     ([0-9]*[A-Za-z_]([A-Za-z0-9_-]*[A-Za-z0-9_])?|[0-9]+-[A-Za-z0-9_-]*[A-Za-z0-9_]))";
 
 const IPV4: &str = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\

@@ -10,7 +10,7 @@ use super::access_log::LogEntry;
 use super::body::ResponseBody;
 use super::context::{Request, Response};
 use super::headers::X_REQUEST_ID;
-use crate::acme::challenges::Challenges;
+use crate::tls::Challenges;
 
 /// The path of a request that may be the authority's.
 pub(super) fn path(request: &Request) -> Option<String> {

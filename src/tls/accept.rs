@@ -3,12 +3,17 @@
 //! Runs for every request.
 
 use std::io;
+use std::sync::Arc;
 
-use rustls::{AlertDescription, Error, HandshakeKind, ProtocolVersion};
+use rustls::server::ClientHello;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{AlertDescription, Error, HandshakeKind, ProtocolVersion, ServerConfig};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio_rustls::{LazyConfigAcceptor, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsStream};
 
 use super::ServerTls;
+use super::challenges::Challenges;
 use super::handshakes::HandshakeStop;
 use crate::Instant;
 use crate::metrics::TlsHandshakes;
@@ -25,6 +30,9 @@ pub(crate) enum HandshakeFailure {
     /// Too many others were under way.
     #[error("too many TLS handshakes were under way")]
     NoTurn,
+    /// The client was the authority that issues certificates, and got its proof.
+    #[error("the proof for the certificate authority was shown")]
+    Proven,
     /// The two did not agree, or the client left.
     #[error("{0}")]
     Failed(io::Error),
@@ -55,6 +63,7 @@ pub(crate) async fn accept(
             let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
             counts.done.count([version, if is_resumed { "resumed" } else { "full" }]);
         }
+        Err(HandshakeFailure::Proven) => (),
         Err(failure) => counts.failed.count([failure.label()]),
     }
     accepted
@@ -70,9 +79,42 @@ async fn shake_hands(
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
     let hello = turn.run(Box::pin(hello), deadline).await?.map_err(HandshakeFailure::Failed)?;
     turn.progress();
+    if let Some((name, challenges)) = asked_proof(&hello.client_hello(), tls)
+        && let Some(proof) = challenges.certificate(&name).await
+    {
+        let shown = Box::pin(show_proof(hello, proof));
+        turn.run(shown, deadline).await?.map_err(HandshakeFailure::Failed)?;
+        return Err(HandshakeFailure::Proven);
+    }
     let finished = Box::pin(hello.into_stream(tls.config().clone()));
     let stream = turn.run(finished, deadline).await?.map_err(HandshakeFailure::Failed)?;
     Ok(Box::new(stream.into()))
+}
+
+/// The name that the authority wants to have proven, if it is the client: only then is this the one
+/// protocol that the client speaks (RFC 8737, section 3).
+fn asked_proof<'t>(
+    hello: &ClientHello<'_>,
+    tls: &'t ServerTls,
+) -> Option<(String, &'t Challenges)> {
+    let challenges = tls.settings().challenges.as_ref()?;
+    let mut protocols = hello.alpn()?;
+    let is_proof = protocols.next() == Some(Challenges::ALPN) && protocols.next().is_none();
+    let name = hello.server_name().filter(|_| is_proof)?;
+    Some((name.to_ascii_lowercase(), challenges))
+}
+
+/// Shows the proof and closes.
+async fn show_proof(hello: StartHandshake<TcpStream>, proof: CertifiedKey) -> io::Result<()> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(proof)));
+    config.alpn_protocols = vec![Challenges::ALPN.to_vec()];
+    config.send_tls13_tickets = 0;
+    hello.into_stream(Arc::new(config)).await?.shutdown().await
 }
 
 impl From<HandshakeStop> for HandshakeFailure {
@@ -92,6 +134,7 @@ impl HandshakeFailure {
             Self::TimedOut => "timeout",
             Self::Evicted => "no_progress",
             Self::NoTurn => "no_turn",
+            Self::Proven => "proven",
             Self::Failed(error) => {
                 let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
                 inner.map_or("disconnected", label)

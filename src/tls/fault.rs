@@ -67,6 +67,11 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Whether the file does not exist.
+    pub(super) fn is_absence(&self) -> bool {
+        matches!(self, Self::Unreadable { error, .. } if error.kind() == io::ErrorKind::NotFound)
+    }
+
     /// What to do instead.
     pub(crate) fn help(&self) -> String {
         match self {
@@ -149,6 +154,8 @@ pub(crate) enum Warning {
     WeakSignature { name: String, algorithm: &'static str },
     #[error("everybody on this machine can read the private key: chmod o-r {path}")]
     KeyReadableByAll { path: String },
+    #[error("is not used, and a new one is ordered: it {what}")]
+    NotUsed { what: String },
     #[error("the certificate of {name} is that of an authority and not of a server")]
     Authority { name: String },
 }

@@ -9,6 +9,7 @@
 mod accept;
 mod certificate;
 mod chain;
+mod challenges;
 mod client_auth;
 mod distinguished_name;
 mod expiry;
@@ -24,6 +25,7 @@ pub(crate) mod tests;
 mod tickets;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -35,6 +37,7 @@ use rustls::{ALL_VERSIONS, ServerConfig, SupportedProtocolVersion};
 
 pub(crate) use accept::{HandshakeFailure, accept};
 pub(crate) use certificate::Certificate;
+pub(crate) use challenges::{Challenges, NAME_BYTES_MAX, is_token};
 pub(crate) use client_auth::client_certificate;
 pub(crate) use expiry::ExpiryWarnings;
 pub(crate) use fault::{Fault, Part, Warning};
@@ -51,13 +54,22 @@ use tickets::SharedTickets;
 /// TLS as a listener speaks it.
 pub struct ServerTls {
     settings: Settings,
-    certificates: Vec<Arc<Certificate>>,
+    /// Each with the file of its chain.
+    certificates: Vec<(PathBuf, Arc<Certificate>)>,
     /// Of all files that were read.
     digest: [u8; 32],
     /// Of all but certificates and their keys.
     other_digest: [u8; 32],
     config: Arc<ServerConfig>,
     handshakes: Handshakes,
+}
+
+/// Whether a file must exist.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Needed,
+    /// An authority issues it, or issues it again if it does not work.
+    Later,
 }
 
 /// A [`ServerTls`], and what should be known of its files.
@@ -80,14 +92,20 @@ impl ServerTls {
         let mut files = Files::new(read);
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let mut certificates = Vec::new();
-        for (index, paths) in settings.certificates.iter().enumerate() {
-            match Certificate::load(index, paths, &mut files, &mut warnings) {
+        let given = settings.certificates.iter().map(|paths| (paths.clone(), Presence::Needed));
+        let issued = settings.issued.iter().map(|issued| (issued.files(), Presence::Later));
+        for (index, (paths, presence)) in given.chain(issued).enumerate() {
+            match Certificate::load(index, &paths, &mut files, &mut warnings) {
                 Ok(certificate) => {
                     let warning = certificate.date_warning(now);
                     warnings.extend(warning.map(|warning| (Part::Chain(index), warning)));
-                    certificates.push(Arc::new(certificate));
+                    certificates.push((paths.chain, Arc::new(certificate)));
                 }
-                Err(fault) => faults.push(fault),
+                Err(fault) if presence == Presence::Needed => faults.push(fault),
+                Err((_, fault)) if fault.is_absence() => (),
+                Err((part, fault)) => {
+                    warnings.push((part, Warning::NotUsed { what: fault.to_string() }));
+                }
             }
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -142,8 +160,9 @@ impl ServerTls {
         &self.settings
     }
 
-    /// The certificates, in the order of the configuration.
-    pub(crate) fn certificates(&self) -> &[Arc<Certificate>] {
+    /// The certificates in the order of the configuration, each with the file of its chain. Those of an
+    /// authority come last, once they were issued.
+    pub(crate) fn certificates(&self) -> &[(PathBuf, Arc<Certificate>)] {
         &self.certificates
     }
 
@@ -178,7 +197,7 @@ fn config(
     settings: &Settings,
     provider: Arc<CryptoProvider>,
     verifier: Option<Arc<dyn ClientCertVerifier>>,
-    (certificates, tickets): (&[Arc<Certificate>], Option<SharedTickets>),
+    (certificates, tickets): (&[(PathBuf, Arc<Certificate>)], Option<SharedTickets>),
 ) -> Result<ServerConfig, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions(settings.min_version))?;
@@ -186,7 +205,8 @@ fn config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(Resolver::new(certificates)));
+    let certificates: Vec<_> = certificates.iter().map(|(_, shown)| shown.clone()).collect();
+    let mut config = builder.with_cert_resolver(Arc::new(Resolver::new(&certificates)));
     config.alpn_protocols = settings.alpn.clone();
     // Tickets hold the sessions.
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -6,11 +6,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::challenges::Challenges;
+
 /// The TLS settings of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// At least one. The first one is for clients that ask for an unknown name, or for none.
+    /// The first one is for clients that ask for an unknown name, or for none.
     pub certificates: Vec<CertificateFiles>,
+    /// Those that an authority issues.
+    pub issued: Vec<IssuedCertificate>,
+    /// The proofs for that authority.
+    pub challenges: Option<Challenges>,
     /// The lowest version that is accepted.
     pub min_version: MinVersion,
     /// Whether clients show certificates; `None`: they are not asked.
@@ -36,6 +42,7 @@ impl Settings {
     /// Whether the file at `path` is one of a certificate or its key.
     pub(super) fn is_of_certificate(&self, path: &Path) -> bool {
         self.certificates.iter().any(|files| files.chain == path || files.key == path)
+            || self.issued.iter().any(|issued| issued.file == path)
     }
 
     /// All files.
@@ -49,7 +56,8 @@ impl Settings {
             Tickets::Shared { key_file, .. } => key_file.as_ref(),
             Tickets::Random | Tickets::Off => None,
         };
-        certificates.chain(clients).chain(tickets)
+        let issued = self.issued.iter().map(|issued| &issued.file);
+        certificates.chain(issued).chain(clients).chain(tickets)
     }
 }
 
@@ -57,6 +65,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             certificates: Vec::new(),
+            issued: Vec::new(),
+            challenges: None,
             min_version: MinVersion::default(),
             client_certificates: None,
             tickets: Tickets::default(),
@@ -76,6 +86,21 @@ pub(crate) struct CertificateFiles {
     pub key: PathBuf,
     /// A stapled OCSP response, DER (RFC 6960).
     pub ocsp: Option<PathBuf>,
+}
+
+/// A certificate that an authority issues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IssuedCertificate {
+    /// Its name, in lower case.
+    pub name: Box<str>,
+    /// The file of its key and its chain, PEM. It may not exist yet.
+    pub file: PathBuf,
+}
+
+impl IssuedCertificate {
+    pub(super) fn files(&self) -> CertificateFiles {
+        CertificateFiles { chain: self.file.clone(), key: self.file.clone(), ocsp: None }
+    }
 }
 
 /// The lowest version of TLS.

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::acme::challenges::Challenges;
 use crate::tasks::Tasks;
+use crate::tls::Challenges;
 
 /// A running authority. It ends with the runtime of its test.
 pub(super) struct Authority {

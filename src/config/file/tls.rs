@@ -10,13 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::accepts::Accepts;
+use crate::config::patterns;
+use crate::config::schema::whole;
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// TLS, which the listener then speaks with every client.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend(
-    "oneOf" = [{ "required": ["certificates"] }, { "required": ["chain"] }],
+    "anyOf" = [{ "required": ["certificates"] }, { "required": ["chain"] }, { "required": ["acme"] }],
+    "not" = { "required": ["certificates", "chain"] },
     "dependentRequired" = { "key": ["chain"], "ocsp": ["chain"] }
 ))]
 pub(crate) struct Tls {
@@ -38,6 +41,15 @@ pub(crate) struct Tls {
     /// The OCSP response for `chain`.
     #[schemars(length(min = 1), extend("x-type" = "path", "x-default" = "none"))]
     pub(crate) ocsp: Option<String>,
+    /// Names for which the authority of the section `acme` issues certificates, each with one of its
+    /// own. They come after the other certificates.
+    ///
+    /// Until a certificate was issued, handshakes for its name fail.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "Vec<String>", length(min = 1), extend(
+        "x-items" = { "pattern": whole(patterns::NAME) }
+    ))]
+    pub(crate) acme: Option<Chosen<Vec<Option<String>>>>,
     /// The lowest version of TLS that is accepted.
     #[schemars(with = "Value", extend("enum" = ["1.2", "1.3", 1.2, 1.3, null]))]
     pub(crate) min_version: Option<RawScalar>,

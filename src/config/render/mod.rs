@@ -176,8 +176,9 @@ mod tests {
   - { bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, head_max: 16KiB, head_fields_max: 99 }
   - { bind: ':81', redirect_http: on }
   - { bind: ':82', redirect_http: 8443, tls: }
+  - { bind: ':85', tls: { acme: [c.d] } }
   - { bind: ':83', tls: { chain: a.pem, tickets: off, min_version: 1.3, client_certificates: { mode: optional, ca: ca.pem, crl: [x.crl] } } }
-  - { bind: ':84', tls: { certificates: [{ chain: /a/b.pem, key: /a/k.pem, ocsp: o.der }, { chain: c.pem }], tickets: { key_file: t }, handshakes_max: 20 } }
+  - { bind: ':84', tls: { certificates: [{ chain: /a/b.pem, key: /a/k.pem, ocsp: o.der }, { chain: c.pem }], tickets: { key_file: t }, handshakes_max: 20, acme: [a.b] } }
 upstreams:
   a: { nodes: ['[0:0::1]:3000', 'Chat:1', { address: 'h:1', name: n1, weight: 7 }], connect_timeout: 1500ms, response_head_max: 8KiB, response_fields_max: 10 }
   b: { nodes: [h:1], affinity: { cookie: { name: c } } }

@@ -14,6 +14,8 @@ use crate::yaml::{Chosen, RawScalar, TextOr};
 /// `tls:`
 pub(super) fn render(tls: &ServerTls) -> Tls {
     let settings = tls.settings();
+    let issued = settings.issued.iter().map(|issued| Some(issued.name.to_string()));
+    let issued = (!settings.issued.is_empty()).then(|| Chosen::Is(issued.collect()));
     let certificates = settings.certificates.iter().map(certificate);
     let shown = match &certificates.collect::<Vec<_>>()[..] {
         [Certificate { chain, key, ocsp }] => Tls {
@@ -22,12 +24,14 @@ pub(super) fn render(tls: &ServerTls) -> Tls {
             ocsp: ocsp.clone(),
             ..Tls::default()
         },
+        [] => Tls::default(),
         several => Tls {
             certificates: Some(Chosen::Is(several.iter().cloned().map(Some).collect())),
             ..Tls::default()
         },
     };
     Tls {
+        acme: issued,
         min_version: word(&MIN_VERSIONS, settings.min_version).map(RawScalar::new),
         client_certificates: settings.client_certificates.as_ref().map(client_certificates),
         tickets: Some(tickets(&settings.tickets)),

@@ -6,10 +6,16 @@ use std::path::PathBuf;
 
 use crate::acme::{ChallengeKind, ExternalAccount, Settings};
 use crate::config::file::acme::{Acme, Eab};
+use crate::config::named_files::NamedFiles;
 use crate::yaml::{Diagnostic, KeyPath, Report};
 
 /// The authority at `path`.
-pub(super) fn resolve(path: &KeyPath, written: &Acme, report: &mut Report<'_>) -> Settings {
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: &Acme,
+    files: &NamedFiles,
+    report: &mut Report<'_>,
+) -> Settings {
     terms(path, written, report);
     let directory = written.directory.as_deref();
     let default = Settings::DIRECTORY.into();
@@ -21,7 +27,7 @@ pub(super) fn resolve(path: &KeyPath, written: &Acme, report: &mut Report<'_>) -
         directory: report.read(&path.key("directory"), directory, default, url),
         contact: contact(&path.key("contact"), written, report),
         store: report
-            .require(&path.key("store"), store, example, |text| file(text, example))
+            .require(&path.key("store"), store, example, |text| file(text, example, files))
             .unwrap_or_default(),
         challenge: report.read(
             &path.key("challenge"),
@@ -29,9 +35,9 @@ pub(super) fn resolve(path: &KeyPath, written: &Acme, report: &mut Report<'_>) -
             ChallengeKind::default(),
             challenge_kind,
         ),
-        eab: written.eab.as_ref().and_then(|eab| customer(&path.key("eab"), eab, report)),
+        eab: written.eab.as_ref().and_then(|eab| customer(&path.key("eab"), eab, files, report)),
         ca: report.read(&path.key("ca"), ca, None, |text| {
-            file(text, "ca: /etc/sockeye/roots.pem").map(Some)
+            file(text, "ca: /etc/sockeye/roots.pem", files).map(Some)
         }),
     }
 }
@@ -79,15 +85,20 @@ fn challenge_kind(word: &str) -> Result<ChallengeKind, Diagnostic> {
     })
 }
 
-fn customer(path: &KeyPath, eab: &Eab, report: &mut Report<'_>) -> Option<ExternalAccount> {
+fn customer(
+    path: &KeyPath,
+    eab: &Eab,
+    files: &NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<ExternalAccount> {
     let (kid, hmac_file) = (eab.kid.as_deref(), eab.hmac_file.as_deref());
     let kid = report.require(&path.key("kid"), kid, "kid: kid-1", |text| match text {
         "" => Err(Diagnostic::new("is empty").help("write the name that the authority shows")),
         kid => Ok(kid.into()),
     });
     let example = "hmac_file: /etc/sockeye/eab.hmac";
-    let hmac_file =
-        report.require(&path.key("hmac_file"), hmac_file, example, |text| file(text, example));
+    let hmac_file = report
+        .require(&path.key("hmac_file"), hmac_file, example, |text| file(text, example, files));
     Some(ExternalAccount { kid: kid?, hmac_file: hmac_file? })
 }
 
@@ -103,9 +114,9 @@ fn url(text: &str) -> Result<Box<str>, Diagnostic> {
         .help(format!("write an https URL, such as {}", Settings::DIRECTORY)))
 }
 
-fn file(text: &str, example: &str) -> Result<PathBuf, Diagnostic> {
+fn file(text: &str, example: &str, files: &NamedFiles) -> Result<PathBuf, Diagnostic> {
     match text {
         "" => Err(Diagnostic::new("is empty").help(format!("write {example}"))),
-        path => Ok(path.into()),
+        path => Ok(files.absolute(path)),
     }
 }

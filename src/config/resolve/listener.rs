@@ -5,6 +5,7 @@
 use std::num::NonZeroU32;
 
 use super::{access, address, tls};
+use crate::acme;
 use crate::config::file::listener::{self as keys, Listener};
 use crate::config::named_files::NamedFiles;
 use crate::listener::head_guard::HeadLimits;
@@ -15,7 +16,7 @@ use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 /// The listeners, each with the path of its address; the default one if the file has none.
 pub(super) fn resolve(
     path: &KeyPath,
-    written: Option<&[Option<Listener>]>,
+    (written, acme): (Option<&[Option<Listener>]>, Option<&acme::Settings>),
     files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Vec<(KeyPath, Settings)> {
@@ -27,14 +28,14 @@ pub(super) fn resolve(
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let items = report.filled(items);
     let read = |(path, listener): (KeyPath, &Listener)| {
-        Some((path.key("bind"), one(&path, listener, files, report)?))
+        Some((path.key("bind"), one(&path, (listener, acme), files, report)?))
     };
     items.into_iter().filter_map(read).collect()
 }
 
 fn one(
     path: &KeyPath,
-    listener: &Listener,
+    (listener, acme): (&Listener, Option<&acme::Settings>),
     files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Option<Settings> {
@@ -59,8 +60,10 @@ fn one(
         |text| units::duration(text, &keys::KEEP_ALIVE_TIMEOUT),
     );
     let tls = listener.tls.as_ref();
-    let tls =
-        tls.and_then(|written| tls::resolve(&path.key("tls"), written, alpn(http2), files, report));
+    let tls = tls.and_then(|written| {
+        let written = (written, acme, alpn(http2));
+        tls::resolve(&path.key("tls"), written, files, report)
+    });
     let redirect_http = redirect_http(&path.key("redirect_http"), listener, report);
     let proxy_protocol = report.read(
         &path.key("proxy_protocol"),

@@ -14,6 +14,7 @@ mod balance;
 mod binds;
 mod discover;
 mod health;
+mod issued;
 mod listener;
 mod pacing;
 mod pattern;
@@ -40,13 +41,18 @@ use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
 pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
     let admin = admin(&top.key("admin"), file.admin.as_ref(), report);
-    let listeners = file.listeners.as_deref();
+    let at_acme = top.key("acme");
+    let acme = file.acme.as_ref().map(|acme| acme::resolve(&at_acme, acme, files, report));
+    let listeners = (file.listeners.as_deref(), acme.as_ref());
     let listeners = listener::resolve(&top.key("listeners"), listeners, files, report);
+    if let Some(acme) = &acme {
+        issued::warn_about_listeners(&at_acme, acme, &listeners, report);
+    }
     let binds = listeners.iter().map(|(path, settings)| (path.clone(), settings.bind));
     let of_admin = admin.map(|bind| (top.key("admin").key("bind"), bind));
     binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);
     Config {
-        acme: file.acme.as_ref().map(|acme| acme::resolve(&top.key("acme"), acme, report)),
+        acme,
         max_connections: section::read(&top, Some(file), None, report),
         client_limits: section::read(
             &top.key("client_limits"),

@@ -5,23 +5,26 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::issued;
+use crate::acme;
 use crate::config::file::tls::{self as keys, Certificate, Tls};
 use crate::config::named_files::NamedFiles;
 use crate::tls::settings::{
     CertificateFiles, ClientAuth, ClientCertificates, MinVersion, Settings, TicketSecret, Tickets,
 };
 use crate::tls::{Part, ServerTls};
-use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
+use crate::yaml::{Chosen, Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The TLS at `path`. What is wrong with its files is reported too.
 pub(super) fn resolve(
     path: &KeyPath,
-    written: &Tls,
-    alpn: Vec<Vec<u8>>,
+    (written, acme, alpn): (&Tls, Option<&acme::Settings>, Vec<Vec<u8>>),
     files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Option<Arc<ServerTls>> {
     let default = Settings::default();
+    let names = written.acme.as_ref();
+    let issued = issued::resolve(&path.key("acme"), names, acme, files, report);
     let certificates = certificates(path, written, files, report);
     let clients = written.client_certificates.as_ref();
     let at_clients = path.key("client_certificates");
@@ -51,6 +54,8 @@ pub(super) fn resolve(
             |text| units::number(text, &keys::HANDSHAKES_MAX),
         ),
         certificates: certificates?,
+        issued,
+        challenges: acme.map(acme::Settings::challenges),
         client_certificates: clients.transpose().ok()?,
         tickets: tickets?,
         alpn,
@@ -97,9 +102,11 @@ fn certificates(
         }
         // What is empty was refused.
         (None, None) if written.certificates.is_some() || written.chain.is_some() => None,
+        (None, None) if written.acme.is_some() => Some(Vec::new()),
         (None, None) => {
             let diagnostic = Diagnostic::new("has no certificate");
-            report.refuse(path, diagnostic.help("write chain: fullchain.pem, key: privkey.pem"));
+            let help = "write chain: fullchain.pem, key: privkey.pem, or acme: [chat.example.com]";
+            report.refuse(path, diagnostic.help(help));
             None
         }
     }
@@ -231,18 +238,24 @@ fn load(
 /// The key that names the file of `part`.
 fn key_of(path: &KeyPath, written: &Tls, part: Part) -> KeyPath {
     let is_list = written.certificates.is_some();
-    let certificate = |index: usize| match is_list {
-        true => path.key("certificates").index(index),
-        false => path.clone(),
+    let given = match &written.certificates {
+        Some(Chosen::Is(list)) => list.len(),
+        Some(Chosen::Empty) => 0,
+        None => usize::from(written.chain.is_some()),
+    };
+    let certificate = |index: usize| match (is_list, index.checked_sub(given)) {
+        (true, None) => path.key("certificates").index(index),
+        (false, None) => path.clone(),
+        (_, Some(issued)) => path.key("acme").index(issued),
     };
     match part {
         Part::Chain(index) => certificate(index).key("chain"),
         Part::Key(index) => {
             let has_key = match &written.certificates {
-                Some(crate::yaml::Chosen::Is(list)) => {
+                Some(Chosen::Is(list)) => {
                     list.get(index).is_some_and(|it| it.as_ref().is_some_and(|it| it.key.is_some()))
                 }
-                Some(crate::yaml::Chosen::Empty) => false,
+                Some(Chosen::Empty) => false,
                 None => written.key.is_some(),
             };
             certificate(index).key(if has_key { "key" } else { "chain" })

@@ -188,6 +188,7 @@ fn is_of_two_values(what: &str) -> bool {
         "is the same as",
         "overlaps with",
         "is for plain HTTP",
+        "needs an authority",
     ];
     between.iter().any(|sentence| what.starts_with(sentence))
 }

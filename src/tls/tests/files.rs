@@ -135,7 +135,7 @@ fn a_chain_in_the_wrong_order_is_sorted() {
     let loaded = disk.load(&settings()).unwrap_or_else(|faults| panic!("{faults:?}"));
     let names: Vec<_> = loaded.warnings.iter().map(|(_, warning)| warning.clone()).collect();
     assert_eq!(names, [Warning::Reordered { name: "a.example".to_owned() }]);
-    let sent = &loaded.tls.certificates()[0].certified.cert;
+    let sent = &loaded.tls.certificates()[0].1.certified.cert;
     assert_eq!(sent[1..], [pki.intermediate.der().clone(), pki.root.der().clone()]);
 }
 

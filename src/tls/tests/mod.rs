@@ -1,6 +1,7 @@
 //! A public key infrastructure for tests, and what is tested of the room as a whole.
 
 mod files;
+mod issued;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -166,5 +167,5 @@ pub(crate) fn server_tls(more: Settings) -> (ServerTls, CertificateDer<'static>)
 pub(super) fn certificate(pair: &Pair) -> Arc<Certificate> {
     let loaded = disk(pair).load(&settings());
     let loaded = loaded.unwrap_or_else(|faults| panic!("{faults:?}"));
-    loaded.tls.certificates()[0].clone()
+    loaded.tls.certificates()[0].1.clone()
 }

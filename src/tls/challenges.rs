@@ -10,6 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -23,8 +27,11 @@ impl Challenges {
     /// The paths of all challenges begin so (RFC 8555, section 8.3).
     pub(crate) const PATH: &str = "/.well-known/acme-challenge/";
 
+    /// The protocol of a handshake that asks for the proof (RFC 8737, section 3).
+    pub(crate) const ALPN: &[u8] = b"acme-tls/1";
+
     /// Those of the store in this directory.
-    pub(super) fn new(store: &Path) -> Self {
+    pub(crate) fn new(store: &Path) -> Self {
         Self { directory: store.join("challenges").into() }
     }
 
@@ -35,26 +42,42 @@ impl Challenges {
         String::from_utf8(read).ok()
     }
 
+    /// The certificate that proves `name`, in lower case, which no client asked for but the authority.
+    pub(crate) async fn certificate(&self, name: &str) -> Option<CertifiedKey> {
+        let name = Some(name).filter(|name| is_file_name(name))?;
+        let pem = look_up(self.of_name(name)).await?;
+        let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().ok()?;
+        let key = any_supported_type(&PrivateKeyDer::from_pem_slice(&pem).ok()?).ok()?;
+        Some(CertifiedKey::new(chain, key))
+    }
+
     /// The file of the answer for `token`.
-    pub(super) fn of_token(&self, token: &str) -> PathBuf {
+    pub(crate) fn of_token(&self, token: &str) -> PathBuf {
         self.directory.join(HTTP_01).join(token)
     }
 
     /// The file of the certificate that proves `name`.
-    pub(super) fn of_name(&self, name: &str) -> PathBuf {
+    pub(crate) fn of_name(&self, name: &str) -> PathBuf {
         self.directory.join(TLS_ALPN_01).join(format!("{name}.pem"))
     }
 
     /// The directories of the files.
-    pub(super) fn directories(&self) -> [PathBuf; 2] {
+    pub(crate) fn directories(&self) -> [PathBuf; 2] {
         [HTTP_01, TLS_ALPN_01].map(|kind| self.directory.join(kind))
     }
 }
 
 /// Whether `text` is what a token may be (RFC 8555, section 8.1): base64url without padding.
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_base64)
+}
+
+/// Whether `name` is a host name in lower case that can be the name of a file.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    let is_short = (1..=NAME_BYTES_MAX).contains(&name.len());
+    is_short && name.bytes().all(is_plain) && !name.starts_with('.')
 }
 
 async fn look_up(path: PathBuf) -> Option<Vec<u8>> {
@@ -80,6 +103,9 @@ const TLS_ALPN_01: &str = "tls-alpn-01";
 
 /// The tokens of Let's Encrypt have 43 bytes.
 const TOKEN_BYTES_MAX: usize = 200;
+
+/// The file system allows 255 for a file's name, and it has an ending.
+pub(crate) const NAME_BYTES_MAX: usize = 240;
 
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -109,5 +135,15 @@ mod tests {
         check("/.well-known/acme-challenge/../../secret", None).await;
         check("/.well-known/acme-challenge/..", None).await;
         check("/abc-_1", None).await;
+    }
+
+    #[test]
+    fn a_name_cannot_lead_out_of_its_directory() {
+        for name in ["..", ".", "a/b", "../a", "", "a\0", "A", &"a".repeat(241)] {
+            assert!(!is_file_name(name), "{name}");
+        }
+        for name in ["chat.example.com", "a_b-c.1", &"a".repeat(240)] {
+            assert!(is_file_name(name), "{name}");
+        }
     }
 }
