@@ -22,6 +22,7 @@ mod dead_host;
 mod discovery;
 mod drain;
 mod earlier_rules;
+mod edge;
 mod ejection;
 mod embedding;
 mod expectation;

@@ -12,6 +12,7 @@ mod autobahn;
 mod check;
 mod command;
 mod docs;
+mod edge;
 mod fuzz;
 mod setup;
 mod soak;
@@ -43,6 +44,10 @@ enum Chore {
     ///
     /// They are made of the declarations in src/config/file. A test fails while they are not current.
     Docs,
+    /// Does the edge work with other people's programs? Certificates from the ACME server pebble
+    ///
+    /// Installs what is missing, as setup does.
+    Edge,
     /// Search for bytes that break what strangers' bytes are parsed by
     ///
     /// Needs a C++ compiler. What was reached is kept in fuzz/corpus, for the next search to go on; a
@@ -83,6 +88,7 @@ fn main() -> ExitCode {
         Chore::Check => check::check(),
         Chore::Test { arguments } => test::test(&arguments),
         Chore::Docs => docs::docs(),
+        Chore::Edge => edge::edge(),
         Chore::Fuzz { target: Some(target), case: Some(case), .. } => fuzz::repeat(&target, &case),
         Chore::Fuzz { target, seconds, case: _ } => fuzz::fuzz(target, seconds),
         Chore::Setup => setup::setup(),

@@ -16,6 +16,11 @@ pub(crate) fn setup() -> Result<(), Failure> {
     packages::python()
 }
 
+/// What `cargo xtask edge` needs.
+pub(crate) fn edge() -> Result<(), Failure> {
+    tools::EDGE_TOOLS.iter().try_for_each(tools::provide)
+}
+
 /// Node.js and its packages alone.
 pub(crate) fn node() -> Result<(), Failure> {
     tools::provide(&tools::NODE)?;

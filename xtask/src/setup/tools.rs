@@ -2,7 +2,7 @@
 //! [`TOOLS`].
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::command::{Failure, output, run, succeeds};
 
@@ -75,6 +75,19 @@ pub(super) const TOOLS: &[Tool] = &[
         ],
     },
 ];
+
+/// What `cargo xtask edge` needs besides.
+pub(super) const EDGE_TOOLS: &[Tool] = &[Tool {
+    name: "pebble, the ACME server of Let's Encrypt for tests (https://github.com/letsencrypt/pebble)",
+    is_there: pebble_is_there,
+    packages: &[
+        ("apt-get", &["pebble"]),
+        ("dnf", &[]),
+        ("apk", &[]),
+        ("pacman", &[]),
+        ("brew", &[]),
+    ],
+}];
 
 /// Runs the servers and most clients.
 pub(super) const NODE: Tool = Tool {
@@ -225,6 +238,11 @@ fn chromium_is_there() -> bool {
         .any(|program| succeeds(Command::new(program).arg("--version")))
 }
 
+fn pebble_is_there() -> bool {
+    // It has no argument that it answers with success.
+    Command::new("pebble").arg("-help").stdin(Stdio::null()).output().is_ok()
+}
+
 /// 20 of `v20.11.1`.
 fn major(version: &str) -> Option<u32> {
     version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
@@ -251,7 +269,7 @@ mod tests {
 
     #[test]
     fn each_installer_is_asked_about_each_tool() {
-        for tool in TOOLS {
+        for tool in TOOLS.iter().chain(EDGE_TOOLS) {
             let offered: Vec<&str> = tool.packages.iter().map(|(program, _)| *program).collect();
             let managers: Vec<&str> =
                 INSTALLERS.iter().map(|installer| installer.program).collect();

@@ -1,0 +1,4 @@
+//! Sockeye with other people's programs at the edge of the network: `cargo xtask edge`.
+
+mod acme;
+mod pebble;
