@@ -193,9 +193,10 @@ impl<'a> CheckRun<'a> {
     fn outcome_of(&self, failure: &Failure) -> CheckOutcome {
         match failure {
             Failure::Connect(error) if !error.counts_against_node() => CheckOutcome::Skipped,
-            Failure::TooLate => {
-                let within = self.settings.health.timeout;
-                CheckOutcome::Failed(format!("{failure} within {within:?}").into())
+            // Both deadlines are the same, and either may come first.
+            Failure::TooLate | Failure::Exchange(SendFault::Unanswered(_)) => {
+                let (late, within) = (Failure::TooLate, self.settings.health.timeout);
+                CheckOutcome::Failed(format!("{late} within {within:?}").into())
             }
             Failure::Connect(_) | Failure::Exchange(_) | Failure::Body(_) => {
                 CheckOutcome::Failed(error_chain(failure).into())
