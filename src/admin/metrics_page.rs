@@ -133,6 +133,7 @@ fn process_samples(metric: Metric, state: &AdminState, process: &Process) -> Opt
             vec![(Vec::new(), Value::Count(state.control.connection_limit().refused()))]
         }
         table::CONNECTION_ENDS => counts([], connections.ends.iter()),
+        table::ACCEPT_PAUSES => counts([], connections.accept_pauses.iter()),
         table::WORKER_CONNECTIONS => {
             let taken = state.control.connections().enumerate();
             taken.map(|(i, n)| (vec![i.to_string()], Value::Level(n as f64))).collect()

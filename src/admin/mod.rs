@@ -30,8 +30,8 @@ use tower::service_fn;
 use tracing::{debug, warn};
 
 use crate::Instant;
-use crate::listener::{self, Accepted, BindError, Listener, serve};
-use crate::net::{ClientBody, ConnectionLimit};
+use crate::listener::{self, AcceptBounds, Accepted, BindError, Listener, serve};
+use crate::net::ClientBody;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
 pub(crate) use readiness::FirstAnswers;
@@ -86,8 +86,7 @@ impl Admin {
             }
         };
         // The slots are the limit.
-        let accepting =
-            self.0.accept(sender, ConnectionLimit::new(usize::MAX), CancellationToken::new());
+        let accepting = self.0.accept(sender, AcceptBounds::none(), CancellationToken::new());
         let (result, ()) = tokio::join!(accepting, serving);
         if let Err(error) = result {
             warn!(%address, %error, "the admin listener cannot accept");

@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use http::header::HeaderValue;
 use http::{Method, StatusCode, Uri, Version};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::error::{Blame, ExchangeError};
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
 use crate::logging::error_chain;
 use crate::metrics::{Protocol, RouteCounts};
-use crate::tunnel::Report;
+use crate::tunnel::{Report, Who};
 
 /// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer
 /// would occupy all 8 KiB of it as long as a poll is pending.
@@ -211,6 +211,30 @@ impl TunnelLogEntry {
             messages_from_node = report.from_node.messages,
             request = self.request_id, "tunnel ended"
         );
+    }
+
+    /// Counts a tunnel that panicked and writes its line. It says nothing of the traffic.
+    pub(super) fn panicked(&self, node: &str) {
+        let (end, by) = ("panicked", Who::Proxy.label());
+        self.counts.tunnels.ends.count([end, by]);
+        error!(
+            client = %self.client, path = &*self.path, transport = "websocket",
+            session = self.sid.as_ref().map(tracing::field::display), node, end, by,
+            request = self.request_id, "tunnel ended"
+        );
+    }
+
+    /// An entry without a request.
+    #[cfg(test)]
+    pub(super) fn of_test(counts: Arc<RouteCounts>) -> Self {
+        Self {
+            client: IpAddr::from([127, 0, 0, 1]),
+            protocol: Protocol::Http1,
+            path: "/".into(),
+            request_id: "1".into(),
+            sid: None,
+            counts,
+        }
     }
 }
 

@@ -40,11 +40,18 @@ impl TunnelGuards {
         entry.ended(lease.node().name(), report);
         drop((lease, permit, open));
     }
+
+    fn panicked(self) {
+        let Self { entry, lease, permit, open } = self;
+        entry.panicked(lease.node().name());
+        drop((lease, permit, open));
+    }
 }
 
 pin_project! {
     /// A tunnel's task. An async block that awaits what it captured would hold it twice. A tunnel
-    /// that is cut at a shutdown's deadline has its log line and its count like any other.
+    /// that is cut at a shutdown's deadline, or that panics, has its log line and its count like any
+    /// other.
     #[derive(Debug)]
     pub(super) struct GuardedTunnel<F>
     where
@@ -61,7 +68,12 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let held = this.project();
-            if let (Some(guards), Some(report)) = (held.guards.take(), held.tunnel.cut()) {
+            let Some(guards) = held.guards.take() else { return };
+            if std::thread::panicking() {
+                // Who asks the tunnel for a report might panic again, which ends the process.
+                return guards.panicked();
+            }
+            if let Some(report) = held.tunnel.cut() {
                 guards.end(&report);
             }
         }
@@ -81,5 +93,56 @@ where
             guards.end(&report);
         }
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::metrics::{Protocol, RouteCounts};
+    use crate::net::ConnectionLimit;
+    use crate::tasks::Tasks;
+    use crate::upstream::tests::node_at;
+
+    /// A tunnel that panics, and would panic again.
+    struct Panicking;
+
+    impl Future for Panicking {
+        type Output = Report;
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Report> {
+            panic!("as this test wants it")
+        }
+    }
+
+    impl TunnelFuture for Panicking {
+        fn cut(self: Pin<&mut Self>) -> Option<Report> {
+            panic!("a panic within a panic ends the process")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_that_panics_returns_all_it_held_and_is_counted() {
+        let node = node_at("127.0.0.1:1".parse().unwrap());
+        let counts = Arc::<RouteCounts>::default();
+        let (limit, worker) = (ConnectionLimit::new(1), Arc::<AtomicUsize>::default());
+        let guards = TunnelGuards {
+            entry: TunnelLogEntry::of_test(counts.clone()),
+            lease: Lease::new(node.clone()).into_tunnel(),
+            permit: limit.issue().for_worker(&worker),
+            open: counts.tunnels.open.of(Protocol::Http1).begin(),
+        };
+        assert_eq!((node.tunnels(), limit.is_reached()), (1, true));
+        let tasks = Tasks::default();
+        tasks.spawn(guards.guard(Panicking));
+        tasks.ended().await;
+        assert_eq!((node.tunnels(), limit.is_reached()), (0, false));
+        assert_eq!(worker.load(Ordering::Relaxed), 0);
+        assert_eq!(counts.tunnels.open.of(Protocol::Http1).open(), 0);
+        let ends: Vec<_> = counts.tunnels.ends.iter().collect();
+        assert_eq!(ends, [(["panicked", "proxy"], 1)]);
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! Runs for every request.
 
+mod accept_gate;
 mod close;
 mod connection;
 mod deadlines;
@@ -27,7 +28,6 @@ mod transport;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -35,15 +35,16 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info};
 
+pub(crate) use accept_gate::AcceptBounds;
+use accept_gate::AcceptGate;
 pub(crate) use connection::{ConnectionEnd, serve};
 pub(crate) use served::ClientService;
 pub(crate) use settings::{Http2, Settings};
 
-use crate::Instant;
 use crate::net::socket::{listen, prepare_listener};
-use crate::net::{ClientNetwork, ConnectionLimit, ConnectionPermit, is_in};
+use crate::net::{ConnectionLimit, ConnectionPermit, is_in};
 
 /// An address that accepts clients.
 #[derive(Debug)]
@@ -55,7 +56,10 @@ pub(crate) struct Listener {
 
 /// The settings of a listener. They can change while it accepts. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct LiveSettings(Arc<ArcSwap<Settings>>);
+pub(crate) struct LiveSettings {
+    settings: Arc<ArcSwap<Settings>>,
+    limit: ConnectionLimit,
+}
 
 /// A connection that was accepted and not read from. It belongs to no runtime yet.
 #[derive(Debug)]
@@ -116,8 +120,8 @@ impl Listener {
     }
 
     /// Accepts until `stop` is cancelled or the receiver of `accepted` is dropped, then closes the
-    /// address. While the limit is reached, clients wait in the system's queue; each further listener
-    /// with the same `limit` may exceed it by one. Clients that had connected before `stop` are still
+    /// address. While a limit is reached, clients wait in the system's queue; each further listener
+    /// with the same `bounds` may exceed them by one. Clients that had connected before `stop` are still
     /// accepted up to the limit. No failure to accept returns while the socket listens. If the future
     /// is dropped, the address is closed and waiting clients are reset.
     ///
@@ -128,31 +132,26 @@ impl Listener {
     pub(crate) async fn accept(
         self,
         accepted: mpsc::Sender<Accepted>,
-        limit: ConnectionLimit,
+        bounds: AcceptBounds,
         stop: CancellationToken,
     ) -> io::Result<()> {
         let Self { socket, address, settings } = self;
         let socket = watch(socket)?;
         debug!(%address, "listening");
-        let [mut failures, mut full, mut crowded] = [const { RepeatedLog { logged_at: None } }; 3];
+        let mut gate = AcceptGate::new(address, bounds, settings.limit.clone());
         loop {
-            if limit.is_reached() {
-                full.log(|| {
-                    let max_connections = limit.max();
-                    warn!(%address, max_connections, "connection limit reached, new clients wait");
-                });
-                tokio::select! {
-                    biased;
-                    () = stop.cancelled() => break,
-                    () = limit.below_max() => (),
-                }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = gate.opened(socket.get_ref()) => (),
             }
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 next = socket.async_io(Interest::READABLE, accept_waiting) => next,
             };
-            let next = next.and_then(|(stream, client)| prepare(stream, client, &settings, &limit));
+            let next =
+                next.and_then(|(stream, client)| prepare(stream, client, &settings, &mut gate));
             match next {
                 Ok(next) => {
                     if accepted.send(next).await.is_err() {
@@ -160,24 +159,22 @@ impl Listener {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                    crowded.log(|| warn!(%address, %error, "connection closed"));
+                    gate.refused(&error);
                 }
                 Err(error) if concerns_one_connection(&error) => {
                     debug!(%address, %error, "client disconnected before accept");
                 }
                 Err(error) if concerns_the_socket(&error) => return Err(error),
                 Err(error) => {
-                    failures
-                        .log(|| error!(%address, %error, "cannot accept connections, retrying"));
                     tokio::select! {
                         () = stop.cancelled() => break,
-                        () = tokio::time::sleep(RETRY_AFTER) => (),
+                        () = gate.failed(&error) => (),
                     }
                 }
             }
         }
         // Closing the address would reset the clients that have connected already.
-        accept_rest(&socket.into_inner(), &accepted, &settings, &limit).await;
+        accept_rest(&socket.into_inner(), &accepted, &settings, gate).await;
         info!(%address, "no longer listening");
         Ok(())
     }
@@ -185,31 +182,19 @@ impl Listener {
 
 impl LiveSettings {
     fn new(settings: Settings) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(settings)))
+        let limit = ConnectionLimit::new(settings.clients_max());
+        Self { settings: Arc::new(ArcSwap::from_pointee(settings)), limit }
     }
 
-    /// Replaces the settings for new connections. `bind` is ignored.
+    /// Replaces the settings for new connections, and the limit at once. `bind` is ignored.
     pub(crate) fn change(&self, mut settings: Settings) {
-        let former = self.0.load();
+        let former = self.settings.load();
         if settings.tls == former.tls {
             // It counts the handshakes that are under way.
             settings.tls.clone_from(&former.tls);
         }
-        self.0.store(Arc::new(settings));
-    }
-}
-
-/// Logs a condition that lasts or recurs once a minute, instead of thirteen times a second.
-struct RepeatedLog {
-    logged_at: Option<Instant>,
-}
-
-impl RepeatedLog {
-    fn log(&mut self, log: impl FnOnce()) {
-        if self.logged_at.is_none_or(|logged_at| logged_at.elapsed() >= LOG_EVERY) {
-            self.logged_at = Some(Instant::now());
-            log();
-        }
+        self.limit.set_max(settings.clients_max());
+        self.settings.store(Arc::new(settings));
     }
 }
 
@@ -229,15 +214,15 @@ async fn accept_rest(
     socket: &TcpListener,
     accepted: &mpsc::Sender<Accepted>,
     settings: &LiveSettings,
-    limit: &ConnectionLimit,
+    mut gate: AcceptGate,
 ) {
     for _ in 0..BACKLOG {
-        if limit.is_reached() {
+        if gate.is_full() {
             return;
         }
         let Ok((stream, client)) = accept_waiting(socket) else { return };
         // Returning here would lose all clients behind one that fails.
-        let Ok(next) = prepare(stream, client, settings, limit) else { continue };
+        let Ok(next) = prepare(stream, client, settings, &mut gate) else { continue };
         if accepted.send(next).await.is_err() {
             return;
         }
@@ -260,22 +245,14 @@ fn prepare(
     stream: TcpStream,
     client: SocketAddr,
     settings: &LiveSettings,
-    limit: &ConnectionLimit,
+    gate: &mut AcceptGate,
 ) -> io::Result<Accepted> {
     let address = SocketAddr::new(client.ip().to_canonical(), client.port());
-    let settings = settings.0.load_full();
-    // A proxy has the connections of many clients.
-    let permit = match is_in(&settings.trusted_proxies, address.ip()) {
-        true => limit.issue(),
-        false => limit.issue_for(address.ip()).map_err(too_many)?,
-    };
+    let settings = settings.settings.load_full();
+    let is_proxy = is_in(&settings.trusted_proxies, address.ip());
+    let permit = gate.admit(&stream, address.ip(), is_proxy)?;
     stream.set_nonblocking(true)?;
     Ok(Accepted { stream, address, settings, permit })
-}
-
-fn too_many(network: ClientNetwork) -> io::Error {
-    let text = format!("{network} has as many connections as client_limits.connections allows");
-    io::Error::new(io::ErrorKind::QuotaExceeded, text)
 }
 
 /// Whether a failure to accept concerns one client: it reset its waiting connection, or its network
@@ -301,10 +278,3 @@ fn concerns_the_socket(error: &io::Error) -> bool {
 /// How many clients may wait to be accepted; the system's `somaxconn` may limit it further. It is
 /// enough for the reconnect storm after the end of a node until the next turn of the loop.
 pub(crate) const BACKLOG: i32 = 4096;
-
-/// How often a lasting condition is logged.
-const LOG_EVERY: Duration = Duration::from_mins(1);
-
-/// The pause after a failure that concerns all clients: no descriptors, no memory. These are free
-/// again when connections end, and an immediate retry would use up the core that ends them.
-const RETRY_AFTER: Duration = Duration::from_millis(75);

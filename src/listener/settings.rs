@@ -29,6 +29,8 @@ pub struct Settings {
     pub http2_streams_max: NonZeroU32,
     /// The port of https to which all requests are redirected. `None` without redirect.
     pub redirect_http: Option<u16>,
+    /// How many clients may be connected; `None` if only the limit of the process counts.
+    pub max_connections: Option<NonZeroU32>,
     /// How large the head of a request may be.
     pub head: HeadLimits,
     /// How long the head of a request may take from its first byte.
@@ -71,6 +73,13 @@ impl Settings {
     pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
 }
 
+impl Settings {
+    /// The limit of clients.
+    pub(super) fn clients_max(&self) -> usize {
+        self.max_connections.map_or(usize::MAX, |max| max.get() as usize)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -81,6 +90,7 @@ impl Default for Settings {
             http2: Http2::default(),
             http2_streams_max: Self::HTTP2_STREAMS_MAX,
             redirect_http: None,
+            max_connections: None,
             head: HeadLimits::default(),
             header_timeout: Self::HEADER_TIMEOUT,
             keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,

@@ -89,11 +89,12 @@ static LIVE: OnceLock<Live> = OnceLock::new();
 type LiveLevel = reload::Handle<Targets, Registry>;
 
 /// What is written at `level`. The DNS library warns of each reply that does not match its question, which
-/// anybody can send who guesses the port: that must not fill the log. What comes of a lookup is logged by
-/// ourselves.
+/// anybody can send who guesses the port: h2 warns of clients that reset too many requests. That must
+/// not fill the log: what comes of a lookup or a connection is logged and counted by ourselves.
 fn filter(level: Level) -> Targets {
-    let of_dns = if level >= Level::DEBUG { level } else { Level::ERROR };
-    Targets::new().with_default(level).with_target("hickory", of_dns)
+    let of_libraries = if level >= Level::DEBUG { level } else { Level::ERROR };
+    let targets = Targets::new().with_default(level);
+    targets.with_target("hickory", of_libraries).with_target("h2", of_libraries)
 }
 
 /// A dispatcher that writes to `writer`, and its level.
@@ -171,14 +172,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_sends_to_the_dns_library_does_not_fill_the_log() {
-        for (level, expected) in [(Level::INFO, 1), (Level::DEBUG, 2)] {
+    fn what_a_stranger_sends_to_libraries_does_not_fill_the_log() {
+        for (level, expected) in [(Level::INFO, 1), (Level::DEBUG, 3)] {
             let lines = Lines::default();
             let writer = lines.clone();
             let settings = Settings { format: Format::Text, level };
             let (dispatch, _) = dispatch(settings, move || writer.clone());
             tracing::dispatcher::with_default(&dispatch, || {
                 tracing::warn!(target: "hickory_net::udp::udp_client_stream", "expected message id");
+                tracing::warn!(target: "h2::proto::streams", "streams reached limit");
                 tracing::warn!("a lookup failed");
             });
             let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

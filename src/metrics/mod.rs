@@ -136,6 +136,8 @@ pub(crate) struct Connections {
     pub open: InFlightCount,
     /// Ended connections, by end.
     pub ends: LabelCounts<1>,
+    /// How often a listener began to let clients wait, by reason.
+    pub accept_pauses: LabelCounts<1>,
     /// The TLS handshakes before HTTP.
     pub tls: TlsHandshakes,
 }

@@ -40,12 +40,13 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 52] = [
+pub const ALL: [Metric; 53] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
     CONNECTIONS_REFUSED,
     CONNECTION_ENDS,
+    ACCEPT_PAUSES,
     TLS_HANDSHAKES,
     TLS_HANDSHAKES_FAILED,
     TLS_HANDSHAKES_OPEN,
@@ -113,6 +114,12 @@ pub(crate) const CONNECTIONS_REFUSED: Metric = counter(
 /// See [`Connections::ends`](super::Connections::ends).
 pub(crate) const CONNECTION_ENDS: Metric =
     counter("sockeye_connection_ends_total", &["reason"], "Connections by how they ended");
+/// See [`Connections::accept_pauses`](super::Connections::accept_pauses).
+pub(crate) const ACCEPT_PAUSES: Metric = counter(
+    "sockeye_accept_pauses_total",
+    &["reason"],
+    "How often a listener began to let new clients wait",
+);
 /// See [`TlsHandshakes::done`](super::TlsHandshakes::done).
 pub(crate) const TLS_HANDSHAKES: Metric = counter(
     "sockeye_tls_handshakes_total",

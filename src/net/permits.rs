@@ -25,12 +25,13 @@ struct Shared {
     networks: NetworkCounts,
 }
 
-/// Counts one client against a [`ConnectionLimit`], and against its worker, until it is dropped. The
-/// default counts against nothing.
+/// Counts one client against a [`ConnectionLimit`], against that of its listener, and against its worker,
+/// until it is dropped. The default counts against nothing.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionPermit {
     limit: Option<ConnectionLimit>,
     network: Option<ClientNetwork>,
+    listener: Option<ConnectionLimit>,
     worker: Option<Arc<AtomicUsize>>,
 }
 
@@ -78,7 +79,8 @@ impl ConnectionLimit {
     /// Issues a permit, also above the limit.
     pub(crate) fn issue(&self) -> ConnectionPermit {
         self.0.used.fetch_add(1, Ordering::Relaxed);
-        ConnectionPermit { limit: Some(self.clone()), network: None, worker: None }
+        let limit = Some(self.clone());
+        ConnectionPermit { limit, network: None, listener: None, worker: None }
     }
 
     /// Issues a permit for a client at `address`, also above the limit of all clients.
@@ -115,15 +117,29 @@ impl ConnectionPermit {
     /// Counts another client of the same worker: a WebSocket that shares its connection with others.
     /// `None` if there are as many clients as allowed.
     pub(crate) fn another(&self) -> Option<Self> {
-        let limit = self.limit.as_ref().filter(|limit| !limit.is_reached());
-        if self.limit.is_some() && limit.is_none() {
+        if self.limits().any(ConnectionLimit::is_reached) {
             return None;
         }
-        let another = limit.map(ConnectionLimit::issue).unwrap_or_default();
+        let mut another = self.limit.as_ref().map(ConnectionLimit::issue).unwrap_or_default();
+        if let Some(listener) = &self.listener {
+            another = another.of_listener(listener);
+        }
         Some(match &self.worker {
             Some(worker) => another.for_worker(worker),
             None => another,
         })
+    }
+
+    /// Counts the client against the limit of its listener, too.
+    pub(crate) fn of_listener(mut self, listener: &ConnectionLimit) -> Self {
+        debug_assert!(self.listener.is_none(), "a client has one listener");
+        listener.0.used.fetch_add(1, Ordering::Relaxed);
+        self.listener = Some(listener.clone());
+        self
+    }
+
+    fn limits(&self) -> impl Iterator<Item = &ConnectionLimit> {
+        self.limit.iter().chain(&self.listener)
     }
 
     /// Counts the client in `connections`, those of its worker, too.
@@ -140,12 +156,10 @@ impl Drop for ConnectionPermit {
         if let Some(connections) = &self.worker {
             connections.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(limit) = &self.limit {
-            if let Some(network) = self.network {
-                limit.0.networks.end(network);
-            }
-            limit.give_back();
+        if let (Some(limit), Some(network)) = (&self.limit, self.network) {
+            limit.0.networks.end(network);
         }
+        self.limits().for_each(ConnectionLimit::give_back);
     }
 }
 
@@ -194,6 +208,16 @@ mod tests {
         assert_eq!(worker.load(Ordering::Relaxed), 1);
         assert!(permit.another().is_some());
         assert!(ConnectionPermit::default().another().is_some());
+    }
+
+    #[test]
+    fn a_permit_counts_against_its_listener_too() {
+        let (limit, listener) = (ConnectionLimit::new(9), ConnectionLimit::new(2));
+        let permit = limit.issue().of_listener(&listener);
+        let another = permit.another().unwrap();
+        assert!(listener.is_reached() && permit.another().is_none());
+        drop(another);
+        assert!(!listener.is_reached() && permit.another().is_some());
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod traffic_metrics;
 mod upgrade_progress;
 mod wakeups;
 
-pub(crate) use end::{End, Report, Side};
+pub(crate) use end::{End, Report, Side, Who};
 pub use limits::Limits;
 pub(crate) use limits::{IdleTimeout, Keepalive, KeepaliveTimes, MessageMax, StalledClient};
 pub(crate) use roster::Dismissal;

@@ -24,7 +24,7 @@ enum LeaseKind {
 
 impl Lease {
     /// A lease for an exchange.
-    pub(super) fn new(node: Arc<Node>) -> Self {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
         node.load().enter_exchange();
         Self { node, kind: LeaseKind::Exchange }
     }

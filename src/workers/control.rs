@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::dispatch::{QUEUE_MAX, WorkerQueue};
-use crate::listener::{Accepted, Listener, LiveSettings, Settings};
+use crate::descriptors::Reserve;
+use crate::listener::{AcceptBounds, Accepted, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
 use crate::net::ConnectionLimit;
 use crate::tasks::Tasks;
@@ -65,13 +66,15 @@ impl Control {
         let stopped = stop.clone();
         let (ended, end) = oneshot::channel();
         let settings = listener.settings().clone();
-        let (accepted, limit) = (self.accepted.clone(), self.limit.clone());
+        let accepted = self.accepted.clone();
+        let (limit, counts) = (self.limit.clone(), self.counts.clone());
+        let bounds = AcceptBounds { limit, reserve: Reserve::new(), counts };
         let address = listener.local_address();
         let acceptor = Arc::new(Acceptor { address, is_lost: AtomicBool::new(false) });
         self.add(&acceptor);
         let weak = Arc::downgrade(&acceptor);
         self.tasks.spawn(async move {
-            let result = listener.accept(accepted, limit, stopped.clone()).await;
+            let result = listener.accept(accepted, bounds, stopped.clone()).await;
             if let Err(error) = result {
                 error!(%address, %error, "cannot accept");
             }

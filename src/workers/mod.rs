@@ -172,10 +172,23 @@ async fn count_end(
     open: InFlightGuard,
     counts: Arc<Connections>,
 ) {
+    let panicked = CountIfPanicked(&counts);
     let end = serving.await;
+    drop(panicked);
     counts.ends.count([end.label()]);
     debug!(%client, end = end.label(), reason = end.reason(), "connection closed");
     drop(open);
+}
+
+/// Counts the end of a connection whose task panics. The panic itself is logged by the hook.
+struct CountIfPanicked<'a>(&'a Connections);
+
+impl Drop for CountIfPanicked<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.ends.count(["panicked"]);
+        }
+    }
 }
 
 /// A worker's thread, which is joined on drop.

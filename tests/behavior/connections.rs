@@ -9,7 +9,9 @@ use tokio::process::Command;
 use tokio::time::interval;
 
 use crate::support::websocket::{open, text};
-use crate::support::{Client, FakeNode, ProxyProcess, Reply, config, get, ok, request};
+use crate::support::{
+    Client, Exposition, FakeNode, ProxyProcess, Reply, Site, config, get, ok, request,
+};
 
 /// The program, under bounds on its open files as a shell sets them.
 fn bounded(ulimits: &str) -> Command {
@@ -108,17 +110,21 @@ async fn out_of_descriptors_accepting_pauses_and_those_who_are_there_go_on() {
     proxy.address = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
 
     let mut tunnel = open(proxy.address, "/ws").await;
+    let mut polling = Client::connect(proxy.address).await;
     let mut silent = Vec::new();
     for _ in 0..100 {
         silent.push(TcpStream::connect(proxy.address).await.unwrap());
     }
-    proxy.until_log("cannot accept").await;
+    let line = proxy.until_log("only descriptors for connections to nodes are left").await;
+    assert!(line.contains("reserved=16"), "{line}");
     let before = proxy.cpu_ticks();
     let mut pace = interval(Duration::from_millis(100));
     for _ in 0..10 {
         pace.tick().await;
         assert_well(&mut tunnel).await;
     }
+    polling.send(request("GET", "/", &[], "")).await;
+    assert_eq!(polling.response().await.text(), "yes", "there is a descriptor for the node");
     let ticks = proxy.cpu_ticks() - before;
     assert!(ticks < 50, "{ticks} hundredths of a second in one");
 
@@ -127,9 +133,37 @@ async fn out_of_descriptors_accepting_pauses_and_those_who_are_there_go_on() {
     proxy.signal("TERM");
     loop {
         let line = proxy.until_log("").await;
-        assert!(!line.contains("cannot accept"), "told again: {line}");
+        assert!(!line.contains("new clients wait"), "told again: {line}");
         if line.contains("stopped") {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn a_listener_may_have_a_limit_of_its_own() {
+    let node = node().await;
+    let yaml = format!(
+        "listeners: [{{ bind: '127.0.0.1:0', max_connections: 2 }}, {{ bind: '127.0.0.1:0' }}]\n\
+         admin: {{ bind: '127.0.0.1:0' }}\n\
+         upstreams: {{ a: {{ nodes: ['{}'] }} }}\nroutes: [{{ path: /, upstream: a }}]\n",
+        node.address
+    );
+    let site = Site::start(&yaml);
+    let [limited, other] = site.addresses[..] else { panic!("two listeners") };
+    let tunnels = [open(limited, "/ws").await, open(limited, "/ws").await];
+    let mut late = Client::connect(limited).await;
+    late.send(request("GET", "/", &[], "")).await;
+    assert_eq!(get(other, "/").await.text(), "yes");
+    late.stream.try_read(&mut [0]).expect_err("nobody answers yet");
+    let pauses = r#"sockeye_accept_pauses_total{reason="listener_max_connections"}"#;
+    Exposition::until(site.admin.unwrap(), pauses, 1.0).await;
+
+    let [first, _second] = tunnels;
+    drop(first);
+    assert_eq!(late.response().await.text(), "yes");
+    let mut later = Client::connect(limited).await;
+    later.send(request("GET", "/", &[], "")).await;
+    site.reload(&yaml.replace("max_connections: 2", "max_connections: 9")).await.unwrap();
+    assert_eq!(later.response().await.text(), "yes");
 }

@@ -75,6 +75,12 @@ pub(crate) struct Listener {
     /// clients send one.
     #[schemars(extend("x-accepts" = PROXY_PROTOCOL.accepts()))]
     pub(crate) proxy_protocol: Option<RawScalar>,
+    /// How many clients may be connected to this listener at the same time, WebSockets included.
+    ///
+    /// At the limit, new clients of the listener wait as at the limit of all,
+    /// [`max_connections`](#connections), which counts them too.
+    #[schemars(extend("x-accepts" = MAX_CONNECTIONS.accepts()))]
+    pub(crate) max_connections: Option<RawScalar>,
     /// The maximum size of a request head, including the request line and line ends; a longer one
     /// gets 431.
     ///
@@ -100,6 +106,8 @@ pub(crate) struct Listener {
 pub(crate) const HTTP2_STREAMS_MAX: Form<NonZeroU32, u32> = Form::positive(1..=1000);
 pub(crate) const HTTP2: Form<Http2, Infallible> =
     Form::word(&[("off", Http2::Off), ("on", Http2::On)]);
+pub(crate) const MAX_CONNECTIONS: Form<Option<NonZeroU32>, u32> =
+    Form::optional_positive(&[("off", None)], 1..=10_000_000);
 pub(crate) const PORT: RangeInclusive<u32> = 1..=65535;
 pub(crate) const PROXY_PROTOCOL: Form<ProxyProtocol, Infallible> = Form::word(&[
     ("off", ProxyProtocol::Off),

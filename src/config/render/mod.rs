@@ -74,6 +74,7 @@ fn listener(settings: &listener::Settings) -> Listener {
         http2: Some(keys::HTTP2.render(&settings.http2)),
         http2_streams_max: Some(keys::HTTP2_STREAMS_MAX.render(&settings.http2_streams_max)),
         proxy_protocol: Some(keys::PROXY_PROTOCOL.render(&settings.proxy_protocol)),
+        max_connections: Some(keys::MAX_CONNECTIONS.render(&settings.max_connections)),
         head_max: Some(size(settings.head.bytes_max as u64)),
         head_fields_max: Some(RawScalar::new(settings.head.fields_max)),
         header_timeout: Some(duration(settings.header_timeout)),
@@ -173,7 +174,7 @@ mod tests {
         }
         check(
             "listeners:
-  - { bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, head_max: 16KiB, head_fields_max: 99 }
+  - { bind: '[::1]:80', trusted_proxies: [10.0.0.0/8], header_timeout: 1500ms, max_connections: 900, head_max: 16KiB, head_fields_max: 99 }
   - { bind: ':81', redirect_http: on }
   - { bind: ':82', redirect_http: 8443, tls: }
   - { bind: ':85', tls: { acme: [c.d] } }

@@ -71,6 +71,12 @@ fn one(
         ProxyProtocol::Off,
         |text| proxy_protocol(text, &trusted_proxies),
     );
+    let max_connections = report.read(
+        &path.key("max_connections"),
+        listener.max_connections.as_ref().map(RawScalar::as_str),
+        None,
+        |text| keys::MAX_CONNECTIONS.parse(text),
+    );
     let bind = report.require(&path.key("bind"), bind, "bind: 0.0.0.0:8080", address::bind)?;
     Some(Settings {
         bind,
@@ -80,6 +86,7 @@ fn one(
         http2,
         http2_streams_max,
         redirect_http,
+        max_connections,
         head,
         header_timeout,
         keep_alive_timeout,

@@ -34,7 +34,7 @@ async fn clients_that_connected_before_the_stop_are_accepted() {
     let stopped = stop.clone();
     stop.cancel();
     let (sender, mut accepted) = mpsc::channel(clients.len());
-    listener.accept(sender, ConnectionLimit::new(usize::MAX), stopped).await.unwrap();
+    listener.accept(sender, AcceptBounds::none(), stopped).await.unwrap();
     assert_eq!(accepted.len(), clients.len());
     let first = accepted.recv().await.unwrap();
     assert_eq!(first.address, clients[0].local_addr().unwrap());
@@ -49,9 +49,8 @@ async fn no_more_waiting_clients_are_accepted_than_the_limit_allows() {
     let stopped = CancellationToken::new();
     let (sender, mut accepted) = mpsc::channel(clients.len());
     let tasks = Tasks::default();
-    tasks.spawn(async move {
-        listener.accept(sender, ConnectionLimit::new(70), stopped).await.unwrap()
-    });
+    let bounds = AcceptBounds { limit: ConnectionLimit::new(70), ..AcceptBounds::none() };
+    tasks.spawn(async move { listener.accept(sender, bounds, stopped).await.unwrap() });
     let mut served = Vec::new();
     for _ in 0..70 {
         served.push(soon(accepted.recv()).await.unwrap());

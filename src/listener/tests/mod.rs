@@ -95,10 +95,10 @@ impl Server {
         );
         let permits = Arc::<AtomicUsize>::default();
         let used = permits.clone();
-        let limit = ConnectionLimit::new(usize::MAX);
+        let bounds = AcceptBounds::none();
         tasks
             .clone()
-            .spawn(async move { listener.accept(accepted, limit, stopped).await.unwrap() });
+            .spawn(async move { listener.accept(accepted, bounds, stopped).await.unwrap() });
         tasks.clone().spawn(async move {
             while let Some(mut next) = to_serve.recv().await {
                 next.permit = next.permit.for_worker(&used);

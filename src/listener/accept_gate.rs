@@ -1,0 +1,193 @@
+//! Whether another client may be accepted.
+//!
+//! Runs for every request.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use crate::Instant;
+use crate::descriptors::Reserve;
+use crate::metrics::Connections;
+use crate::net::{ClientNetwork, ConnectionLimit, ConnectionPermit};
+
+/// What bounds the clients of a process, besides the settings of each listener.
+#[derive(Clone, Debug)]
+pub(crate) struct AcceptBounds {
+    /// The clients of all listeners.
+    pub(crate) limit: ConnectionLimit,
+    /// The descriptors that clients may not use.
+    pub(crate) reserve: Reserve,
+    /// Where pauses are counted.
+    pub(crate) counts: Arc<Connections>,
+}
+
+/// The gate of one listener.
+#[derive(Debug)]
+pub(super) struct AcceptGate {
+    address: SocketAddr,
+    bounds: AcceptBounds,
+    own: ConnectionLimit,
+    /// The socket of the last client has a reserved descriptor.
+    is_in_reserve: bool,
+    /// Why no client was accepted when it was last asked.
+    closed: Option<Closed>,
+    logs: [RepeatedLog; Closed::COUNT],
+    /// Of clients whose network has too many connections.
+    crowded: RepeatedLog,
+}
+
+/// Why no client is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closed {
+    MaxConnections,
+    ListenerMaxConnections,
+    Descriptors,
+    Failure,
+}
+
+impl AcceptBounds {
+    /// No bounds: for a listener whose clients are counted elsewhere.
+    pub(crate) fn none() -> Self {
+        let (limit, counts) = (ConnectionLimit::new(usize::MAX), Arc::default());
+        Self { limit, reserve: Reserve::none(), counts }
+    }
+}
+
+impl AcceptGate {
+    /// The gate of the listener at `address`, whose own limit is `own`.
+    pub(super) fn new(address: SocketAddr, bounds: AcceptBounds, own: ConnectionLimit) -> Self {
+        let (is_in_reserve, closed) = (false, None);
+        let (logs, crowded) = Default::default();
+        Self { address, bounds, own, is_in_reserve, closed, logs, crowded }
+    }
+
+    /// Waits until another client may be accepted on `socket`. Cancel safe.
+    pub(super) async fn opened(&mut self, socket: &TcpListener) {
+        loop {
+            if self.bounds.limit.is_reached() {
+                self.close(Closed::MaxConnections, self.bounds.limit.max());
+                self.bounds.limit.below_max().await;
+            } else if self.own.is_reached() {
+                self.close(Closed::ListenerMaxConnections, self.own.max());
+                self.own.below_max().await;
+            } else if self.is_in_reserve && self.bounds.reserve.is_needed_for_next(socket) {
+                self.close(Closed::Descriptors, self.bounds.reserve.size());
+                tokio::time::sleep(RETRY_AFTER).await;
+            } else {
+                self.is_in_reserve = false;
+                self.closed = None;
+                return;
+            }
+        }
+    }
+
+    /// Whether a limit of connections is reached.
+    pub(super) fn is_full(&self) -> bool {
+        self.bounds.limit.is_reached() || self.own.is_reached()
+    }
+
+    /// Counts a client at `address`. The network of a proxy has the connections of many clients.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::QuotaExceeded`] if the client's network has as many connections as it may have.
+    pub(super) fn admit(
+        &mut self,
+        stream: &TcpStream,
+        address: IpAddr,
+        is_proxy: bool,
+    ) -> io::Result<ConnectionPermit> {
+        self.is_in_reserve = self.bounds.reserve.contains(stream);
+        let permit = match is_proxy {
+            true => self.bounds.limit.issue(),
+            false => self.bounds.limit.issue_for(address).map_err(too_many)?,
+        };
+        Ok(permit.of_listener(&self.own))
+    }
+
+    /// Logs a client that [`admit`](Self::admit) has refused.
+    pub(super) fn refused(&mut self, error: &io::Error) {
+        let address = self.address;
+        self.crowded.log(|| warn!(%address, %error, "connection closed"));
+    }
+
+    /// Waits after a failure that concerns all clients: no descriptors, no memory.
+    pub(super) async fn failed(&mut self, error: &io::Error) {
+        self.count(Closed::Failure);
+        let address = self.address;
+        self.logs[Closed::Failure as usize]
+            .log(|| error!(%address, %error, "cannot accept connections, retrying"));
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+
+    fn close(&mut self, closed: Closed, bound: usize) {
+        self.count(closed);
+        let address = self.address;
+        self.logs[closed as usize].log(|| match closed {
+            Closed::MaxConnections => {
+                warn!(%address, max_connections = bound, "connection limit reached, new clients wait");
+            }
+            Closed::ListenerMaxConnections => warn!(
+                %address, max_connections = bound,
+                "connection limit of the listener reached, new clients wait"
+            ),
+            Closed::Descriptors => warn!(
+                %address, reserved = bound,
+                "only descriptors for connections to nodes are left, new clients wait"
+            ),
+            Closed::Failure => (),
+        });
+    }
+
+    /// Counts the begin of a pause.
+    fn count(&mut self, closed: Closed) {
+        if self.closed.replace(closed) != Some(closed) {
+            self.bounds.counts.accept_pauses.count([closed.label()]);
+        }
+    }
+}
+
+impl Closed {
+    const COUNT: usize = 4;
+
+    /// The name in metrics.
+    fn label(self) -> &'static str {
+        match self {
+            Self::MaxConnections => "max_connections",
+            Self::ListenerMaxConnections => "listener_max_connections",
+            Self::Descriptors => "descriptors",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+fn too_many(network: ClientNetwork) -> io::Error {
+    let text = format!("{network} has as many connections as client_limits.connections allows");
+    io::Error::new(io::ErrorKind::QuotaExceeded, text)
+}
+
+/// Logs a condition that lasts or recurs once a minute, instead of thirteen times a second.
+#[derive(Debug, Default)]
+struct RepeatedLog {
+    logged_at: Option<Instant>,
+}
+
+impl RepeatedLog {
+    fn log(&mut self, log: impl FnOnce()) {
+        if self.logged_at.is_none_or(|logged_at| logged_at.elapsed() >= LOG_EVERY) {
+            self.logged_at = Some(Instant::now());
+            log();
+        }
+    }
+}
+
+/// How often a lasting condition is logged.
+const LOG_EVERY: Duration = Duration::from_mins(1);
+
+/// The pause when there are no descriptors or no memory. These are free again when connections end, and
+/// an immediate retry would use up the core that ends them.
+const RETRY_AFTER: Duration = Duration::from_millis(75);
