@@ -14,12 +14,6 @@ fn yaml(nodes: &[SocketAddr], tls: &str) -> String {
     config(nodes, "", "").replace("'127.0.0.1:0'", &format!("'127.0.0.1:0', tls: {{ {tls} }}"))
 }
 
-/// `chain` and `key` of a certificate of the test.
-fn pair(authority: &Authority, file: &str) -> String {
-    let path = |end: &str| authority.path(&format!("{file}.{end}")).display().to_string();
-    format!("chain: '{}', key: '{}'", path("pem"), path("key"))
-}
-
 async fn node() -> FakeNode {
     FakeNode::start(|request| {
         let field = |name| request.head.field(name).unwrap_or("none");
@@ -46,7 +40,7 @@ async fn openssl_gets_the_certificate_for_its_name_and_its_signatures() {
     authority.issue("wild", "wild-ecdsa", &["*.chat.example"]);
     authority.issue_rsa("rsa", "wild-rsa", &["*.chat.example"]);
     let node = node().await;
-    let files = ["one", "rsa", "wild"].map(|file| format!("{{ {} }}", pair(&authority, file)));
+    let files = ["one", "rsa", "wild"].map(|file| format!("{{ {} }}", authority.pair(file)));
     let tls = format!("certificates: [{}]", files.join(", "));
     let proxy = Proxy::start(&yaml(&[node.address], &tls));
     let check = async |arguments: &[&str], expected: &str| {
@@ -70,7 +64,7 @@ async fn the_floor_the_ciphers_and_the_protocols_are_as_promised() {
     authority.issue("one", "one", &["localhost"]);
     let node = node().await;
     let start = |more: &str| {
-        Proxy::start(&yaml(&[node.address], &format!("{}{more}", pair(&authority, "one"))))
+        Proxy::start(&yaml(&[node.address], &format!("{}{more}", authority.pair("one"))))
     };
     let (both, floor) = (start(""), start(", min_version: 1.3"));
     let check = async |proxy: &Proxy, arguments: &[&str], expected: &str| {
@@ -101,7 +95,7 @@ async fn a_session_is_resumed_by_another_proxy_and_after_a_restart() {
     let node = node().await;
     let secret = authority.path("secret");
     let tls = |more: &str| {
-        let tls = format!("{}, {more}", pair(&authority, "one"));
+        let tls = format!("{}, {more}", authority.pair("one"));
         yaml(&[node.address], &tls)
     };
     let shared = tls(&format!("tickets: {{ key_file: '{}' }}", secret.display()));
@@ -134,7 +128,7 @@ async fn a_node_learns_the_certificate_of_the_client_and_nothing_that_is_forged(
     let ca = authority.path("ca.pem").display().to_string();
     let clients = |mode: &str| {
         let more = format!(", client_certificates: {{ mode: {mode}, ca: '{ca}' }}");
-        Proxy::start(&yaml(&[node.address], &format!("{}{more}", pair(&authority, "one"))))
+        Proxy::start(&yaml(&[node.address], &format!("{}{more}", authority.pair("one"))))
     };
     let (optional, required) = (clients("optional"), clients("required"));
     let alice = authority.connector(Some("alice"));
@@ -181,7 +175,7 @@ async fn a_socketio_client_polls_and_upgrades_by_tls() {
     authority.issue("one", "one", &["localhost"]);
     let nodes = [NodeServer::start(&[]).await, NodeServer::start(&[]).await];
     let addresses = nodes.iter().map(|node| node.address().parse().unwrap()).collect::<Vec<_>>();
-    let proxy = Proxy::start(&yaml(&addresses, &pair(&authority, "one")));
+    let proxy = Proxy::start(&yaml(&addresses, &authority.pair("one")));
     let url = format!("https://localhost:{}", proxy.address.port());
     for transports in ["polling", "websocket", "polling,websocket"] {
         let arguments =

@@ -44,9 +44,10 @@ enum Chore {
     ///
     /// They are made of the declarations in src/config/file. A test fails while they are not current.
     Docs,
-    /// Does the edge work with other people's programs? Certificates from the ACME server pebble
+    /// Does the edge work with other people's programs? Browsers, and certificates of an ACME server
     ///
-    /// Installs what is missing, as setup does.
+    /// Chromium and Firefox by TLS and HTTP/2, and the ACME server pebble. Installs what is missing, as setup
+    /// does, and skips nothing.
     Edge,
     /// Search for bytes that break what strangers' bytes are parsed by
     ///
@@ -64,7 +65,8 @@ enum Chore {
     },
     /// Install what tests need, as far as it is missing or has changed
     ///
-    /// Node.js with the packages of tests/node, Python with those of tests/python, Redis and Chromium. Packages
+    /// Node.js with the packages of tests/node, Python with those of tests/python, Redis, nginx, HAProxy,
+    /// openssl and Chromium. Packages
     /// stay inside the repository. Programs of the system come from its package manager, but only if that
     /// works without asking (as root, or by sudo without a password); else you are told what to install.
     Setup,

@@ -1,4 +1,5 @@
 //! Sockeye with other people's programs at the edge of the network: `cargo xtask edge`.
 
 mod acme;
+mod browsers;
 mod pebble;

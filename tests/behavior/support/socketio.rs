@@ -106,6 +106,11 @@ pub(crate) async fn run_browser(arguments: &[&str]) -> Value {
     Script::node("browser.js", arguments).event("result", RESULT_WITHIN).await
 }
 
+/// Visits a node by TLS and HTTP/2 with a browser, as `tests/node/http2.js --help` says, and gives the result.
+pub(crate) async fn run_http2_visit(arguments: &[&str]) -> Value {
+    Script::node("http2.js", arguments).event("result", VISITED_WITHIN).await
+}
+
 /// Tokens and their keys, as `tests/node/tokens.js --help` says.
 pub(crate) async fn run_tokens(arguments: &[&str]) -> Value {
     Script::node("tokens.js", arguments).event("tokens", READY_WITHIN).await
@@ -178,3 +183,6 @@ const EVENT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Longer than a scenario's own deadline of a minute, which ends with words.
 const RESULT_WITHIN: Duration = Duration::from_secs(90);
+
+/// Longer than a visit's own deadline of two minutes; the browser is closed after it.
+const VISITED_WITHIN: Duration = Duration::from_secs(180);

@@ -41,6 +41,12 @@ impl Authority {
         self.directory.path().join(file)
     }
 
+    /// `chain` and `key` of the certificate in `FILE.pem`, as a configuration has them.
+    pub fn pair(&self, file: &str) -> String {
+        let path = |end: &str| self.path(&format!("{file}.{end}")).display().to_string();
+        format!("chain: '{}', key: '{}'", path("pem"), path("key"))
+    }
+
     /// Writes `FILE.pem` and `FILE.key`, for a subject and its names.
     pub fn issue(&self, file: &str, subject: &str, names: &[&str]) {
         self.issue_with(KeyPair::generate().unwrap(), file, subject, names);

@@ -11,7 +11,7 @@ function findProgram(names) {
     const found = directories.map((directory) => path.join(directory, name)).find(isProgram);
     if (found !== undefined) return found;
   }
-  throw new Error(`none of ${names.join(', ')} is on the PATH; run \`cargo xtask setup\``);
+  throw new Error(`none of ${names.join(', ')} is on the PATH; \`cargo xtask edge\` installs them`);
 }
 
 function isProgram(file) {

@@ -16,8 +16,9 @@ pub(crate) fn setup() -> Result<(), Failure> {
     packages::python()
 }
 
-/// What `cargo xtask edge` needs.
+/// What `cargo xtask edge` needs: that of the other tests, and more programs.
 pub(crate) fn edge() -> Result<(), Failure> {
+    setup()?;
     tools::EDGE_TOOLS.iter().try_for_each(tools::provide)
 }
 

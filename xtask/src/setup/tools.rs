@@ -62,6 +62,18 @@ pub(super) const TOOLS: &[Tool] = &[
         ],
     },
     Tool {
+        name: "OpenSSL 3, on the PATH as openssl",
+        is_there: openssl_is_there,
+        packages: &[
+            ("apt-get", &["openssl"]),
+            ("dnf", &["openssl"]),
+            ("apk", &["openssl"]),
+            ("pacman", &["openssl"]),
+            // It is not put on the PATH, where macOS has LibreSSL.
+            ("brew", &[]),
+        ],
+    },
+    Tool {
         name: "Chromium, on the PATH as chromium, chromium-browser or google-chrome",
         is_there: chromium_is_there,
         packages: &[
@@ -77,17 +89,31 @@ pub(super) const TOOLS: &[Tool] = &[
 ];
 
 /// What `cargo xtask edge` needs besides.
-pub(super) const EDGE_TOOLS: &[Tool] = &[Tool {
-    name: "pebble, the ACME server of Let's Encrypt for tests (https://github.com/letsencrypt/pebble)",
-    is_there: pebble_is_there,
-    packages: &[
-        ("apt-get", &["pebble"]),
-        ("dnf", &[]),
-        ("apk", &[]),
-        ("pacman", &[]),
-        ("brew", &[]),
-    ],
-}];
+pub(super) const EDGE_TOOLS: &[Tool] = &[
+    Tool {
+        name: "pebble, the ACME server of Let's Encrypt for tests (https://github.com/letsencrypt/pebble)",
+        is_there: pebble_is_there,
+        packages: &[
+            ("apt-get", &["pebble"]),
+            ("dnf", &[]),
+            ("apk", &[]),
+            ("pacman", &[]),
+            ("brew", &[]),
+        ],
+    },
+    Tool {
+        name: "Firefox, on the PATH as firefox or firefox-esr",
+        is_there: firefox_is_there,
+        packages: &[
+            ("apt-get", &["firefox-esr"]),
+            ("dnf", &["firefox"]),
+            ("apk", &["firefox-esr"]),
+            ("pacman", &["firefox"]),
+            // It comes as an application, which is not on the PATH.
+            ("brew", &[]),
+        ],
+    },
+];
 
 /// Runs the servers and most clients.
 pub(super) const NODE: Tool = Tool {
@@ -232,8 +258,19 @@ fn nginx_is_there() -> bool {
     })
 }
 
+fn openssl_is_there() -> bool {
+    let version = output(Command::new("openssl").arg("version"));
+    version.is_some_and(|version| version.starts_with("OpenSSL 3"))
+}
+
 fn chromium_is_there() -> bool {
     ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .any(|program| succeeds(Command::new(program).arg("--version")))
+}
+
+fn firefox_is_there() -> bool {
+    ["firefox", "firefox-esr"]
         .iter()
         .any(|program| succeeds(Command::new(program).arg("--version")))
 }
