@@ -30,6 +30,7 @@ mod forwarding;
 mod healing;
 mod health;
 mod http2;
+mod http2_independent;
 mod hygiene;
 mod insight;
 mod instruments;

@@ -100,6 +100,33 @@ pub(crate) async fn run_python_client(arguments: &[&str]) -> Value {
     Script::python("client.py", arguments).event("result", RESULT_WITHIN).await
 }
 
+/// A client of HTTP/2 by TLS in `tests/python/http2.py`, on a library that the proxy does not use.
+pub(crate) struct Http2Client(Script);
+
+impl Http2Client {
+    /// Begins a scenario at a port of 127.0.0.1, with a client that trusts the authority in the file `ca`.
+    pub(crate) fn start(port: u16, ca: &Path, scenario: &str, arguments: &[&str]) -> Self {
+        let (port, ca) = (port.to_string(), ca.display().to_string());
+        let own = ["--port", &port, "--ca", &ca, "--scenario", scenario];
+        Self(Script::python("http2.py", &[&own[..], arguments].concat()))
+    }
+
+    /// The next step of this name.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        self.0.event(name, EVENT_WITHIN).await
+    }
+
+    /// Lets a scenario go on that waits for its test.
+    pub(crate) fn go_on(&mut self) {
+        self.0.close_stdin();
+    }
+
+    /// Waits for the end of a scenario that must hold.
+    pub(crate) async fn held(mut self) {
+        held(self.0.event("result", RESULT_WITHIN).await);
+    }
+}
+
 /// Visits the page of `examples/cluster` with Chromium, as `tests/node/browser.js --help` says, and
 /// gives the result.
 pub(crate) async fn run_browser(arguments: &[&str]) -> Value {
