@@ -69,6 +69,19 @@ impl TokenPlaces {
     }
 }
 
+/// Checks that a request has one `Authorization` at most.
+///
+/// # Errors
+///
+/// It has two, or one that is too long.
+pub(super) fn single_authorization(headers: &HeaderMap) -> Result<(), CredentialFault> {
+    let field = one(headers.get_all(AUTHORIZATION).into_iter(), "Authorization fields")?;
+    match field.is_some_and(|field| field.len() > CREDENTIALS_BYTES_MAX) {
+        true => Err(CredentialFault::TooLong),
+        false => Ok(()),
+    }
+}
+
 /// What follows `scheme` in the one `Authorization` of a request; `None` if it has another scheme.
 fn authorization<'a>(
     headers: &'a HeaderMap,

@@ -6,11 +6,21 @@ use http::{HeaderName, HeaderValue};
 
 use crate::Instant;
 
+/// Header fields, in their own memory.
+pub(crate) type Fields = Vec<(HeaderName, HeaderValue)>;
+
 /// What a request that may go on has got.
 #[derive(Debug, Default)]
 pub(crate) struct Grant {
     /// The fields that tell the node who sends it.
-    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) fields: Fields,
     /// When its WebSocket has to end.
     pub(crate) expires_at: Option<Instant>,
+}
+
+impl Grant {
+    /// These fields, without an end.
+    pub(super) fn of(fields: Fields) -> Self {
+        Self { fields, expires_at: None }
+    }
 }

@@ -1,5 +1,5 @@
-//! Who may use a route: by the client's network, by the origin of the page, and by a token; and how
-//! much each network may.
+//! Who may use a route: by the client's network, by the origin of the page, and by a token or the word
+//! of an authorization service; and how much each network may.
 //!
 //! A route without such rules has no [`Access`], so that they cost nothing.
 //!
@@ -7,8 +7,12 @@
 
 mod client_rates;
 mod credentials;
+mod flights;
 mod followed_file;
+mod forward;
+mod forward_request;
 mod grant;
+mod grant_cache;
 mod jwt;
 mod jwt_keys;
 mod origins;
@@ -24,12 +28,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use tokio::task::spawn_blocking;
 
 use crate::Instant;
 use crate::clock::{AtomicInstant, Epoch};
 use crate::net::is_in;
+use crate::pool::Pool;
+use forward::ForwardAuth;
 use jwt::TokenCheck;
 
 pub(crate) use client_rates::{ClientLimits, ClientRates};
@@ -39,8 +45,10 @@ pub(crate) use grant::Grant;
 pub(crate) use jwt_keys::SECRET_BYTES_MIN;
 pub(crate) use origins::{OriginRule, Origins, is_foreign};
 pub(crate) use owned_fields::{OwnedFields, may_be_owned};
-pub(crate) use refusal::{RateBound, Refusal};
-pub(crate) use settings::{AuthSettings, JwtSettings, Settings, TokenSecret};
+pub(crate) use refusal::{RateBound, Refusal, ServiceFault};
+pub(crate) use settings::{
+    AuthSettings, ForwardSettings, JwtSettings, ServiceUrl, Settings, TokenSecret,
+};
 
 /// The rules of one route.
 #[derive(Debug)]
@@ -54,7 +62,8 @@ pub(crate) struct Access {
 /// How a client says who it is.
 #[derive(Debug)]
 enum Auth {
-    Jwt(TokenCheck),
+    Jwt(Box<TokenCheck>),
+    Forward(Box<ForwardAuth>),
 }
 
 /// When the files of the rules were read last.
@@ -71,12 +80,20 @@ pub(crate) struct Visitor<'a> {
     pub(crate) address: IpAddr,
     /// The host that the client asked for, with its port if it has one.
     pub(crate) host: &'a str,
+    /// The scheme by which the client came, as far as trusted proxies tell it.
+    pub(crate) scheme: &'a str,
     /// The request's method.
     pub(crate) method: &'a Method,
+    /// The path and the query of its target.
+    pub(crate) target: &'a str,
     /// The query of its target.
     pub(crate) query: Option<&'a str>,
     /// Its fields.
     pub(crate) headers: &'a HeaderMap,
+    /// The names in its `Connection`: such fields are for us alone.
+    pub(crate) of_connection: &'a [HeaderName],
+    /// Whether a browser may show the response as a page, so that a redirect to a login helps.
+    pub(crate) is_page: bool,
 }
 
 impl Access {
@@ -96,13 +113,15 @@ impl Access {
         if let Some(former) = former.filter(|former| former.settings == *settings) {
             return Ok(Some(former.clone()));
         }
-        let (auth, owned) = match &settings.auth {
-            None => (None, OwnedFields::default()),
-            Some(AuthSettings::Jwt(jwt)) => {
-                let owned = OwnedFields::new(jwt.claims.iter().map(|(_, name)| name));
-                (Some(Auth::Jwt(TokenCheck::new(jwt)?)), owned)
+        let auth = match &settings.auth {
+            None => None,
+            Some(AuthSettings::Jwt(jwt)) => Some(Auth::Jwt(Box::new(TokenCheck::new(jwt)?))),
+            Some(AuthSettings::Forward(forward)) => {
+                Some(Auth::Forward(Box::new(ForwardAuth::new(forward))))
             }
         };
+        let owned = settings.auth.as_ref().map(|auth| OwnedFields::new(auth.owned_fields()));
+        let owned = owned.unwrap_or_default();
         let at = AtomicInstant::new(Epoch::new(Instant::now()));
         let files = Followed { at, is_reading: AtomicBool::new(false) };
         Ok(Some(Arc::new(Self { settings: settings.clone(), auth, owned, files })))
@@ -113,17 +132,44 @@ impl Access {
         self.settings.origins.is_some()
     }
 
+    /// Whether an authorization service decides.
+    pub(crate) fn asks_a_service(&self) -> bool {
+        match &self.auth {
+            Some(Auth::Forward(_)) => true,
+            Some(Auth::Jwt(_)) | None => false,
+        }
+    }
+
     /// The fields that tell the nodes who a client is, and that no client may write.
     pub(crate) fn owned_fields(&self) -> &OwnedFields {
         &self.owned
     }
 
-    /// Checks whether `visitor` may use the route, and what it is granted.
+    /// Checks whether `visitor` may use the route, and what it is granted. A service is asked by a
+    /// connection of `pool`.
     ///
     /// # Errors
     ///
     /// Why it may not.
-    pub(crate) fn check(&self, visitor: &Visitor<'_>) -> Result<Grant, Refusal> {
+    pub(crate) async fn check(
+        &self,
+        visitor: &Visitor<'_>,
+        pool: &Arc<Pool>,
+    ) -> Result<Grant, Refusal> {
+        self.check_place(visitor)?;
+        match &self.auth {
+            Some(_) if visitor.is_preflight() => Ok(Grant::default()),
+            Some(Auth::Jwt(tokens)) => {
+                tokens.check(visitor.headers, visitor.query).map_err(Refusal::Token)
+            }
+            // Boxed: a poll is pending for long, and its future would have space for all of it.
+            Some(Auth::Forward(service)) => Box::pin(service.check(visitor, pool)).await,
+            None => Ok(Grant::default()),
+        }
+    }
+
+    /// Checks where `visitor` is: its network, and the origin of its page.
+    fn check_place(&self, visitor: &Visitor<'_>) -> Result<(), Refusal> {
         let Settings { deny, allow, origins, .. } = &self.settings;
         let is_allowed = allow.is_empty() || is_in(allow, visitor.address);
         if is_in(deny, visitor.address) || !is_allowed {
@@ -132,20 +178,14 @@ impl Access {
         if origins.as_ref().is_some_and(|origins| !origins.allow(visitor.headers, visitor.host)) {
             return Err(Refusal::Origin);
         }
-        match &self.auth {
-            Some(_) if visitor.is_preflight() => Ok(Grant::default()),
-            Some(Auth::Jwt(tokens)) => {
-                tokens.check(visitor.headers, visitor.query).map_err(Refusal::Token)
-            }
-            None => Ok(Grant::default()),
-        }
+        Ok(())
     }
 
     /// Begins to read the files of the rules again, if it is time.
     pub(crate) fn follow_files(self: &Arc<Self>, now: Instant) {
         let has_files = match &self.auth {
             Some(Auth::Jwt(tokens)) => tokens.has_files(),
-            None => false,
+            Some(Auth::Forward(_)) | None => false,
         };
         let was_read = self.files.at.get();
         let is_due = was_read.is_none_or(|at| now.saturating_duration_since(at) >= READ_EVERY);
@@ -158,7 +198,7 @@ impl Access {
         drop(spawn_blocking(move || {
             match &access.auth {
                 Some(Auth::Jwt(tokens)) => tokens.refresh(),
-                None => (),
+                Some(Auth::Forward(_)) | None => (),
             }
             access.files.is_reading.store(false, Ordering::Relaxed);
         }));

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::credentials::CredentialFault;
+use super::grant::Fields;
 use super::jwt::TokenFault;
 
 /// Why a request is refused.
@@ -23,6 +25,47 @@ pub(crate) enum Refusal {
     /// There is no valid token.
     #[error("not authorized: {0}")]
     Token(TokenFault),
+    /// Its credentials could be read in two ways.
+    #[error("not authorized: {0}")]
+    Credentials(CredentialFault),
+    /// The authorization service refuses the client.
+    #[error("{}", match .0.status {
+        StatusCode::FORBIDDEN => "the authorization service forbids it",
+        _ => "not authorized: the authorization service asks for credentials",
+    })]
+    ByService(Box<ServiceRefusal>),
+    /// The authorization service is at fault.
+    #[error("the authorization service {0}")]
+    Service(ServiceFault),
+}
+
+/// What an authorization service says to a client that it refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceRefusal {
+    /// 401, 403, or a redirect.
+    pub(crate) status: StatusCode,
+    /// The fields that the client gets.
+    pub(crate) fields: Fields,
+}
+
+/// Why an authorization service has no say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ServiceFault {
+    /// No connection.
+    #[error("is unreachable")]
+    Unreachable,
+    /// It was too slow.
+    #[error("did not respond in time")]
+    TimedOut,
+    /// It closed the connection.
+    #[error("closed the connection before it responded")]
+    BrokeOff,
+    /// What it sent is not HTTP/1.1, or too large.
+    #[error("sent no response of HTTP/1.1")]
+    NotHttp,
+    /// A status that is neither 2xx nor 401, 403 or a redirect with `Location`.
+    #[error("responded with status {0}")]
+    Status(u16),
 }
 
 /// A rate of each client network.
@@ -49,14 +92,24 @@ impl Refusal {
     pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
         match self {
             Self::TooFast(_, wait) => Some(HeaderValue::from(wait.as_secs().saturating_add(1))),
-            Self::Address | Self::Origin | Self::Token(_) => None,
+            Self::Address
+            | Self::Origin
+            | Self::Token(_)
+            | Self::Credentials(_)
+            | Self::ByService(_)
+            | Self::Service(_) => None,
         }
     }
 
     /// What the client is asked for: `WWW-Authenticate`.
     pub(crate) fn challenge(&self) -> Option<HeaderValue> {
         match self {
-            Self::Address | Self::Origin | Self::TooFast(..) => None,
+            Self::Address
+            | Self::Origin
+            | Self::TooFast(..)
+            | Self::Credentials(_)
+            | Self::ByService(_)
+            | Self::Service(_) => None,
             // RFC 6750, section 3: without a token there is no error.
             Self::Token(TokenFault::Missing) => Some(HeaderValue::from_static("Bearer")),
             Self::Token(fault) => {
@@ -65,11 +118,20 @@ impl Refusal {
             }
         }
     }
+
+    /// More fields that the client gets.
+    pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        if let Self::ByService(refusal) = self { &refusal.fields } else { &[] }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn by_service(status: StatusCode) -> Refusal {
+        Refusal::ByService(Box::new(ServiceRefusal { status, fields: Vec::new() }))
+    }
 
     impl Refusal {
         /// The next kind after this one; the first is [`Refusal::Address`].
@@ -81,7 +143,17 @@ mod tests {
                     Some(Self::TooFast(RateBound::Sessions, *wait))
                 }
                 Self::TooFast(RateBound::Sessions, _) => Some(Self::Token(TokenFault::Missing)),
-                Self::Token(_) => None,
+                Self::Token(_) => Some(Self::Credentials(CredentialFault::Malformed)),
+                Self::Credentials(_) => Some(by_service(StatusCode::UNAUTHORIZED)),
+                Self::ByService(refusal) => match refusal.status {
+                    StatusCode::UNAUTHORIZED => Some(by_service(StatusCode::FORBIDDEN)),
+                    StatusCode::FORBIDDEN => Some(by_service(StatusCode::FOUND)),
+                    _ => Some(Self::Service(ServiceFault::TimedOut)),
+                },
+                Self::Service(ServiceFault::TimedOut) => {
+                    Some(Self::Service(ServiceFault::Status(500)))
+                }
+                Self::Service(_) => None,
             }
         }
     }

@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
 
 use super::credentials::TokenPlaces;
 use super::origins::Origins;
+use crate::upstream::NodeAddress;
 
 /// Who may use a route. By default everybody may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,73 @@ pub(crate) struct Settings {
 pub(crate) enum AuthSettings {
     /// By a JSON Web Token.
     Jwt(JwtSettings),
+    /// An authorization service decides.
+    Forward(ForwardSettings),
+}
+
+impl AuthSettings {
+    /// The fields by which nodes learn who a client is.
+    pub(super) fn owned_fields(&self) -> impl Iterator<Item = &HeaderName> {
+        let (claims, fields): (&[_], &[_]) = match self {
+            Self::Jwt(jwt) => (&jwt.claims, &[]),
+            Self::Forward(forward) => (&[], &forward.response_fields),
+        };
+        claims.iter().map(|(_, name): &(String, _)| name).chain(fields)
+    }
+}
+
+/// How an authorization service is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForwardSettings {
+    /// Where it is.
+    pub(crate) url: ServiceUrl,
+    /// How long it may take.
+    pub(crate) timeout: Duration,
+    /// How long what it allows is remembered; zero is not at all.
+    pub(crate) cache: Duration,
+    /// The fields of the client that it gets, besides `Authorization` and `Cookie`.
+    pub(crate) request_fields: Vec<HeaderName>,
+    /// The fields of its response that nodes get.
+    pub(crate) response_fields: Vec<HeaderName>,
+    /// The fields of its response that a client that it refuses gets.
+    pub(crate) refusal_fields: Vec<HeaderName>,
+}
+
+impl ForwardSettings {
+    /// The service at `url`, and defaults otherwise.
+    pub(crate) fn new(url: ServiceUrl) -> Self {
+        Self {
+            url,
+            timeout: Self::TIMEOUT,
+            cache: Self::CACHE,
+            request_fields: Vec::new(),
+            response_fields: Vec::new(),
+            refusal_fields: Vec::new(),
+        }
+    }
+
+    /// The default of `timeout`.
+    pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// The default of `cache`: most of the polls of a session, and no long wait after a logout.
+    pub(crate) const CACHE: Duration = Duration::from_secs(10);
+}
+
+/// The URL of an authorization service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceUrl {
+    /// Where it listens.
+    pub(crate) address: NodeAddress,
+    /// The `Host` that it gets.
+    pub(crate) host: Box<str>,
+    /// Path and query.
+    pub(crate) target: Box<str>,
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.host, self.target)
+    }
 }
 
 /// Which tokens are accepted, and what of them goes to the nodes.

@@ -2,13 +2,19 @@
 //!
 //! Runs for every request.
 
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Uri};
+
 use super::access_log::LogEntry;
-use super::context::Request;
 use super::error::ExchangeError;
 use super::forwarded;
+use super::headers::named_by_connection;
 use super::purpose::Purpose;
 use crate::access::{Grant, Visitor};
 use crate::net::ClientInfo;
+use crate::pool::Pool;
 use crate::route::Route;
 use crate::snapshot::Snapshot;
 
@@ -17,27 +23,35 @@ use crate::snapshot::Snapshot;
 /// # Errors
 ///
 /// [`ExchangeError::Refused`].
-pub(super) fn check(
-    (snapshot, route): (&Snapshot, &Route),
+pub(super) async fn check(
+    (snapshot, route, pool): (&Snapshot, &Route, &Arc<Pool>),
     client: &ClientInfo,
-    request: &Request,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
     (host, purpose): (&str, Purpose),
     entry: &LogEntry,
 ) -> Result<Grant, ExchangeError> {
     if let Some(rates) = &snapshot.client_rates {
         rates.count(entry.client(), purpose.opens_session(), entry.began())?;
     }
-    let headers = request.headers();
     let host = || forwarded::original_host(headers, client).unwrap_or(host);
     if purpose.is_upgrade() {
         route.note_foreign_origin(headers, host);
     }
-    match &route.access {
-        Some(access) => {
-            let (method, query) = (request.method(), request.uri().query());
-            let address = entry.client();
-            Ok(access.check(&Visitor { address, host: host(), method, query, headers })?)
-        }
-        None => Ok(Grant::default()),
-    }
+    let Some(access) = &route.access else { return Ok(Grant::default()) };
+    let of_connection: Vec<_> = match access.asks_a_service() {
+        true => named_by_connection(headers).collect(),
+        false => Vec::new(),
+    };
+    let visitor = Visitor {
+        address: entry.client(),
+        host: host(),
+        scheme: forwarded::original_scheme(headers, client),
+        method,
+        target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
+        query: uri.query(),
+        headers,
+        of_connection: &of_connection,
+        is_page: purpose == Purpose::Plain && [Method::GET, Method::HEAD].contains(method),
+    };
+    Ok(access.check(&visitor, pool).await?)
 }

@@ -146,7 +146,7 @@ impl LogEntry {
                 status = facts.status.as_u16(), millis, request = &*self.id(),
                 "refused: {error}"
             ),
-            Blame::Node | Blame::Operator => warn!(
+            Blame::Node | Blame::Operator | Blame::AuthService => warn!(
                 client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(),
                 node = error.node(), error = facts.label, blame = facts.blame.as_str(), cause,

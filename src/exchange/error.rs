@@ -8,9 +8,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::access::{RateBound, Refusal};
+use crate::access::{RateBound, Refusal, ServiceFault};
 use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
@@ -155,6 +155,8 @@ pub(crate) enum Blame {
     Node,
     /// The operator, by the configuration or the state of the nodes.
     Operator,
+    /// The authorization service of the route.
+    AuthService,
 }
 
 impl Blame {
@@ -164,6 +166,7 @@ impl Blame {
             Self::Client => "client",
             Self::Node => "node",
             Self::Operator => "operator",
+            Self::AuthService => "auth_service",
         }
     }
 }
@@ -248,6 +251,11 @@ impl ExchangeError {
         if let Self::Refused(refusal) = self { refusal.challenge() } else { None }
     }
 
+    /// More fields that the client gets.
+    pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
+        if let Self::Refused(refusal) = self { refusal.fields() } else { &[] }
+    }
+
     /// Whether a page of another origin may read our response: not if the route refuses its origin.
     pub(crate) fn may_be_read_by_pages(&self) -> bool {
         !matches!(self, Self::Refused(Refusal::Origin))
@@ -295,6 +303,22 @@ fn of_refusal(refusal: &Refusal) -> Facts {
         Refusal::TooFast(RateBound::Requests, _) => facts(429, Blame::Client, "client_requests"),
         Refusal::TooFast(RateBound::Sessions, _) => facts(429, Blame::Client, "client_sessions"),
         Refusal::Token(_) => facts(401, Blame::Client, "token_refused"),
+        Refusal::Credentials(_) => facts(401, Blame::Client, "credentials_refused"),
+        Refusal::ByService(refusal) => match refusal.status {
+            StatusCode::UNAUTHORIZED => facts(401, Blame::Client, "auth_required"),
+            StatusCode::FORBIDDEN => {
+                facts(403, Blame::Client, "auth_forbidden").engineio(FORBIDDEN)
+            }
+            redirect => facts(redirect.as_u16(), Blame::Client, "auth_redirected"),
+        },
+        Refusal::Service(fault) => match fault {
+            ServiceFault::Unreachable | ServiceFault::TimedOut => {
+                facts(503, Blame::AuthService, "auth_unavailable")
+            }
+            ServiceFault::BrokeOff | ServiceFault::NotHttp | ServiceFault::Status(_) => {
+                facts(502, Blame::AuthService, "auth_failed")
+            }
+        },
     }
 }
 

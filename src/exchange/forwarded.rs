@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{FORWARDED, HeaderMap, HeaderName};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 
 use super::headers::list;
 use super::target::port_of;
@@ -55,6 +55,16 @@ pub(super) fn original_host<'a>(headers: &'a HeaderMap, client: &ClientInfo) -> 
     let said = headers.get(&X_FORWARDED_HOST).filter(|_| client.is_trusted())?;
     // Each proxy may have added its own; the first is the one that the client wrote.
     said.to_str().ok()?.split(',').next().map(str::trim)
+}
+
+/// The scheme by which the client itself came, if a trusted proxy says it, else that of its connection.
+pub(super) fn original_scheme(headers: &HeaderMap, client: &ClientInfo) -> &'static str {
+    let said = headers.get(&X_FORWARDED_PROTO).filter(|_| client.is_trusted());
+    match said.map(HeaderValue::as_bytes) {
+        Some(b"https" | b"wss") => "https",
+        Some(b"http" | b"ws") => "http",
+        Some(_) | None => client.scheme.as_str(),
+    }
 }
 
 /// What a node is told about its client. A trusted proxy's `X-Forwarded-Proto`, `-Host` and `-Port`

@@ -177,8 +177,9 @@ impl Proxy {
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
 
         // The route says who may use it.
-        let grant =
-            access_check::check((snapshot, route), client, request, (name, purpose), entry)?;
+        let rules = (snapshot, &**route, &self.0.pool);
+        let asked = (request.method(), request.uri(), request.headers());
+        let grant = access_check::check(rules, client, asked, (name, purpose), entry).await?;
 
         // The affinity says where the session is.
         let address = entry.client();

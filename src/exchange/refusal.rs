@@ -69,6 +69,9 @@ impl RefusalFormat {
         fields.insert(X_REQUEST_ID, request_id.clone());
         fields.extend(error.retry_after().map(|seconds| (RETRY_AFTER, seconds)));
         fields.extend(error.challenge().map(|challenge| (WWW_AUTHENTICATE, challenge)));
+        for (name, value) in error.fields() {
+            fields.append(name, value.clone());
+        }
         if error.ends_connection() || self.had_body {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -36,6 +36,11 @@ enum Opener {
 pub(crate) struct Owner(Option<SocketAddr>);
 
 impl ConnectOptions {
+    /// Within `timeout`, without a PROXY header.
+    pub(crate) fn within(timeout: Duration) -> Self {
+        Self { timeout, proxy_header: None }
+    }
+
     /// For requests of the client at `address`.
     pub(crate) fn for_client(settings: &Settings, address: SocketAddr) -> Self {
         Self::new(settings, Opener::Client(address))
@@ -77,13 +82,5 @@ impl ConnectOptions {
         };
         // Shorter than any segment: an empty socket takes it at once.
         socket.write_all(&header).await
-    }
-}
-
-#[cfg(test)]
-impl ConnectOptions {
-    /// Within `timeout`, and defaults otherwise.
-    pub(super) fn within(timeout: Duration) -> Self {
-        Self { timeout, proxy_header: None }
     }
 }

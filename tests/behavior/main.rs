@@ -26,6 +26,7 @@ mod edge;
 mod ejection;
 mod embedding;
 mod expectation;
+mod forward_auth;
 mod forwarding;
 mod healing;
 mod health;

@@ -2,19 +2,30 @@
 
 mod tokens;
 
+use futures_util::FutureExt as _;
 use http::HeaderValue;
 
 use super::*;
 
 /// A request from 10.0.0.1 with these fields and this query.
 fn check(access: &Access, fields: &HeaderMap, query: Option<&str>) -> Result<Grant, Refusal> {
-    access.check(&Visitor {
-        address: [10, 0, 0, 1].into(),
+    let visitor = visitor([10, 0, 0, 1].into(), fields);
+    let checked = access.check(&Visitor { query, ..visitor }, &Pool::new()).now_or_never();
+    checked.expect("nobody is asked")
+}
+
+fn visitor(address: IpAddr, headers: &HeaderMap) -> Visitor<'_> {
+    Visitor {
+        address,
         host: "a.b",
+        scheme: "http",
         method: &Method::GET,
-        query,
-        headers: fields,
-    })
+        target: "/socket.io/",
+        query: None,
+        headers,
+        of_connection: &[],
+        is_page: false,
+    }
 }
 
 fn fields(lines: &[(&'static str, &str)]) -> HeaderMap {
@@ -35,15 +46,10 @@ fn a_network_that_is_denied_is_refused_and_one_that_is_not_allowed_too() {
         let networks = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let settings =
             Settings { deny: networks(deny), allow: networks(allow), ..Settings::default() };
-        let visitor = Visitor {
-            address: address.parse().unwrap(),
-            host: "a.b",
-            method: &Method::GET,
-            query: None,
-            headers: &HeaderMap::new(),
-        };
+        let headers = HeaderMap::new();
+        let visitor = visitor(address.parse().unwrap(), &headers);
         let access = Access::new(&settings, None).unwrap();
-        let is_allowed = access.is_none_or(|access| access.check(&visitor).is_ok());
+        let is_allowed = access.is_none_or(|access| access.check_place(&visitor).is_ok());
         assert_eq!(is_allowed, expected, "{deny:?} {allow:?} {address}");
     };
     check(&[], &[], "1.2.3.4", true);

@@ -2,13 +2,17 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::SECRET_BYTES_MIN;
+use crate::access::{ForwardSettings, SECRET_BYTES_MIN};
+use crate::config::form::Form;
 use crate::config::patterns;
 use crate::config::schema::whole;
-use crate::yaml::{Chosen, List, chosen};
+use crate::config::section::{Pass, Section, key};
+use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// What the manual calls the type of `origins`.
 pub(crate) const ORIGINS_TYPE: &str = "list of origins";
@@ -32,7 +36,62 @@ pub(crate) struct Auth {
     #[serde(deserialize_with = "chosen")]
     #[schemars(with = "Jwt")]
     pub(crate) jwt: Option<Chosen<Jwt>>,
+    /// By an authorization service that is asked about each request: its URL, or a map with the keys
+    /// below.
+    ///
+    /// It gets a GET with the fields `Authorization` and `Cookie` of the client, and `X-Forwarded-Method`,
+    /// `-Proto`, `-Host`, `-Uri` and `-For`. 2xx lets the request in; 401, 403 and a redirect are passed
+    /// back, a redirect to clients of Socket.IO as 401; anything else, and no response, is an error of the
+    /// service: 502 or 503. WebSockets that are open stay open.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "TextOr<Forward>", extend("x-type" = "URL or map"))]
+    pub(crate) forward: Option<Chosen<TextOr<Forward>>>,
 }
+
+/// An authorization service.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Forward {
+    /// Where the service is asked, such as `http://127.0.0.1:9000/check`.
+    ///
+    /// Without TLS: a service on another host needs a trusted network.
+    #[schemars(extend("pattern" = whole(SERVICE_URL), "x-type" = "URL", "x-needed" = true))]
+    pub(crate) url: Option<String>,
+    /// How long the service may take.
+    #[schemars(extend("x-accepts" = SERVICE_TIMEOUT.accepts()))]
+    pub(crate) timeout: Option<RawScalar>,
+    /// How long what the service allows is remembered, for requests with the same credentials, client
+    /// address, method, host and path.
+    ///
+    /// Credentials are the fields that the service gets, and the query without the parameters of Engine.IO.
+    /// Requests without any are not remembered, and neither is a refusal.
+    #[schemars(extend("x-accepts" = GRANT_CACHE.accepts()))]
+    pub(crate) cache: Option<RawScalar>,
+    /// More header fields of the client that the service gets.
+    #[schemars(extend("x-items" = { "pattern": whole(patterns::TOKEN) }))]
+    pub(crate) request_fields: List<String>,
+    /// Header fields of a 2xx that nodes get; what clients send in these fields is removed.
+    #[schemars(extend("x-items" = { "pattern": whole(patterns::TOKEN) }))]
+    pub(crate) response_fields: List<String>,
+    /// Header fields that a client gets with a refusal, besides `WWW-Authenticate` and `Location`.
+    #[schemars(extend("x-items" = { "pattern": whole(patterns::TOKEN) }))]
+    pub(crate) refusal_fields: List<String>,
+}
+
+impl Section<ForwardSettings> for Forward {
+    fn keys(&mut self, settings: &mut ForwardSettings, pass: &mut Pass<'_, '_>) {
+        key!(pass, self.timeout => settings.timeout, SERVICE_TIMEOUT);
+        key!(pass, self.cache => settings.cache, GRANT_CACHE);
+    }
+}
+
+/// The URL of an authorization service.
+pub(crate) const SERVICE_URL: &str = "http://[^/?#@ ]+(/[^# ]*)?";
+
+const SERVICE_TIMEOUT: Form<Duration> =
+    Form::duration(Duration::from_millis(100)..=Duration::from_secs(30));
+const GRANT_CACHE: Form<Duration> =
+    Form::duration_or_off(Duration::from_secs(1)..=Duration::from_mins(5));
 
 /// Which tokens are accepted, and what of them goes to the nodes.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]

@@ -55,7 +55,7 @@ pub(crate) struct Route {
         "x-items" = { "pattern": whole(&origin()) }, "x-type" = ORIGINS_TYPE
     ))]
     pub(crate) origins: List<String>,
-    /// How clients say who they are: a map with the key below. Without it, they need not.
+    /// How clients say who they are: a map with one of the keys below. Without it, they need not.
     ///
     /// It is checked at each handshake, upgrade, poll and post, and at all other requests of the
     /// route; without valid credentials a client gets 401. Only preflights of browsers pass without,

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::list;
 use super::upstream::HIDDEN;
-use crate::access::{AuthSettings, JwtSettings};
-use crate::config::file::access::{Auth, Claim, Jwt};
-use crate::yaml::{Chosen, List};
+use crate::access::{AuthSettings, ForwardSettings, JwtSettings};
+use crate::config::file::access::{Auth, Claim, Forward, Jwt};
+use crate::config::section;
+use crate::yaml::{Chosen, List, TextOr};
 
 /// `None` if there are none: an empty list of networks would allow nobody.
 pub(super) fn networks(networks: &[ipnet::IpNet]) -> List<String> {
@@ -18,7 +19,23 @@ pub(super) fn networks(networks: &[ipnet::IpNet]) -> List<String> {
 /// `auth:`
 pub(super) fn auth(settings: &AuthSettings) -> Auth {
     match settings {
-        AuthSettings::Jwt(settings) => Auth { jwt: Some(Chosen::Is(jwt(settings))) },
+        AuthSettings::Jwt(settings) => {
+            Auth { jwt: Some(Chosen::Is(jwt(settings))), ..Auth::default() }
+        }
+        AuthSettings::Forward(settings) => {
+            let map = TextOr::Map(forward(settings));
+            Auth { forward: Some(Chosen::Is(map)), ..Auth::default() }
+        }
+    }
+}
+
+fn forward(settings: &ForwardSettings) -> Forward {
+    Forward {
+        url: Some(settings.url.to_string()),
+        request_fields: list(&settings.request_fields, ToString::to_string),
+        response_fields: list(&settings.response_fields, ToString::to_string),
+        refusal_fields: list(&settings.refusal_fields, ToString::to_string),
+        ..section::write(settings)
     }
 }
 

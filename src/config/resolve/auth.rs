@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use http::HeaderName;
 
 use super::affinity::token;
+use super::forward_auth;
 use crate::access::{
     AuthSettings, JwtSettings, SECRET_BYTES_MIN, TokenPlaces, TokenSecret, may_be_owned,
 };
@@ -20,11 +21,22 @@ pub(super) fn resolve(
     report: &mut Report<'_>,
 ) -> Option<AuthSettings> {
     let help = "jwt: { jwks_file: /etc/sockeye/jwks.json }";
-    let chosen = report.chosen(&path.key("jwt"), auth.jwt.as_ref(), help);
-    if auth.jwt.is_none() {
-        report.refuse(path, Diagnostic::new("says nothing").help(format!("write {help}")));
+    let token = report.chosen(&path.key("jwt"), auth.jwt.as_ref(), help);
+    let help = "forward: http://127.0.0.1:9000/check";
+    let service = report.chosen(&path.key("forward"), auth.forward.as_ref(), help);
+    match (&auth.jwt, &auth.forward) {
+        (Some(_), None) | (None, Some(_)) => (),
+        (None, None) | (Some(_), Some(_)) => {
+            let diagnostic = Diagnostic::new("must be one kind");
+            report.refuse(path, diagnostic.help("write one of: jwt, forward"));
+            return None;
+        }
     }
-    chosen.map(|written| AuthSettings::Jwt(jwt(&path.key("jwt"), written, report)))
+    let token = token.map(|written| AuthSettings::Jwt(jwt(&path.key("jwt"), written, report)));
+    token.or_else(|| {
+        let settings = forward_auth::resolve(&path.key("forward"), service?, report)?;
+        Some(AuthSettings::Forward(settings))
+    })
 }
 
 fn jwt(path: &KeyPath, written: &Jwt, report: &mut Report<'_>) -> JwtSettings {

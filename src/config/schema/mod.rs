@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::accepts::Accepts;
 use super::file::File;
+use super::file::access::{Forward, SERVICE_URL};
 use super::file::affinity::{Affinity, Balance, RendezvousBy};
 use super::file::health::Health;
 use super::file::pacing::Rebalance;
@@ -194,6 +195,12 @@ impl Shorthand for RoutePath {
     fn text() -> Value {
         let (pattern, refused) = (whole(patterns::PATH), patterns::NO_PREFIX);
         json!({ "type": "string", "pattern": pattern, "not": { "pattern": refused } })
+    }
+}
+
+impl Shorthand for Forward {
+    fn text() -> Value {
+        json!({ "type": "string", "pattern": whole(SERVICE_URL) })
     }
 }
 

@@ -49,6 +49,33 @@ a.yaml:3:5: routes[0].timeout: is not a known key
 1 problem in a.yaml",
     ),
     (
+        "upstream: chat, auth: {}",
+        "
+a.yaml:3:21: routes[0].auth: must be one kind
+ 3 | - { upstream: chat, auth: {} }
+   |                     ^^^^
+   = help: write one of: jwt, forward
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, auth: { jwt: { jwks_file: a }, forward: 'http://a' }",
+        "
+a.yaml:3:21: routes[0].auth: must be one kind
+ 3 | - { upstream: chat, auth: { jwt: { jwks_file: a }, forward: 'http://a' } }
+   |                     ^^^^
+   = help: write one of: jwt, forward
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, auth: { forward: 'https://a' }",
+        "
+a.yaml:3:38: routes[0].auth.forward: `https://a` needs TLS, which Sockeye does not use towards services
+ 3 | - { upstream: chat, auth: { forward: 'https://a' } }
+   |                                      ^^^^^^^^^^^^
+   = help: write a URL such as http://127.0.0.1:9000/check
+1 problem in a.yaml",
+    ),
+    (
         "upstream: chat, origins: [app.example.com]",
         "
 a.yaml:3:31: routes[0].origins[0]: `app.example.com` has no scheme
