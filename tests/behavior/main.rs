@@ -54,6 +54,7 @@ mod stop;
 mod systemd;
 mod tidy;
 mod tls;
+mod tls_offer;
 mod tls_reload;
 mod tokens;
 mod tunnel;

@@ -14,7 +14,7 @@ use crate::support::websocket::UPGRADE;
 use crate::support::{FakeNode, Reply, Site, config, request};
 
 /// How many tunnels live through the change.
-const TUNNELS: usize = 50;
+const TUNNELS: usize = 500;
 
 async fn echo() -> FakeNode {
     FakeNode::start(|_| Reply::Echo { behind: Vec::new() }).await
@@ -55,28 +55,53 @@ async fn until_other(authority: &Authority, site: &Site, old: &CertificateDer<'_
     timeout(Duration::from_secs(20), changed).await.expect("the new certificate in time");
 }
 
+/// As programs do it that write a file in place, that rename a new one, and, as certbot and Kubernetes do,
+/// that let a symlink point elsewhere.
 #[tokio::test]
 async fn certificates_are_swapped_under_live_tunnels_and_none_ends() {
     let authority = Authority::new();
-    authority.issue("one", "one", &["localhost"]);
+    issue_into(&authority, "one.d");
+    issue_into(&authority, "two.d");
+    symlink("one.d", authority.path("data")).unwrap();
+    symlink("data/tls.pem", authority.path("tls.pem")).unwrap();
+    symlink("data/tls.key", authority.path("tls.key")).unwrap();
     let node = echo().await;
-    let site = Site::start(&yaml(&node, &authority, "one.pem", "one.key"));
+    let site = Site::start(&yaml(&node, &authority, "tls.pem", "tls.key"));
     let mut tunnels = Vec::new();
     for _ in 0..TUNNELS {
         tunnels.push(tunnel(&authority, &site).await);
     }
-    for _ in 0..3 {
+    let in_place = || authority.issue("one.d/tls", "one", &["localhost"]);
+    let renamed = || {
+        authority.issue("new", "one", &["localhost"]);
+        for end in ["pem", "key"] {
+            let (new, old) = (format!("new.{end}"), format!("one.d/tls.{end}"));
+            std::fs::rename(authority.path(&new), authority.path(&old)).unwrap();
+        }
+    };
+    let by_symlink = || {
+        symlink("two.d", authority.path("new")).unwrap();
+        std::fs::rename(authority.path("new"), authority.path("data")).unwrap();
+    };
+    let swaps: [&dyn Fn(); 3] = [&in_place, &renamed, &by_symlink];
+    for swap in swaps {
         let old = shown(&authority, &site).await;
-        authority.issue("one", "one", &["localhost"]);
+        swap();
         until_other(&authority, &site, &old).await;
+        for stream in &mut tunnels {
+            // A masked text frame, and its echo.
+            stream.write_all(b"\x81\x82\0\0\0\0hi").await.unwrap();
+            let mut echo = [0; 4];
+            stream.read_exact(&mut echo).await.unwrap();
+            assert_eq!(&echo, b"\x81\x02hi");
+        }
     }
-    for stream in &mut tunnels {
-        // A masked text frame, and its echo.
-        stream.write_all(b"\x81\x82\0\0\0\0hi").await.unwrap();
-        let mut echo = [0; 4];
-        stream.read_exact(&mut echo).await.unwrap();
-        assert_eq!(&echo, b"\x81\x02hi");
-    }
+}
+
+/// A certificate as `tls.pem` and `tls.key` in a directory of its own.
+fn issue_into(authority: &Authority, directory: &str) {
+    std::fs::create_dir(authority.path(directory)).unwrap();
+    authority.issue(&format!("{directory}/tls"), "one", &["localhost"]);
 }
 
 #[tokio::test]
@@ -94,30 +119,5 @@ async fn a_pair_of_which_one_file_is_new_changes_nothing_until_the_other_one_is(
     assert_eq!(shown(&authority, &site).await, old);
 
     std::fs::rename(authority.path("new.key"), authority.path("one.key")).unwrap();
-    until_other(&authority, &site, &old).await;
-}
-
-/// As certbot and Kubernetes do it.
-#[tokio::test]
-async fn a_symlink_that_points_elsewhere_is_followed() {
-    let authority = Authority::new();
-    for version in ["one", "two"] {
-        authority.issue(version, "one", &["localhost"]);
-        let directory = authority.path(&format!("{version}.d"));
-        std::fs::create_dir(&directory).unwrap();
-        for end in ["pem", "key"] {
-            let file = authority.path(&format!("{version}.{end}"));
-            std::fs::rename(file, directory.join(format!("tls.{end}"))).unwrap();
-        }
-    }
-    symlink("one.d", authority.path("data")).unwrap();
-    symlink("data/tls.pem", authority.path("tls.pem")).unwrap();
-    symlink("data/tls.key", authority.path("tls.key")).unwrap();
-    let node = echo().await;
-    let site = Site::start(&yaml(&node, &authority, "tls.pem", "tls.key"));
-    let old = shown(&authority, &site).await;
-
-    symlink("two.d", authority.path("new")).unwrap();
-    std::fs::rename(authority.path("new"), authority.path("data")).unwrap();
     until_other(&authority, &site, &old).await;
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519,
     PKCS_RSA_SHA256, RsaKeySize,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -49,16 +50,12 @@ impl Authority {
 
     /// Writes `FILE.pem` and `FILE.key`, for a subject and its names.
     pub fn issue(&self, file: &str, subject: &str, names: &[&str]) {
-        self.issue_with(KeyPair::generate().unwrap(), file, subject, names);
+        self.issue_by(Key::P256, file, subject, names);
     }
 
-    /// The same with an RSA key.
-    pub fn issue_rsa(&self, file: &str, subject: &str, names: &[&str]) {
-        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
-        self.issue_with(key, file, subject, names);
-    }
-
-    fn issue_with(&self, key: KeyPair, file: &str, subject: &str, names: &[&str]) {
+    /// The same with a key of this kind.
+    pub fn issue_by(&self, key: Key, file: &str, subject: &str, names: &[&str]) {
+        let key = key.generate();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -95,6 +92,29 @@ impl Authority {
     }
 }
 
+/// A kind of private key.
+#[derive(Clone, Copy, Debug)]
+pub enum Key {
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    Rsa,
+}
+
+impl Key {
+    fn generate(self) -> KeyPair {
+        let key = match self {
+            Self::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+            Self::P384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+            Self::P521 => KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512),
+            Self::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
+            Self::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
+        };
+        key.unwrap()
+    }
+}
+
 /// Connects to `localhost` at `address`.
 pub async fn connect(connector: &TlsConnector, address: SocketAddr) -> TlsStream<TcpStream> {
     let socket = TcpStream::connect(address).await.unwrap();
@@ -104,8 +124,21 @@ pub async fn connect(connector: &TlsConnector, address: SocketAddr) -> TlsStream
 
 /// What `openssl s_client` prints of a handshake and one request with these further arguments.
 pub async fn s_client(address: SocketAddr, authority: &Path, arguments: &[&str]) -> String {
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    // The letters of commands mean nothing then.
+    let arguments = [&["-ign_eof"], arguments].concat();
+    s_client_says(address, authority, &arguments, request).await
+}
+
+/// What `openssl s_client` prints of a handshake after which it reads `input`.
+pub async fn s_client_says(
+    address: SocketAddr,
+    authority: &Path,
+    arguments: &[&str],
+    input: &str,
+) -> String {
     let mut child = Command::new("openssl")
-        .args(["s_client", "-ign_eof", "-connect", &address.to_string(), "-CAfile"])
+        .args(["s_client", "-connect", &address.to_string(), "-CAfile"])
         .arg(authority)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -114,13 +147,13 @@ pub async fn s_client(address: SocketAddr, authority: &Path, arguments: &[&str])
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut input = child.stdin.take().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
     // Fails if the handshake does.
-    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let _ = input.write_all(request.as_bytes()).await;
+    let _ = stdin.write_all(input.as_bytes()).await;
     let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output());
     let output = output.await.expect("s_client ends in time").unwrap();
-    drop(input);
+    drop(stdin);
     let text = [output.stdout, output.stderr].concat();
-    String::from_utf8_lossy(&text).into_owned()
+    // Names are written without these spaces from version 3.2 on.
+    String::from_utf8_lossy(&text).replace(" = ", "=")
 }
