@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::support::balancer::Balancer;
+use crate::support::front::Fronts;
 use crate::support::redis::Redis;
 use crate::support::socketio::{NodeServer, StayingClients, held, run_client, run_python_client};
 use crate::support::{Proxy, ProxyProcess, get, http};
@@ -14,7 +15,7 @@ const TRANSPORTS: [&str; 3] = ["polling", "websocket", "polling,websocket"];
 /// Nodes of one kind, and a proxy in front of them.
 struct Cluster {
     nodes: Vec<NodeServer>,
-    proxy: Proxy,
+    fronts: Fronts,
 }
 
 impl Cluster {
@@ -25,20 +26,23 @@ impl Cluster {
     }
 
     fn before(nodes: Vec<NodeServer>) -> Self {
-        let proxy = Proxy::start(&yaml(&nodes));
-        Self { nodes, proxy }
+        let fronts = Fronts::before(&nodes.iter().collect::<Vec<_>>(), "");
+        Self { nodes, fronts }
     }
 
+    /// For clients who come plainly.
     fn url(&self) -> String {
-        format!("http://{}", self.proxy.address)
+        format!("http://{}", self.fronts.plain.address)
     }
 
-    /// Runs a scenario of socket.io-client by every transport.
+    /// Runs a scenario of socket.io-client by every transport, plainly and by TLS.
     async fn holds(&self, line: &str, scenario: &str) {
-        for transports in TRANSPORTS {
-            let url = self.url();
-            let arguments = ["--url", &url, "--line", line, "--scenario", scenario];
-            held(run_client(&[&arguments[..], &["--transports", transports]].concat()).await);
+        for front in self.fronts.all() {
+            for transports in TRANSPORTS {
+                let arguments = ["--line", line, "--scenario", scenario];
+                let arguments = [&arguments[..], &["--transports", transports]].concat();
+                held(front.client(&arguments).await);
+            }
         }
     }
 }
@@ -79,10 +83,10 @@ async fn clients_of_the_2_line_with_servers_of_the_4_line() {
 #[tokio::test]
 async fn a_python_client_with_javascript_servers() {
     let cluster = Cluster::of(&[]).await;
-    let url = cluster.url();
-    for transports in TRANSPORTS {
-        let arguments = ["--url", &url, "--transports", transports];
-        held(run_python_client(&arguments).await);
+    for front in cluster.fronts.all() {
+        for transports in TRANSPORTS {
+            held(front.python_client(&["--transports", transports]).await);
+        }
     }
 }
 
@@ -98,15 +102,18 @@ async fn javascript_clients_with_python_servers() {
 async fn polling_by_script_tags() {
     for (server, line) in [("4", "4"), ("2", "2")] {
         let cluster = Cluster::of(&["--line", server]).await;
-        let url = cluster.url();
-        held(run_client(&["--url", &url, "--line", line, "--scenario", "jsonp"]).await);
+        for front in cluster.fronts.all() {
+            held(front.client(&["--line", line, "--scenario", "jsonp"]).await);
+        }
     }
 }
 
 #[tokio::test]
 async fn plain_websockets_with_compression() {
     let cluster = Cluster::of(&[]).await;
-    held(run_client(&["--url", &cluster.url(), "--scenario", "deflate"]).await);
+    for front in cluster.fronts.all() {
+        held(front.client(&["--scenario", "deflate"]).await);
+    }
 }
 
 #[tokio::test]
@@ -240,12 +247,12 @@ async fn requests_with_a_killed_nodes_sids_are_answered_within_50_ms() {
     let open = "/socket.io/?EIO=4&transport=polling";
     let mut sids = Vec::new();
     for _ in 0..8 {
-        let body = get(cluster.proxy.address, open).await.text();
+        let body = get(cluster.fronts.plain.address, open).await.text();
         sids.push(body.split('"').nth(3).unwrap().to_owned());
     }
     cluster.nodes[0].kill().await;
     cluster.nodes[1].kill().await;
-    let mut client = http::Client::connect(cluster.proxy.address).await;
+    let mut client = http::Client::connect(cluster.fronts.plain.address).await;
     let mut waits = Vec::new();
     for sid in sids {
         let asked = Instant::now();

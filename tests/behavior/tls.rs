@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::socketio::{NodeServer, held, run_client_trusting};
 use crate::support::tls::{Authority, Key, connect, s_client};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Site, config, ok, request};
 
@@ -177,19 +176,4 @@ async fn plain_http_is_redirected_with_path_and_query() {
     assert_eq!(ask(&proxy, "GET", "/.well-known/acme-challenge/x").await.0, 200);
     let other = redirect("8443");
     assert_eq!(ask(&other, "GET", "/").await.1, "https://test:8443/");
-}
-
-#[tokio::test]
-async fn a_socketio_client_polls_and_upgrades_by_tls() {
-    let authority = Authority::new();
-    authority.issue("one", "one", &["localhost"]);
-    let nodes = [NodeServer::start(&[]).await, NodeServer::start(&[]).await];
-    let addresses = nodes.iter().map(|node| node.address().parse().unwrap()).collect::<Vec<_>>();
-    let proxy = Proxy::start(&yaml(&addresses, &authority.pair("one")));
-    let url = format!("https://localhost:{}", proxy.address.port());
-    for transports in ["polling", "websocket", "polling,websocket"] {
-        let arguments =
-            ["--url", &url, "--scenario", "basics", "--transports", transports, "--line", "4"];
-        held(run_client_trusting(&authority.path("ca.pem"), &arguments).await);
-    }
 }

@@ -4,6 +4,7 @@ pub mod balancer;
 pub mod crowd;
 pub mod dns;
 pub mod exposition;
+pub mod front;
 pub mod http;
 pub mod node;
 pub mod proxy;

@@ -3,7 +3,6 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -30,7 +29,7 @@ impl Script {
     pub(crate) fn node(file: &str, arguments: &[&str]) -> Self {
         let home = tests_directory("node");
         require(&home.join("node_modules"));
-        Self::start("node", &home.join(file), arguments)
+        Self::spawn(Command::new("node"), &home.join(file), arguments)
     }
 
     /// The same as [`Script::node`], with a client that trusts the authority in the file `ca`.
@@ -44,14 +43,14 @@ impl Script {
 
     /// Starts `file` of `tests/python` in its virtual environment.
     pub(crate) fn python(file: &str, arguments: &[&str]) -> Self {
-        let home = tests_directory("python");
-        let interpreter = home.join(".venv/bin/python");
-        require(&interpreter);
-        Self::start(interpreter, &home.join(file), arguments)
+        Self::spawn(interpreter(), &tests_directory("python").join(file), arguments)
     }
 
-    fn start(program: impl AsRef<OsStr>, file: &Path, arguments: &[&str]) -> Self {
-        Self::spawn(Command::new(program), file, arguments)
+    /// The same as [`Script::python`], with a client that trusts the authority in the file `ca`.
+    pub(crate) fn python_trusting(ca: &Path, file: &str, arguments: &[&str]) -> Self {
+        let mut trusting = interpreter();
+        trusting.env("SSL_CERT_FILE", ca);
+        Self::spawn(trusting, &tests_directory("python").join(file), arguments)
     }
 
     fn spawn(mut command: Command, file: &Path, arguments: &[&str]) -> Self {
@@ -153,6 +152,13 @@ async fn read_lines(stdout: ChildStdout, sender: mpsc::Sender<Value>) {
             return;
         }
     }
+}
+
+/// Python in its virtual environment.
+fn interpreter() -> Command {
+    let interpreter = tests_directory("python").join(".venv/bin/python");
+    require(&interpreter);
+    Command::new(interpreter)
 }
 
 fn tests_directory(name: &str) -> PathBuf {

@@ -100,6 +100,12 @@ pub(crate) async fn run_python_client(arguments: &[&str]) -> Value {
     Script::python("client.py", arguments).event("result", RESULT_WITHIN).await
 }
 
+/// The same as [`run_python_client`], with a client that trusts the authority in the file `ca`.
+pub(crate) async fn run_python_client_trusting(ca: &Path, arguments: &[&str]) -> Value {
+    let mut client = Script::python_trusting(ca, "client.py", arguments);
+    client.event("result", RESULT_WITHIN).await
+}
+
 /// A client of HTTP/2 by TLS in `tests/python/http2.py`, on a library that the proxy does not use.
 pub(crate) struct Http2Client(Script);
 

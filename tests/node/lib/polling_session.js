@@ -5,6 +5,7 @@
  */
 
 const http = require('node:http');
+const https = require('node:https');
 const { ANSWER_MS, within } = require('./deadline');
 const { PACKET, decodePayload, encodePayload, jsonpForm, runJsonp } = require('./engineio');
 
@@ -132,7 +133,8 @@ class AnswerError extends Error {
 /** One request over a connection of its own. */
 function exchange(url, { method, body, localAddress, headers }) {
   const answered = new Promise((resolve, reject) => {
-    const request = http.request(url, { method, localAddress, headers, agent: false });
+    const { request: begin } = url.protocol === 'https:' ? https : http;
+    const request = begin(url, { method, localAddress, headers, agent: false });
     request.on('error', reject);
     request.on('response', (response) => {
       const chunks = [];
