@@ -102,6 +102,9 @@ pub mod internal {
             Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version, with_sid,
         };
     }
+    pub mod exchange {
+        pub use crate::exchange::internal::forwarded_fields;
+    }
     pub mod insight {
         pub use crate::insight::{Insight, Observation, Settings};
     }

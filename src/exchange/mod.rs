@@ -18,6 +18,7 @@ mod extended_connect;
 mod forwarded;
 mod headers;
 mod hold;
+pub(crate) mod internal;
 mod locate;
 mod node_fields;
 mod outbound;
