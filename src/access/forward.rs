@@ -162,7 +162,7 @@ impl ForwardAuth {
 
 fn fault(fault: &SendFault) -> ServiceFault {
     match fault {
-        SendFault::Lost(_) => ServiceFault::BrokeOff,
+        SendFault::Lost(_) | SendFault::TlsRefused(_) => ServiceFault::BrokeOff,
         SendFault::BadAnswer(_) => ServiceFault::NotHttp,
         SendFault::Unanswered(_) | SendFault::NodeStalled(_) => ServiceFault::TimedOut,
         // The request has no body.

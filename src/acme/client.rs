@@ -163,11 +163,7 @@ fn roots(ca: Option<&Path>) -> io::Result<RootCertStore> {
                 roots.add(certificate).map_err(io::Error::other)?;
             }
         }
-        // Platforms have some that nobody can read; what counts is that others are there.
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-        }
+        None => roots = crate::tls::roots::store(crate::tls::roots::of_system()?),
     }
     if roots.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "there is no certificate to trust"));

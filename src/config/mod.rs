@@ -110,16 +110,23 @@ impl Config {
         Some(Wanted { settings: self.acme.clone()?, names })
     }
 
-    /// The certificates of all listeners, in the order of the file.
+    /// The certificates of all listeners, and those that nodes are shown, in the order of the file.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = &Arc<crate::tls::Certificate>> {
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        tls.flat_map(|tls| tls.certificates()).map(|(_, certificate)| certificate)
+        let listeners = tls.flat_map(|tls| tls.certificates()).map(|(_, certificate)| certificate);
+        listeners.chain(self.node_tls().filter_map(|tls| tls.client_certificate()))
+    }
+
+    fn node_tls(&self) -> impl Iterator<Item = &Arc<crate::tls::NodeTls>> {
+        self.upstreams.iter().filter_map(|group| group.upstream.tls.as_ref())
     }
 
     /// The files that it names.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        tls.flat_map(|tls| tls.settings().files().cloned()).collect()
+        let listeners = tls.flat_map(|tls| tls.settings().files());
+        let upstreams = self.node_tls().flat_map(|tls| tls.settings().files());
+        listeners.chain(upstreams).cloned().collect()
     }
 
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's
@@ -230,7 +237,7 @@ fn read(
     let config = yaml::typed::read(&mut tree, &mut report)
         .map(|file| resolve::resolve(&file, files, &mut report));
     let (config, warnings) = report.finish(config)?;
-    let outline = Outline::from_tree(&tree).with_files(&config.listeners);
+    let outline = Outline::from_tree(&tree).with_files(&config.listeners, &config.upstreams);
     Ok((Config { warnings, ..config }, outline))
 }
 

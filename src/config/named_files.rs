@@ -2,8 +2,13 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::cell::OnceCell;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::RootCertStore;
 
 use crate::tls::{self, ReadFile};
 
@@ -14,6 +19,8 @@ pub(super) struct NamedFiles {
     /// In seconds since 1970.
     now: i64,
     named: Vec<PathBuf>,
+    /// The authorities that the system trusts, once an upstream needs them.
+    system_roots: OnceCell<Arc<RootCertStore>>,
 }
 
 impl NamedFiles {
@@ -23,12 +30,18 @@ impl NamedFiles {
         let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Self { base, read: Some(&tls::read_file), now, named: Vec::new() }
+        Self { base, read: Some(&tls::read_file), now, ..Self::unread() }
     }
 
     /// No file is read: what they hold is not the question.
     pub(super) fn unread() -> Self {
-        Self { base: PathBuf::from("/"), read: None, now: 0, named: Vec::new() }
+        Self {
+            base: PathBuf::from("/"),
+            read: None,
+            now: 0,
+            named: Vec::new(),
+            system_roots: OnceCell::new(),
+        }
     }
 
     /// The file that is written `path`: a relative one is relative to the configuration.
@@ -51,6 +64,19 @@ impl NamedFiles {
     /// How they are read; `None` if they are not.
     pub(super) fn reader(&self) -> Option<(ReadFile<'static>, i64)> {
         self.read.map(|read| (read, self.now))
+    }
+
+    /// The authorities that the system trusts. They are read once.
+    ///
+    /// # Errors
+    ///
+    /// There are none, or they cannot be read in time.
+    pub(super) fn system_roots(&self) -> io::Result<Arc<RootCertStore>> {
+        if let Some(known) = self.system_roots.get() {
+            return Ok(known.clone());
+        }
+        let found = Arc::new(tls::roots::store(tls::roots::of_system()?));
+        Ok(self.system_roots.get_or_init(|| found).clone())
     }
 
     /// All files that were named.

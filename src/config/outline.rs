@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::UpstreamSettings;
 use crate::listener;
 use crate::yaml::{KeyPath, is_secret};
 use serde_yaml::{Mapping, Value};
@@ -78,18 +79,31 @@ impl Outline {
     }
 
     /// Adds the contents of the files of TLS, which may change although no key does.
-    pub(super) fn with_files(mut self, listeners: &[listener::Settings]) -> Self {
+    pub(super) fn with_files(
+        mut self,
+        listeners: &[listener::Settings],
+        upstreams: &[UpstreamSettings],
+    ) -> Self {
+        let add = |keys: &mut Keys, key: String, text: String| {
+            keys.insert(key.into(), KeyValue { text: text.into(), is_secret: false });
+        };
         for listener in listeners {
             let Some(tls) = &listener.tls else { continue };
             let mut keys = Keys::new();
-            let mut add = |key: String, text: String| {
-                keys.insert(key.into(), KeyValue { text: text.into(), is_secret: false });
-            };
             for (index, (_, certificate)) in tls.certificates().iter().enumerate() {
-                add(format!("certificates[{index}]"), certificate.to_string());
+                add(&mut keys, format!("certificates[{index}]"), certificate.to_string());
             }
-            add("other files".to_owned(), tls.other_files());
+            add(&mut keys, "other files".to_owned(), tls.other_files());
             self.insert(format!("TLS of {}", listener.bind), keys);
+        }
+        for UpstreamSettings { upstream, .. } in upstreams {
+            let Some(tls) = &upstream.tls else { continue };
+            let mut keys = Keys::new();
+            if let Some(certificate) = tls.client_certificate() {
+                add(&mut keys, "client certificate".to_owned(), certificate.to_string());
+            }
+            add(&mut keys, "authorities".to_owned(), tls.authorities());
+            self.insert(format!("TLS to {}", upstream.name), keys);
         }
         self
     }

@@ -33,6 +33,11 @@ pub(super) fn host() -> String {
     format!("\\*|(\\*\\.)?({IPV4}|{NAME})|{IPV6}")
 }
 
+/// The name that a node is asked for.
+pub(super) fn server_name() -> String {
+    format!("{IPV6}|({IPV4}|{NAME})\\.?")
+}
+
 /// A network, or an address.
 pub(super) fn network() -> String {
     let (prefix_v4, prefix_v6) = (number(0..=32), number(0..=128));
@@ -168,6 +173,10 @@ pub(super) const WORD: &str = "[A-Za-z0-9_.:\\[\\]-]{1,64}";
 /// A host name. Its last label is not a number: resolvers would read it as an IPv4 address.
 pub(super) const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
                     ([0-9]*[A-Za-z_]([A-Za-z0-9_-]*[A-Za-z0-9_])?|[0-9]+-[A-Za-z0-9_-]*[A-Za-z0-9_]))";
+
+/// The SHA-256 of a certificate, as we write it or as openssl does.
+pub(super) const FINGERPRINT: &str =
+    "((sha256|SHA256) Fingerprint=|sha256:)?([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}";
 
 const IPV4: &str = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\
                     (\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}";

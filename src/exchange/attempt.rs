@@ -29,7 +29,7 @@ use super::outbound::Outbound;
 use super::outcome::{NodeResponse, Outcome};
 use super::unknown_session::is_unknown_session;
 use super::verdict::HandshakeVerdict;
-use crate::pool::{Connection, Reply, SendError, SendFault, Sharing};
+use crate::pool::{ConnectError, Connection, Reply, SendError, SendFault, Sharing};
 use crate::upstream::{Lease, Node};
 
 /// A node's response head, and the lease on the node.
@@ -47,7 +47,7 @@ pub(super) struct LeasedReply {
 pub(super) struct Failure {
     node: Arc<Node>,
     error: ExchangeError,
-    /// No byte of the request was sent, and its body is complete.
+    /// The node has read no byte of the request, and its body is complete.
     is_unsent: bool,
 }
 
@@ -86,9 +86,9 @@ pub(super) async fn ask(
             Retry::Once | Retry::Never => candidates.was_seen_by(&node),
         }
         match retry {
-            Retry::Unsent => (),
+            Retry::Unsent if is_unsent => (),
             Retry::Once if is_unsent || may_repeat => (),
-            Retry::Once | Retry::Never => return Err(error),
+            Retry::Unsent | Retry::Once | Retry::Never => return Err(error),
         }
         last = error;
     }
@@ -190,6 +190,10 @@ pub(super) async fn ask_node(
             let failed = failure(node, SendError { fault, unsent: None, is_stale });
             Err(Failure { is_unsent: true, ..failed })
         }
+        // What is in memory can be sent to the next node.
+        Err(error @ SendError { fault: SendFault::TlsRefused(_), .. }) => {
+            Err(Failure { is_unsent: outbound.is_whole(), ..failure(node, error) })
+        }
         Err(error) => Err(failure(node, error)),
     }
 }
@@ -219,6 +223,10 @@ fn failure(asked: &Arc<Node>, error: SendError<RequestBody>) -> Failure {
     let node = asked.name().clone();
     let error = match error.fault {
         SendFault::Lost(source) => ExchangeError::NodeBrokeOff { node, source },
+        SendFault::TlsRefused(source) => {
+            let source = ConnectError::Tls { node: node.clone(), source };
+            ExchangeError::Connect { node, source }
+        }
         SendFault::BadAnswer(source) => ExchangeError::BadAnswer { node, source },
         SendFault::Unanswered(after) => ExchangeError::ResponseTimeout { node, after },
         SendFault::NodeStalled(after) => ExchangeError::NodeNotReading { node, after },

@@ -96,7 +96,7 @@ impl Exchange<'_> {
     }
 
     /// How a connection for the request is opened.
-    pub(super) fn connect_options(&self) -> ConnectOptions {
+    pub(super) fn connect_options(&self) -> ConnectOptions<'_> {
         let known = self.client.address;
         // The port of a client that a trusted proxy tells of is not known.
         let client = match known.ip().to_canonical() == self.address {

@@ -83,7 +83,7 @@ pub(crate) enum ExchangeError {
         node: Arc<str>,
     },
     /// The node did not accept a connection.
-    #[error("cannot connect to the node")]
+    #[error("cannot connect to the node{}", of_connect(source))]
     Connect {
         /// The node's name.
         node: Arc<str>,
@@ -293,6 +293,11 @@ impl ExchangeError {
             | Self::Stopping => None,
         }
     }
+}
+
+/// What TLS has against the node, which is the same for every client.
+fn of_connect(error: &ConnectError) -> String {
+    error.what().map(|what| format!(": {what}")).unwrap_or_default()
 }
 
 /// What follows from each refusal.

@@ -19,6 +19,7 @@ use super::options::ConnectOptions;
 use super::resolve;
 use crate::Instant;
 use crate::net::{NetStream, socket};
+use crate::tls::NodeTlsFault;
 use crate::upstream::Node;
 
 /// Why there is no connection to a node.
@@ -40,6 +41,14 @@ pub(crate) enum ConnectError {
         /// What the system says.
         source: io::Error,
     },
+    /// The TLS handshake with it failed.
+    #[error("no TLS with node {node}")]
+    Tls {
+        /// The node's name.
+        node: Arc<str>,
+        /// Why.
+        source: NodeTlsFault,
+    },
     /// Nothing answered in time.
     #[error("cannot connect to node {node} within {timeout:?}")]
     TimedOut {
@@ -59,7 +68,7 @@ pub(crate) enum ConnectError {
 /// All addresses failed; the error is that of the last.
 pub(crate) async fn connect(
     node: &Node,
-    options: ConnectOptions,
+    options: ConnectOptions<'_>,
 ) -> Result<NetStream, ConnectError> {
     let begun = Instant::now();
     let result = connect_within(node, options).await;
@@ -74,7 +83,10 @@ pub(crate) async fn connect(
     result
 }
 
-async fn connect_within(node: &Node, options: ConnectOptions) -> Result<NetStream, ConnectError> {
+async fn connect_within(
+    node: &Node,
+    options: ConnectOptions<'_>,
+) -> Result<NetStream, ConnectError> {
     let timeout = options.timeout;
     let deadline = Instant::now() + timeout;
     let timed_out = || ConnectError::TimedOut { node: node.name().clone(), timeout };
@@ -102,7 +114,11 @@ async fn connect_within(node: &Node, options: ConnectOptions) -> Result<NetStrea
         let written = timeout_at(deadline, options.write_header(&mut socket)).await;
         written.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(failed)?;
     }
-    Ok(socket.into())
+    let Some(tls) = options.tls else { return Ok(socket.into()) };
+    let handshake = timeout_at(deadline, tls.handshake(socket, &node.address().host)).await;
+    let handshake = handshake.unwrap_or_else(|_elapsed| Err(NodeTlsFault::timed_out()));
+    let failed = |source| ConnectError::Tls { node: node.name().clone(), source };
+    Ok(NetStream::Tls(handshake.map_err(failed)?))
 }
 
 /// A connect to one of several addresses.
@@ -163,13 +179,22 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl ConnectError {
+    /// What a client may know of the failure.
+    pub(crate) fn what(&self) -> Option<&'static str> {
+        match self {
+            Self::Tls { source, .. } => Some(source.kind.what()),
+            Self::Resolve { .. } | Self::Io { .. } | Self::TimedOut { .. } => None,
+        }
+    }
+
     /// Whether the node is to blame. If this machine is out of descriptors or ports, that says
     /// nothing of any node, and must not make us avoid them all.
     pub(crate) fn counts_against_node(&self) -> bool {
         match self {
             // The process may be well, whatever is known of its name.
             Self::Resolve { .. } => false,
-            Self::TimedOut { .. } => true,
+            // It does not matter whose fault it is: no request can be sent to it.
+            Self::TimedOut { .. } | Self::Tls { .. } => true,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::ConnectionRefused

@@ -63,7 +63,7 @@ impl Connection {
     /// Connects; afterwards the connection goes to `pool`.
     pub(super) async fn open(
         node: &Arc<Node>,
-        options: ConnectOptions,
+        options: ConnectOptions<'_>,
         pool: Weak<Pool>,
     ) -> Result<Box<Self>, ConnectError> {
         Ok(Box::new(Self {

@@ -106,7 +106,7 @@ impl Pool {
     pub(crate) async fn open(
         self: &Arc<Self>,
         node: &Arc<Node>,
-        options: ConnectOptions,
+        options: ConnectOptions<'_>,
     ) -> Result<Box<Connection>, ConnectError> {
         if self.sweeping.is_empty() {
             self.sweeping.spawn(sweep(Arc::downgrade(self)));

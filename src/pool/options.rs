@@ -11,15 +11,18 @@ use tokio::net::TcpStream;
 
 use crate::Instant;
 use crate::net::proxy_header::Version;
+use crate::tls::NodeTls;
 use crate::upstream::settings::Settings;
 
 /// How a connection to a node is opened.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ConnectOptions {
+pub(crate) struct ConnectOptions<'a> {
     /// The time for all of it.
     pub(super) timeout: Duration,
     /// The PROXY header that goes first, and whom it names.
     proxy_header: Option<(Version, Opener)>,
+    /// TLS, behind the header.
+    pub(super) tls: Option<&'a NodeTls>,
 }
 
 /// For whom a connection is opened.
@@ -31,39 +34,45 @@ enum Opener {
     Proxy,
 }
 
-/// Whom a connection belongs to, because its PROXY header names them.
+/// Whose requests a connection may carry: those of the client that its PROXY header names, with the TLS
+/// that it was opened with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner(Option<SocketAddr>);
+pub(crate) struct Owner {
+    client: Option<SocketAddr>,
+    tls: Option<u64>,
+}
 
-impl ConnectOptions {
-    /// Within `timeout`, without a PROXY header.
+impl<'a> ConnectOptions<'a> {
+    /// Within `timeout`, without a PROXY header or TLS.
     pub(crate) fn within(timeout: Duration) -> Self {
-        Self { timeout, proxy_header: None }
+        Self { timeout, proxy_header: None, tls: None }
     }
 
     /// For requests of the client at `address`.
-    pub(crate) fn for_client(settings: &Settings, address: SocketAddr) -> Self {
+    pub(crate) fn for_client(settings: &'a Settings, address: SocketAddr) -> Self {
         Self::new(settings, Opener::Client(address))
     }
 
     /// For a health check that ends at `deadline`.
-    pub(crate) fn for_check(settings: &Settings, deadline: Instant) -> Self {
+    pub(crate) fn for_check(settings: &'a Settings, deadline: Instant) -> Self {
         let left = deadline.saturating_duration_since(Instant::now());
         let options = Self::new(settings, Opener::Proxy);
         Self { timeout: left.min(options.timeout), ..options }
     }
 
-    fn new(settings: &Settings, opener: Opener) -> Self {
+    fn new(settings: &'a Settings, opener: Opener) -> Self {
         let proxy_header = settings.proxy_protocol.map(|version| (version, opener));
-        Self { timeout: settings.connect_timeout, proxy_header }
+        let tls = settings.tls.as_deref();
+        Self { timeout: settings.connect_timeout, proxy_header, tls }
     }
 
     /// Whom the connection belongs to.
     pub(crate) fn owner(&self) -> Owner {
-        Owner(match self.proxy_header {
+        let client = match self.proxy_header {
             Some((_, Opener::Client(address))) => Some(address),
             Some((_, Opener::Proxy)) | None => None,
-        })
+        };
+        Owner { client, tls: self.tls.map(NodeTls::id) }
     }
 
     /// Whether a header goes first.

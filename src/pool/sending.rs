@@ -24,6 +24,7 @@ use super::upload::{Upload, UploadFault, WaitsFor};
 use crate::Instant;
 use crate::http1::{Head, HeadFault, HeadLimits, HeadParser, Parsed, RequestFraming, write_head};
 use crate::net::NetStream;
+use crate::tls::NodeTlsFault;
 
 /// The head of a request as bytes. A clone is cheap, and the request's fields, slices of a buffer of
 /// the client's connection, need not be kept for another attempt.
@@ -120,6 +121,9 @@ pub(crate) enum SendFault {
     /// The connection ended before the head of the answer was complete.
     #[error("the connection ended before the response was complete")]
     Lost(#[source] io::Error),
+    /// The node refused our part of the TLS handshake, and so has not read the request.
+    #[error("no TLS")]
+    TlsRefused(#[source] NodeTlsFault),
     /// The node's answer is not HTTP/1.1.
     #[error("the response is not HTTP/1.1")]
     BadAnswer(#[source] HeadFault),
@@ -264,7 +268,7 @@ where
                 }
                 Err(error) => error,
             };
-            return Poll::Ready(Err(SendFault::Lost(error)));
+            return Poll::Ready(Err(exchange.lost(error)));
         }
     }
 
@@ -330,13 +334,7 @@ where
             Poll::Ready(Err(UploadFault::TooLarge(max))) => Err(SendFault::BodyTooLarge(max)),
         }
     }
-}
 
-impl<B> InFlight<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
     fn answered(self, head: Head, limits: &SendLimits) -> Reply<B> {
         let Self { mut connection, upload, write_error, has_begun: _ } = self;
         let mut response = Response::new(());
@@ -359,6 +357,20 @@ where
             && (limits.reuses_after_body || !connection.began_with_body);
         let answer = AnswerBody::new(connection, head.framing, may_be_reused, rest, limits.upload);
         Reply::Answered(response.map(|()| answer))
+    }
+
+    /// Why the connection ended with `error`.
+    fn lost(&self, error: io::Error) -> SendFault {
+        if self.connection.is_reused || self.has_begun {
+            return SendFault::Lost(error);
+        }
+        match NodeTlsFault::of_refusal(error) {
+            Ok(fault) => {
+                self.connection.node.connect_refused();
+                SendFault::TlsRefused(fault)
+            }
+            Err(error) => SendFault::Lost(error),
+        }
     }
 
     fn failed(self, fault: SendFault) -> SendError<B> {

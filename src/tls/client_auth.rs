@@ -26,7 +26,8 @@ pub(super) fn verifier(
     provider: &Arc<CryptoProvider>,
     files: &mut Files<'_>,
 ) -> Loaded<Arc<dyn ClientCertVerifier>> {
-    let roots = authorities(&settings.ca, files).map_err(|fault| (Part::ClientCa, fault))?;
+    let ca = (Part::ClientCa, &*settings.ca);
+    let roots = authorities(ca, files).map_err(|fault| (Part::ClientCa, fault))?;
     let mut crls = Vec::new();
     for (index, path) in settings.crl.iter().enumerate() {
         let found = pem(Part::Crl(index), path, files)?.0.crls;
@@ -47,8 +48,12 @@ pub(super) fn verifier(
     builder.build().map_err(|error| (Part::ClientCa, Fault::Verifier { error: error.to_string() }))
 }
 
-fn authorities(path: &Path, files: &mut Files<'_>) -> Result<RootCertStore, Fault> {
-    let (pem, _) = pem(Part::ClientCa, path, files).map_err(|(_, fault)| fault)?;
+/// The authorities of a file.
+pub(super) fn authorities(
+    (part, path): (Part, &Path),
+    files: &mut Files<'_>,
+) -> Result<RootCertStore, Fault> {
+    let (pem, _) = pem(part, path, files).map_err(|(_, fault)| fault)?;
     if pem.certificates.is_empty() {
         return Err(Fault::NoCertificate { path: shown(path) });
     }

@@ -1,5 +1,4 @@
-//! What can be wrong with the files of a listener's TLS: what makes them useless, and what an operator
-//! should know.
+//! What can be wrong with the files of TLS: what makes them useless, and what an operator should know.
 //!
 //! Each sentence continues one that begins with the key in the configuration. No key is ever shown.
 //!
@@ -21,6 +20,8 @@ pub(crate) enum Part {
     ClientCa,
     /// A list of revoked certificates, counted from 0.
     Crl(usize),
+    /// The authorities of nodes' certificates.
+    NodeCa,
     /// The file with secrets for tickets.
     TicketKeys,
 }
@@ -56,9 +57,11 @@ pub(crate) enum Fault {
     BrokenOcsp { path: String },
     #[error("has an authority that cannot be used: {path}: {error}")]
     BrokenAuthority { path: String, error: String },
+    #[error("cannot verify nodes: {error}")]
+    NoSystemAuthorities { error: io::Error },
     #[error("has no list of revoked certificates: {path}")]
     NoCrl { path: String },
-    #[error("cannot be used to verify clients: {error}")]
+    #[error("cannot be used to verify anyone: {error}")]
     Verifier { error: String },
     #[error("has a secret of less than 32 characters on line {line}: {path}")]
     ShortSecret { path: String, line: usize },
@@ -115,7 +118,11 @@ impl Fault {
             Self::NoCrl { .. } => {
                 "write PEM with BEGIN X509 CRL; from DER: openssl crl -inform der -in FILE"
             }
-            Self::Verifier { .. } => "write the authorities that sign the clients' certificates",
+            Self::NoSystemAuthorities { .. } => {
+                "install the package ca-certificates, or write the file of the authority that signs \
+                 the nodes' certificates as ca: authority.pem"
+            }
+            Self::Verifier { .. } => "write the authorities that sign the certificates",
             Self::ShortSecret { .. } | Self::NoSecret { .. } => {
                 "write what `openssl rand -base64 48` prints"
             }
@@ -127,9 +134,9 @@ impl Fault {
 /// What works and should be known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Warning {
-    #[error("the certificate of {name} expired on {date}: clients refuse it, renew it")]
+    #[error("the certificate of {name} expired on {date}: it is refused, renew it")]
     Expired { name: String, date: String },
-    #[error("the certificate of {name} is valid from {date} only: clients refuse it until then")]
+    #[error("the certificate of {name} is valid from {date} only: it is refused until then")]
     NotYetValid { name: String, date: String },
     #[error(
         "the certificates are in the wrong order and were sorted: write that of {name} first, then \
@@ -158,6 +165,24 @@ pub(crate) enum Warning {
     NotUsed { what: String },
     #[error("the certificate of {name} is that of an authority and not of a server")]
     Authority { name: String },
+}
+
+impl Warning {
+    /// Whether it is worth to be known of a certificate that we show as a client.
+    pub(super) fn concerns_clients(&self) -> bool {
+        match self {
+            Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::Reordered { .. }
+            | Self::Unrelated { .. }
+            | Self::KeyReadableByAll { .. } => true,
+            Self::NoIntermediate { .. }
+            | Self::NoNames { .. }
+            | Self::WeakSignature { .. }
+            | Self::NotUsed { .. }
+            | Self::Authority { .. } => false,
+        }
+    }
 }
 
 /// A path for a sentence.

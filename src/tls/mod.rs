@@ -1,8 +1,8 @@
-//! TLS towards clients (RFC 8446, RFC 5246): certificates, tickets, clients' certificates, and a bound on
-//! handshakes.
+//! TLS (RFC 8446, RFC 5246): towards clients certificates, tickets, clients' certificates, and a bound on
+//! handshakes; towards nodes which of them are accepted.
 //!
-//! [`ServerTls`] is what a listener needs, made of files that are read once. It never changes: a reload
-//! makes a new one, and connections keep theirs.
+//! [`ServerTls`] is what a listener needs, [`NodeTls`] what an upstream needs, made of files that are read
+//! once. Neither ever changes: a reload makes a new one, and connections keep theirs.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -19,10 +19,12 @@ mod files;
 mod handshakes;
 mod pem;
 mod resolver;
+pub(crate) mod roots;
 pub(crate) mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tickets;
+mod to_nodes;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -44,6 +46,12 @@ pub(crate) use fault::{Fault, Part, Warning};
 pub(crate) use files::{ReadFile, read_file};
 pub(crate) use handshakes::Handshakes;
 pub(crate) use settings::Settings;
+pub(crate) use to_nodes::NodeTls;
+pub(crate) use to_nodes::{
+    Fingerprint, NodeTlsFault, NodeTlsSettings, Verify, server_name, shown_fingerprint,
+};
+#[cfg(test)]
+pub(crate) use {files::Contents, to_nodes::NodeTlsFaultKind};
 
 use certificate::Loaded;
 use files::Files;

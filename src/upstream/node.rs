@@ -291,6 +291,13 @@ impl Node {
         }
     }
 
+    /// Notes that it accepted a connection and then refused to serve us on it.
+    pub(crate) fn connect_refused(&self) {
+        let now = Instant::now();
+        self.connect_failures().failed(now, now);
+        self.counts().connects_failed.inc();
+    }
+
     /// Its recent failed connects.
     pub(crate) fn connect_failures(&self) -> &ConnectFailures {
         &self.observed.connect_failures

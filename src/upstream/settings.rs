@@ -12,6 +12,7 @@ pub(crate) use super::health::settings::{Check, Health};
 use crate::http1::HeadLimits;
 use crate::net::proxy_header::Version;
 pub use crate::rate::Rate;
+use crate::tls::NodeTls;
 
 /// A named group of nodes, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The version of the PROXY header that each connection to a node begins with.
     pub proxy_protocol: Option<Version>,
+    /// TLS to the nodes.
+    pub tls: Option<Arc<NodeTls>>,
     /// How large the head of a node's answer may be.
     pub response_head: HeadLimits,
     /// Whether sessions share connections to a node.
@@ -69,6 +72,7 @@ impl Settings {
             discover: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
             proxy_protocol: None,
+            tls: None,
             response_head: HeadLimits::default(),
             connections: Connections::Auto,
             pool_idle_timeout: Self::POOL_IDLE_TIMEOUT,

@@ -56,6 +56,7 @@ mod tidy;
 mod tls;
 mod tls_offer;
 mod tls_reload;
+mod tls_to_nodes;
 mod tokens;
 mod tunnel;
 mod upgrade;

@@ -4,7 +4,9 @@
  * asserting. SIGTERM closes in order; a closed stdin ends at once, since then the test is gone.
  */
 
+const fs = require('node:fs');
 const http = require('node:http');
+const https = require('node:https');
 const { readArguments, refuse } = require('./lib/arguments');
 const { Counts, bufferedBytes } = require('./lib/counts');
 const { serveEcho } = require('./lib/echo_websocket');
@@ -25,6 +27,9 @@ const options = readArguments('Usage: node server.js [options] < a pipe that sta
   'ping-interval': { kind: 'number', otherwise: 25_000, help: 'milliseconds' },
   'ping-timeout': { kind: 'number', otherwise: 20_000, help: 'milliseconds' },
   'keep-alive': { kind: 'number', otherwise: 5_000, help: 'milliseconds until an idle connection is closed' },
+  chain: { kind: 'text', help: 'PEM file of a certificate: the node then speaks TLS' },
+  key: { kind: 'text', help: 'PEM file of its key' },
+  'client-ca': { kind: 'text', help: 'PEM file: clients must show a certificate of this authority' },
   'max-payload': { kind: 'number', otherwise: 1_000_000, help: 'bytes' },
 });
 
@@ -32,6 +37,7 @@ async function main() {
   if (options.line !== 4 && options.line !== 2) refuse('--line is 4 or 2');
   if (options.line === 2 && options.redis !== undefined) refuse('--redis wants --line 4');
   if (options.streams && options.redis === undefined) refuse('--streams wants --redis');
+  if (options.chain !== undefined && options.key === undefined) refuse('--chain wants --key');
 
   const counts = new Counts();
   const figures = () => ({
@@ -39,7 +45,7 @@ async function main() {
     buffered_bytes: bufferedBytes(io),
     open_sessions: io.engine.clientsCount,
   });
-  const httpServer = http.createServer((request, response) => answer(request, response, figures));
+  const httpServer = createServer((request, response) => answer(request, response, figures));
   httpServer.keepAliveTimeout = options.keepAlive;
   httpServer.on('connection', () => counts.tcp_connections++);
   const echo = serveEcho(httpServer, options);
@@ -54,6 +60,15 @@ async function main() {
   httpServer.listen(options.port, '127.0.0.1', () => {
     report('ready', { ready: true, port: httpServer.address().port, pid: process.pid, name: options.name });
   });
+}
+
+function createServer(answer) {
+  if (options.chain === undefined) return http.createServer(answer);
+  const tls = { cert: fs.readFileSync(options.chain), key: fs.readFileSync(options.key) };
+  if (options.clientCa !== undefined) {
+    Object.assign(tls, { ca: fs.readFileSync(options.clientCa), requestCert: true, rejectUnauthorized: true });
+  }
+  return https.createServer(tls, answer);
 }
 
 /** Numbers, and when the last of them were said, so that who hears one knows what was missed, and when. */

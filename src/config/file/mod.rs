@@ -24,6 +24,7 @@ pub(super) mod affinity;
 pub(super) mod client_limits;
 pub(super) mod health;
 pub(super) mod listener;
+pub(super) mod node_tls;
 pub(super) mod pacing;
 pub(super) mod route;
 pub(super) mod tls;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::affinity::{Affinity, Balance};
 use super::health::Health;
+use super::node_tls::NodeTls;
 use super::pacing::{Admission, Drain, Rebalance};
 use crate::config::accepts::Accepts;
 use crate::config::form::Form;
@@ -48,7 +49,7 @@ pub(crate) struct Upstream {
     /// `none` is for clients that use WebSocket only.
     #[schemars(extend("x-default" = "`sid`"))]
     pub(crate) affinity: Option<TextOr<Affinity>>,
-    /// How long a TCP connect to a node may take.
+    /// How long a connect to a node may take, with the TLS handshake.
     #[schemars(extend("x-accepts" = CONNECT_TIMEOUT.accepts()))]
     pub(crate) connect_timeout: Option<RawScalar>,
     /// Whether each connection to a node begins with a PROXY header of this version, which names the
@@ -58,6 +59,14 @@ pub(crate) struct Upstream {
     /// different clients do not share connections. Health checks name no client.
     #[schemars(extend("x-accepts" = PROXY_PROTOCOL.accepts()))]
     pub(crate) proxy_protocol: Option<RawScalar>,
+    /// TLS to the nodes: `off`, `on`, or a map with the keys below.
+    ///
+    /// It covers everything that is sent to them, health checks too. See [TLS](tls.md#tls-to-nodes).
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "TextOr<NodeTls>", extend(
+        "x-type" = "`off`, `on` or map", "x-default" = "`off`"
+    ))]
+    pub(crate) tls: Option<Chosen<TextOr<NodeTls>>>,
     /// The maximum size of a node's response head.
     ///
     /// A longer one counts as an error of the node.

@@ -6,6 +6,7 @@
 
 mod access;
 mod acme;
+mod node_tls;
 mod tls;
 mod upstream;
 
@@ -152,14 +153,19 @@ fn without_nulls(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::upstream::HIDDEN;
-    use crate::config::parse_alone as parse;
+    use crate::config::{Config, parse_alone as parse};
 
     /// What is shown of `text` means the same.
     fn check(text: &str) -> String {
         let config = parse("a.yaml", text).unwrap();
         let shown = serde_yaml::to_string(&config.render()).unwrap();
         match parse("shown.yaml", &shown) {
-            Ok(again) => assert_eq!(again, config, "{shown}"),
+            // A warning says where.
+            Ok(again) => {
+                let warnings = again.warnings.len();
+                assert_eq!(warnings, config.warnings.len(), "{shown}");
+                assert_eq!(again, Config { warnings: again.warnings.clone(), ..config }, "{shown}");
+            }
             Err(problems) => panic!("{problems}\n{shown}"),
         }
         shown
@@ -195,7 +201,12 @@ upstreams:
   l: { nodes: [h:1], admission: { handshakes_per_second: 9, node_handshakes_per_second: 3, hold: off, queue: 5 } }
   m: { nodes: [h:1], admission: { handshakes_per_second: 9, burst: 90 }, drain: { timeout: 1m, closes_per_second: 9 } }
   n: { discover: { dns: 'chat.internal:3000', every: 9s, server: '127.0.0.1:53' }, balance: random-two }
-  o: { discover: { srv: _socketio._tcp.chat.internal } }
+  o: { discover: { srv: _socketio._tcp.chat.internal }, tls: on }
+  p: { discover: { dns: 'chat.internal.:3000' }, tls: { verify: on } }
+  q: { nodes: [h:1], tls: { ca: ca.pem, server_name: '[::1]', client_certificate: { chain: c.pem, key: k.pem } } }
+  r: { nodes: [h:1], tls: { verify: off, client_certificate: { chain: c.pem } } }
+  s: { nodes: [h:1], tls: { verify: { fingerprints: [000102030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f] } } }
+  t: { nodes: [h:1], tls: off }
 routes:
   - { host: '*.example.com', path: /a, upstream: a, body_max: 1MB, response_timeout: 2m }
   - { host: '[::1]', path: { exact: /b }, upstream: b, request_body_timeout: 1m30s, response_body_timeout: off }

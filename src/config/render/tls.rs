@@ -69,6 +69,7 @@ fn tickets(settings: &settings::Tickets) -> TextOr<Tickets> {
     }
 }
 
-fn path(path: &Path) -> String {
+/// A path as text.
+pub(super) fn path(path: &Path) -> String {
     path.display().to_string()
 }

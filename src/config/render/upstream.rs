@@ -2,7 +2,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use super::{duration, list, word};
+use super::{duration, list, node_tls, word};
 use crate::affinity::settings::{Secret, Settings as AffinitySettings};
 use crate::config::file::affinity::{Affinity, Balance, Cookie, Rendezvous, RendezvousBy, Sid};
 use crate::config::file::health::{Health, HttpCheck};
@@ -24,6 +24,10 @@ pub(super) fn render(group: &UpstreamSettings) -> (String, Option<Upstream>) {
             .filter(|_| !is_discovered),
         discover: settings.discover.as_ref().map(discover),
         affinity: Some(affinity(&group.affinity)),
+        tls: Some(Chosen::Is(match &settings.tls {
+            None => TextOr::Text("off".to_owned()),
+            Some(tls) => TextOr::Map(node_tls::render(tls.settings())),
+        })),
         balance: Some(balance(&settings.balance)),
         health: Some(health(&settings.health)),
         admission: Some(section::write(&Rates::from(&settings.admission))),

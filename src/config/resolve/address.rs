@@ -93,7 +93,8 @@ pub(super) fn is_host_name(name: &str) -> bool {
         && (!is_ip || name.parse::<Ipv4Addr>().is_ok())
 }
 
-fn node_host(host: &str) -> Result<Box<str>, Diagnostic> {
+/// A host name, an IPv4 address, or an IPv6 address in brackets, which are removed.
+pub(super) fn node_host(host: &str) -> Result<Box<str>, Diagnostic> {
     if let Some(inside) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let address = inside.parse::<Ipv6Addr>();
         return address.map(|address| address.to_string().into()).map_err(|_| not_a_host());
@@ -122,7 +123,11 @@ fn not_a_url(scheme: &str, rest: &str) -> Diagnostic {
         (false, "https" | "wss") => format!("{authority}:443"),
         (false, _) => format!("{authority}:80"),
     };
-    Diagnostic::new("is a URL, not an address").help(format!("write {address}"))
+    let help = match scheme {
+        "https" | "wss" => format!("write {address}, and tls: on in the upstream"),
+        _ => format!("write {address}"),
+    };
+    Diagnostic::new("is a URL, not an address").help(help)
 }
 
 fn at_port(address: IpAddr, port: u16) -> String {
@@ -198,7 +203,10 @@ mod tests {
         let url = "is a URL, not an address";
         check("http://10.0.0.1:3000", url, "write 10.0.0.1:3000");
         check("http://u:p@10.0.0.1:3000/x?y", url, "write 10.0.0.1:3000");
-        check("https://chat", url, "write chat:443");
+        check("ws://10.0.0.1:3000/socket.io/", url, "write 10.0.0.1:3000");
+        check("https://chat", url, "write chat:443, and tls: on in the upstream");
+        check("https://[::1]:3443/", url, "write [::1]:3443, and tls: on in the upstream");
+        check("wss://chat:3443", url, "write chat:3443, and tls: on in the upstream");
         check("10.0.0.1", "has no port", "write 10.0.0.1:3000");
         check("[::1]", "has no port", "write [::1]:3000");
         check("3000", "is only a port", "write 127.0.0.1:3000");

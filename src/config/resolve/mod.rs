@@ -17,6 +17,7 @@ mod forward_auth;
 mod health;
 mod issued;
 mod listener;
+mod node_tls;
 mod pacing;
 mod pattern;
 mod route;
@@ -75,7 +76,7 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
             report,
         ),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
-        upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), report),
+        upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), files, report),
         routes: route::resolve(&top.key("routes"), file, report),
         warnings: Vec::new(),
     }

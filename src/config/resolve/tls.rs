@@ -199,7 +199,8 @@ fn tickets(
     Some(if is_empty { Tickets::Random } else { Tickets::Shared { keys, key_file } })
 }
 
-fn file_name(text: &str) -> Result<String, Diagnostic> {
+/// The name of a file.
+pub(super) fn file_name(text: &str) -> Result<String, Diagnostic> {
     match text {
         "" => Err(Diagnostic::new("is not a file name").help("write the path of a file")),
         text => Ok(text.to_owned()),
@@ -263,6 +264,8 @@ fn key_of(path: &KeyPath, written: &Tls, part: Part) -> KeyPath {
         Part::Ocsp(index) => certificate(index).key("ocsp"),
         Part::ClientCa => path.key("client_certificates").key("ca"),
         Part::Crl(index) => path.key("client_certificates").key("crl").index(index),
+        // Of nodes, which no listener has.
+        Part::NodeCa => path.clone(),
         Part::TicketKeys => path.key("tickets").key("key_file"),
     }
 }

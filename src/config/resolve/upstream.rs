@@ -1,12 +1,13 @@
 //! `upstreams:`
 //!
-//! Pure. Runs at start, at reload, or on a timer.
+//! Pure, but for the files of certificates. Runs at start, at reload, or on a timer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{address, affinity, balance, discover, health, pacing};
+use super::{address, affinity, balance, discover, health, node_tls, pacing};
 use crate::config::file::upstream::{self as keys, Node, Upstream};
+use crate::config::named_files::NamedFiles;
 use crate::config::{UpstreamSettings, section};
 use crate::upstream::settings::Discover;
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
@@ -16,6 +17,7 @@ use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 pub(super) fn resolve(
     path: &KeyPath,
     written: Option<&BTreeMap<String, Option<Upstream>>>,
+    files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Vec<UpstreamSettings> {
     let Some(written) = written.filter(|upstreams| !upstreams.is_empty()) else {
@@ -36,7 +38,7 @@ pub(super) fn resolve(
             let diagnostic = Diagnostic::new("is not a valid upstream name");
             report.refuse_key(&path, None, diagnostic.help(NAME_HELP));
         }
-        upstreams.push(one(name, &path, upstream, report));
+        upstreams.push(one(name, &path, upstream, files, report));
     }
     upstreams
 }
@@ -45,13 +47,17 @@ fn one(
     name: &str,
     path: &KeyPath,
     upstream: &Upstream,
+    files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> UpstreamSettings {
     let affinity = affinity::resolve(&path.key("affinity"), upstream.affinity.as_ref(), report);
     let settings = Settings::new(name, nodes(path, upstream, report));
     let settings = section::read(path, Some(upstream), settings, report);
+    let discover = discover(path, upstream, report);
+    let tls = upstream.tls.as_ref();
     let upstream = Settings {
-        discover: discover(path, upstream, report),
+        tls: node_tls::resolve(&path.key("tls"), tls, discover.as_ref(), files, report),
+        discover,
         balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
         health: health::resolve(&path.key("health"), upstream.health.as_ref(), report),
         admission: pacing::admission(&path.key("admission"), upstream.admission.as_ref(), report),

@@ -20,6 +20,7 @@ use super::file::File;
 use super::file::access::{Forward, SERVICE_URL};
 use super::file::affinity::{Affinity, Balance, RendezvousBy};
 use super::file::health::Health;
+use super::file::node_tls::{NodeTls, Pinned};
 use super::file::pacing::Rebalance;
 use super::file::route::{Keepalive, RoutePath};
 use super::file::tls::Tickets;
@@ -180,6 +181,8 @@ words_for! {
     Balance => BALANCE_RULES.map(|(word, _)| word),
     Health => ["tcp", "off"],
     Keepalive => ["auto", "off"],
+    NodeTls => ["on", "off"],
+    Pinned => ["on", "off"],
     Rebalance => ["off"],
     RendezvousBy => ["address"],
     Tickets => ["auto", "off"],

@@ -14,6 +14,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout_at;
 use tracing::debug;
 
@@ -22,10 +23,12 @@ use crate::Instant;
 use crate::engineio::{Form, OpenPacket, Sid, with_sid};
 use crate::http1::{HeadLimits, RequestFraming};
 use crate::logging::error_chain;
+use crate::net::NetStream;
 use crate::pool::{
     AnswerBody, AnswerBodyError, ConnectError, ConnectOptions, Connection, OutboundHead, Pool,
     Reply, SendFault, SendLimits, Sharing, connect,
 };
+use crate::tls::NodeTlsFault;
 use crate::upstream::Node;
 use crate::upstream::health::CheckOutcome;
 use crate::upstream::health::settings::{Check, HttpCheck};
@@ -55,7 +58,10 @@ impl<'a> CheckRun<'a> {
             Check::Off => return CheckOutcome::Skipped,
             Check::Tcp => {
                 let connected = connect(self.node, self.connect_options()).await;
-                connected.map(|_stream| CheckOutcome::Passed).map_err(Failure::Connect)
+                match connected {
+                    Ok(stream) => self.close_tls(stream).await.map(|()| CheckOutcome::Passed),
+                    Err(error) => Err(Failure::Connect(error)),
+                }
             }
             Check::Http(check) => self.ask_http(check).await,
             Check::EngineIo(path) => self.ask_engineio(path).await,
@@ -119,6 +125,29 @@ impl<'a> CheckRun<'a> {
         Ok(status)
     }
 
+    /// Closes a connection on which nothing was sent. A node that refuses our certificate says so only
+    /// after the handshake, if that is TLS 1.3.
+    async fn close_tls(&self, mut stream: NetStream) -> Result<(), Failure> {
+        if self.settings.tls.is_none() {
+            return Ok(());
+        }
+        let read = async {
+            stream.shutdown().await?;
+            // Tickets are no bytes of the stream.
+            stream.read_u8().await
+        };
+        // A node that waits for a request has accepted the connection.
+        let Ok(Err(error)) = timeout_at(self.deadline, read).await else { return Ok(()) };
+        match NodeTlsFault::of_refusal(error) {
+            Ok(source) => {
+                self.node.connect_refused();
+                let node = self.node.name().clone();
+                Err(Failure::Connect(ConnectError::Tls { node, source }))
+            }
+            Err(_closed) => Ok(()),
+        }
+    }
+
     /// A new connection. Not within another deadline: a connect that is dropped would not count as
     /// failed.
     async fn open(&self) -> Result<Box<Connection>, Failure> {
@@ -126,7 +155,7 @@ impl<'a> CheckRun<'a> {
         opened.map_err(Failure::Connect)
     }
 
-    fn connect_options(&self) -> ConnectOptions {
+    fn connect_options(&self) -> ConnectOptions<'a> {
         ConnectOptions::for_check(self.settings, self.deadline)
     }
 

@@ -2,6 +2,7 @@
 
 mod exchanges;
 mod reuse;
+mod tls;
 
 use crate::pool::sending::Sending;
 use std::convert::Infallible;
@@ -29,14 +30,14 @@ const IDLE: Duration = Duration::from_secs(4);
 const WHOLE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// A pool, a node and the socket that it listens on.
-struct Bench {
+struct Bench<'a> {
     pool: Arc<Pool>,
     listener: TcpListener,
     node: Arc<Node>,
-    options: ConnectOptions,
+    options: ConnectOptions<'a>,
 }
 
-impl Bench {
+impl Bench<'_> {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let node = node_at(listener.local_addr().unwrap());

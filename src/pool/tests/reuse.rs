@@ -85,7 +85,7 @@ async fn the_pool_is_bounded() {
 }
 
 /// Waits until the close of the connection that is idle has arrived.
-async fn until_closed(bench: &Bench) {
+async fn until_closed(bench: &Bench<'_>) {
     let identity = bench.node.identity();
     let idle = bench.pool.idle().of_node.get_mut(&identity).unwrap().pop_back().unwrap();
     timeout(ENOUGH, idle.connection.stream.socket().ready(Interest::READABLE))
@@ -193,8 +193,8 @@ async fn a_connection_that_may_not_be_idle_is_closed() {
 async fn a_connection_with_a_clients_header_is_reused_for_this_client_only() {
     let settings =
         Settings { proxy_protocol: Some(Version::V1), ..Settings::new("chat", Vec::new()) };
-    let client = |text: &str| ConnectOptions::for_client(&settings, text.parse().unwrap());
-    let (mine, others) = (client("203.0.113.9:4711"), client("203.0.113.9:4712"));
+    let [mine, others] = ["203.0.113.9:4711", "203.0.113.9:4712"]
+        .map(|client| ConnectOptions::for_client(&settings, client.parse().unwrap()));
     let bench = Bench { options: mine, ..Bench::new().await };
     let (connection, mut socket) = bench.open().await;
     let port = bench.listener.local_addr().unwrap().port();

@@ -11,13 +11,16 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519,
     PKCS_RSA_SHA256, RsaKeySize,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
-use tokio_rustls::TlsConnector;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// An authority, and the directory in which its certificates are.
 pub struct Authority {
@@ -48,6 +51,14 @@ impl Authority {
         format!("chain: '{}', key: '{}'", path("pem"), path("key"))
     }
 
+    /// The fingerprint of the certificate in `FILE.pem`, as openssl prints it.
+    pub async fn fingerprint(&self, file: &str) -> String {
+        let mut command = Command::new("openssl");
+        command.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]);
+        let output = command.arg(self.path(&format!("{file}.pem"))).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// Writes `FILE.pem` and `FILE.key`, for a subject and its names.
     pub fn issue(&self, file: &str, subject: &str, names: &[&str]) {
         self.issue_by(Key::P256, file, subject, names);
@@ -65,19 +76,44 @@ impl Authority {
         std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
     }
 
-    /// A client that trusts the authority and shows the certificate in `shown`, if any.
-    pub fn connector(&self, shown: Option<&str>) -> TlsConnector {
+    /// A server with the certificate `file`, which demands certificates of this authority if `demands` is
+    /// set.
+    pub fn acceptor(&self, file: &str, demands: bool) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match demands {
+            true => {
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(self.roots().into(), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+            false => builder.with_no_client_auth(),
+        };
+        let chain = CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).unwrap();
+        let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key"))).unwrap();
+        let mut config = builder.with_single_cert(vec![chain], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config).into()
+    }
+
+    fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
+        roots
+    }
+
+    /// A client that trusts the authority and shows the certificate in `shown`, if any.
+    pub fn connector(&self, shown: Option<&str>) -> TlsConnector {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots);
+            .with_root_certificates(self.roots());
         let config = match shown {
             None => builder.with_no_client_auth(),
             Some(file) => {
-                use rustls::pki_types::pem::PemObject;
                 let chain = CertificateDer::from_pem_file(self.path(&format!("{file}.pem")));
                 let key = PrivateKeyDer::from_pem_file(self.path(&format!("{file}.key")));
                 builder.with_client_auth_cert(vec![chain.unwrap()], key.unwrap()).unwrap()
@@ -112,6 +148,40 @@ impl Key {
             Self::Rsa => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048),
         };
         key.unwrap()
+    }
+}
+
+/// Ends TLS before a [`FakeNode`](super::FakeNode). Dropping it closes the port and all connections.
+pub struct TlsFront {
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl TlsFront {
+    /// Shows the certificate `file` of `authority`, and demands one of clients if `demands` is set.
+    pub async fn start(authority: &Authority, file: &str, demands: bool, node: SocketAddr) -> Self {
+        let acceptor = authority.acceptor(file, demands);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let socket = listener.accept().await.unwrap().0;
+                let acceptor = acceptor.clone();
+                connections.spawn(async move {
+                    let Ok(mut outside) = acceptor.accept(socket).await else { return };
+                    let mut inside = TcpStream::connect(node).await.unwrap();
+                    let _ = copy_bidirectional(&mut outside, &mut inside).await;
+                });
+            }
+        });
+        Self { address, task }
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -3,6 +3,7 @@
 mod acme;
 mod files;
 mod listeners;
+mod node_tls;
 mod routes;
 mod upstreams;
 mod yaml;

@@ -207,7 +207,7 @@ a.yaml:3:3: upstreams.chat.nodes: must have at least one node
 a.yaml:4:5: upstreams.chat.servers: is not a known key
  4 |     servers: [b:1]
    |     ^^^^^^^
-   = help: write one of: nodes, discover, affinity, connect_timeout, proxy_protocol, response_head_max, response_fields_max, connections, pool_idle_timeout, balance, slow_start, max_connections
+   = help: write one of: nodes, discover, affinity, connect_timeout, proxy_protocol, tls, response_head_max, response_fields_max, connections, pool_idle_timeout, balance, slow_start
 2 problems in a.yaml",
     ),
     (

@@ -1,0 +1,256 @@
+//! `tls:` of an upstream
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+
+use super::address;
+use super::tls::file_name;
+use crate::config::file::node_tls::{self as keys, Pinned};
+use crate::config::named_files::NamedFiles;
+use crate::tls::settings::CertificateFiles;
+use crate::tls::{self, Fingerprint, NodeTls, NodeTlsSettings, Part, Verify};
+use crate::upstream::settings::{Discover, Source};
+use crate::yaml::{Chosen, Diagnostic, KeyPath, Report, TextOr, units};
+
+/// The TLS at `path`. What is wrong with its files is reported too.
+pub(super) fn resolve(
+    path: &KeyPath,
+    written: Option<&Chosen<TextOr<keys::NodeTls>>>,
+    discover: Option<&Discover>,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<Arc<NodeTls>> {
+    let written = match report.chosen(path, written, "tls: on")? {
+        TextOr::Map(written) => written,
+        TextOr::Text(word) => {
+            let is_on = report.read(path, Some(word), false, |word| on_or_off(word, "a map"));
+            is_on.then_some(&keys::NodeTls::ON)?
+        }
+    };
+    let name =
+        report.read(&path.key("server_name"), written.server_name.as_deref(), None, |name| {
+            server_name(name).map(Some)
+        });
+    let at_client = path.key("client_certificate");
+    let client = written.client_certificate.as_ref();
+    let client =
+        client.map(|client| client_certificate(&at_client, client, files, report).ok_or(()));
+    let settings = NodeTlsSettings {
+        verify: verify(path, written, files, report)?,
+        // The nodes that were discovered have addresses of their own, for which no authority signs.
+        server_name: name.or_else(|| match &discover?.source {
+            Source::Addresses(address) => tls::server_name(&address.host),
+            Source::Services(_) => None,
+        }),
+        client_certificate: client.transpose().ok()?,
+    };
+    load(path, settings, files, report)
+}
+
+fn server_name(text: &str) -> Result<ServerName<'static>, Diagnostic> {
+    let refused = || {
+        Diagnostic::new("is neither a host name nor an IP address")
+            .help("write server_name: chat.example.com, without a port")
+    };
+    address::node_host(text).ok().and_then(|host| tls::server_name(&host)).ok_or_else(refused)
+}
+
+fn client_certificate(
+    path: &KeyPath,
+    written: &keys::ClientCertificate,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<CertificateFiles> {
+    let chain = written.chain.as_deref();
+    let chain = report.require(&path.key("chain"), chain, "chain: proxy.pem", file_name);
+    let key = report
+        .read(&path.key("key"), written.key.as_deref(), None, |text| file_name(text).map(Some));
+    let chain = files.locate(&chain?);
+    let key = key.map_or_else(|| chain.clone(), |key| files.locate(&key));
+    Some(CertificateFiles { chain, key, ocsp: None })
+}
+
+/// `None` if it is refused.
+fn verify(
+    path: &KeyPath,
+    written: &keys::NodeTls,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<Verify> {
+    let at_verify = path.key("verify");
+    let ca =
+        report.read(&path.key("ca"), written.ca.as_deref(), None, |text| file_name(text).map(Some));
+    let verify = match &written.verify {
+        None => Verify::Authorities(None),
+        Some(TextOr::Text(word)) => {
+            let read = |word: &str| on_or_off(word, "fingerprints: [...] below it");
+            match report.read(&at_verify, Some(word), true, read) {
+                true => Verify::Authorities(None),
+                false => Verify::Off,
+            }
+        }
+        Some(TextOr::Map(pinned)) => {
+            Verify::Fingerprints(fingerprints(&at_verify, pinned, report)?)
+        }
+    };
+    let warning = match &verify {
+        Verify::Authorities(None) => {
+            return Some(Verify::Authorities(ca.map(|ca| files.locate(&ca))));
+        }
+        Verify::Authorities(Some(_)) => return Some(verify),
+        Verify::Off => OFF_MEANS,
+        Verify::Fingerprints(_) => PINNED_MEANS,
+    };
+    if ca.is_some() {
+        let diagnostic = Diagnostic::new("asks no authority, but `ca` names one");
+        report.refuse(&at_verify, diagnostic.help("remove one of the two"));
+    }
+    report.warn(&at_verify, warning);
+    Some(verify)
+}
+
+fn fingerprints(
+    path: &KeyPath,
+    written: &Pinned,
+    report: &mut Report<'_>,
+) -> Option<Vec<Fingerprint>> {
+    let at = path.key("fingerprints");
+    let items = written.fingerprints.iter().flatten().enumerate();
+    let items = report.filled(items.map(|(i, item)| (at.index(i), item.as_deref())));
+    if written.fingerprints.iter().flatten().next().is_none() {
+        let diagnostic = Diagnostic::new("has no fingerprint");
+        report.refuse(&at, diagnostic.help(FINGERPRINT_HELP));
+        return None;
+    }
+    let read = |(path, text): (KeyPath, &str)| {
+        report.read(&path, Some(text), None, |text| fingerprint(text).map(Some))
+    };
+    Some(items.into_iter().filter_map(read).collect())
+}
+
+/// As `openssl x509 -fingerprint` prints it, or `sha256sum`, or our own log.
+fn fingerprint(text: &str) -> Result<Fingerprint, Diagnostic> {
+    let refused = || Diagnostic::new("is not a SHA-256 fingerprint").help(FINGERPRINT_HELP);
+    let prefixes = ["sha256 Fingerprint=", "SHA256 Fingerprint=", "sha256:"];
+    let digits = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+    let mut rest = digits.as_bytes();
+    let mut fingerprint = [0; 32];
+    for byte in &mut fingerprint {
+        rest = rest.strip_prefix(b":").filter(|_| rest.len() < digits.len()).unwrap_or(rest);
+        let (pair, behind) = rest.split_first_chunk::<2>().ok_or_else(refused)?;
+        for digit in pair {
+            let digit = char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            *byte = *byte << 4 | digit.ok_or_else(refused)?;
+        }
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(fingerprint) } else { Err(refused()) }
+}
+
+fn on_or_off(word: &str, other: &str) -> Result<bool, Diagnostic> {
+    match word {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        // YAML 1.1 reads `on` so.
+        "true" | "yes" => Err(Diagnostic::new("does not turn this on").help("write on")),
+        word => {
+            units::refuse_other_off(word)?;
+            let diagnostic = Diagnostic::new("is neither on nor off");
+            Err(diagnostic.help(format!("write on, off, or {other}")))
+        }
+    }
+}
+
+/// Reads the files, and reports what is wrong with them or should be known.
+fn load(
+    path: &KeyPath,
+    settings: NodeTlsSettings,
+    files: &NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<Arc<NodeTls>> {
+    let Some((read, now)) = files.reader() else {
+        return NodeTls::unread(settings).map(Arc::new);
+    };
+    let is_one_file = settings.client_certificate.as_ref().is_some_and(|it| it.chain == it.key);
+    let has_ca = matches!(settings.verify, Verify::Authorities(Some(_)));
+    let key_of = |part: Part| match part {
+        Part::Key(_) if !is_one_file => path.key("client_certificate").key("key"),
+        Part::Key(_) | Part::Chain(_) => path.key("client_certificate").key("chain"),
+        Part::NodeCa if has_ca => path.key("ca"),
+        Part::NodeCa | Part::ClientCa | Part::Crl(_) | Part::Ocsp(_) | Part::TicketKeys => {
+            path.clone()
+        }
+    };
+    match NodeTls::load(settings, read, || files.system_roots(), now) {
+        Ok(loaded) => {
+            for (part, warning) in &loaded.warnings {
+                report.warn(&key_of(*part), &warning.to_string());
+            }
+            Some(Arc::new(loaded.tls))
+        }
+        Err(faults) => {
+            for (part, fault) in faults {
+                let diagnostic = Diagnostic::new(fault.to_string()).help(fault.help());
+                report.refuse(&key_of(part), diagnostic);
+            }
+            None
+        }
+    }
+}
+
+const FINGERPRINT_HELP: &str =
+    "write the 64 digits that `openssl x509 -noout -fingerprint -sha256 -in FILE` prints";
+
+const OFF_MEANS: &str = "the certificates of the nodes are not verified: anyone on the network between \
+    can pose as a node, and read and change everything; write ca, or verify: { fingerprints: [...] }";
+
+const PINNED_MEANS: &str = "nodes are accepted by the fingerprints of their certificates alone: names, \
+    dates and revocations do not count, and a node whose certificate is renewed is refused until its \
+    new fingerprint is written here";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_tools_print_it() {
+        let digits = "0a1b".repeat(16);
+        let colons = digits.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair));
+        let colons = colons.collect::<Vec<_>>().join(":").to_uppercase();
+        let expected: Fingerprint = std::array::from_fn(|at| if at % 2 == 0 { 0x0a } else { 0x1b });
+        let openssl = format!("sha256 Fingerprint={colons}");
+        for text in [&digits, &colons, &openssl, &format!("sha256:{digits}")] {
+            assert_eq!(fingerprint(text).ok(), Some(expected), "{text}");
+        }
+        let short = &digits[..62];
+        for text in [
+            "",
+            "sha256:",
+            short,
+            &format!("{short}zz"),
+            &format!("{digits}00"),
+            &format!(":{digits}"),
+            &format!("{digits}:"),
+            "ü",
+        ] {
+            assert_eq!(
+                fingerprint(text).unwrap_err().help_text(),
+                Some(FINGERPRINT_HELP),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn on_and_off_are_the_only_words() {
+        assert_eq!(on_or_off("on", "x").ok(), Some(true));
+        assert_eq!(on_or_off("off", "x").ok(), Some(false));
+        let help = |word| on_or_off(word, "a map").unwrap_err().help_text().map(str::to_owned);
+        assert_eq!(help("true").as_deref(), Some("write on"));
+        assert!(help("false").is_some_and(|help| help.contains("off")));
+        assert_eq!(help("auto").as_deref(), Some("write on, off, or a map"));
+    }
+}
