@@ -18,7 +18,7 @@ use crate::setup;
 use parties::{Echo, Proxy, sockeye};
 use record::Versions;
 use results::{Comparison, Results};
-use suite::{Ports, Suite};
+use suite::{Suite, Urls};
 
 /// What is played, and what becomes of the result.
 #[derive(clap::Args)]
@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Play only what was not played since Sockeye was built last, and count the rest as it was
     #[arg(long)]
     resume: bool,
+    /// Let the suite connect to Sockeye by TLS, and directly without
+    #[arg(long)]
+    tls: bool,
     /// Put the result into docs/autobahn.md
     #[arg(long)]
     write_docs: bool,
@@ -40,6 +43,9 @@ pub(crate) struct Options {
 /// Installs what is missing, plays, compares, and fails if a case is judged differently.
 pub(crate) fn autobahn(options: &Options) -> Result<(), Failure> {
     setup::node()?;
+    if options.tls {
+        setup::openssl()?;
+    }
     let suite = Suite::install()?;
     run(cargo().args(["build", "--locked", "--package", "sockeye", "--bin", "sockeye"]))?;
 
@@ -49,7 +55,7 @@ pub(crate) fn autobahn(options: &Options) -> Result<(), Failure> {
     let report = record::report(&Versions::gather(&suite), options, &comparison);
     eprintln!("\n{report}");
     if options.write_docs {
-        record::write(&report)?;
+        record::write(&report, options.tls)?;
     }
     if comparison.is_alike() {
         return Ok(());
@@ -61,17 +67,21 @@ pub(crate) fn autobahn(options: &Options) -> Result<(), Failure> {
 /// does not pass alike twice says nothing.
 fn compare(suite: &Suite, options: &Options, scratch: &Path) -> Result<Comparison, Failure> {
     let echo = Echo::start()?;
-    let proxy = Proxy::start(&echo, scratch)?;
-    let ports = Ports { direct: echo.port(), through: proxy.port() };
+    let proxy = Proxy::start(&echo, scratch, options.tls)?;
+    let scheme = if options.tls { "wss" } else { "ws" };
+    let urls = Urls {
+        direct: format!("ws://127.0.0.1:{}", echo.port()),
+        through: format!("{scheme}://127.0.0.1:{}", proxy.port()),
+    };
     let mut results = Results::default();
     for portion in options.portions() {
-        let directory = directory_of(portion);
+        let directory = options.directory_of(portion);
         let recorded = Results::read_newer_than(&sockeye()?, &directory);
         results.add(match recorded.filter(|_| options.resume) {
             Some(recorded) => recorded,
             None => {
                 eprintln!("{portion} is played: {}", directory.display());
-                suite.play(slice::from_ref(portion), &ports, &directory)?
+                suite.play(slice::from_ref(portion), &urls, &directory)?
             }
         });
     }
@@ -79,7 +89,7 @@ fn compare(suite: &Suite, options: &Options, scratch: &Path) -> Result<Compariso
     let differing = comparison.differing();
     if !differing.is_empty() {
         eprintln!("{}: again, since they differ", differing.join(" "));
-        comparison.check_again(&suite.play(&differing, &ports, &scratch.join("again"))?);
+        comparison.check_again(&suite.play(&differing, &urls, &scratch.join("again"))?);
     }
     Ok(comparison)
 }
@@ -89,19 +99,20 @@ impl Options {
     fn portions(&self) -> impl Iterator<Item = &String> {
         self.cases.iter().filter(|portion| !self.except.iter().any(|but| is_part(portion, but)))
     }
+
+    /// Where a portion's results stay.
+    fn directory_of(&self, portion: &str) -> PathBuf {
+        let name: String =
+            portion.chars().map(|c| if c.is_ascii_digit() || c == '.' { c } else { '_' }).collect();
+        let kind = if self.tls { "target/autobahn/tls" } else { "target/autobahn" };
+        root().join(kind).join(name)
+    }
 }
 
 /// Whether all cases of the pattern `portion` are among those of `whole`.
 fn is_part(portion: &str, whole: &str) -> bool {
     let beginning = whole.strip_suffix('*').unwrap_or(whole);
     portion == whole || (beginning != whole && portion.starts_with(beginning))
-}
-
-/// Where a portion's results stay.
-fn directory_of(portion: &str) -> PathBuf {
-    let name: String =
-        portion.chars().map(|c| if c.is_ascii_digit() || c == '.' { c } else { '_' }).collect();
-    root().join("target/autobahn").join(name)
 }
 
 /// All cases, in portions of some minutes at most. The suite has no groups 8 and 11.

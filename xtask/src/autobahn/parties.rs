@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use crate::command::{Failure, root};
+use crate::command::{Failure, root, run};
 
 /// The server: `tests/node/echo.js`.
 pub(super) struct Echo(Party);
 
-/// A Sockeye before the server, as configured by default.
+/// A Sockeye before the server, as configured by default, or with TLS.
 pub(super) struct Proxy(Party);
 
 impl Echo {
@@ -40,10 +40,15 @@ impl Echo {
 
 impl Proxy {
     /// Starts the Sockeye that was built with this program, and waits until it accepts.
-    pub(super) fn start(echo: &Echo, directory: &Path) -> Result<Self, Failure> {
+    pub(super) fn start(echo: &Echo, directory: &Path, tls: bool) -> Result<Self, Failure> {
         let configuration = directory.join("sockeye.yaml");
+        let mut keys = "bind: '127.0.0.1:0'".to_owned();
+        if tls {
+            make_certificate(directory)?;
+            keys += ", tls: { chain: chain.pem, key: key.pem }";
+        }
         let text = format!(
-            "listeners: [{{ bind: '127.0.0.1:0' }}]\n\
+            "listeners: [{{ {keys} }}]\n\
              upstreams: {{ echo: {{ nodes: ['127.0.0.1:{}'], affinity: none }} }}\n\
              routes: [{{ upstream: echo }}]\n\
              log: {{ format: json }}\n",
@@ -75,6 +80,15 @@ pub(super) fn sockeye() -> Result<PathBuf, Failure> {
     let program = env::current_exe()
         .map_err(|error| Failure(format!("cannot tell where Sockeye was built: {error}")))?;
     Ok(program.with_file_name("sockeye"))
+}
+
+/// Leaves `chain.pem` and `key.pem`, which the suite does not verify.
+fn make_certificate(directory: &Path) -> Result<(), Failure> {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    openssl.args(["-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    openssl.args(["-addext", "subjectAltName=DNS:localhost"]);
+    run(openssl.args(["-keyout", "key.pem", "-out", "chain.pem"]).current_dir(directory))
 }
 
 /// A child process that accepts on a port.

@@ -60,11 +60,12 @@ pub(super) fn report(versions: &Versions, options: &Options, comparison: &Compar
 }
 
 /// Puts `report` into the manual.
-pub(super) fn write(report: &str) -> Result<(), Failure> {
+pub(super) fn write(report: &str, tls: bool) -> Result<(), Failure> {
     let path = root().join(PAGE);
     let broken = |why: &dyn std::fmt::Display| Failure(format!("cannot renew {PAGE}: {why}"));
     let page = fs::read_to_string(&path).map_err(|error| broken(&error))?;
-    let page = put_into(&page, report).ok_or_else(|| broken(&"its marks are gone"))?;
+    let page = put_into(&page, if tls { BEGIN_TLS } else { BEGIN }, report)
+        .ok_or_else(|| broken(&"its marks are gone"))?;
     fs::write(&path, page).map_err(|error| broken(&error))
 }
 
@@ -98,10 +99,10 @@ fn put_differences(text: &mut String, comparison: &Comparison) {
 }
 
 /// `page` with `report` in the place of what is between the marks.
-fn put_into(page: &str, report: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
+fn put_into(page: &str, begin: &str, report: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
     let (_, behind) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{report}{END}{behind}"))
+    Some(format!("{before}{begin}\n{report}{END}{behind}"))
 }
 
 /// What the suite calls a group.
@@ -128,6 +129,7 @@ fn unknown() -> String {
 
 const PAGE: &str = "docs/autobahn.md";
 const BEGIN: &str = "<!-- result: written by `cargo xtask autobahn --write-docs` -->";
+const BEGIN_TLS: &str = "<!-- result: written by `cargo xtask autobahn --tls --write-docs` -->";
 const END: &str = "<!-- end of result -->";
 
 #[cfg(test)]
@@ -141,6 +143,7 @@ mod tests {
             cases: ["1.*", "7.*", "12.1.*"].map(str::to_owned).to_vec(),
             except: vec!["12.*".to_owned()],
             resume: false,
+            tls: false,
             write_docs: false,
         };
         let versions = Versions { suite: unknown(), ws: unknown(), node: unknown() };
@@ -161,10 +164,12 @@ mod tests {
 
     #[test]
     fn a_report_takes_the_place_of_the_one_before() {
-        let page = format!("head\n{BEGIN}\nold\n{END}\ntail\n");
-        assert_eq!(put_into(&page, "new\n").unwrap(), page.replace("old", "new"));
-        assert!(put_into("no marks", "new").is_none());
-        let page = include_str!("../../../docs/autobahn.md");
-        assert!(put_into(page, "new\n").is_some());
+        for begin in [BEGIN, BEGIN_TLS] {
+            let page = format!("head\n{begin}\nold\n{END}\ntail\n");
+            assert_eq!(put_into(&page, begin, "new\n").unwrap(), page.replace("old", "new"));
+            assert!(put_into("no marks", begin, "new").is_none());
+            let page = include_str!("../../../docs/autobahn.md");
+            assert!(put_into(page, begin, "new\n").is_some());
+        }
     }
 }

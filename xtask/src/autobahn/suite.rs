@@ -17,10 +17,10 @@ pub(super) struct Suite {
     interpreter: PathBuf,
 }
 
-/// Where the server and Sockeye accept, on 127.0.0.1.
-pub(super) struct Ports {
-    pub(super) direct: u16,
-    pub(super) through: u16,
+/// Where the server and Sockeye accept.
+pub(super) struct Urls {
+    pub(super) direct: String,
+    pub(super) through: String,
 }
 
 impl Suite {
@@ -64,14 +64,14 @@ impl Suite {
     pub(super) fn play(
         &self,
         cases: &[String],
-        ports: &Ports,
+        urls: &Urls,
         directory: &Path,
     ) -> Result<Results, Failure> {
         if directory.exists() {
             fs::remove_dir_all(directory).map_err(|error| unwritable(&error))?;
         }
-        let start = |agent, port| self.start(agent, port, cases, &directory.join(agent));
-        let runs = [start(DIRECT, ports.direct)?, start(THROUGH, ports.through)?];
+        let start = |agent, url| self.start(agent, url, cases, &directory.join(agent));
+        let runs = [start(DIRECT, &urls.direct)?, start(THROUGH, &urls.through)?];
         // Both are waited for before the first that failed is reported.
         for ended in runs.map(|mut run| run.wait()) {
             if !ended.is_ok_and(|status| status.success()) {
@@ -86,14 +86,14 @@ impl Suite {
     fn start(
         &self,
         agent: &str,
-        port: u16,
+        url: &str,
         cases: &[String],
         directory: &Path,
     ) -> Result<Child, Failure> {
         fs::create_dir_all(directory).map_err(|error| unwritable(&error))?;
         let specification = json!({
             "outdir": directory,
-            "servers": [{ "agent": agent, "url": format!("ws://127.0.0.1:{port}") }],
+            "servers": [{ "agent": agent, "url": url }],
             "cases": cases,
             "exclude-cases": [],
             "exclude-agent-cases": {},

@@ -22,6 +22,11 @@ pub(crate) fn edge() -> Result<(), Failure> {
     tools::EDGE_TOOLS.iter().try_for_each(tools::provide)
 }
 
+/// OpenSSL alone, which makes certificates.
+pub(crate) fn openssl() -> Result<(), Failure> {
+    tools::provide(&tools::OPENSSL)
+}
+
 /// Node.js and its packages alone.
 pub(crate) fn node() -> Result<(), Failure> {
     tools::provide(&tools::NODE)?;

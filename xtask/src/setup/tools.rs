@@ -61,18 +61,7 @@ pub(super) const TOOLS: &[Tool] = &[
             ("brew", &["nginx"]),
         ],
     },
-    Tool {
-        name: "OpenSSL 3, on the PATH as openssl",
-        is_there: openssl_is_there,
-        packages: &[
-            ("apt-get", &["openssl"]),
-            ("dnf", &["openssl"]),
-            ("apk", &["openssl"]),
-            ("pacman", &["openssl"]),
-            // It is not put on the PATH, where macOS has LibreSSL.
-            ("brew", &[]),
-        ],
-    },
+    OPENSSL,
     Tool {
         name: "Chromium, on the PATH as chromium, chromium-browser or google-chrome",
         is_there: chromium_is_there,
@@ -125,6 +114,20 @@ pub(super) const NODE: Tool = Tool {
         ("apk", &["nodejs", "npm"]),
         ("pacman", &["nodejs", "npm"]),
         ("brew", &["node"]),
+    ],
+};
+
+/// Looks at TLS, and makes certificates.
+pub(super) const OPENSSL: Tool = Tool {
+    name: "OpenSSL 3, on the PATH as openssl",
+    is_there: openssl_is_there,
+    packages: &[
+        ("apt-get", &["openssl"]),
+        ("dnf", &["openssl"]),
+        ("apk", &["openssl"]),
+        ("pacman", &["openssl"]),
+        // It is not put on the PATH, where macOS has LibreSSL.
+        ("brew", &[]),
     ],
 };
 
