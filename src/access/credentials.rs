@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderMap};
 
 use crate::engineio::query;
@@ -80,6 +82,19 @@ pub(super) fn single_authorization(headers: &HeaderMap) -> Result<(), Credential
         true => Err(CredentialFault::TooLong),
         false => Ok(()),
     }
+}
+
+/// The name and the password of `Authorization: Basic` (RFC 7617).
+///
+/// # Errors
+///
+/// There are two, or they cannot be read.
+pub(super) fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, CredentialFault> {
+    let Some(encoded) = authorization(headers, "basic")? else { return Ok(None) };
+    let bytes = STANDARD.decode(encoded).map_err(|_| CredentialFault::Malformed)?;
+    let text = String::from_utf8(bytes).map_err(|_| CredentialFault::Malformed)?;
+    let (name, password) = text.split_once(':').ok_or(CredentialFault::Malformed)?;
+    Ok(Some((name.to_owned(), password.to_owned())))
 }
 
 /// What follows `scheme` in the one `Authorization` of a request; `None` if it has another scheme.
@@ -183,5 +198,21 @@ mod tests {
         assert_eq!(places().find(&HeaderMap::new(), Some(&query)), Err(CredentialFault::TooLong));
         let fields = headers(&[("cookie", b"t=\xff")]);
         assert_eq!(places().find(&fields, None), Err(CredentialFault::Malformed));
+    }
+
+    #[test]
+    fn a_name_and_a_password_are_read() {
+        let check = |value: &[u8], expected| {
+            assert_eq!(basic(&headers(&[("authorization", value)])), expected);
+        };
+        let pair = |name: &str, password: &str| Ok(Some((name.to_owned(), password.to_owned())));
+        check(b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", pair("Aladdin", "open sesame"));
+        check(b"basic dGVzdDoxMjPCow==", pair("test", "123\u{a3}"));
+        check(b"Basic YTpiOmM=", pair("a", "b:c"));
+        check(b"Basic Og==", pair("", ""));
+        check(b"Bearer a", Ok(None));
+        for malformed in [&b"Basic"[..], b"Basic YQ==", b"Basic ?", b"Basic Ov8="] {
+            check(malformed, Err(CredentialFault::Malformed));
+        }
     }
 }

@@ -1,10 +1,11 @@
-//! Who may use a route: by the client's network, by the origin of the page, and by a token or the word
-//! of an authorization service; and how much each network may.
+//! Who may use a route: by the client's network, by the origin of the page, and by a token, a password or
+//! the verdict of an authorization service; and how much each network may.
 //!
 //! A route without such rules has no [`Access`], so that they cost nothing.
 //!
 //! Runs for every request.
 
+mod basic;
 mod client_rates;
 mod credentials;
 mod flights;
@@ -17,6 +18,7 @@ mod jwt;
 mod jwt_keys;
 mod origins;
 mod owned_fields;
+mod passwords;
 mod refusal;
 mod settings;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use crate::Instant;
 use crate::clock::{AtomicInstant, Epoch};
 use crate::net::is_in;
 use crate::pool::Pool;
+use basic::PasswordCheck;
 use forward::ForwardAuth;
 use jwt::TokenCheck;
 
@@ -45,9 +48,10 @@ pub(crate) use grant::Grant;
 pub(crate) use jwt_keys::SECRET_BYTES_MIN;
 pub(crate) use origins::{OriginRule, Origins, is_foreign};
 pub(crate) use owned_fields::{OwnedFields, may_be_owned};
+pub(crate) use passwords::check_line;
 pub(crate) use refusal::{RateBound, Refusal, ServiceFault};
 pub(crate) use settings::{
-    AuthSettings, ForwardSettings, JwtSettings, ServiceUrl, Settings, TokenSecret,
+    AuthSettings, BasicSettings, ForwardSettings, JwtSettings, ServiceUrl, Settings, TokenSecret,
 };
 
 /// The rules of one route.
@@ -64,6 +68,7 @@ pub(crate) struct Access {
 enum Auth {
     Jwt(Box<TokenCheck>),
     Forward(Box<ForwardAuth>),
+    Basic(Box<PasswordCheck>),
 }
 
 /// When the files of the rules were read last.
@@ -119,6 +124,9 @@ impl Access {
             Some(AuthSettings::Forward(forward)) => {
                 Some(Auth::Forward(Box::new(ForwardAuth::new(forward))))
             }
+            Some(AuthSettings::Basic(basic)) => {
+                Some(Auth::Basic(Box::new(PasswordCheck::new(basic)?)))
+            }
         };
         let owned = settings.auth.as_ref().map(|auth| OwnedFields::new(auth.owned_fields()));
         let owned = owned.unwrap_or_default();
@@ -136,7 +144,7 @@ impl Access {
     pub(crate) fn asks_a_service(&self) -> bool {
         match &self.auth {
             Some(Auth::Forward(_)) => true,
-            Some(Auth::Jwt(_)) | None => false,
+            Some(Auth::Jwt(_) | Auth::Basic(_)) | None => false,
         }
     }
 
@@ -164,6 +172,7 @@ impl Access {
             }
             // Boxed: a poll is pending for long, and its future would have space for all of it.
             Some(Auth::Forward(service)) => Box::pin(service.check(visitor, pool)).await,
+            Some(Auth::Basic(passwords)) => Box::pin(passwords.check(visitor.headers)).await,
             None => Ok(Grant::default()),
         }
     }
@@ -185,6 +194,7 @@ impl Access {
     pub(crate) fn follow_files(self: &Arc<Self>, now: Instant) {
         let has_files = match &self.auth {
             Some(Auth::Jwt(tokens)) => tokens.has_files(),
+            Some(Auth::Basic(passwords)) => passwords.has_files(),
             Some(Auth::Forward(_)) | None => false,
         };
         let was_read = self.files.at.get();
@@ -198,6 +208,7 @@ impl Access {
         drop(spawn_blocking(move || {
             match &access.auth {
                 Some(Auth::Jwt(tokens)) => tokens.refresh(),
+                Some(Auth::Basic(passwords)) => passwords.refresh(),
                 Some(Auth::Forward(_)) | None => (),
             }
             access.files.is_reading.store(false, Ordering::Relaxed);

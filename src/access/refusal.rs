@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::basic::PasswordFault;
 use super::credentials::CredentialFault;
 use super::grant::Fields;
 use super::jwt::TokenFault;
@@ -28,6 +29,12 @@ pub(crate) enum Refusal {
     /// Its credentials could be read in two ways.
     #[error("not authorized: {0}")]
     Credentials(CredentialFault),
+    /// The name or the password is not right; what the client is asked for.
+    #[error("not authorized: {0}")]
+    Password(PasswordFault, HeaderValue),
+    /// Too many passwords are to be checked.
+    #[error("too many passwords wait to be checked")]
+    PasswordsBusy,
     /// The authorization service refuses the client.
     #[error("{}", match .0.status {
         StatusCode::FORBIDDEN => "the authorization service forbids it",
@@ -96,6 +103,8 @@ impl Refusal {
             | Self::Origin
             | Self::Token(_)
             | Self::Credentials(_)
+            | Self::Password(..)
+            | Self::PasswordsBusy
             | Self::ByService(_)
             | Self::Service(_) => None,
         }
@@ -108,8 +117,10 @@ impl Refusal {
             | Self::Origin
             | Self::TooFast(..)
             | Self::Credentials(_)
+            | Self::PasswordsBusy
             | Self::ByService(_)
             | Self::Service(_) => None,
+            Self::Password(_, challenge) => Some(challenge.clone()),
             // RFC 6750, section 3: without a token there is no error.
             Self::Token(TokenFault::Missing) => Some(HeaderValue::from_static("Bearer")),
             Self::Token(fault) => {
@@ -144,7 +155,12 @@ mod tests {
                 }
                 Self::TooFast(RateBound::Sessions, _) => Some(Self::Token(TokenFault::Missing)),
                 Self::Token(_) => Some(Self::Credentials(CredentialFault::Malformed)),
-                Self::Credentials(_) => Some(by_service(StatusCode::UNAUTHORIZED)),
+                Self::Credentials(_) => {
+                    let challenge = HeaderValue::from_static("Basic realm=\"a\"");
+                    Some(Self::Password(PasswordFault::Wrong, challenge))
+                }
+                Self::Password(..) => Some(Self::PasswordsBusy),
+                Self::PasswordsBusy => Some(by_service(StatusCode::UNAUTHORIZED)),
                 Self::ByService(refusal) => match refusal.status {
                     StatusCode::UNAUTHORIZED => Some(by_service(StatusCode::FORBIDDEN)),
                     StatusCode::FORBIDDEN => Some(by_service(StatusCode::FOUND)),

@@ -33,6 +33,8 @@ pub(crate) enum AuthSettings {
     Jwt(JwtSettings),
     /// An authorization service decides.
     Forward(ForwardSettings),
+    /// By a name and a password.
+    Basic(BasicSettings),
 }
 
 impl AuthSettings {
@@ -41,6 +43,7 @@ impl AuthSettings {
         let (claims, fields): (&[_], &[_]) = match self {
             Self::Jwt(jwt) => (&jwt.claims, &[]),
             Self::Forward(forward) => (&[], &forward.response_fields),
+            Self::Basic(basic) => (&[], basic.user_field.as_slice()),
         };
         claims.iter().map(|(_, name): &(String, _)| name).chain(fields)
     }
@@ -81,6 +84,24 @@ impl ForwardSettings {
 
     /// The default of `cache`: most of the polls of a session, and no long wait after a logout.
     pub(crate) const CACHE: Duration = Duration::from_secs(10);
+}
+
+/// The names and passwords of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BasicSettings {
+    /// Lines of `name:hash`.
+    pub(crate) passwords: Vec<TokenSecret>,
+    /// A file with such lines.
+    pub(crate) file: Option<PathBuf>,
+    /// What the client is told that the password is for.
+    pub(crate) realm: String,
+    /// The field in which nodes get the name.
+    pub(crate) user_field: Option<HeaderName>,
+}
+
+impl BasicSettings {
+    /// The default of `realm`.
+    pub(crate) const REALM: &str = "Sockeye";
 }
 
 /// The URL of an authorization service.

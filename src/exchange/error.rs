@@ -309,6 +309,8 @@ fn of_refusal(refusal: &Refusal) -> Facts {
         Refusal::TooFast(RateBound::Sessions, _) => facts(429, Blame::Client, "client_sessions"),
         Refusal::Token(_) => facts(401, Blame::Client, "token_refused"),
         Refusal::Credentials(_) => facts(401, Blame::Client, "credentials_refused"),
+        Refusal::Password(..) => facts(401, Blame::Client, "password_refused"),
+        Refusal::PasswordsBusy => facts(503, Blame::Operator, "passwords_busy"),
         Refusal::ByService(refusal) => match refusal.status {
             StatusCode::UNAUTHORIZED => facts(401, Blame::Client, "auth_required"),
             StatusCode::FORBIDDEN => {

@@ -24,7 +24,7 @@ pub(crate) fn may_hold_secret(line: &str) -> bool {
 
 fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase();
-    let sounds_so = key.contains("key") || key.contains("secret");
+    let sounds_so = ["key", "secret", "password"].iter().any(|word| key.contains(word));
     // Short words only: the distance takes time by the product of the lengths.
     let typing_errors_max = 1 + usize::from(key.len() > 3);
     sounds_so || (key.len() <= 6 && strsim::osa_distance(&key, "keys") <= typing_errors_max)
@@ -43,7 +43,9 @@ mod tests {
             let path = KeyPath::root().key(key).index(0);
             assert_eq!(is_secret(&path), expected, "{key}");
         };
-        for key in ["keys", "key", "Keys", "kesy", "eys", "secret", "secret_key", "apikey"] {
+        for key in
+            ["keys", "key", "Keys", "kesy", "eys", "secret", "secret_key", "apikey", "passwords"]
+        {
             check(key, true);
         }
         for key in

@@ -54,6 +54,33 @@ fn check_says_what_a_file_holds_or_what_is_wrong_with_it() {
     }
 }
 
+#[test]
+fn check_opens_the_files_of_keys_and_passwords() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    let check = |auth: &str, held: Option<&str>, expected: &str| {
+        match held {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => drop(std::fs::remove_file(&file)),
+        }
+        let auth = auth.replace("FILE", file.to_str().unwrap());
+        let path = directory.path().join("sockeye.yaml");
+        let chat = "upstreams: { chat: { nodes: ['127.0.0.1:1'] } }";
+        let routes = format!("routes: [{{ path: /, upstream: chat, auth: {{ {auth} }} }}]");
+        std::fs::write(&path, format!("{chat}\n{routes}\n")).unwrap();
+        let checked = sockeye(&["check", path.to_str().unwrap()]);
+        let said = text(&checked.stderr);
+        assert_eq!(checked.status.code(), Some(1), "{auth}: {said}");
+        assert!(said.contains(&format!("{}: {expected}", file.display())), "{auth}: {said}");
+    };
+    check("jwt: { jwks_file: FILE }", None, "No such file");
+    check("jwt: { jwks_file: FILE }", Some("keys"), "no JSON");
+    check("jwt: { jwks_file: FILE }", Some("{}"), "it is no JWK set");
+    check("jwt: { pem_files: [FILE] }", Some("-----BEGIN CERTIFICATE-----"), "it is a certificate");
+    check("basic: { htpasswd_file: FILE }", Some("# none\n"), "it has no user");
+    check("basic: { htpasswd_file: FILE }", Some("ann:$apr1$a$b"), "line 1: the hash is neither");
+}
+
 #[tokio::test]
 async fn run_tells_what_it_serves_and_ends_with_0_on_a_signal() {
     let node = FakeNode::start(|_| ok("yes")).await;

@@ -11,6 +11,7 @@ mod admin;
 mod admission;
 mod affinity;
 mod balance;
+mod basic_auth;
 mod browser;
 mod challenges;
 mod chat;

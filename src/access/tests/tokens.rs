@@ -282,7 +282,7 @@ fn a_set_of_keys_is_followed_and_kid_selects_from_it() {
 
     let refresh = || match &access.auth {
         Some(Auth::Jwt(tokens)) => tokens.refresh(),
-        Some(Auth::Forward(_)) | None => panic!("there are tokens"),
+        Some(Auth::Forward(_) | Auth::Basic(_)) | None => panic!("there are tokens"),
     };
     write(json!([jwk(&other, "b")]));
     refresh();

@@ -46,7 +46,53 @@ pub(crate) struct Auth {
     #[serde(deserialize_with = "chosen")]
     #[schemars(with = "TextOr<Forward>", extend("x-type" = "URL or map"))]
     pub(crate) forward: Option<Chosen<TextOr<Forward>>>,
+    /// By a name and a password (RFC 7617), which are only as safe as the connection: use TLS.
+    ///
+    /// Browsers ask their user for them when a page is opened, and send them with its polls and WebSockets.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "Basic")]
+    pub(crate) basic: Option<Chosen<Basic>>,
 }
+
+/// Names and passwords.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    {
+        "required": ["passwords"],
+        "properties": { "passwords": { "type": "array", "minItems": 1 } },
+    },
+    { "required": ["htpasswd_file"], "properties": { "htpasswd_file": { "type": "string" } } },
+]))]
+pub(crate) struct Basic {
+    /// Users, each as `htpasswd -nB NAME` prints them: `name:hash`, by bcrypt or Argon2id.
+    ///
+    /// A hash must not cost more than about a second: bcrypt up to 14, Argon2id up to 128MiB. Two
+    /// passwords of a route are checked at the same time; one that was right is remembered for a minute.
+    #[schemars(extend(
+        "x-items" = { "pattern": whole(PASSWORD_LINE) }, "x-type" = "list of `name:hash`"
+    ))]
+    pub(crate) passwords: List<String>,
+    /// A file with such lines, behind those of `passwords`.
+    ///
+    /// It is read again when it changes; one that cannot be used leaves the users as they are. MD5 (apr1),
+    /// SHA and crypt, which nginx accepts too, are refused: they can be guessed too fast.
+    #[schemars(length(min = 1), extend("x-type" = "path"))]
+    pub(crate) htpasswd_file: Option<String>,
+    /// What browsers show when they ask for the password.
+    #[schemars(extend("pattern" = whole(REALM)))]
+    pub(crate) realm: Option<String>,
+    /// The header field in which nodes get the name; what clients send in it is removed.
+    #[schemars(extend("pattern" = whole(patterns::TOKEN), "x-default" = "none"))]
+    pub(crate) user_field: Option<String>,
+}
+
+/// A line of `htpasswd`.
+const PASSWORD_LINE: &str =
+    r"[^:\x00-\x1f\x7f]+:\$(2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}|argon2id\$.+)";
+
+/// Text of a quoted string in which nothing has to be escaped.
+pub(crate) const REALM: &str = r#"[ !#-\[\]-~]+"#;
 
 /// An authorization service.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::list;
 use super::upstream::HIDDEN;
-use crate::access::{AuthSettings, ForwardSettings, JwtSettings};
-use crate::config::file::access::{Auth, Claim, Forward, Jwt};
+use crate::access::{AuthSettings, BasicSettings, ForwardSettings, JwtSettings};
+use crate::config::file::access::{Auth, Basic, Claim, Forward, Jwt};
 use crate::config::section;
 use crate::yaml::{Chosen, List, TextOr};
 
@@ -26,6 +26,18 @@ pub(super) fn auth(settings: &AuthSettings) -> Auth {
             let map = TextOr::Map(forward(settings));
             Auth { forward: Some(Chosen::Is(map)), ..Auth::default() }
         }
+        AuthSettings::Basic(settings) => {
+            Auth { basic: Some(Chosen::Is(basic(settings))), ..Auth::default() }
+        }
+    }
+}
+
+fn basic(settings: &BasicSettings) -> Basic {
+    Basic {
+        passwords: list(&settings.passwords, |_| HIDDEN.to_owned()),
+        htpasswd_file: settings.file.as_deref().map(shown),
+        realm: Some(settings.realm.clone()),
+        user_field: settings.user_field.as_ref().map(ToString::to_string),
     }
 }
 

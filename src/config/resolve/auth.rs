@@ -9,9 +9,10 @@ use http::HeaderName;
 use super::affinity::token;
 use super::forward_auth;
 use crate::access::{
-    AuthSettings, JwtSettings, SECRET_BYTES_MIN, TokenPlaces, TokenSecret, may_be_owned,
+    AuthSettings, BasicSettings, JwtSettings, SECRET_BYTES_MIN, TokenPlaces, TokenSecret,
+    check_line, may_be_owned,
 };
-use crate::config::file::access::{Auth, Claim, Jwt};
+use crate::config::file::access::{Auth, Basic, Claim, Jwt};
 use crate::yaml::{Diagnostic, KeyPath, List, Report};
 
 /// How clients say who they are, at `path`.
@@ -24,19 +25,64 @@ pub(super) fn resolve(
     let token = report.chosen(&path.key("jwt"), auth.jwt.as_ref(), help);
     let help = "forward: http://127.0.0.1:9000/check";
     let service = report.chosen(&path.key("forward"), auth.forward.as_ref(), help);
-    match (&auth.jwt, &auth.forward) {
-        (Some(_), None) | (None, Some(_)) => (),
-        (None, None) | (Some(_), Some(_)) => {
-            let diagnostic = Diagnostic::new("must be one kind");
-            report.refuse(path, diagnostic.help("write one of: jwt, forward"));
-            return None;
-        }
+    let help = "basic: { htpasswd_file: /etc/sockeye/htpasswd }";
+    let passwords = report.chosen(&path.key("basic"), auth.basic.as_ref(), help);
+    let kinds = [auth.jwt.is_some(), auth.forward.is_some(), auth.basic.is_some()];
+    if kinds.into_iter().filter(|is_written| *is_written).count() != 1 {
+        let diagnostic = Diagnostic::new("must be one kind");
+        report.refuse(path, diagnostic.help("write one of: jwt, forward, basic"));
+        return None;
     }
-    let token = token.map(|written| AuthSettings::Jwt(jwt(&path.key("jwt"), written, report)));
-    token.or_else(|| {
-        let settings = forward_auth::resolve(&path.key("forward"), service?, report)?;
-        Some(AuthSettings::Forward(settings))
+    if let Some(written) = token {
+        return Some(AuthSettings::Jwt(jwt(&path.key("jwt"), written, report)));
+    }
+    if let Some(written) = passwords {
+        return Some(AuthSettings::Basic(basic(&path.key("basic"), written, report)));
+    }
+    let settings = forward_auth::resolve(&path.key("forward"), service?, report)?;
+    Some(AuthSettings::Forward(settings))
+}
+
+fn basic(path: &KeyPath, written: &Basic, report: &mut Report<'_>) -> BasicSettings {
+    if written.passwords.as_ref().is_none_or(Vec::is_empty) && written.htpasswd_file.is_none() {
+        let diagnostic = Diagnostic::new("has no user");
+        report.refuse(path, diagnostic.help("write one of: passwords, htpasswd_file"));
+    }
+    let lines = texts(&path.key("passwords"), &written.passwords, report, password_line);
+    let default = BasicSettings::REALM.to_owned();
+    BasicSettings {
+        passwords: lines,
+        file: report.read(
+            &path.key("htpasswd_file"),
+            written.htpasswd_file.as_deref(),
+            None,
+            |text| file(text).map(Some),
+        ),
+        realm: report.read(&path.key("realm"), written.realm.as_deref(), default, realm),
+        user_field: report.read(
+            &path.key("user_field"),
+            written.user_field.as_deref(),
+            None,
+            |text| field(text).map(Some),
+        ),
+    }
+}
+
+fn password_line(text: &str) -> Result<TokenSecret, Diagnostic> {
+    let line = check_line(text).map(|()| TokenSecret::new(text));
+    line.map_err(|what| {
+        let diagnostic = Diagnostic::new(format!("is not a user: {what}"));
+        diagnostic.help("write what `htpasswd -nB NAME` prints, in single quotes")
     })
+}
+
+fn realm(text: &str) -> Result<String, Diagnostic> {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => Err(Diagnostic::new("is not a realm")
+            .help("write letters of ASCII, without quotation marks and backslashes")),
+    }
 }
 
 fn jwt(path: &KeyPath, written: &Jwt, report: &mut Report<'_>) -> JwtSettings {

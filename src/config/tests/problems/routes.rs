@@ -54,7 +54,7 @@ a.yaml:3:5: routes[0].timeout: is not a known key
 a.yaml:3:21: routes[0].auth: must be one kind
  3 | - { upstream: chat, auth: {} }
    |                     ^^^^
-   = help: write one of: jwt, forward
+   = help: write one of: jwt, forward, basic
 1 problem in a.yaml",
     ),
     (
@@ -63,7 +63,7 @@ a.yaml:3:21: routes[0].auth: must be one kind
 a.yaml:3:21: routes[0].auth: must be one kind
  3 | - { upstream: chat, auth: { jwt: { jwks_file: a }, forward: 'http://a' } }
    |                     ^^^^
-   = help: write one of: jwt, forward
+   = help: write one of: jwt, forward, basic
 1 problem in a.yaml",
     ),
     (
