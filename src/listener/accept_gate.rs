@@ -36,8 +36,6 @@ pub(super) struct AcceptGate {
     /// Why no client was accepted when it was last asked.
     closed: Option<Closed>,
     logs: [RepeatedLog; Closed::COUNT],
-    /// Of clients whose network has too many connections.
-    crowded: RepeatedLog,
 }
 
 /// Why no client is accepted.
@@ -61,8 +59,8 @@ impl AcceptGate {
     /// The gate of the listener at `address`, whose own limit is `own`.
     pub(super) fn new(address: SocketAddr, bounds: AcceptBounds, own: ConnectionLimit) -> Self {
         let (is_in_reserve, closed) = (false, None);
-        let (logs, crowded) = Default::default();
-        Self { address, bounds, own, is_in_reserve, closed, logs, crowded }
+        let logs = Default::default();
+        Self { address, bounds, own, is_in_reserve, closed, logs }
     }
 
     /// Waits until another client may be accepted on `socket`. Cancel safe.
@@ -94,25 +92,19 @@ impl AcceptGate {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::QuotaExceeded`] if the client's network has as many connections as it may have.
+    /// The client's network, if it has as many connections as it may have.
     pub(super) fn admit(
         &mut self,
         stream: &TcpStream,
         address: IpAddr,
         is_proxy: bool,
-    ) -> io::Result<ConnectionPermit> {
+    ) -> Result<ConnectionPermit, ClientNetwork> {
         self.is_in_reserve = self.bounds.reserve.contains(stream);
         let permit = match is_proxy {
             true => self.bounds.limit.issue(),
-            false => self.bounds.limit.issue_for(address).map_err(too_many)?,
+            false => self.bounds.limit.issue_for(address)?,
         };
         Ok(permit.of_listener(&self.own))
-    }
-
-    /// Logs a client that [`admit`](Self::admit) has refused.
-    pub(super) fn refused(&mut self, error: &io::Error) {
-        let address = self.address;
-        self.crowded.log(|| warn!(%address, %error, "connection closed"));
     }
 
     /// Waits after a failure that concerns all clients: no descriptors, no memory.
@@ -163,11 +155,6 @@ impl Closed {
             Self::Failure => "failure",
         }
     }
-}
-
-fn too_many(network: ClientNetwork) -> io::Error {
-    let text = format!("{network} has as many connections as client_limits.connections allows");
-    io::Error::new(io::ErrorKind::QuotaExceeded, text)
 }
 
 /// Logs a condition that lasts or recurs once a minute, instead of thirteen times a second.

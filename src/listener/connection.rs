@@ -3,6 +3,7 @@
 //! Runs for every request.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,11 +13,12 @@ use tokio::net::TcpStream;
 
 use super::head_guard::Fault;
 use super::http2::{Flood, StreamService};
-use super::proxy_protocol::ProxyHeaderError;
+use super::proxy_protocol::{ProxyHeaderError, identify};
 use super::served::ClientService;
 use super::transport::{HttpVersion, Transport};
 use super::{Accepted, http1, http2};
 use crate::metrics::Connections;
+use crate::net::{ClientInfo, ClientNetwork, ConnectionPermit, is_in};
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
 use crate::tls::HandshakeFailure;
@@ -39,6 +41,8 @@ pub(crate) enum ConnectionEnd {
     Refused(Fault),
     /// The PROXY header, which names the client, is missing or wrong.
     Unidentified(ProxyHeaderError),
+    /// The client that a PROXY header names is in a network with as many connections as it may have.
+    Crowded(ClientNetwork),
     /// There is no TLS session, and why.
     Handshake(HandshakeFailure),
     /// The socket could not be registered with this worker's runtime.
@@ -63,6 +67,7 @@ impl ConnectionEnd {
             Self::Stalled => "stalled",
             Self::Refused(_) => "refused",
             Self::Unidentified(error) => error.label(),
+            Self::Crowded(_) => "client_limit",
             Self::Handshake(_) => "tls_handshake",
             Self::Lost(_) => "lost",
             Self::Flooded(_) => "flooded",
@@ -75,6 +80,7 @@ impl ConnectionEnd {
         match self {
             Self::Refused(fault) => Some(fault.to_string()),
             Self::Unidentified(error) => Some(error.to_string()),
+            Self::Crowded(network) => Some(format!("{network} has too many connections")),
             Self::Handshake(failure) => Some(failure.to_string()),
             Self::Lost(error) => Some(error.to_string()),
             Self::Flooded(flood) => Some(flood.to_string()),
@@ -103,7 +109,7 @@ pub(crate) fn serve<S: ClientService>(
     counts: &Arc<Connections>,
 ) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
     let Accepted { stream, address, settings, permit } = accepted;
-    let socket = match TcpStream::from_std(stream) {
+    let mut socket = match TcpStream::from_std(stream) {
         Ok(socket) => socket,
         Err(error) => {
             return Serving::Opened { future: Box::pin(async { ConnectionEnd::Lost(error) }) };
@@ -117,7 +123,13 @@ pub(crate) fn serve<S: ClientService>(
     let (tasks, shutdown, counts) = (tasks.clone(), shutdown.clone(), counts.clone());
     Serving::Opened {
         future: Box::pin(async move {
-            let opened = Transport::open(socket, address, &settings, (&shutdown, &counts.tls));
+            let identified = identify(&mut socket, address, &settings, &shutdown).await;
+            let counted = identified.and_then(|client| count_in_network(client, address, permit));
+            let (client, permit) = match counted {
+                Ok(counted) => counted,
+                Err(end) => return end,
+            };
+            let opened = Transport::open(socket, client, &settings, (&shutdown, &counts.tls));
             let transport = match opened.await {
                 Ok(transport) => transport,
                 Err(end) => return end,
@@ -133,6 +145,19 @@ pub(crate) fn serve<S: ClientService>(
             }
         }),
     }
+}
+
+/// Counts a client that a PROXY header has named against its network: the accept loop knew only the
+/// address of the balancer, which was `address`. Another proxy has the connections of many clients.
+fn count_in_network(
+    client: ClientInfo,
+    address: SocketAddr,
+    permit: ConnectionPermit,
+) -> Result<(ClientInfo, ConnectionPermit), ConnectionEnd> {
+    let ip = client.address.ip();
+    let is_counted = client.address == address || is_in(&client.trusted_proxies, ip);
+    let permit = if is_counted { Ok(permit) } else { permit.of_network(ip) };
+    Ok((client, permit.map_err(ConnectionEnd::Crowded)?))
 }
 
 pin_project! {

@@ -158,9 +158,7 @@ impl Listener {
                         return Ok(());
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
-                    gate.refused(&error);
-                }
+                Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => (),
                 Err(error) if concerns_one_connection(&error) => {
                     debug!(%address, %error, "client disconnected before accept");
                 }
@@ -250,7 +248,9 @@ fn prepare(
     let address = SocketAddr::new(client.ip().to_canonical(), client.port());
     let settings = settings.settings.load_full();
     let is_proxy = is_in(&settings.trusted_proxies, address.ip());
-    let permit = gate.admit(&stream, address.ip(), is_proxy)?;
+    let permit = gate.admit(&stream, address.ip(), is_proxy);
+    // It was counted and logged.
+    let permit = permit.map_err(|_network| io::ErrorKind::QuotaExceeded)?;
     stream.set_nonblocking(true)?;
     Ok(Accepted { stream, address, settings, permit })
 }

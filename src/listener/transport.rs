@@ -1,5 +1,4 @@
-//! What is below HTTP on a client's connection: a PROXY header, the TLS handshake, and which version of
-//! HTTP follows.
+//! What is below HTTP on a client's connection: the TLS handshake, and which version of HTTP follows.
 //!
 //! Runs for every request.
 
@@ -8,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::proxy_protocol::identify;
 use super::settings::{Http2, ProxyProtocol};
 use super::{ConnectionEnd, Settings, prior_knowledge};
 use crate::metrics::TlsHandshakes;
@@ -45,18 +43,20 @@ impl Transport {
             && settings.proxy_protocol == ProxyProtocol::Off
     }
 
-    /// Reads what comes before HTTP. Ends by a deadline. If the future is dropped, the socket is closed.
+    /// Reads what comes before HTTP and behind a PROXY header, for a client as [`identify`] says. Ends by a
+    /// deadline. If the future is dropped, the socket is closed.
+    ///
+    /// [`identify`]: super::proxy_protocol::identify
     ///
     /// # Errors
     ///
     /// The end of the connection, which is closed.
     pub(super) async fn open(
-        mut socket: TcpStream,
-        address: SocketAddr,
+        socket: TcpStream,
+        client: ClientInfo,
         settings: &Settings,
         (shutdown, counts): (&ShutdownWatch, &TlsHandshakes),
     ) -> Result<Self, ConnectionEnd> {
-        let client = identify(&mut socket, address, settings, shutdown).await?;
         let Some(tls) = &settings.tls else {
             let http = prior_knowledge::detect(&socket, settings, shutdown).await?;
             return Ok(Self { stream: socket.into(), client, http });

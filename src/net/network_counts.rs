@@ -9,10 +9,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use tracing::warn;
 
 use super::client_network::ClientNetwork;
+use crate::Instant;
 
 /// The connections of each network.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(super) struct NetworkCounts {
     max: AtomicU32,
     open: Mutex<HashMap<ClientNetwork, u32>>,
     refused: Counter,
+    /// When a refusal was logged last.
+    logged_at: Mutex<Option<Instant>>,
 }
 
 impl NetworkCounts {
@@ -48,7 +53,8 @@ impl NetworkCounts {
         let mut open = self.open();
         let count = open.entry(network).or_default();
         if *count >= max {
-            self.refused.inc();
+            drop(open);
+            self.refuse(network);
             return Err(network);
         }
         *count += 1;
@@ -66,11 +72,27 @@ impl NetworkCounts {
         }
     }
 
+    /// Counts a refusal, and logs one each minute.
+    fn refuse(&self, network: ClientNetwork) {
+        self.refused.inc();
+        let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged_at.is_none_or(|logged_at| logged_at.elapsed() >= LOG_EVERY) {
+            *logged_at = Some(Instant::now());
+            warn!(
+                %network,
+                "connection refused: the network has as many as client_limits.connections allows"
+            );
+        }
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<ClientNetwork, u32>> {
         // Each change of the map is whole, so a panic elsewhere spoils nothing.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How often refusals are logged.
+const LOG_EVERY: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {

@@ -130,6 +130,20 @@ impl ConnectionPermit {
         })
     }
 
+    /// Counts the client against the limit of its network, too: it is at `address`, which was not known
+    /// when the permit was issued.
+    ///
+    /// # Errors
+    ///
+    /// The client's network, if it has as many connections as it may have.
+    pub(crate) fn of_network(mut self, address: IpAddr) -> Result<Self, ClientNetwork> {
+        debug_assert!(self.network.is_none(), "a client has one network");
+        if let Some(limit) = &self.limit {
+            self.network = limit.0.networks.begin(address)?;
+        }
+        Ok(self)
+    }
+
     /// Counts the client against the limit of its listener, too.
     pub(crate) fn of_listener(mut self, listener: &ConnectionLimit) -> Self {
         debug_assert!(self.listener.is_none(), "a client has one listener");
@@ -218,6 +232,19 @@ mod tests {
         assert!(listener.is_reached() && permit.another().is_none());
         drop(another);
         assert!(!listener.is_reached() && permit.another().is_some());
+    }
+
+    #[test]
+    fn a_client_that_is_known_late_counts_against_its_network() {
+        let limit = ConnectionLimit::new(9);
+        limit.set_network_max(NonZeroU32::new(1));
+        let [client, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
+        let first = limit.issue().of_network(client).unwrap();
+        assert!(limit.issue().of_network(client).is_err());
+        assert!(limit.issue_for(client).is_err(), "the same count");
+        assert!(limit.issue().of_network(other).is_ok());
+        drop(first);
+        assert!(limit.issue().of_network(client).is_ok());
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod forwarding;
 mod healing;
 mod health;
 mod http2;
+mod http2_access;
 mod http2_independent;
 mod hygiene;
 mod insight;

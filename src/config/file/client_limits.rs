@@ -18,8 +18,9 @@ use crate::yaml::RawScalar;
 pub(crate) struct ClientLimits {
     /// How many connections it may have at the same time, WebSockets included.
     ///
-    /// More are closed as soon as they are accepted. The address is that of the connection;
-    /// `trusted_proxies` have no limit, since they have the connections of many clients.
+    /// More are closed as soon as they are accepted. The address is that of the connection, or the one
+    /// that a PROXY header states; `trusted_proxies` have no limit, since they have the connections of
+    /// many clients.
     #[schemars(extend("x-accepts" = LIMIT.accepts()))]
     pub(crate) connections: Option<RawScalar>,
     /// How many sessions it may open per second: Engine.IO handshakes and WebSockets.
