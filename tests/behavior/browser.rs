@@ -1,4 +1,4 @@
-//! `examples/cluster` as its visitors have it: the program that the manual names, and Chromium.
+//! Pages in Chromium: `examples/cluster` as its visitors have it, and pages of other origins.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,7 +8,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::support::socketio::{held, run_browser};
+use crate::support::node::{FakeNode, ok};
+use crate::support::socketio::{NodeServer, held, run_browser, run_origins};
+use crate::support::{Proxy, config};
 
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "who looks for a cause is told where the pictures are")]
@@ -28,6 +30,16 @@ async fn tabs_on_three_nodes_begin_by_polling_upgrade_and_hear_each_other() {
         let image = std::fs::read(file.as_str().unwrap()).unwrap();
         assert!(image.starts_with(b"\x89PNG"), "{file}");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused_and_one_of_an_allowed_origin_works() {
+    let pages = FakeNode::start(|_| ok("a page")).await;
+    let node = NodeServer::start(&[]).await;
+    let origins = format!("origins: ['http://allowed.test:{}']", pages.address.port());
+    let proxy = Proxy::start(&config(&[node.address().parse().unwrap()], "", &origins));
+    let (url, port) = (format!("http://{}", proxy.address), pages.address.port().to_string());
+    held(run_origins(&["--url", &url, "--pages", &port]).await);
 }
 
 /// The example, on a port of its own; killed when dropped.

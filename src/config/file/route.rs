@@ -59,7 +59,7 @@ pub(crate) struct Route {
     ///
     /// It is checked at each handshake, upgrade, poll and post, and at all other requests of the
     /// route; without valid credentials a client gets 401. Only preflights of browsers pass without,
-    /// as they cannot carry any.
+    /// as they cannot carry any. See [who may use a route](access.md).
     pub(crate) auth: Option<Auth>,
     /// How long a node may take to start its response. `auto`: for polls as long as the session's
     /// handshake allows, for other requests 2m.

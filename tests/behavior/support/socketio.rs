@@ -144,6 +144,11 @@ pub(crate) async fn run_http2_visit(arguments: &[&str]) -> Value {
     Script::node("http2.js", arguments).event("result", VISITED_WITHIN).await
 }
 
+/// Pages of several origins, as `tests/node/origins.js --help` says, and gives the result.
+pub(crate) async fn run_origins(arguments: &[&str]) -> Value {
+    Script::node("origins.js", arguments).event("result", RESULT_WITHIN).await
+}
+
 /// Tokens and their keys, as `tests/node/tokens.js --help` says.
 pub(crate) async fn run_tokens(arguments: &[&str]) -> Value {
     Script::node("tokens.js", arguments).event("tokens", READY_WITHIN).await
