@@ -53,12 +53,12 @@ pub(crate) struct Status {
     pub upgrades: Upgrades,
     /// The number of nodes.
     pub nodes: NodeTotals,
-    /// Remarks on single nodes.
+    /// Remarks on single nodes, and on certificates that expire or are not valid.
     pub notes: Vec<String>,
     /// The certificates of the listeners, in the order of the configuration.
     pub listener_certificates: Vec<ListenerCertificate>,
     /// The names whose certificates an authority issues.
-    pub certificates: Vec<CertificateOrder>,
+    pub certificate_orders: Vec<CertificateOrder>,
     /// Memory in use. `None` if the system does not report it.
     pub memory_bytes: Option<u64>,
     /// Open files and sockets.

@@ -123,7 +123,7 @@ pub(crate) fn status(answer: &Status) -> String {
             .iter()
             .map(|certificate| ["certificate".to_owned(), text(&certificate.summary)]),
     );
-    rows.extend(answer.certificates.iter().map(|name| certificate_order(name, now)));
+    rows.extend(answer.certificate_orders.iter().map(|name| certificate_order(name, now)));
     rows.extend([
         ["memory".to_owned(), known(answer.memory_bytes.map(mebibytes))],
         ["descriptors".to_owned(), open_descriptors],
@@ -147,7 +147,7 @@ fn certificate_order(order: &CertificateOrder, now: u64) -> [String; 2] {
     };
     let failure = order.failure.as_ref().map(|failure| format!("; {}", text(failure)));
     let said = format!("{}: {expiry}{next}{}", text(&order.name), failure.unwrap_or_default());
-    ["certificate".to_owned(), said]
+    ["acme".to_owned(), said]
 }
 
 /// How many of the sessions that could upgrade did not, and why most of them did not.
@@ -336,10 +336,10 @@ chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
     fn status_shows_the_certificates_that_an_authority_issues() {
         let check = |order: CertificateOrder, line: &str| {
             let order = CertificateOrder { name: "a.example.com".to_owned(), ..order };
-            let certificates = vec![order];
-            let status = Status { since: 1000, certificates, ..Status::default() };
+            let certificate_orders = vec![order];
+            let status = Status { since: 1000, certificate_orders, ..Status::default() };
             let shown = super::status(&status);
-            assert!(shown.contains(&format!("certificate  a.example.com: {line}\n")), "{shown}");
+            assert!(shown.contains(&format!("acme         a.example.com: {line}\n")), "{shown}");
         };
         let valid = CertificateOrder {
             expires_at: Some(1000 + 86400),

@@ -18,6 +18,7 @@ use crate::logging::error_chain;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
 use crate::snapshot::Snapshot;
+use crate::tls::date_remark;
 use crate::upstream::discovery::Discovery;
 use crate::upstream::settings::Source;
 use crate::upstream::{DrainCause, Draining, Node, Upstream};
@@ -55,9 +56,9 @@ pub(super) fn status(state: &AdminState) -> model::Status {
             all: snapshot.upstreams().map(|upstream| upstream.nodes().len()).sum(),
             open: snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum(),
         },
-        notes: notes(&snapshot),
+        notes: notes(&snapshot).chain(certificate_notes(state)).collect(),
         listener_certificates: listener_certificates(state),
-        certificates: state.certificates.names().iter().map(certificate_order).collect(),
+        certificate_orders: state.certificates.names().iter().map(certificate_order).collect(),
         memory_bytes: process.memory_bytes,
         descriptors: model::Descriptors { open: process.descriptors, max: process.descriptors_max },
         last_reload: last_reload(state),
@@ -96,15 +97,22 @@ fn certificate_order(name: &NameStatus) -> model::CertificateOrder {
     }
 }
 
+/// The remarks on certificates.
+fn certificate_notes(state: &AdminState) -> Vec<String> {
+    let in_force = state.config.load();
+    let now = i64::try_from(seconds(SystemTime::now())).unwrap_or(i64::MAX);
+    in_force.config.certificates().filter_map(|shown| date_remark(shown, now)).collect()
+}
+
 /// The remarks on single nodes.
-fn notes(snapshot: &Snapshot) -> Vec<String> {
+fn notes(snapshot: &Snapshot) -> impl Iterator<Item = String> {
     let of_upstream = |upstream: &Arc<Upstream>| {
         let note = |node: &Arc<Node>| {
             Some(format!("{} of {}: {}", node.name(), upstream.name(), upstream.note(node)?))
         };
         upstream.nodes().iter().filter_map(note).collect::<Vec<_>>()
     };
-    snapshot.upstreams().flat_map(of_upstream).collect()
+    snapshot.upstreams().flat_map(of_upstream)
 }
 
 /// How many sessions stayed in polling, and why most of them did.

@@ -38,6 +38,15 @@ impl ExpiryWarnings {
     }
 }
 
+/// What an operator should know of the dates of `certificate` at `now`, in seconds since 1970.
+pub(crate) fn date_remark(certificate: &Certificate, now: i64) -> Option<String> {
+    if let Some(warning) = certificate.date_warning(now) {
+        return Some(warning.to_string());
+    }
+    stage(certificate.expires_at(), certificate.lifetime(), now)?;
+    Some(sentence(certificate, now))
+}
+
 /// What is said of a certificate that expires, or has expired.
 fn sentence(certificate: &Certificate, now: i64) -> String {
     let name = certificate.name().to_owned();
@@ -97,6 +106,23 @@ mod tests {
         check(90, 13.0, Some(14));
         check(6, 5.0, None);
         check(6, 0.5, Some(0));
+    }
+
+    #[test]
+    fn what_expires_soon_has_expired_or_is_not_valid_yet_has_a_remark() {
+        let certificate = certificate(&Pki::new().server(&["a.example"]));
+        let end = certificate.expires_at();
+        let check = |now: i64, expected: Option<&str>| {
+            let said = date_remark(&certificate, now);
+            assert_eq!(said.is_some(), expected.is_some(), "{said:?}");
+            assert!(said.unwrap_or_default().contains(expected.unwrap_or_default()));
+        };
+        check(NOW, None);
+        check(end - 31 * DAY, None);
+        check(end - 20 * DAY - 60, Some("the certificate of a.example expires in 20 days"));
+        check(end - 60, Some("in less than a day"));
+        check(end + 60, Some("expired on 2096-01-01"));
+        check(0, Some("is valid from 2026-01-01 only"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) use accept::{HandshakeFailure, accept};
 pub(crate) use certificate::Certificate;
 pub(crate) use challenges::{Challenges, NAME_BYTES_MAX, is_token};
 pub(crate) use client_auth::client_certificate;
-pub(crate) use expiry::ExpiryWarnings;
+pub(crate) use expiry::{ExpiryWarnings, date_remark};
 pub(crate) use fault::{Fault, Part, Warning};
 pub(crate) use files::{ReadFile, read_file};
 pub(crate) use handshakes::Handshakes;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::admin::ask_at;
 use crate::support::tls::{Authority, Key, connect, s_client};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Site, config, ok, request};
 
@@ -176,4 +177,27 @@ async fn plain_http_is_redirected_with_path_and_query() {
     assert_eq!(ask(&proxy, "GET", "/.well-known/acme-challenge/x").await.0, 200);
     let other = redirect("8443");
     assert_eq!(ask(&other, "GET", "/").await.1, "https://test:8443/");
+}
+
+#[tokio::test]
+async fn the_status_remarks_on_certificates_that_are_not_valid_wherever_they_are_shown() {
+    let authority = Authority::new();
+    authority.issue_expired("old", "old", &["old.example"]);
+    authority.issue_expired("client", "client", &["client.example"]);
+    authority.issue("one", "one", &["one.example"]);
+    let node = node().await;
+    let files = ["one", "old"].map(|file| format!("{{ {} }}", authority.pair(file))).join(", ");
+    let shown =
+        format!("tls: {{ verify: off, client_certificate: {{ {} }} }}", authority.pair("client"));
+    let upstream = config(&[node.address], &shown, "");
+    let listener = format!("'127.0.0.1:0', tls: {{ certificates: [{files}] }}");
+    let yaml = upstream.replace("'127.0.0.1:0'", &listener);
+    let proxy = Proxy::start(&(yaml + "admin: { bind: '127.0.0.1:0' }\n"));
+    let (_, status) = ask_at(proxy.admin.unwrap(), "GET", "/status", &[]).await;
+    let expired = |name: &str| {
+        format!("the certificate of {name} expired on 2021-01-01: it is refused, renew it")
+    };
+    let expected = ["old.example", "client.example"].map(expired);
+    assert_eq!(status["notes"], serde_json::json!(expected));
+    assert_eq!(status["listener_certificates"][1]["name"], "old.example");
 }

@@ -50,7 +50,7 @@ async fn until(site: &Site, is_so: impl Fn(&Value) -> bool) -> Value {
     let found = timeout(Duration::from_secs(60), async {
         loop {
             let (_, status) = ask_at(admin, "GET", "/status", &[]).await;
-            last = status["certificates"].get(0).cloned().unwrap_or_default();
+            last = status["certificate_orders"].get(0).cloned().unwrap_or_default();
             if is_so(&last) {
                 return;
             }

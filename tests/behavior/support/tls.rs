@@ -9,7 +9,7 @@ use std::time::Duration;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519,
-    PKCS_RSA_SHA256, RsaKeySize,
+    PKCS_RSA_SHA256, RsaKeySize, date_time_ymd,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -66,11 +66,31 @@ impl Authority {
 
     /// The same with a key of this kind.
     pub fn issue_by(&self, key: Key, file: &str, subject: &str, names: &[&str]) {
+        self.issue_as(key, file, (subject, names), |_| ());
+    }
+
+    /// The same as [`Authority::issue`] with a certificate that expired long ago.
+    pub fn issue_expired(&self, file: &str, subject: &str, names: &[&str]) {
+        let in_the_past = |params: &mut CertificateParams| {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2021, 1, 1);
+        };
+        self.issue_as(Key::P256, file, (subject, names), in_the_past);
+    }
+
+    fn issue_as(
+        &self,
+        key: Key,
+        file: &str,
+        (subject, names): (&str, &[&str]),
+        change: impl FnOnce(&mut CertificateParams),
+    ) {
         let key = key.generate();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, subject);
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(self.path(&format!("{file}.pem")), certificate.pem()).unwrap();
         std::fs::write(self.path(&format!("{file}.key")), key.serialize_pem()).unwrap();
