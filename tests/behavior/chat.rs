@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_yaml::Value;
+use sockeye::internal::config::parse_alone;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -56,7 +57,8 @@ fn the_files_in_containers_are_there_and_know_each_other() {
     let mut compose: Value = serde_yaml::from_str(&written("compose.yaml")).unwrap();
     compose.apply_merge().unwrap();
     let services = &compose["services"];
-    let config = sockeye::load(&example("sockeye.compose.yaml")).unwrap();
+    let text = written("sockeye.compose.yaml");
+    let config = parse_alone("sockeye.compose.yaml", &text).unwrap();
     for node in &config.upstreams[0].upstream.nodes {
         let (name, port) = node.name.split_once(':').unwrap();
         let service = &services[name];
@@ -67,6 +69,19 @@ fn the_files_in_containers_are_there_and_know_each_other() {
     let proxy = &services["sockeye"];
     assert!(example(proxy["build"].as_str().unwrap()).join("Dockerfile").exists());
     assert_accepted(&words(&proxy["command"]));
+    let published = words(&proxy["ports"]);
+    for listener in &config.listeners {
+        let port = listener.bind.port();
+        assert!(published.contains(&format!("{port}:{port}")), "{port}");
+    }
+    let made = words(&services["certificate"]["command"]).concat();
+    for file in ["localhost.pem", "localhost.key"] {
+        assert!(
+            text.contains(&format!("/etc/sockeye-tls/{file}")) && made.contains(file),
+            "{file}"
+        );
+    }
+    assert!(words(&proxy["volumes"]).contains(&"tls:/etc/sockeye-tls:ro".to_owned()));
     let mount = proxy["volumes"][0].as_str().unwrap().split(':').collect::<Vec<_>>();
     assert!(example(mount[0]).exists());
     assert!(words(&proxy["command"]).iter().any(|word| word == mount[1]), "{mount:?}");

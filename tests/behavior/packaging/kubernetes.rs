@@ -1,6 +1,7 @@
 //! `configs/kubernetes`, whose files have to fit each other.
 
 use serde_yaml::Value;
+use sockeye::internal::config::parse_alone;
 
 use super::{CONFIGURATION, assert_accepted, root, shipped, words};
 
@@ -28,7 +29,7 @@ fn each_manifest_is_one_object() {
 fn the_configuration_in_the_map_is_what_the_pods_run() {
     let map = manifest("configmap");
     let (key, text) = map["data"].as_mapping().unwrap().iter().next().unwrap();
-    let config = sockeye::parse("configmap.yaml", text.as_str().unwrap());
+    let config = parse_alone("configmap.yaml", text.as_str().unwrap());
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
 
     let pod = &manifest("deployment")["spec"]["template"]["spec"];
@@ -42,9 +43,18 @@ fn the_configuration_in_the_map_is_what_the_pods_run() {
     assert_eq!(path, CONFIGURATION);
     assert!(arguments.contains(&path));
 
-    let port = u64::from(config.listeners[0].bind.port());
+    let (secret, mount) = (&pod["volumes"][1], &container["volumeMounts"][1]);
+    assert_eq!(secret["name"], mount["name"]);
+    for file in ["tls.crt", "tls.key"] {
+        let path = format!("{}/{file}", mount["mountPath"].as_str().unwrap());
+        assert!(text.as_str().unwrap().contains(&path), "{path}");
+    }
+
     let ports = container["ports"].as_sequence().unwrap();
-    assert!(ports.iter().any(|open| open["containerPort"] == port), "{port}");
+    for listener in &config.listeners {
+        let port = u64::from(listener.bind.port());
+        assert!(ports.iter().any(|open| open["containerPort"] == port), "{port}");
+    }
     let admin = ports.iter().find(|open| open["name"] == "admin").unwrap();
     let admin = format!("admin: {{ bind: 0.0.0.0:{} }}", admin["containerPort"].as_u64().unwrap());
     assert!(text.as_str().unwrap().contains(&admin), "{admin}");
@@ -60,10 +70,15 @@ fn the_service_finds_the_pods() {
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let names: Vec<&Value> =
         container["ports"].as_sequence().unwrap().iter().map(|port| &port["name"]).collect();
-    assert!(names.contains(&&service["spec"]["ports"][0]["targetPort"]));
+    let served: Vec<&Value> = service["spec"]["ports"].as_sequence().unwrap().iter().collect();
+    assert!(served.iter().all(|port| names.contains(&&port["targetPort"])));
     let policy = &manifest("networkpolicy")["spec"];
     assert_eq!(&policy["podSelector"]["matchLabels"], labels);
-    assert_eq!(policy["ingress"][0]["ports"][0]["port"], service["spec"]["ports"][0]["targetPort"]);
+    let open = policy["ingress"][0]["ports"].as_sequence().unwrap();
+    assert_eq!(open.len(), served.len());
+    for (open, served) in open.iter().zip(served) {
+        assert_eq!(open["port"], served["targetPort"]);
+    }
     for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
         let (_, target) = container[probe].as_mapping().unwrap().iter().next().unwrap();
         assert!(names.contains(&&target["port"]), "{probe}");
