@@ -8,7 +8,7 @@ const { readArguments, refuse } = require('./lib/arguments');
 const { within } = require('./lib/deadline');
 const { Verdict } = require('./lib/verdict');
 
-const SCENARIOS = ['basics', 'chat', 'comeback', 'crowd', 'deflate', 'http2', 'jsonp', 'ordered', 'refused', 'roaming', 'rooms', 'survive'];
+const SCENARIOS = ['basics', 'chat', 'comeback', 'crowd', 'deflate', 'expires', 'http2', 'jsonp', 'ordered', 'refused', 'roaming', 'rooms', 'survive'];
 
 const options = readArguments('Usage: node client.js --url URL[,URL...] --scenario NAME [options]', {
   url: { kind: 'list', help: 'where to connect; scenarios with several clients take turns' },
@@ -16,7 +16,7 @@ const options = readArguments('Usage: node client.js --url URL[,URL...] --scenar
   line: { kind: 'number', otherwise: 4, help: 'socket.io-client line: 4, 3 or 2' },
   transports: { kind: 'list', otherwise: ['polling', 'websocket'], help: 'in the order of trying' },
   path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
-  headers: { kind: 'text', otherwise: '{}', help: 'header fields of `refused`, as JSON' },
+  headers: { kind: 'text', otherwise: '{}', help: 'header fields of `refused` and `expires`, as JSON' },
   status: { kind: 'number', otherwise: 403, help: 'with which `refused` is refused' },
   clients: { kind: 'number', help: 'how many; each scenario has its own default' },
   messages: { kind: 'number', help: 'how many; each scenario has its own default' },
