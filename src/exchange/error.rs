@@ -128,8 +128,8 @@ pub(crate) enum ExchangeError {
         /// The timeout.
         after: Duration,
     },
-    /// The node's 101 is not the answer to the client's handshake (RFC 6455, section 4.1).
-    #[error("the node's 101 does not match this WebSocket handshake: {reason}")]
+    /// The node's 101 is not the response to the client's handshake, or another would be taken for one (RFC 6455, section 4.1).
+    #[error("the node's response does not match this WebSocket handshake: {reason}")]
     BadSwitch {
         /// The node's name.
         node: Arc<str>,

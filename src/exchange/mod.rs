@@ -262,6 +262,7 @@ impl Exchange<'_> {
             }
             Outcome::Answered(answer) => {
                 let node = answer.lease.node().clone();
+                client_side.check_refusal(answer.status(), &node)?;
                 Ok((self.pass_refused_upgrade(answer, entry), node))
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -17,6 +18,7 @@ use tracing::debug;
 use super::access_log::TunnelLogEntry;
 use super::body::ResponseBody;
 use super::context::{Exchange, Request, Response};
+use super::error::ExchangeError;
 use super::extended_connect::{self, ExtendedConnect};
 use super::headers;
 use super::outcome::Switched;
@@ -32,7 +34,7 @@ use crate::tasks::Tasks;
 use crate::tunnel::{
     self, IdleTimeout, Protocol, ReadOpen, Setup, Side, Stream, set_socket_options,
 };
-use crate::upstream::Lease;
+use crate::upstream::{Lease, Node};
 use crate::websocket::Extensions;
 
 /// The client's side of a handshake.
@@ -67,6 +69,24 @@ impl ClientSide {
             Source::Foreign(hyper::upgrade::on(request))
         };
         Self { source, extended }
+    }
+
+    /// Checks that a response of `node` which is no 101 is none to the client either: any 2xx accepts an
+    /// extended CONNECT, and the body would be read as frames (RFC 9110, section 9.3.6).
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError::BadSwitch`].
+    pub(super) fn check_refusal(
+        &self,
+        status: StatusCode,
+        node: &Node,
+    ) -> Result<(), ExchangeError> {
+        if self.extended.is_none() || !status.is_success() {
+            return Ok(());
+        }
+        let reason = "its status is 2xx, which over HTTP/2 would open a tunnel";
+        Err(ExchangeError::BadSwitch { node: node.name().clone(), reason })
     }
 }
 

@@ -46,6 +46,9 @@ pub(super) enum Fault {
     /// Several lengths, even if they are equal.
     #[error("there is more than one Content-Length field")]
     LengthRepeated,
+    /// h2 takes an empty value for none.
+    #[error("the Content-Length is not a number of bytes")]
+    LengthMalformed,
     /// RFC 8441, section 5: the stream is the tunnel.
     #[error("a request for a tunnel has no length and does not end the stream")]
     TunnelBody,
@@ -66,6 +69,7 @@ impl Fault {
             | Self::HostDiffers
             | Self::Padding
             | Self::LengthRepeated
+            | Self::LengthMalformed
             | Self::TunnelBody => StatusCode::BAD_REQUEST,
         }
     }
@@ -85,6 +89,9 @@ pub(super) fn prepare(head: &mut Parts, is_ended: bool, limits: HeadLimits) -> R
     check_size(head, limits)?;
     if head.headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(Fault::LengthRepeated);
+    }
+    if head.headers.get(CONTENT_LENGTH).is_some_and(|length| !is_number(length)) {
+        return Err(Fault::LengthMalformed);
     }
     check_host(head)?;
     if head.method == Method::CONNECT {
@@ -107,6 +114,10 @@ pub(super) fn is_for_tunnel(head: &Parts) -> bool {
 fn is_padded(value: &HeaderValue) -> bool {
     let is_white = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     is_white(value.as_bytes().first()) || is_white(value.as_bytes().last())
+}
+
+fn is_number(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
 }
 
 /// A client may split its cookies into many fields, because they compress better so. Over HTTP/1.1
@@ -269,6 +280,10 @@ mod tests {
         }
         let lengths = [("content-length", "1"), ("content-length", "1")];
         assert_eq!(refused("POST", "https://a/", &lengths), Some(Fault::LengthRepeated));
+        for length in ["", "+1", "1x"] {
+            let found = refused("POST", "https://a/", &[("content-length", length)]);
+            assert_eq!(found, Some(Fault::LengthMalformed), "{length}");
+        }
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! the proxy, or nothing.
 
 mod bodies;
+mod frames;
 mod heads;
+mod http2;
+mod responses;
 mod upgrades;
 
 use std::net::SocketAddr;
@@ -30,7 +33,7 @@ enum Expected<'a> {
 }
 use Expected::{Broken, Passed, Refused};
 
-/// A node that records the bytes of all connections, and answers each head with 200 and `ok`.
+/// A node that records the bytes of all connections, and answers each request with 200 and `ok`.
 struct Recorder {
     address: SocketAddr,
     received: Arc<Mutex<Vec<u8>>>,
@@ -66,16 +69,14 @@ impl Drop for Recorder {
     }
 }
 
-/// Answers each head as soon as it is complete. What follows a head is recorded, whatever it is.
+/// Answers each request as soon as it is complete. What follows is recorded, whatever it is.
 async fn record(mut stream: TcpStream, received: Arc<Mutex<Vec<u8>>>) {
     let (mut own, mut answered) = (Vec::new(), 0);
     loop {
         let before = own.len();
         let Ok(1..) = stream.read_buf(&mut own).await else { return };
         received.lock().unwrap().extend_from_slice(&own[before..]);
-        let heads = own.windows(9).filter(|bytes| *bytes == b"HTTP/1.1\r").count();
-        let ends = own.windows(4).filter(|bytes| *bytes == b"\r\n\r\n").count();
-        while answered < heads.min(ends) {
+        while answered < complete_requests(&own) {
             answered += 1;
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
             if stream.write_all(answer).await.is_err() {
@@ -83,6 +84,29 @@ async fn record(mut stream: TcpStream, received: Arc<Mutex<Vec<u8>>>) {
             }
         }
     }
+}
+
+/// How many requests `bytes` begins with, as a node reads them.
+fn complete_requests(mut bytes: &[u8]) -> usize {
+    let find = |bytes: &[u8], end: &[u8]| {
+        bytes.windows(end.len()).position(|found| found == end).map(|at| at + end.len())
+    };
+    let mut count = 0;
+    while let Some(end) = find(bytes, b"\r\n\r\n") {
+        let (head, body) = bytes.split_at(end);
+        let head = head.escape_ascii().to_string().to_lowercase();
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split('\\').next());
+        let length = match length.and_then(|length| length.parse().ok()) {
+            _ if head.contains("transfer-encoding: chunked") && body.starts_with(b"0\r\n\r\n") => 5,
+            _ if head.contains("transfer-encoding: chunked") => {
+                find(body, b"\r\n0\r\n\r\n").unwrap_or(usize::MAX)
+            }
+            length => length.unwrap_or(0),
+        };
+        let Some((_, rest)) = body.split_at_checked(length) else { return count };
+        (bytes, count) = (rest, count + 1);
+    }
+    count
 }
 
 /// A recording node, and a proxy in front of it.
@@ -93,8 +117,15 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// With more keys of the listener.
+    async fn start_with(listener: &str) -> Self {
         let node = Recorder::start().await;
-        let proxy = Proxy::start(&config(&[node.address], "", ""));
+        let yaml = config(&[node.address], "", "");
+        let proxy =
+            Proxy::start(&yaml.replace("'127.0.0.1:0'", &format!("'127.0.0.1:0'{listener}")));
         Self { node, proxy }
     }
 

@@ -7,6 +7,7 @@ mod documents;
 mod language;
 mod log_fields;
 mod metric_tables;
+mod named_tests;
 mod ranks;
 mod shape;
 mod source;
