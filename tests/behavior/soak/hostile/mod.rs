@@ -92,7 +92,7 @@ pub struct Attack {
     one: fn(Stranger) -> BoxFuture<'static, ()>,
 }
 
-const ATTACKS: [Attack; 18] = [
+const ATTACKS: [Attack; 19] = [
     attack("slow heads", 300, true, |stranger| Box::pin(http1::slow_head(stranger))),
     attack("slow bodies", 300, false, |stranger| Box::pin(http1::slow_body(stranger))),
     attack("slow readers", 100, false, |stranger| Box::pin(http1::slow_reader(stranger))),
@@ -110,6 +110,7 @@ const ATTACKS: [Attack; 18] = [
     attack("h2 empty DATA", 4, true, |stranger| Box::pin(http2::empty_data(stranger))),
     attack("h2 PRIORITY", 4, true, |stranger| Box::pin(http2::priority(stranger))),
     attack("h2 large heads", 4, true, |stranger| Box::pin(http2::large_heads(stranger))),
+    attack("h2 small windows", 4, false, |stranger| Box::pin(http2::small_windows(stranger))),
     attack("h2 half preface", 100, true, |stranger| Box::pin(http2::half_preface(stranger))),
 ];
 
