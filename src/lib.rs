@@ -43,6 +43,7 @@ mod insight;
 
 // WHAT THE OPERATOR SAYS
 mod config;
+mod form;
 mod yaml;
 mod admin;
 mod cli;
@@ -99,7 +100,7 @@ pub mod internal {
     }
     pub mod engineio {
         pub use crate::engineio::{
-            Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version, with_sid,
+            Call, OpenPacket, Scan, SessionBounds, Sid, Transport, with_sid,
         };
     }
     pub mod exchange {

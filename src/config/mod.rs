@@ -5,19 +5,15 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-mod accepts;
 mod defaults;
 mod file;
-mod form;
 mod in_force;
 mod keys;
 mod named_files;
 mod outline;
-mod patterns;
 mod render;
 mod resolve;
 mod schema;
-mod section;
 #[cfg(test)]
 mod tests;
 

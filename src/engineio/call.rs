@@ -6,31 +6,16 @@
 //!
 //! Pure. Runs for every request.
 
-use http::Method;
-
 use super::query::{self, Encoded};
 use super::sid::Sid;
 
 /// An Engine.IO request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The client's version. An old server ignores it and answers in its own version.
-    pub version: Version,
     /// The transport of the session.
     pub transport: Transport,
     /// The session; `None` in a handshake.
     pub sid: Option<Sid>,
-    /// Whether the response has to be a script (`j`; only browsers with a client before 4.0).
-    pub jsonp: bool,
-}
-
-/// The version of Engine.IO that a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// Socket.IO 1 and 2.
-    V3,
-    /// Socket.IO 3 and 4.
-    V4,
 }
 
 /// The transport of a session.
@@ -59,8 +44,8 @@ pub enum CallError {
 impl Call {
     /// Reads a query; `None` if the request is not Engine.IO's.
     ///
-    /// As in servers, exactly `EIO=4` is version 4 and everything else version 3, and an empty
-    /// `sid` counts as none. Allocates only the sid.
+    /// The version matters only in that it is there: the node decides what it means. As in servers,
+    /// an empty `sid` counts as none. Allocates only the sid.
     ///
     /// # Errors
     /// [`CallError`], only if the request is Engine.IO's.
@@ -68,31 +53,23 @@ impl Call {
         let mut version = Once::new("EIO");
         let mut transport = Once::new("transport");
         let mut sid = Once::new("sid");
-        let mut jsonp = false;
         for pair in query::pairs(query.unwrap_or_default()) {
-            version.read(pair, Version::parse);
+            version.read(pair, std::convert::identity);
             transport.read(pair, Transport::parse);
             sid.read(pair, std::convert::identity);
-            jsonp |= pair.key.means("j");
         }
 
         let (Some(_), Some(_)) = (&version.value, &transport.value) else { return Ok(None) };
-        let (Some(version), Some(transport)) = (version.take()?, transport.take()?) else {
+        let (Some(_), Some(transport)) = (version.take()?, transport.take()?) else {
             return Ok(None);
         };
         let sid = sid.take()?.map(decode_sid).transpose()?.flatten();
-        Ok(Some(Self { version, transport, sid, jsonp }))
+        Ok(Some(Self { transport, sid }))
     }
 
     /// Whether it asks for a new session.
     pub fn is_handshake(&self) -> bool {
         self.sid.is_none()
-    }
-
-    /// Whether, sent with `method`, it waits for the session's next packets: it may take a
-    /// `pingInterval`, and a second one at the same time would end the session.
-    pub fn is_poll(&self, method: &Method) -> bool {
-        self.sid.is_some() && self.transport == Transport::Polling && method == Method::GET
     }
 }
 
@@ -107,12 +84,6 @@ pub fn with_sid(query: &str, sid: &Sid) -> String {
 /// Appends what [`with_sid`] gives.
 pub(crate) fn put_with_sid(written: &mut String, query: &str, sid: &Sid) {
     query::put_with_value(written, query, "sid", sid.as_str());
-}
-
-impl Version {
-    fn parse(value: Encoded<'_>) -> Self {
-        if value.means("4") { Self::V4 } else { Self::V3 }
-    }
 }
 
 impl Transport {
@@ -189,18 +160,18 @@ mod tests {
     }
 
     #[test]
-    fn version_and_transport_are_read_as_servers_read_them() {
-        let check = |query: &str, version, transport| {
-            let expected = Call { version, transport, sid: None, jsonp: false };
+    fn the_transport_is_read_as_servers_read_it() {
+        let check = |query: &str, transport| {
+            let expected = Call { transport, sid: None };
             assert_eq!(call(query), Ok(Some(expected)), "{query}");
         };
-        check("EIO=4&transport=polling", Version::V4, Transport::Polling);
-        check("transport=websocket&x&EIO=3", Version::V3, Transport::WebSocket);
-        check("EIO=&transport=", Version::V3, Transport::Other);
-        check("EIO=04&transport=Polling", Version::V3, Transport::Other);
-        check("E%49O=%34&transport=poll%69ng&sid=", Version::V4, Transport::Polling);
-        check("EIO=4&transport=webtransport&EIO=4", Version::V4, Transport::Other);
-        check("EIO=3&EIO=5&transport=polling", Version::V3, Transport::Polling);
+        check("EIO=4&transport=polling", Transport::Polling);
+        check("transport=websocket&x&EIO=3", Transport::WebSocket);
+        check("EIO=&transport=", Transport::Other);
+        check("EIO=04&transport=Polling", Transport::Other);
+        check("E%49O=%34&transport=poll%69ng&sid=", Transport::Polling);
+        check("EIO=4&transport=webtransport&EIO=4", Transport::Other);
+        check("EIO=3&EIO=5&transport=polling", Transport::Polling);
     }
 
     #[test]
@@ -235,19 +206,6 @@ mod tests {
 
         let same = call("EIO=4&transport=polling&sid=ab&sid=a%62").expect("clear");
         assert_eq!(same.and_then(|call| call.sid), Sid::new("ab"));
-    }
-
-    #[test]
-    fn a_poll_is_a_get_of_a_polling_session() {
-        let check = |query: &str, method: Method, poll: bool, handshake: bool| {
-            let call = call(query).expect("clear").expect("Engine.IO's");
-            assert_eq!((call.is_poll(&method), call.is_handshake()), (poll, handshake), "{query}");
-        };
-        check("EIO=4&transport=polling&sid=a", Method::GET, true, false);
-        check("EIO=4&transport=polling&sid=a", Method::POST, false, false);
-        check("EIO=4&transport=websocket&sid=a", Method::GET, false, false);
-        check("EIO=4&transport=polling&j=0", Method::GET, false, true);
-        assert!(call("EIO=4&transport=polling&j").expect("clear").expect("Engine.IO's").jsonp);
     }
 
     proptest! {

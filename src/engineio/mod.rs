@@ -15,7 +15,7 @@ mod timings;
 
 pub(crate) use call::CallError;
 pub(crate) use call::put_with_sid;
-pub use call::{Call, Transport, Version, with_sid};
+pub use call::{Call, Transport, with_sid};
 pub(crate) use open::Form;
 pub use open::{OpenPacket, Scan};
 pub(crate) use refusal::{REFUSAL_BYTES_MAX, is_unknown_sid};

@@ -31,7 +31,7 @@ pub(super) struct SharedState {
     /// Tunnels of nodes that drain that were told to end recently, for `closes_per_second`.
     pub(super) closes: TokenBucket,
     reconnecting: Mutex<Reconnecting>,
-    /// Held while a node ejected.
+    /// Held while a node is ejected, so that two failures at once do not eject two nodes.
     ejecting: Mutex<()>,
     /// The settings that the state here and in the nodes was written with; `None` at first.
     in_force: Mutex<Option<Settings>>,

@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use sockeye::Scheme;
 use sockeye::internal::affinity::{Affinity, Placement, Remembered, RequestView, Settings};
 use sockeye::internal::affinity::{CookieSettings, SidSettings, TagForm};
-use sockeye::internal::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport, Version};
+use sockeye::internal::engineio::{Call, OpenPacket, Scan, SessionBounds, Sid, Transport};
 use sockeye::internal::upstream::{self, NodeAddress, NodeSettings, Upstream};
 use tokio::time::Instant;
 
@@ -96,7 +96,7 @@ fn placement_of(sid: &Sid) -> Placement {
 }
 
 fn call(sid: Option<Sid>) -> Call {
-    Call { version: Version::V4, transport: Transport::Polling, sid, jsonp: false }
+    Call { transport: Transport::Polling, sid }
 }
 
 fn view<'a>(call: Option<&'a Call>, headers: &'a HeaderMap) -> RequestView<'a> {

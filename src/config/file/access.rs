@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{ForwardSettings, SECRET_BYTES_MIN};
-use crate::config::form::Form;
-use crate::config::patterns;
 use crate::config::schema::whole;
-use crate::config::section::{Pass, Section, key};
+use crate::form::Form;
+use crate::form::patterns;
+use crate::form::section::{Pass, Section, key};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// What the manual calls the type of `origins`.

@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::form::patterns;
 use crate::yaml::List;
 
 /// The authority that issues the certificates of `listeners[].tls.acme`, by ACME (RFC 8555).

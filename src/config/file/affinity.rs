@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::form::patterns;
 use crate::yaml::{Chosen, List, TextOr, chosen};
 
 /// Which node gets a new session.

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::access;
-use crate::config::form::Form;
-use crate::config::section::{Pass, Section, key};
+use crate::form::Form;
+use crate::form::section::{Pass, Section, key};
 use crate::yaml::RawScalar;
 
 /// What each client may do: an IPv4 address, or the /64 of an IPv6 address.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::accepts::Accepts;
-use crate::config::form::Form;
-use crate::config::patterns;
 use crate::config::schema::whole;
-use crate::config::section::{Pass, Section, key};
+use crate::form::Accepts;
+use crate::form::Form;
+use crate::form::patterns;
+use crate::form::section::{Pass, Section, key};
 use crate::upstream::health::settings;
 use crate::yaml::{Chosen, RawScalar, chosen};
 

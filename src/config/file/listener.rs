@@ -11,10 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tls::Tls;
-use crate::config::accepts::Accepts;
-use crate::config::form::Form;
-use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::form::Accepts;
+use crate::form::Form;
+use crate::form::patterns;
 use crate::listener::Http2;
 use crate::listener::settings::ProxyProtocol;
 use crate::yaml::{List, RawScalar};

@@ -38,11 +38,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
-use super::accepts::Accepts;
-use super::form::Form;
-use super::patterns;
 use super::schema::whole;
-use super::section::{Pass, Section, key};
+use crate::form::Accepts;
+use crate::form::Form;
+use crate::form::patterns;
+use crate::form::section::{Pass, Section, key};
 use crate::logging::{self, Format};
 use crate::shutdown;
 use crate::yaml::{List, RawScalar};

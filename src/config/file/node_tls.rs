@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::form::patterns;
 use crate::yaml::{List, TextOr};
 
 /// TLS to the nodes.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::form::Form;
-use crate::config::section::{Pass, Section, key};
+use crate::form::Form;
+use crate::form::section::{Pass, Section, key};
 use crate::upstream::settings;
 use crate::yaml::RawScalar;
 

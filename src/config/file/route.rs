@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Auth, ORIGINS_TYPE, origin};
-use crate::config::form::Form;
-use crate::config::patterns;
 use crate::config::schema::whole;
-use crate::config::section::{Pass, Section, key};
+use crate::form::Form;
+use crate::form::patterns;
+use crate::form::section::{Pass, Section, key};
 use crate::route::{Limits, Silence};
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, MessageMax, StalledClient};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};

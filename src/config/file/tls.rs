@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::config::accepts::Accepts;
-use crate::config::patterns;
 use crate::config::schema::whole;
+use crate::form::Accepts;
+use crate::form::patterns;
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
 /// TLS, which the listener then speaks with every client.

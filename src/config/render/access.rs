@@ -8,7 +8,7 @@ use super::list;
 use super::upstream::HIDDEN;
 use crate::access::{AuthSettings, BasicSettings, ForwardSettings, JwtSettings};
 use crate::config::file::access::{Auth, Basic, Claim, Forward, Jwt};
-use crate::config::section;
+use crate::form::section;
 use crate::yaml::{Chosen, List, TextOr};
 
 /// `None` if there are none: an empty list of networks would allow nobody.

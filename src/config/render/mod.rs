@@ -16,10 +16,11 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_yaml::Value;
 
+use super::Config;
 use super::file::listener::{self as keys, Listener};
 use super::file::route::{Route, RoutePath, Tunnel};
 use super::file::{Admin, FORMAT, File, Log};
-use super::{Config, section};
+use crate::form::section;
 use crate::route::PathPattern;
 use crate::yaml::units::{render_duration, render_size};
 use crate::yaml::{Chosen, List, RawScalar, TextOr};

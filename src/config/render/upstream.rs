@@ -4,12 +4,13 @@
 
 use super::{duration, list, node_tls, word};
 use crate::affinity::settings::{Secret, Settings as AffinitySettings};
+use crate::config::UpstreamSettings;
 use crate::config::file::affinity::{Affinity, Balance, Cookie, Rendezvous, RendezvousBy, Sid};
 use crate::config::file::health::{Health, HttpCheck};
 use crate::config::file::pacing::Rates;
 use crate::config::file::upstream::{Discover, Node, Upstream};
 use crate::config::resolve::{BALANCE_RULES, node_address};
-use crate::config::{UpstreamSettings, section};
+use crate::form::section;
 use crate::upstream::health::settings::{self as health, Check};
 use crate::upstream::settings::{self, Source};
 use crate::upstream::{NodeSettings, RendezvousKey};

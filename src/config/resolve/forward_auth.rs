@@ -8,7 +8,7 @@ use http::{HeaderName, header};
 use super::auth::{field, texts};
 use crate::access::{ForwardSettings, ServiceUrl};
 use crate::config::file::access::Forward;
-use crate::config::section;
+use crate::form::section;
 use crate::upstream::NodeAddress;
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 

@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 
 use crate::config::file::health as keys;
-use crate::config::section;
+use crate::form::section;
 use crate::upstream::health::settings::{Check, Health, HttpCheck};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 

@@ -31,10 +31,11 @@ pub(super) use address::node as node_address;
 pub(super) use balance::RULES as BALANCE_RULES;
 pub(super) use tls::{CLIENT_AUTH, MIN_VERSIONS, TICKETS};
 
+use super::Config;
 use super::file::{Admin, File};
 use super::named_files::NamedFiles;
-use super::{Config, section};
 use crate::access::ClientLimits;
+use crate::form::section;
 use crate::logging;
 use crate::shutdown;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};

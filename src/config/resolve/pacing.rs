@@ -3,7 +3,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use crate::config::file::pacing as keys;
-use crate::config::section;
+use crate::form::section;
 use crate::upstream::settings::{Admission, Drain, Rebalance};
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr, units};
 

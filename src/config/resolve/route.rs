@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{access, pattern, tunnel};
 use crate::config::file::File;
 use crate::config::file::route::{Route, RoutePath};
-use crate::config::section;
+use crate::form::section;
 use crate::insight;
 use crate::route::{HostPattern, Limits, PathPattern, Settings};
 use crate::yaml::{Chosen, Diagnostic, KeyPath, Report, TextOr};

@@ -3,7 +3,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use crate::config::file::route::{Keepalive, Tunnel};
-use crate::config::section;
+use crate::form::section;
 use crate::tunnel::{self, KeepaliveTimes, Limits};
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr, units};
 

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::{address, affinity, balance, discover, health, node_tls, pacing};
+use crate::config::UpstreamSettings;
 use crate::config::file::upstream::{self as keys, Node, Upstream};
 use crate::config::named_files::NamedFiles;
-use crate::config::{UpstreamSettings, section};
+use crate::form::section;
 use crate::upstream::settings::Discover;
 use crate::upstream::{NodeAddress, NodeSettings, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::accepts::one_of;
 use crate::config::defaults::{below, defaults};
+use crate::form::one_of;
 
 /// Adds to each property its type and default, and makes its description of them.
 pub(super) fn describe(schema: &mut Value) {

@@ -15,7 +15,6 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::accepts::Accepts;
 use super::file::File;
 use super::file::access::{Forward, SERVICE_URL};
 use super::file::affinity::{Affinity, Balance, RendezvousBy};
@@ -25,8 +24,9 @@ use super::file::pacing::Rebalance;
 use super::file::route::{Keepalive, RoutePath};
 use super::file::tls::Tickets;
 use super::file::upstream::Node;
-use super::patterns;
 use super::resolve::BALANCE_RULES;
+use crate::form::Accepts;
+use crate::form::patterns;
 use crate::yaml::{RawScalar, TextOr};
 
 /// The JSON Schema that each configuration file fits.

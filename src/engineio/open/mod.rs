@@ -27,8 +27,6 @@ pub struct OpenPacket {
     pub offers_websocket: bool,
     /// How the packet is wrapped: this, and not the request's `EIO`, shows the node's version.
     pub form: Form,
-    /// Whether the response is a script around the payload.
-    pub jsonp: bool,
     /// The position and the value of the packet's length; `0..0` without.
     length_at: Range<usize>,
     length: usize,
@@ -86,7 +84,6 @@ impl OpenPacket {
             timings: found.timings,
             offers_websocket: found.offers_websocket,
             form: Form::V4,
-            jsonp: false,
             length_at: 0..0,
             length: 0,
             sid_end: found.sid_end + 1,
@@ -145,7 +142,6 @@ impl OpenPacket {
             timings: found.timings,
             offers_websocket: found.offers_websocket,
             form: prefix.form,
-            jsonp,
             length_at: text.origin(prefix.digits.start)..text.origin(prefix.digits.end),
             length: prefix.length,
             sid_end: text.origin(object_at + found.sid_end),

@@ -19,7 +19,7 @@ pub struct Health {
     pub fail: NonZeroU32,
     /// After so many consecutive good answers it is healthy again.
     pub pass: NonZeroU32,
-    /// After so many failures of clients' own requests a node ejected.
+    /// After so many consecutive failures of clients' own requests a node is ejected; `None`: never.
     pub eject_after: Option<NonZeroU32>,
 }
 

@@ -23,7 +23,7 @@ const RANKS: [&[&str]; 17] = [
         "tasks",
         "yaml",
     ],
-    &["engineio", "http1", "tls", "websocket"],
+    &["engineio", "form", "http1", "tls", "websocket"],
     &["tunnel"],
     &["upstream"],
     &["pool"],

@@ -1,25 +1,29 @@
 //! How a single value may be written: as one of some words, or as a quantity in a range.
 //!
 //! A [`Form`] parses a value, writes it, and says for the JSON Schema and the manual what it accepts.
-//! So a word or a range stands in one place, next to the key.
+//! So a word or a range stands in one place, next to the key. A [`section`] is a map of such keys.
 //!
 //! Pure. Runs at start, at reload, or on a timer.
+
+mod accepts;
+pub(crate) mod patterns;
+pub(crate) mod section;
 
 use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::accepts::Accepts;
 use crate::yaml::units::{self, render_duration, render_size};
 use crate::yaml::{Diagnostic, RawScalar};
+pub(crate) use accepts::{Accepts, one_of};
 
 /// Words and what they mean.
 type Words<T> = &'static [(&'static str, T)];
 
 /// How a value of type `T` is written: as a word, or as a quantity of type `V`.
 #[derive(Clone, Debug)]
-pub(super) struct Form<T: 'static, V: 'static = T> {
+pub(crate) struct Form<T: 'static, V: 'static = T> {
     words: Words<T>,
     quantity: Option<Quantity<T, V>>,
 }
@@ -36,7 +40,7 @@ struct Quantity<T, V> {
 
 impl<T: Clone + PartialEq, V> Form<T, V> {
     /// The value in `text`.
-    pub(super) fn parse(&self, text: &str) -> Result<T, Diagnostic> {
+    pub(crate) fn parse(&self, text: &str) -> Result<T, Diagnostic> {
         if let Some((_, value)) = self.words.iter().find(|(word, _)| *word == text) {
             return Ok(value.clone());
         }
@@ -56,7 +60,7 @@ impl<T: Clone + PartialEq, V> Form<T, V> {
     }
 
     /// `value` as the file writes it.
-    pub(super) fn render(&self, value: &T) -> RawScalar {
+    pub(crate) fn render(&self, value: &T) -> RawScalar {
         let word = self.words.iter().find(|(_, known)| known == value);
         let quantity = || {
             let quantity = self.quantity.as_ref()?;
@@ -69,7 +73,7 @@ impl<T: Clone + PartialEq, V> Form<T, V> {
     }
 
     /// What the schema and the manual say of it.
-    pub(super) fn accepts(&self) -> Accepts {
+    pub(crate) fn accepts(&self) -> Accepts {
         let quantity = self.quantity.as_ref();
         let quantity = quantity.map(|quantity| (quantity.accepts)(&quantity.range));
         let words = self.words.iter().map(|(word, _)| *word);
@@ -79,14 +83,14 @@ impl<T: Clone + PartialEq, V> Form<T, V> {
 
 impl<T> Form<T, Infallible> {
     /// One of `words`.
-    pub(super) const fn word(words: Words<T>) -> Self {
+    pub(crate) const fn word(words: Words<T>) -> Self {
         Self { words, quantity: None }
     }
 }
 
 impl<T> Form<T, Duration> {
     /// A duration in `range`, or one of `words`.
-    pub(super) const fn duration_or(
+    pub(crate) const fn duration_or(
         words: Words<T>,
         range: RangeInclusive<Duration>,
         into: fn(Duration) -> T,
@@ -100,7 +104,7 @@ impl<T> Form<T, Duration> {
 
 impl<T> Form<T, u64> {
     /// A size in `range`, or one of `words`.
-    pub(super) const fn size_or(
+    pub(crate) const fn size_or(
         words: Words<T>,
         range: RangeInclusive<u64>,
         into: fn(u64) -> T,
@@ -114,7 +118,7 @@ impl<T> Form<T, u64> {
 
 impl<T> Form<T, u32> {
     /// A whole number in `range`, or one of `words`.
-    pub(super) const fn number_or(
+    pub(crate) const fn number_or(
         words: Words<T>,
         range: RangeInclusive<u32>,
         into: fn(u32) -> T,
@@ -129,12 +133,12 @@ impl<T> Form<T, u32> {
 
 impl Form<Duration> {
     /// A duration in `range`.
-    pub(super) const fn duration(range: RangeInclusive<Duration>) -> Self {
+    pub(crate) const fn duration(range: RangeInclusive<Duration>) -> Self {
         Self::duration_or(&[], range, |duration| duration, |duration| Some(*duration))
     }
 
     /// A duration in `range`, or `off`, which is zero.
-    pub(super) const fn duration_or_off(range: RangeInclusive<Duration>) -> Self {
+    pub(crate) const fn duration_or_off(range: RangeInclusive<Duration>) -> Self {
         const OFF: Words<Duration> = &[("off", Duration::ZERO)];
         Self::duration_or(OFF, range, |duration| duration, |duration| Some(*duration))
     }
@@ -142,7 +146,7 @@ impl Form<Duration> {
 
 impl Form<Option<Duration>, Duration> {
     /// A duration in `range`, or `word`, which is `None`.
-    pub(super) const fn optional_duration(
+    pub(crate) const fn optional_duration(
         word: Words<Option<Duration>>,
         range: RangeInclusive<Duration>,
     ) -> Self {
@@ -152,7 +156,7 @@ impl Form<Option<Duration>, Duration> {
 
 impl Form<usize, u64> {
     /// A size in `range` of something in memory.
-    pub(super) const fn size_in_memory(range: RangeInclusive<u64>) -> Self {
+    pub(crate) const fn size_in_memory(range: RangeInclusive<u64>) -> Self {
         let into = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         Self::size_or(&[], range, into, |bytes| u64::try_from(*bytes).ok())
     }
@@ -160,7 +164,7 @@ impl Form<usize, u64> {
 
 impl Form<u32> {
     /// A percentage in `range`.
-    pub(super) const fn percent(range: RangeInclusive<u32>) -> Self {
+    pub(crate) const fn percent(range: RangeInclusive<u32>) -> Self {
         let (parse, accepts) = (units::percent, Accepts::percent);
         let render = |percent: u32| format!("{percent}%");
         let (into, from) = (|percent| percent, |percent: &u32| Some(*percent));
@@ -171,14 +175,14 @@ impl Form<u32> {
 
 impl Form<usize, u32> {
     /// A whole number in `range`.
-    pub(super) const fn count(range: RangeInclusive<u32>) -> Self {
+    pub(crate) const fn count(range: RangeInclusive<u32>) -> Self {
         Self::number_or(&[], range, |number| number as usize, |number| u32::try_from(*number).ok())
     }
 }
 
 impl Form<NonZeroU32, u32> {
     /// A whole number in `range`, which does not contain 0.
-    pub(super) const fn positive(range: RangeInclusive<u32>) -> Self {
+    pub(crate) const fn positive(range: RangeInclusive<u32>) -> Self {
         let into = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         Self::number_or(&[], range, into, |number| Some(number.get()))
     }
@@ -186,7 +190,7 @@ impl Form<NonZeroU32, u32> {
 
 impl Form<Option<NonZeroU32>, u32> {
     /// A whole number in `range`, which does not contain 0, or `word`, which is `None`.
-    pub(super) const fn optional_positive(
+    pub(crate) const fn optional_positive(
         word: Words<Option<NonZeroU32>>,
         range: RangeInclusive<u32>,
     ) -> Self {

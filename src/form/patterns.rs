@@ -9,43 +9,43 @@
 use std::ops::RangeInclusive;
 
 /// An address to listen on: `0.0.0.0:80`, `:80`, `[::]:80`.
-pub(super) fn bind() -> String {
+pub(crate) fn bind() -> String {
     format!("({IPV4}|{IPV6})?:{}", port(0))
 }
 
 /// The address of a server, which has a port.
-pub(super) fn server() -> String {
+pub(crate) fn server() -> String {
     format!("({IPV4}|{IPV6})?:{}", port(1))
 }
 
 /// A node's host and port.
-pub(super) fn node() -> String {
+pub(crate) fn node() -> String {
     format!("({IPV6}|({IPV4}|{NAME})\\.?):{}", port(1))
 }
 
 /// A host name, not an IP address, and a port.
-pub(super) fn named_node() -> String {
+pub(crate) fn named_node() -> String {
     format!("{NAME}\\.?:{}", port(1))
 }
 
 /// The host of a route.
-pub(super) fn host() -> String {
+pub(crate) fn host() -> String {
     format!("\\*|(\\*\\.)?({IPV4}|{NAME})|{IPV6}")
 }
 
 /// The name that a node is asked for.
-pub(super) fn server_name() -> String {
+pub(crate) fn server_name() -> String {
     format!("{IPV6}|({IPV4}|{NAME})\\.?")
 }
 
 /// A network, or an address.
-pub(super) fn network() -> String {
+pub(crate) fn network() -> String {
     let (prefix_v4, prefix_v6) = (number(0..=32), number(0..=128));
     format!("{IPV4}(/{prefix_v4})?|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/{prefix_v6})?")
 }
 
 /// A duration in `range`.
-pub(super) fn duration(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String {
+pub(crate) fn duration(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String {
     let (least, most) = (*range.start(), *range.end());
     let mut forms: Vec<String> = of_one_unit(units, range);
     for (index, (unit, amount)) in units.iter().enumerate() {
@@ -67,12 +67,12 @@ pub(super) fn duration(units: &[(&str, u64)], range: RangeInclusive<u64>) -> Str
 }
 
 /// A size in `range`.
-pub(super) fn size(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String {
+pub(crate) fn size(units: &[(&str, u64)], range: RangeInclusive<u64>) -> String {
     of_one_unit(units, range).join("|")
 }
 
 /// The whole numbers in `range`, in digits; the caller adds leading zeros.
-pub(super) fn number(range: RangeInclusive<u64>) -> String {
+pub(crate) fn number(range: RangeInclusive<u64>) -> String {
     let (first, last) = range.into_inner();
     let mut forms = Vec::new();
     let mut from = first;
@@ -132,50 +132,50 @@ fn port(least: u64) -> String {
 }
 
 /// RFC 6265, section 4.1.1: a token.
-pub(super) const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+pub(crate) const TOKEN: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 
 /// The name of a parameter in a query.
-pub(super) const QUERY_NAME: &str = "[!\"$%'()*+,./0-9:;<>@A-Z\\[\\\\\\]^_`a-z{|}~-]+";
+pub(crate) const QUERY_NAME: &str = "[!\"$%'()*+,./0-9:;<>@A-Z\\[\\\\\\]^_`a-z{|}~-]+";
 
 /// The name of SRV records.
-pub(super) const SRV: &str = "[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?";
+pub(crate) const SRV: &str = "[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?";
 
 /// The path of a route.
-pub(super) const PATH: &str = "/[!$%&'()*+,./0-9:;=@A-Z_a-z|~-]*";
+pub(crate) const PATH: &str = "/[!$%&'()*+,./0-9:;=@A-Z_a-z|~-]*";
 
 /// What the path of a route must not contain: dot segments.
-pub(super) const DOT_SEGMENTS: &str = "/\\.{1,2}(/|$)";
+pub(crate) const DOT_SEGMENTS: &str = "/\\.{1,2}(/|$)";
 
 /// What a prefix must not contain: dot segments, and an asterisk at its end.
-pub(super) const NO_PREFIX: &str = "\\*$|/\\.{1,2}(/|$)";
+pub(crate) const NO_PREFIX: &str = "\\*$|/\\.{1,2}(/|$)";
 
 /// The path of an Engine.IO health check, without query.
-pub(super) const CHECK_PATH: &str = "/[!\"$-<>=@-~]*";
+pub(crate) const CHECK_PATH: &str = "/[!\"$-<>=@-~]*";
 
 /// The `Host` of an HTTP health check.
-pub(super) const CHECK_HOST: &str = r"[A-Za-z0-9._:\[\]-]{1,255}";
+pub(crate) const CHECK_HOST: &str = r"[A-Za-z0-9._:\[\]-]{1,255}";
 
 /// The path of an HTTP health check, with its query.
-pub(super) const CHECK_PATH_AND_QUERY: &str = "/[!\"$-~]*";
+pub(crate) const CHECK_PATH_AND_QUERY: &str = "/[!\"$-~]*";
 
 /// The URL of a server that is asked over TLS.
-pub(super) const HTTPS_URL: &str = r"https://[A-Za-z0-9._:\[\]-]+(/[!$-;=?-\[\]_a-z~]*)?";
+pub(crate) const HTTPS_URL: &str = r"https://[A-Za-z0-9._:\[\]-]+(/[!$-;=?-\[\]_a-z~]*)?";
 
 /// An e-mail address.
-pub(super) const EMAIL: &str = "(mailto:)?[!-+.-?A-~-]+@[!-+.-?A-~-]+";
+pub(crate) const EMAIL: &str = "(mailto:)?[!-+.-?A-~-]+@[!-+.-?A-~-]+";
 
 /// One status, or the first and the last.
-pub(super) const STATUSES: &str = "[1-5][0-9][0-9](-[1-5][0-9][0-9])?";
+pub(crate) const STATUSES: &str = "[1-5][0-9][0-9](-[1-5][0-9][0-9])?";
 
 /// The name of a node or an upstream.
-pub(super) const WORD: &str = "[A-Za-z0-9_.:\\[\\]-]{1,64}";
+pub(crate) const WORD: &str = "[A-Za-z0-9_.:\\[\\]-]{1,64}";
 
 /// A host name. Its last label is not a number: resolvers would read it as an IPv4 address.
-pub(super) const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
+pub(crate) const NAME: &str = "(([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?\\.)*\
                     ([0-9]*[A-Za-z_]([A-Za-z0-9_-]*[A-Za-z0-9_])?|[0-9]+-[A-Za-z0-9_-]*[A-Za-z0-9_]))";
 
 /// The SHA-256 of a certificate, as we write it or as openssl does.
-pub(super) const FINGERPRINT: &str =
+pub(crate) const FINGERPRINT: &str =
     "((sha256|SHA256) Fingerprint=|sha256:)?([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}";
 
 const IPV4: &str = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])\

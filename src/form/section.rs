@@ -5,18 +5,18 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use super::form::Form;
+use super::Form;
 use crate::yaml::{KeyPath, RawScalar, Report};
 
 /// A map of the file whose keys fill `S`.
-pub(super) trait Section<S>: Clone + Default {
+pub(crate) trait Section<S>: Clone + Default {
     /// Passes each key with its setting to `pass`.
     fn keys(&mut self, settings: &mut S, pass: &mut Pass<'_, '_>);
 }
 
 /// The direction in which values go.
 #[derive(Debug)]
-pub(super) enum Pass<'p, 'r> {
+pub(crate) enum Pass<'p, 'r> {
     /// From the file, whose map is at this path, to the settings. A key that is not written leaves the
     /// default.
     Read(&'p KeyPath, &'p mut Report<'r>),
@@ -25,8 +25,8 @@ pub(super) enum Pass<'p, 'r> {
 }
 
 impl Pass<'_, '_> {
-    /// Passes the value of the key `name`. By [`key!`](crate::config::section::key).
-    pub(super) fn key<T: Clone + PartialEq, V>(
+    /// Passes the value of the key `name`. By [`key!`](crate::form::section::key).
+    pub(crate) fn key<T: Clone + PartialEq, V>(
         &mut self,
         name: &str,
         written: &mut Option<RawScalar>,
@@ -52,10 +52,10 @@ macro_rules! key {
         $pass.key(stringify!($key), &mut $file.$key, &mut $setting, &$form)
     };
 }
-pub(super) use key;
+pub(crate) use key;
 
 /// The settings that the map at `path` gives, starting from `settings`.
-pub(super) fn read<F: Section<S>, S>(
+pub(crate) fn read<F: Section<S>, S>(
     path: &KeyPath,
     written: Option<&F>,
     mut settings: S,
@@ -68,7 +68,7 @@ pub(super) fn read<F: Section<S>, S>(
 }
 
 /// The map that gives `settings`.
-pub(super) fn write<F: Section<S>, S: Clone>(settings: &S) -> F {
+pub(crate) fn write<F: Section<S>, S: Clone>(settings: &S) -> F {
     let mut file = F::default();
     file.keys(&mut settings.clone(), &mut Pass::Write);
     file

@@ -14,7 +14,7 @@ use crate::yaml::units::{DURATION_UNITS, SIZE_UNITS, render_duration, render_siz
 
 /// The words and the form of a value.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Accepts {
+pub(crate) struct Accepts {
     words: Vec<String>,
     /// What the manual calls the form, with its range.
     label: Option<String>,
@@ -26,7 +26,7 @@ pub(super) struct Accepts {
 
 impl Accepts {
     /// A duration in `range`.
-    pub(super) fn duration(range: &RangeInclusive<Duration>) -> Self {
+    pub(crate) fn duration(range: &RangeInclusive<Duration>) -> Self {
         let [least, most] = [range.start(), range.end()].map(|end| render_duration(*end));
         let millis = |end: &Duration| u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
         let pattern =
@@ -35,14 +35,14 @@ impl Accepts {
     }
 
     /// A size in `range`, in bytes.
-    pub(super) fn size(range: &RangeInclusive<u64>) -> Self {
+    pub(crate) fn size(range: &RangeInclusive<u64>) -> Self {
         let [least, most] = [range.start(), range.end()].map(|end| render_size(*end));
         let pattern = patterns::size(&SIZE_UNITS, range.clone());
         Self::form(&format!("size, `{least}` to `{most}`"), pattern)
     }
 
     /// A whole number in `range`.
-    pub(super) fn number(range: &RangeInclusive<u32>) -> Self {
+    pub(crate) fn number(range: &RangeInclusive<u32>) -> Self {
         let (least, most) = (*range.start(), *range.end());
         let range = u64::from(least)..=u64::from(most);
         let pattern = format!("0*{}", patterns::number(range));
@@ -50,54 +50,54 @@ impl Accepts {
     }
 
     /// A percentage in `range`.
-    pub(super) fn percent(range: &RangeInclusive<u32>) -> Self {
+    pub(crate) fn percent(range: &RangeInclusive<u32>) -> Self {
         let (least, most) = (*range.start(), *range.end());
         let pattern = format!("0*{}%", patterns::number(u64::from(least)..=u64::from(most)));
         Self::form(&format!("percentage, {least}% to {most}%"), pattern)
     }
 
     /// Text of the form `pattern`, which the manual calls `label`.
-    pub(super) fn form(label: &str, pattern: impl Into<String>) -> Self {
+    pub(crate) fn form(label: &str, pattern: impl Into<String>) -> Self {
         let (label, pattern) = (Some(label.to_owned()), Some(pattern.into()));
         Self { label, pattern, ..Self::default() }
     }
 
     /// This word too.
-    pub(super) fn or(mut self, word: &str) -> Self {
+    pub(crate) fn or(mut self, word: &str) -> Self {
         self.words.push(word.to_owned());
         self
     }
 
     /// The same as a number from `least` to `most`.
-    pub(super) fn or_number(self, least: u32, most: u32) -> Self {
+    pub(crate) fn or_number(self, least: u32, most: u32) -> Self {
         Self { numbers: Some([least.into(), most.into()]), ..self }
     }
 
     /// The range of a value that may be written as a number.
-    pub(super) fn numbers(&self) -> Option<[u64; 2]> {
+    pub(crate) fn numbers(&self) -> Option<[u64; 2]> {
         self.numbers
     }
 
     /// The words, if nothing else is accepted.
-    pub(super) fn only_words(&self) -> Option<&[String]> {
+    pub(crate) fn only_words(&self) -> Option<&[String]> {
         self.pattern.is_none().then_some(&self.words)
     }
 
     /// What the text of a value looks like, as a regular expression.
-    pub(super) fn pattern(&self) -> String {
+    pub(crate) fn pattern(&self) -> String {
         let forms = self.words.iter().chain(&self.pattern).map(String::as_str);
         forms.collect::<Vec<_>>().join("|")
     }
 
     /// What the manual says of the type: `off` or duration, `1s` to `1h`.
-    pub(super) fn label(&self) -> String {
+    pub(crate) fn label(&self) -> String {
         let words = self.words.iter().map(|word| format!("`{word}`"));
         one_of(&words.chain(self.label.clone()).collect::<Vec<_>>())
     }
 }
 
 /// `a`, `b` or `c`.
-pub(super) fn one_of(choices: &[String]) -> String {
+pub(crate) fn one_of(choices: &[String]) -> String {
     match choices {
         [] => String::new(),
         [one] => one.clone(),
