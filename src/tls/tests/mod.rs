@@ -3,6 +3,7 @@
 mod files;
 mod issued;
 mod sessions;
+mod to_nodes;
 
 use std::collections::BTreeMap;
 use std::io;
