@@ -13,6 +13,9 @@ pub(super) fn tls_samples(metric: Metric, state: &AdminState) -> Option<Vec<Samp
         table::TLS_HANDSHAKES => counts([], did.done.iter()),
         table::TLS_HANDSHAKES_FAILED => counts([], did.failed.iter()),
         table::TLS_HANDSHAKES_OPEN => vec![(Vec::new(), Value::Level(did.open.open() as f64))],
+        table::TLS_HANDSHAKES_WAITING => {
+            vec![(Vec::new(), Value::Level(did.waiting.open() as f64))]
+        }
         table::CERTIFICATE_EXPIRY => expiries(state),
         _ => return None,
     })

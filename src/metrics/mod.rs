@@ -147,6 +147,8 @@ pub(crate) struct Connections {
 pub(crate) struct TlsHandshakes {
     /// Handshakes under way, and those that wait for their turn.
     pub open: InFlightCount,
+    /// Those of them that wait for their turn.
+    pub waiting: InFlightCount,
     /// Complete ones, by version, and by whether the session was resumed.
     pub done: LabelCounts<2>,
     /// Failed ones, by reason.

@@ -40,7 +40,7 @@ impl Kind {
 }
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 53] = [
+pub const ALL: [Metric; 54] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -50,6 +50,7 @@ pub const ALL: [Metric; 53] = [
     TLS_HANDSHAKES,
     TLS_HANDSHAKES_FAILED,
     TLS_HANDSHAKES_OPEN,
+    TLS_HANDSHAKES_WAITING,
     CERTIFICATE_EXPIRY,
     EXCHANGES,
     EXCHANGE_ERRORS,
@@ -135,6 +136,9 @@ pub(crate) const TLS_HANDSHAKES_OPEN: Metric = gauge(
     &[],
     "TLS handshakes in progress, including those that wait for their turn",
 );
+/// See [`TlsHandshakes::waiting`](super::TlsHandshakes::waiting).
+pub(crate) const TLS_HANDSHAKES_WAITING: Metric =
+    gauge("sockeye_tls_handshakes_waiting", &[], "TLS handshakes that wait for their turn");
 /// When a certificate expires.
 pub(crate) const CERTIFICATE_EXPIRY: Metric = gauge(
     "sockeye_certificate_expiry_time_seconds",

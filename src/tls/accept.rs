@@ -52,7 +52,7 @@ pub(crate) async fn accept(
     counts: &TlsHandshakes,
 ) -> Result<Box<TlsStream<TcpStream>>, HandshakeFailure> {
     let _open = counts.open.begin();
-    let accepted = shake_hands(socket, tls).await;
+    let accepted = shake_hands(socket, tls, counts).await;
     match &accepted {
         Ok(stream) => {
             let session = stream.get_ref().1;
@@ -72,9 +72,12 @@ pub(crate) async fn accept(
 async fn shake_hands(
     socket: TcpStream,
     tls: &ServerTls,
+    counts: &TlsHandshakes,
 ) -> Result<Box<TlsStream<TcpStream>>, HandshakeFailure> {
     let timeout = tls.settings().handshake_timeout;
+    let waiting = counts.waiting.begin();
     let mut turn = tls.handshakes().begin(Instant::now() + timeout).await?;
+    drop(waiting);
     let deadline = Instant::now() + timeout;
     let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
     let hello = turn.run(Box::pin(hello), deadline).await?.map_err(HandshakeFailure::Failed)?;

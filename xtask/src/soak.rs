@@ -16,6 +16,8 @@ pub(crate) enum Soak {
     /// Four thousand WebSockets drop and return at once, ten times: nothing is left behind. SOAK_STORMS=2
     /// makes it shorter
     Storm,
+    /// Twenty thousand clients connect by TLS at once: all come in, and no echo of others waits for a second
+    Handshakes,
     /// One of three Socket.IO nodes is killed: its clients return at the pace of the admission
     Crash,
     /// One of three Socket.IO nodes stands still for 20 s: it keeps its sessions, new ones go elsewhere
@@ -40,6 +42,7 @@ pub(crate) fn soak(soak: Soak) -> Result<(), Failure> {
         Soak::SlowReader => "policies::a_client_that_reads_slowly_for_two_minutes_is_not_cut_off",
         Soak::DeadHost => "dead_host::",
         Soak::Storm => "soak::storm::",
+        Soak::Handshakes => "soak::handshakes::",
         Soak::Crash => "soak::crash::",
         Soak::Overload => "soak::overload::",
         Soak::Rolling => "soak::rolling::",

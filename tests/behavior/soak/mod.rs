@@ -8,6 +8,7 @@ pub mod figures;
 
 mod aborts;
 mod crash;
+mod handshakes;
 mod hostile;
 mod mixed;
 mod overload;

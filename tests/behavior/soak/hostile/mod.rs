@@ -1,6 +1,6 @@
 //! Strangers who mean harm, one kind after the other, while other clients only talk.
 
-mod honest;
+pub mod honest;
 mod http1;
 mod http2;
 mod sids;
