@@ -44,23 +44,23 @@ pub enum CallError {
 impl Call {
     /// Reads a query; `None` if the request is not Engine.IO's.
     ///
-    /// The version matters only in that it is there: the node decides what it means. As in servers,
-    /// an empty `sid` counts as none. Allocates only the sid.
+    /// As in servers, exactly `EIO=4` is version 4 and everything else version 3, and an empty
+    /// `sid` counts as none. Allocates only the sid.
     ///
     /// # Errors
     /// [`CallError`], only if the request is Engine.IO's.
     pub fn parse(query: Option<&str>) -> Result<Option<Self>, CallError> {
-        let mut version = Once::new("EIO");
+        let mut is_version_4 = Once::new("EIO");
         let mut transport = Once::new("transport");
         let mut sid = Once::new("sid");
         for pair in query::pairs(query.unwrap_or_default()) {
-            version.read(pair, std::convert::identity);
+            is_version_4.read(pair, |value| value.means("4"));
             transport.read(pair, Transport::parse);
             sid.read(pair, std::convert::identity);
         }
 
-        let (Some(_), Some(_)) = (&version.value, &transport.value) else { return Ok(None) };
-        let (Some(_), Some(transport)) = (version.take()?, transport.take()?) else {
+        let (Some(_), Some(_)) = (&is_version_4.value, &transport.value) else { return Ok(None) };
+        let (Some(_), Some(transport)) = (is_version_4.take()?, transport.take()?) else {
             return Ok(None);
         };
         let sid = sid.take()?.map(decode_sid).transpose()?.flatten();
