@@ -233,10 +233,12 @@ fn route_name(route: &Value) -> String {
     let host = route.get("host").map(|host| format!("{} ", shown(host))).unwrap_or_default();
     let path = route.get("path");
     let exact = path.and_then(|path| path.get("exact"));
-    match (exact, path) {
-        (Some(exact), _) => format!("{host}= {}", shown(exact)),
-        (None, Some(path)) => format!("{host}{}", shown(path)),
-        (None, None) => format!("{host}/"),
+    let regex = path.and_then(|path| path.get("regex"));
+    match (exact, regex, path) {
+        (Some(exact), _, _) => format!("{host}= {}", shown(exact)),
+        (None, Some(regex), _) => format!("{host}~ {}", shown(regex)),
+        (None, None, Some(path)) => format!("{host}{}", shown(path)),
+        (None, None, None) => format!("{host}/"),
     }
 }
 

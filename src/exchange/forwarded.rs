@@ -22,6 +22,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// The part of the client's path that was removed (de facto standard, from Traefik and Spring).
+pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// The client's address alone, as configurations of nginx set it.
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -64,6 +66,20 @@ pub(super) fn original_scheme(headers: &HeaderMap, client: &ClientInfo) -> &'sta
         Some(b"https" | b"wss") => "https",
         Some(b"http" | b"ws") => "http",
         Some(_) | None => client.scheme.as_str(),
+    }
+}
+
+/// The part of the path that a node does not see, because the route removes `stripped` and a trusted
+/// proxy before us what it says.
+pub(super) fn forwarded_prefix<'a>(
+    headers: &HeaderMap,
+    client: &ClientInfo,
+    stripped: &'a str,
+) -> Cow<'a, str> {
+    let said = headers.get(&X_FORWARDED_PREFIX).filter(|_| client.is_trusted());
+    match said.and_then(|said| said.to_str().ok()).map(|said| said.trim_end_matches('/')) {
+        Some(outer) if outer.starts_with('/') => Cow::Owned(format!("{outer}{stripped}")),
+        Some(_) | None => Cow::Borrowed(stripped),
     }
 }
 

@@ -11,6 +11,7 @@ mod budget;
 mod buffered_body;
 mod candidates;
 mod challenge;
+mod client_paths;
 mod comparison;
 mod context;
 mod error;
@@ -45,6 +46,7 @@ use http::uri::Authority;
 
 use self::access_log::LogEntry;
 use self::candidates::Candidates;
+use self::client_paths::ClientPaths;
 use self::context::{Exchange, Request, Response};
 use self::outbound::Outbound;
 use self::outcome::{NodeResponse, Outcome};
@@ -95,7 +97,7 @@ impl Proxy {
         extended_connect::translate(request)?;
 
         // Find the route, the purpose of the request, and where its session is.
-        let RoutedRequest { mut exchange, placement, handshake, host } =
+        let RoutedRequest { mut exchange, placement, handshake, host, client_paths } =
             self.route(snapshot, client, request, entry).await?;
 
         // Record what the request shows of its session's way to a WebSocket.
@@ -116,23 +118,29 @@ impl Proxy {
         // The upgrade is boxed, like everything that few exchanges need: a poll is pending for
         // long, and its future would have space for all of it.
         let named = NamedNode::new(&placement);
-        match upgrade {
+        let (response, node) = match upgrade {
             Some(upgrade) => {
                 match Box::pin(exchange.upgrade(*upgrade, outbound, placement, entry)).await {
-                    Ok((response, node)) => Ok(exchange.put_cookie(response, &named, &node)),
+                    Ok(switched_or_refused) => switched_or_refused,
                     Err(error) => {
                         exchange.observe(Observation::FailedInProxy(error.facts().label));
-                        Err(error)
+                        return Err(error);
                     }
                 }
             }
             None => {
                 let response = exchange.respond(outbound, placement).await?;
                 let node = response.lease.node().clone();
-                let response = exchange.pass(response, entry);
-                Ok(exchange.put_cookie(response, &named, &node))
+                (exchange.pass(response, entry), node)
             }
+        };
+
+        // Add our cookie, and give the client its own paths back.
+        let mut response = exchange.put_cookie(response, &named, &node);
+        if let Some(paths) = client_paths {
+            paths.restore(response.headers_mut());
         }
+        Ok(response)
     }
 
     /// Finds the route of `request`, its purpose, and where its session is.
@@ -194,6 +202,8 @@ impl Proxy {
         let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&view));
         let key = key.map(|value| value.into_owned().into_boxed_slice());
         let session_key = session_key(&placement, call.as_ref());
+        let forwarded_host = forwarded::original_host(headers, client).unwrap_or(name);
+        let client_paths = ClientPaths::new(route.rewrite.as_ref(), [name, forwarded_host]);
         let (shared, bounds) = (&*self.0, placement.bounds());
         let exchange = Exchange {
             shared,
@@ -207,7 +217,7 @@ impl Proxy {
             key,
             session_key,
         };
-        Ok(RoutedRequest { exchange, placement, handshake, host })
+        Ok(RoutedRequest { exchange, placement, handshake, host, client_paths })
     }
 }
 
@@ -217,6 +227,7 @@ struct RoutedRequest<'a> {
     placement: Placement,
     handshake: Option<Handshake>,
     host: Option<Authority>,
+    client_paths: Option<Box<ClientPaths>>,
 }
 
 /// A WebSocket handshake, and the connection that asks for it.

@@ -4,6 +4,7 @@
 //!
 //! Pure. Runs for every request.
 
+use std::borrow::Cow;
 use std::iter::once;
 
 use http::header::{
@@ -11,7 +12,7 @@ use http::header::{
 };
 
 use super::context::Exchange;
-use super::forwarded::{Forwarded, is_claim, may_pass};
+use super::forwarded::{self, Forwarded, forwarded_prefix, is_claim, may_pass};
 use super::headers::{X_REQUEST_ID, is_hop_by_hop, named_by_connection};
 use super::purpose::Purpose;
 use crate::access::{Access, Grant};
@@ -31,6 +32,8 @@ pub(super) struct NodeFields<'a> {
     host: &'a str,
     request_id: &'a HeaderValue,
     forwarded: Forwarded<'a>,
+    /// The part of the client's path that the node does not see.
+    prefix: Option<Cow<'a, str>>,
 }
 
 impl<'a> NodeFields<'a> {
@@ -53,6 +56,12 @@ impl<'a> NodeFields<'a> {
             host,
             request_id,
             forwarded: Forwarded::new(headers, exchange.client, exchange.address, host),
+            prefix: exchange
+                .route
+                .rewrite
+                .as_ref()
+                .and_then(|rewrite| rewrite.stripped())
+                .map(|stripped| forwarded_prefix(headers, exchange.client, stripped)),
         }
     }
 
@@ -61,6 +70,7 @@ impl<'a> NodeFields<'a> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         static HOST_NAME: HeaderName = HOST;
         static REQUEST_ID_NAME: HeaderName = X_REQUEST_ID;
+        static X_FORWARDED_PREFIX: HeaderName = forwarded::X_FORWARDED_PREFIX;
         static UPGRADE_FIELDS: [(HeaderName, &[u8]); 2] =
             [(CONNECTION, b"Upgrade"), (UPGRADE, b"websocket")];
 
@@ -72,12 +82,15 @@ impl<'a> NodeFields<'a> {
             .chain(upgrade.iter().map(|(name, value)| (name, *value)))
             .chain(once((&REQUEST_ID_NAME, self.request_id.as_bytes())))
             .chain(self.forwarded.fields())
+            .chain(self.prefix.iter().map(|prefix| (&X_FORWARDED_PREFIX, prefix.as_bytes())))
             .chain(self.grant.fields.iter().map(|(name, value)| (name, value.as_bytes())))
     }
 
     /// Whether a field of the client is passed on to the node.
     fn is_for_node(&self, name: &HeaderName) -> bool {
-        let is_ours = *name == HOST || *name == X_REQUEST_ID;
+        let is_ours = *name == HOST
+            || *name == X_REQUEST_ID
+            || self.prefix.is_some() && *name == forwarded::X_FORWARDED_PREFIX;
         // The response to a handshake has to be readable.
         let is_unwanted = self.purpose == Purpose::OpenPolling && *name == ACCEPT_ENCODING
             || self.expect.is_none() && *name == EXPECT;
@@ -124,6 +137,7 @@ mod tests {
             host,
             request_id: &REQUEST_ID,
             forwarded: Forwarded::new(headers, client, real, host),
+            prefix: None,
         };
         let mut sent = HeaderMap::new();
         for (name, value) in fields.iter() {

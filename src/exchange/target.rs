@@ -13,6 +13,7 @@ use percent_encoding::percent_decode;
 
 use super::error::ExchangeError;
 use crate::engineio::{Sid, put_with_sid};
+use crate::route::PathRewrite;
 
 /// The authority that a request names: that of an absolute target, which replaces `Host`, else that
 /// of its one `Host` (RFC 9112, sections 3.2 and 3.2.2). An HTTP/1.0 request may have `None`: only
@@ -130,17 +131,33 @@ fn split(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// The target for a node: path and query, with the node's own `sid` where the client's was tagged.
-pub(super) fn for_node<'a>(uri: &'a Uri, sid: Option<&Sid>) -> Cow<'a, str> {
-    let untagged = sid.and_then(|sid| {
-        let query = uri.query()?;
-        let mut written = String::with_capacity(uri.path().len() + 1 + query.len());
-        written.push_str(uri.path());
+/// The target for a node: path and query, with the node's own `sid` where the client's was tagged, and
+/// the path that `rewrite` makes.
+pub(super) fn for_node<'a>(
+    uri: &'a Uri,
+    sid: Option<&Sid>,
+    rewrite: Option<&PathRewrite>,
+) -> Cow<'a, str> {
+    let (path, query) = (uri.path(), uri.query());
+    let sid = sid.filter(|_| query.is_some());
+    if sid.is_none() && rewrite.is_none() {
+        return uri.path_and_query().map_or("/", PathAndQuery::as_str).into();
+    }
+    let added = rewrite.and_then(PathRewrite::added).map_or(0, str::len);
+    let bytes = added + path.len() + 1 + query.map_or(0, str::len);
+    let mut written = String::with_capacity(bytes);
+    match rewrite {
+        Some(rewrite) => rewrite.write_for_node(path, &mut written),
+        None => written.push_str(path),
+    }
+    if let Some(query) = query {
         written.push('?');
-        put_with_sid(&mut written, query, sid);
-        Some(Cow::Owned(written))
-    });
-    untagged.unwrap_or_else(|| uri.path_and_query().map_or("/", PathAndQuery::as_str).into())
+        match sid {
+            Some(sid) => put_with_sid(&mut written, query, sid),
+            None => written.push_str(query),
+        }
+    }
+    Cow::Owned(written)
 }
 
 #[cfg(test)]
@@ -274,7 +291,7 @@ mod tests {
         let check = |target: &str, sid: Option<&str>, expected: &str| {
             let sid = sid.and_then(Sid::new);
             let uri = target.parse().unwrap();
-            let found = for_node(&uri, sid.as_ref());
+            let found = for_node(&uri, sid.as_ref(), None);
             assert_eq!(found, expected);
         };
         check("http://a.b/x?y=1", None, "/x?y=1");

@@ -143,6 +143,12 @@ pub(crate) const SRV: &str = "[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?";
 /// The path of a route.
 pub(crate) const PATH: &str = "/[!$%&'()*+,./0-9:;=@A-Z_a-z|~-]*";
 
+/// How the regular expression of a route begins.
+pub(crate) const PATH_REGEX: &str = r"^(\(\?i\))?\^/";
+
+/// The prefix of a path that is removed or added.
+pub(crate) const PATH_PREFIX: &str = "(/[!$%&'()*+,.0-9:;=@A-Z_a-z|~-]+)+/?";
+
 /// What the path of a route must not contain: dot segments.
 pub(crate) const DOT_SEGMENTS: &str = "/\\.{1,2}(/|$)";
 

@@ -6,7 +6,9 @@
 //!
 //! Runs for every request.
 
+mod path_regex;
 mod pattern;
+mod rewrite;
 mod settings;
 
 use std::borrow::Cow;
@@ -25,7 +27,9 @@ use crate::metrics::RouteCounts;
 use crate::tunnel;
 use crate::upstream::Upstream;
 
+pub(crate) use path_regex::PathRegex;
 pub(crate) use pattern::{HostPattern, PathPattern};
+pub(crate) use rewrite::{PathPrefix, PathRewrite};
 pub(crate) use settings::{Limits, Settings, Silence};
 
 /// Host and path -> upstream, with policy.
@@ -41,6 +45,8 @@ pub struct Route {
     pub affinity: Arc<Affinity>,
     /// Who may use it; `None`: everybody.
     pub(crate) access: Option<Arc<Access>>,
+    /// How its nodes' paths differ from those of clients.
+    pub(crate) rewrite: Option<Arc<PathRewrite>>,
     /// Timeouts and sizes.
     pub limits: Limits,
     /// The limits of its tunnels.
@@ -113,7 +119,7 @@ pub struct RouteTable {
 type Paths = Vec<Arc<Route>>;
 
 impl RouteTable {
-    /// A table of `routes`, in any order.
+    /// A table of `routes`, in any order; of two that are equally specific, the first wins.
     pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
         routes.sort_by_key(|route| (route.host.precedence(), route.path.precedence()));
         let mut table = Self::default();
@@ -195,6 +201,7 @@ mod tests {
             upstream,
             affinity: Arc::new(affinity),
             access: None,
+            rewrite: None,
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),

@@ -5,6 +5,8 @@
 use std::cmp::Reverse;
 use std::fmt;
 
+use super::path_regex::PathRegex;
+
 /// Which hosts a route serves. Names are lower case, without port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
@@ -24,6 +26,8 @@ pub enum PathPattern {
     Prefix(Box<str>),
     /// One path.
     Exact(Box<str>),
+    /// All that an expression finds.
+    Regex(PathRegex),
 }
 
 impl HostPattern {
@@ -51,16 +55,28 @@ impl PathPattern {
     pub fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => path == &**exact,
+            Self::Regex(regex) => regex.matches(path),
             Self::Prefix(prefix) => path.strip_prefix(&**prefix).is_some_and(|rest| {
                 prefix.ends_with('/') || rest.is_empty() || rest.starts_with('/')
             }),
         }
     }
 
-    /// Orders patterns from the most specific to the least.
+    /// What each path that it serves begins with, up to the end of a segment.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        match self {
+            Self::Exact(prefix) | Self::Prefix(prefix) => Some(prefix),
+            Self::Regex(_) => None,
+        }
+    }
+
+    /// Orders patterns from the most specific to the least. Only `/`, which serves everything, is less
+    /// specific than an expression; of two expressions neither is.
     pub fn precedence(&self) -> impl Ord + use<> {
         match self {
             Self::Exact(exact) => (0, Reverse(exact.len())),
+            Self::Regex(_) => (2, Reverse(0)),
+            Self::Prefix(prefix) if &**prefix == "/" => (3, Reverse(0)),
             Self::Prefix(prefix) => (1, Reverse(prefix.len())),
         }
     }
@@ -81,6 +97,7 @@ impl fmt::Display for PathPattern {
         match self {
             Self::Prefix(prefix) => f.write_str(prefix),
             Self::Exact(exact) => write!(f, "= {exact}"),
+            Self::Regex(regex) => write!(f, "~ {regex}"),
         }
     }
 }
@@ -130,6 +147,9 @@ mod tests {
         let exact = PathPattern::Exact("/a".into());
         let long = PathPattern::Prefix("/a/b/".into());
         let short = PathPattern::Prefix("/a/".into());
+        let regex = PathPattern::Regex(PathRegex::parse("^/a/b/c").unwrap());
+        assert!(short.precedence() < regex.precedence());
+        assert!(regex.precedence() < PathPattern::Prefix("/".into()).precedence());
         assert!(exact.precedence() < long.precedence());
         assert!(long.precedence() < short.precedence());
     }

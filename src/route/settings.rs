@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pattern::{HostPattern, PathPattern};
+use super::rewrite::PathRewrite;
 use crate::engineio::SessionBounds;
 use crate::{access, insight, tunnel};
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub upstream: Arc<str>,
     /// Who may use it.
     pub(crate) access: access::Settings,
+    /// How its nodes' paths differ from those of clients.
+    pub(crate) rewrite: Option<Arc<PathRewrite>>,
     /// Timeouts and sizes.
     pub limits: Limits,
     /// The limits of its tunnels.

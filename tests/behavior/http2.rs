@@ -1,16 +1,13 @@
 //! HTTP/2 to clients: what nodes see of it, and a client that is not ours.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{SendRequest, handshake};
-use h2::ext::Protocol;
+use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
-use http::{Method, Request, Response};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use http::{Request, Response};
 
+use crate::support::http2::{self, ask, soon, websocket_request};
 use crate::support::node::{FakeNode, ok, response};
 use crate::support::socketio::{NodeServer, held, run_client};
 use crate::support::{Proxy, websocket};
@@ -26,27 +23,7 @@ fn proxy(node: SocketAddr, route: &str) -> Proxy {
 
 /// A client's connection.
 async fn connect(proxy: &Proxy) -> SendRequest<Bytes> {
-    let stream = TcpStream::connect(proxy.address).await.unwrap();
-    let (requests, connection) = handshake(stream).await.unwrap();
-    tokio::spawn(connection);
-    requests
-}
-
-async fn ask(requests: &mut SendRequest<Bytes>, request: Request<()>) -> Response<RecvStream> {
-    let answer = requests.send_request(request, true).unwrap().0;
-    soon(answer).await.unwrap()
-}
-
-/// A request for a WebSocket.
-fn websocket_request(target: &str) -> Request<()> {
-    let request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(format!("http://a.test{target}"))
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-protocol", "chat");
-    let mut request = request.body(()).unwrap();
-    request.extensions_mut().insert(Protocol::from_static("websocket"));
-    request
+    http2::connect(proxy.address).await
 }
 
 /// An open WebSocket.
@@ -68,11 +45,6 @@ async fn receive(received: &mut RecvStream, length: usize) -> Vec<u8> {
         all.extend_from_slice(&data);
     }
     all
-}
-
-/// Fails a test instead of letting it hang.
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future).await.expect("it takes too long")
 }
 
 #[tokio::test]

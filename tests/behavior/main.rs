@@ -42,6 +42,7 @@ mod log;
 mod metrics;
 mod names;
 mod packaging;
+mod paths;
 mod policies;
 mod proxy_protocol;
 mod refusals;

@@ -23,12 +23,28 @@ pub(crate) struct Route {
     /// The host: a name, an IP address, `"*.example.com"`, or `"*"` for all.
     #[schemars(extend("pattern" = whole(&patterns::host())))]
     pub(crate) host: Option<String>,
-    /// The path: a prefix, or a map with the key below.
+    /// The path: a prefix, or a map with one of the keys below.
     #[schemars(extend("x-type" = "text or map"))]
     pub(crate) path: Option<TextOr<RoutePath>>,
     /// The upstream's name.
     #[schemars(extend("x-needed" = true))]
     pub(crate) upstream: Option<String>,
+    /// The beginning of `path` that nodes do not see: `/app` makes `/app/socket.io/` to `/socket.io/`.
+    ///
+    /// Whole segments; nodes get them as `X-Forwarded-Prefix`. `Location` (of the same host) and the
+    /// `Path` of cookies in responses get the prefix back, unless they have it already. See
+    /// [Paths](rewriting.md#paths).
+    #[schemars(extend("x-default" = "none", "pattern" = whole(patterns::PATH_PREFIX), "not" = {
+        "type": "string", "pattern": patterns::DOT_SEGMENTS
+    }))]
+    pub(crate) strip_prefix: Option<String>,
+    /// What nodes get before the path, after `strip_prefix` is removed.
+    ///
+    /// It is removed from `Location` (of the same host) and from the `Path` of cookies in responses.
+    #[schemars(extend("x-default" = "none", "pattern" = whole(patterns::PATH_PREFIX), "not" = {
+        "type": "string", "pattern": patterns::DOT_SEGMENTS
+    }))]
+    pub(crate) add_prefix: Option<String>,
     /// The networks whose clients are refused with 403; single addresses work too.
     ///
     /// The address of a client is that of its connection, or behind `trusted_proxies` the one that
@@ -85,7 +101,7 @@ pub(crate) struct Route {
 /// A path that is not a prefix.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["exact"]))]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub(crate) struct RoutePath {
     /// One path and nothing below it.
     #[serde(deserialize_with = "chosen")]
@@ -93,6 +109,14 @@ pub(crate) struct RoutePath {
         "pattern" = whole(patterns::PATH), "not" = { "pattern": patterns::DOT_SEGMENTS }
     ))]
     pub(crate) exact: Option<Chosen<String>>,
+    /// All paths that a regular expression finds, which begins with `^/`: `^/v[0-9]+/socket\.io/`.
+    ///
+    /// Before it, exact paths and prefixes other than `/` are tried; of two expressions the first in the
+    /// file wins. The syntax is that of the crate `regex`, for bytes, without look-around and references,
+    /// and each match takes linear time. `(?i)^/` ignores the letter case; `$` is the end of the path.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "String", extend("pattern" = patterns::PATH_REGEX))]
+    pub(crate) regex: Option<Chosen<String>>,
 }
 
 /// The limits of a route's WebSockets.

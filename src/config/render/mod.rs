@@ -90,10 +90,15 @@ fn route(settings: &route::Settings) -> Route {
         path: Some(match &settings.path {
             PathPattern::Prefix(prefix) => TextOr::Text(prefix.to_string()),
             PathPattern::Exact(exact) => {
-                TextOr::Map(RoutePath { exact: Some(Chosen::Is(exact.to_string())) })
+                TextOr::Map(RoutePath { exact: Some(Chosen::Is(exact.to_string())), regex: None })
+            }
+            PathPattern::Regex(regex) => {
+                TextOr::Map(RoutePath { exact: None, regex: Some(Chosen::Is(regex.to_string())) })
             }
         }),
         upstream: Some(settings.upstream.to_string()),
+        strip_prefix: settings.rewrite.as_ref().and_then(|it| it.stripped().map(str::to_owned)),
+        add_prefix: settings.rewrite.as_ref().and_then(|it| it.added().map(str::to_owned)),
         deny: access::networks(&settings.access.deny),
         allow: access::networks(&settings.access.allow),
         origins: settings
@@ -216,6 +221,8 @@ routes:
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
   - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
   - { path: /h, upstream: d, auth: { jwt: { pem_files: [/a.pem], jwks_file: /b.json, issuers: [i], audiences: [a], cookie: c, query: q, claims: [{ claim: sub, field: X-User-Id }], close_expired: true } } }
+  - { path: { regex: '^/v[0-9]+/' }, upstream: d }
+  - { path: /i/, upstream: d, strip_prefix: /i, add_prefix: /j/k/ }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 acme: { store: /s, directory: 'https://a/b', contact: [a@b.c], challenge: tls-alpn-01, ca: /ca.pem, eab: { kid: k, hmac_file: /f }, agree_to_terms: true }
 max_connections: 5000

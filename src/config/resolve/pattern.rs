@@ -5,7 +5,7 @@
 use std::net::Ipv6Addr;
 
 use super::address::is_host_name;
-use crate::route::{HostPattern, PathPattern};
+use crate::route::{HostPattern, PathPattern, PathPrefix};
 use crate::yaml::Diagnostic;
 
 /// `*`, `*.example.com`, a name or an IP address; an IPv6 address in brackets, as in a URL.
@@ -39,6 +39,11 @@ pub(super) fn prefix(text: &str) -> Result<PathPattern, Diagnostic> {
 /// Exactly the path `text`.
 pub(super) fn exact(text: &str) -> Result<PathPattern, Diagnostic> {
     path(text).map(|path| PathPattern::Exact(path.into()))
+}
+
+/// The segments of `text`, which are removed from paths or added to them.
+pub(super) fn segments(text: &str) -> Result<PathPrefix, Diagnostic> {
+    path(text).and_then(PathPrefix::parse)
 }
 
 fn not_a_host(text: &str) -> Diagnostic {

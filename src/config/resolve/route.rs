@@ -10,8 +10,8 @@ use crate::config::file::File;
 use crate::config::file::route::{Route, RoutePath};
 use crate::form::section;
 use crate::insight;
-use crate::route::{HostPattern, Limits, PathPattern, Settings};
-use crate::yaml::{Chosen, Diagnostic, KeyPath, Report, TextOr};
+use crate::route::{HostPattern, Limits, PathPattern, PathRegex, PathRewrite, Settings};
+use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
 /// The routes, in the order of the file.
 pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
@@ -46,13 +46,34 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
             pattern::host(text).map(Some)
         });
     let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
+    let rewrite = rewrite(path, route, path_pattern.as_ref(), report);
     let limits = section::read(path, Some(route), Limits::default(), report);
     let access = access::resolve(path, route, report);
     let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
     let (at, written) = (path.key("upstream"), route.upstream.as_deref());
     let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
     let insight = insight::Settings::default();
-    Some(Settings { host: host?, path: path_pattern?, upstream, access, limits, tunnel, insight })
+    let (host, path) = (host?, path_pattern?);
+    Some(Settings { host, path, upstream, access, rewrite, limits, tunnel, insight })
+}
+
+fn rewrite(
+    path: &KeyPath,
+    route: &Route,
+    pattern: Option<&PathPattern>,
+    report: &mut Report<'_>,
+) -> Option<Arc<PathRewrite>> {
+    let (at_strip, at_add) = (path.key("strip_prefix"), path.key("add_prefix"));
+    let parse = |text: &str| pattern::segments(text).map(Some);
+    let strip = report.read(&at_strip, route.strip_prefix.as_deref(), None, parse);
+    let add = report.read(&at_add, route.add_prefix.as_deref(), None, parse);
+    if let (Some(strip), Some(pattern)) = (&strip, pattern)
+        && pattern.prefix().is_none_or(|prefix| strip.rest(prefix).is_none())
+    {
+        let diagnostic = Diagnostic::new("is not the beginning of the route's path");
+        report.refuse(&at_strip, diagnostic.help(format!("write path: {}/", strip.as_str())));
+    }
+    PathRewrite::new(strip, add).map(Arc::new)
 }
 
 fn known(name: &str, file: &File) -> Result<Arc<str>, Diagnostic> {
@@ -78,13 +99,20 @@ fn path_pattern(
         Some(TextOr::Text(text)) => {
             report.read(path, Some(text), None, |text| pattern::prefix(text).map(Some))
         }
-        Some(TextOr::Map(RoutePath { exact })) => {
-            let path = path.key("exact");
-            let exact = match exact {
-                Some(Chosen::Is(exact)) => Some(exact.as_str()),
-                Some(Chosen::Empty) | None => None,
-            };
-            report.require(&path, exact, "{ exact: /health }", pattern::exact)
+        Some(TextOr::Map(RoutePath { exact, regex })) => {
+            if exact.is_some() == regex.is_some() {
+                let diagnostic = Diagnostic::new("must be one kind");
+                report.refuse(path, diagnostic.help("write a prefix, or one of: exact, regex"));
+                return None;
+            }
+            let (at_exact, at_regex) = (path.key("exact"), path.key("regex"));
+            if let Some(exact) = report.chosen(&at_exact, exact.as_ref(), "exact: /health") {
+                return report.require(&at_exact, Some(exact.as_str()), "/health", pattern::exact);
+            }
+            let example = r"regex: ^/v[0-9]+/socket\.io/";
+            let regex = report.chosen(&at_regex, regex.as_ref(), example)?;
+            let parse = |text: &str| PathRegex::parse(text).map(PathPattern::Regex);
+            report.require(&at_regex, Some(regex.as_str()), example, parse)
         }
     }
 }

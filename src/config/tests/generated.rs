@@ -234,6 +234,7 @@ fn is_of_two_values(what: &str) -> bool {
         "has the same address as",
         "has the same name as",
         "has the same host and path as",
+        "is not the beginning of the route's path",
         "is the same as",
         "overlaps with",
         "is for plain HTTP",

@@ -6,6 +6,7 @@ pub mod dns;
 pub mod exposition;
 pub mod front;
 pub mod http;
+pub mod http2;
 pub mod node;
 pub mod proxy;
 pub mod redis;

@@ -45,7 +45,7 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, deny, allow, origins, auth, response_timeout, request_body_timeout, response_body_timeout, body_max, tunnel
+   = help: write one of: host, path, upstream, strip_prefix, add_prefix, deny, allow, origins, auth, response_timeout, request_body_timeout, response_body_timeout
 1 problem in a.yaml",
     ),
     (
@@ -137,6 +137,42 @@ a.yaml:3:20: routes[0].path.exact: `/a?b` has a '?', which is not valid in a pat
  3 | - { path: { exact: '/a?b' }, upstream: chat }
    |                    ^^^^^^^
    = help: write the path as clients send it, percent-encoded, without query
+1 problem in a.yaml",
+    ),
+    (
+        "path: {}, upstream: chat",
+        "
+a.yaml:3:5: routes[0].path: must be one kind
+ 3 | - { path: {}, upstream: chat }
+   |     ^^^^
+   = help: write a prefix, or one of: exact, regex
+1 problem in a.yaml",
+    ),
+    (
+        "path: { regex: '^/a|/b' }, upstream: chat",
+        "
+a.yaml:3:20: routes[0].path.regex: `^/a|/b` has an alternative that begins anywhere
+ 3 | - { path: { regex: '^/a|/b' }, upstream: chat }
+   |                    ^^^^^^^^^
+   = help: write ^/(a|b)/ instead of ^/a/|/b/
+1 problem in a.yaml",
+    ),
+    (
+        "path: /chat/, upstream: chat, strip_prefix: /app",
+        "
+a.yaml:3:49: routes[0].strip_prefix: `/app` is not the beginning of the route's path
+ 3 | - { path: /chat/, upstream: chat, strip_prefix: /app }
+   |                                                 ^^^^
+   = help: write path: /app/
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, add_prefix: /a//b",
+        "
+a.yaml:3:33: routes[0].add_prefix: `/a//b` has an empty segment
+ 3 | - { upstream: chat, add_prefix: /a//b }
+   |                                 ^^^^^
+   = help: write a prefix such as /app/chat
 1 problem in a.yaml",
     ),
     (
