@@ -1,16 +1,17 @@
-//! The fields by which the nodes learn who a client is. No client can write them.
+//! Fields that no client can write, in any spelling: those by which nodes learn who a client is, and those
+//! that a route sets.
 //!
 //! Pure. Runs for every request.
 
 use http::HeaderName;
 
 /// The names of such fields.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnedFields(Box<[HeaderName]>);
 
 impl OwnedFields {
     /// These names.
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a HeaderName>) -> Self {
+    pub(crate) fn new<'a>(names: impl Iterator<Item = &'a HeaderName>) -> Self {
         Self(names.cloned().collect())
     }
 

@@ -1,5 +1,5 @@
-//! The paths in a node's response as its client finds them, where a route changes the path: those of
-//! `Location` and of cookies. Bodies are not changed.
+//! The paths in a node's response as its client finds them, where a route changes the path or the host:
+//! those of `Location` and of cookies. Bodies are not changed.
 //!
 //! Pure. Runs for every request.
 
@@ -8,21 +8,30 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 
 use super::target;
-use crate::route::PathRewrite;
+use crate::route::{PathRewrite, Route, Variables};
 
 /// How the paths of a node become those of the client.
 #[derive(Debug)]
 pub(super) struct ClientPaths {
-    rewrite: Arc<PathRewrite>,
-    /// The hosts that the client asked for, as the node knows them.
+    rewrite: Option<Arc<PathRewrite>>,
+    /// The hosts that the client asked for, as the node knows them; the second is the client's own.
     hosts: [Box<str>; 2],
+    scheme: &'static str,
+    /// The `Host` that the node got instead.
+    node_host: Option<HeaderValue>,
 }
 
 impl ClientPaths {
-    /// For the response to a request whose `Host` and `X-Forwarded-Host` are `hosts`. `None` if the
-    /// route changes no path.
-    pub(super) fn new(rewrite: Option<&Arc<PathRewrite>>, hosts: [&str; 2]) -> Option<Box<Self>> {
-        Some(Box::new(Self { rewrite: rewrite?.clone(), hosts: hosts.map(Box::from) }))
+    /// For the response to a request of `route` for `host`. `None` if nodes get the path and the host
+    /// of the client.
+    pub(super) fn new(route: &Route, host: &str, variables: &Variables<'_>) -> Option<Self> {
+        let changes = route.changes.as_ref();
+        let node_host = changes.and_then(|changes| changes.request.host(variables));
+        if route.rewrite.is_none() && node_host.is_none() {
+            return None;
+        }
+        let hosts = [host, variables.host].map(Box::from);
+        Some(Self { rewrite: route.rewrite.clone(), hosts, scheme: variables.scheme, node_host })
     }
 
     /// Changes the fields of a node's response.
@@ -45,11 +54,20 @@ impl ClientPaths {
     fn location(&self, location: &[u8]) -> Option<HeaderValue> {
         let location = std::str::from_utf8(location).ok()?;
         let (origin, target) = split_origin(location);
-        if let Some(authority) = origin.split_once("//").map(|(_, authority)| authority)
-            && !self.hosts.iter().any(|host| is_same_host(authority, host))
-        {
-            return None;
-        }
+        let authority = origin.split_once("//").map(|(_, authority)| authority);
+        let is_clients = |authority| self.hosts.iter().any(|host| is_same_host(authority, host));
+        let is_nodes = |authority| {
+            let host = self.node_host.as_ref().and_then(|host| host.to_str().ok());
+            host.is_some_and(|host| is_same_host(authority, host))
+        };
+        let client_origin = match authority {
+            Some(authority) if is_clients(authority) => None,
+            Some(authority) if is_nodes(authority) => {
+                Some(format!("{}://{}", self.scheme, self.hosts[1]))
+            }
+            Some(_) => return None,
+            None => None,
+        };
         let path_end = target.find(['?', '#']).unwrap_or(target.len());
         let (path, rest) = target.split_at_checked(path_end)?;
         let path = match path {
@@ -57,8 +75,15 @@ impl ClientPaths {
             "" if !origin.is_empty() => "/",
             path => path,
         };
-        let path = self.rewrite.for_client(path.starts_with('/').then_some(path)?)?;
-        HeaderValue::try_from([origin, &path, rest].concat()).ok()
+        let is_from_root = path.starts_with('/');
+        let rewrite = self.rewrite.as_ref().filter(|_| is_from_root);
+        let client_path = rewrite.and_then(|rewrite| rewrite.for_client(path));
+        if client_origin.is_none() && client_path.is_none() {
+            return None;
+        }
+        let origin = client_origin.as_deref().unwrap_or(origin);
+        let path = client_path.as_deref().unwrap_or(path);
+        HeaderValue::try_from([origin, path, rest].concat()).ok()
     }
 
     /// The cookie with another `Path`. `None`: the cookie is right.
@@ -92,7 +117,7 @@ impl ClientPaths {
     fn attribute(&self, attribute: &[u8]) -> Option<String> {
         let (name, value) = std::str::from_utf8(attribute).ok()?.split_once('=')?;
         let path = name.trim().eq_ignore_ascii_case("path").then_some(value.trim())?;
-        self.rewrite.cookie_path(path.starts_with('/').then_some(path)?)
+        self.rewrite.as_ref()?.cookie_path(path.starts_with('/').then_some(path)?)
     }
 }
 
@@ -134,13 +159,17 @@ mod tests {
     /// The fields of a response for a client of `chat.example`, whose path has `/app` in front.
     fn restored(fields: &[(&'static str, &str)]) -> HeaderMap {
         let prefix = PathPrefix::parse("/app").unwrap();
-        let rewrite = PathRewrite::new(Some(prefix), None).map(Arc::new);
+        let paths = ClientPaths {
+            rewrite: PathRewrite::new(Some(prefix), None).map(Arc::new),
+            hosts: ["inner.example", "chat.example:8080"].map(Box::from),
+            scheme: "https",
+            node_host: Some(HeaderValue::from_static("app.internal:3000")),
+        };
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        let hosts = ["inner.example", "chat.example:8080"];
-        ClientPaths::new(rewrite.as_ref(), hosts).unwrap().restore(&mut headers);
+        paths.restore(&mut headers);
         headers
     }
 
@@ -156,6 +185,8 @@ mod tests {
         check("HTTPS://CHAT.example:8080/x", "HTTPS://CHAT.example:8080/app/x");
         check("//chat.example:8080/x", "//chat.example:8080/app/x");
         check("http://inner.example/x", "http://inner.example/app/x");
+        check("http://app.internal:3000/x?y", "https://chat.example:8080/app/x?y");
+        check("//app.internal:3000/app/", "https://chat.example:8080/app/");
         check("http://chat.example:8080", "http://chat.example:8080/app/");
         check("http://chat.example:8080?x", "http://chat.example:8080/app/?x");
         for unchanged in [

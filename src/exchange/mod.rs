@@ -30,6 +30,7 @@ mod purpose;
 mod redirect;
 mod refusal;
 mod remember;
+mod response_fields;
 mod search;
 mod switch;
 mod target;
@@ -52,6 +53,7 @@ use self::outbound::Outbound;
 use self::outcome::{NodeResponse, Outcome};
 use self::pass::NamedNode;
 use self::purpose::Purpose;
+use self::response_fields::{ResponseFields, variables};
 use self::switch::ClientSide;
 use self::upgrade::Handshake;
 use crate::affinity::{Placement, RequestView};
@@ -73,7 +75,7 @@ impl Proxy {
         snapshot: &Snapshot,
         client: &ClientInfo,
         request: &mut Request,
-        entry: &mut LogEntry,
+        (entry, fields): (&mut LogEntry, &mut Option<Box<ResponseFields>>),
     ) -> Result<Response, ExchangeError> {
         // `OPTIONS *` is about the proxy and goes to no node.
         if target::is_server(request.uri()) {
@@ -98,7 +100,7 @@ impl Proxy {
 
         // Find the route, the purpose of the request, and where its session is.
         let RoutedRequest { mut exchange, placement, handshake, host, client_paths } =
-            self.route(snapshot, client, request, entry).await?;
+            self.route(snapshot, client, request, (entry, &mut *fields)).await?;
 
         // Record what the request shows of its session's way to a WebSocket.
         exchange.observe(exchange.observation());
@@ -135,10 +137,13 @@ impl Proxy {
             }
         };
 
-        // Add our cookie, and give the client its own paths back.
+        // Add our cookie, give the client its own paths back, and change the fields that the route says.
         let mut response = exchange.put_cookie(response, &named, &node);
         if let Some(paths) = client_paths {
             paths.restore(response.headers_mut());
+        }
+        if let Some(fields) = fields {
+            fields.change(&mut response);
         }
         Ok(response)
     }
@@ -153,7 +158,7 @@ impl Proxy {
         snapshot: &Snapshot,
         client: &'a ClientInfo,
         request: &mut Request,
-        entry: &mut LogEntry,
+        (entry, fields): (&mut LogEntry, &mut Option<Box<ResponseFields>>),
     ) -> Result<RoutedRequest<'a>, ExchangeError> {
         // Host and path decide the route.
         let host = target::host(request.method(), request.uri(), request.headers())?;
@@ -163,6 +168,12 @@ impl Proxy {
             .find(target::host_name(name), request.uri().path())
             .ok_or(ExchangeError::NoRoute)?;
         entry.set_counts(route.counts.clone());
+
+        // What it sets in the response depends on the request, which may be gone when there is one.
+        let known = (entry.client(), name, entry.request_id());
+        let variables = variables(route, request.headers(), client, known);
+        *fields = ResponseFields::new(route, &variables);
+        let client_paths = ClientPaths::new(route, name, &variables).map(Box::new);
 
         // The query, the method and the upgrade fields decide the purpose.
         let call = Call::parse(request.uri().query())?;
@@ -202,8 +213,6 @@ impl Proxy {
         let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&view));
         let key = key.map(|value| value.into_owned().into_boxed_slice());
         let session_key = session_key(&placement, call.as_ref());
-        let forwarded_host = forwarded::original_host(headers, client).unwrap_or(name);
-        let client_paths = ClientPaths::new(route.rewrite.as_ref(), [name, forwarded_host]);
         let (shared, bounds) = (&*self.0, placement.bounds());
         let exchange = Exchange {
             shared,

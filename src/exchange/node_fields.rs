@@ -15,7 +15,9 @@ use super::context::Exchange;
 use super::forwarded::{self, Forwarded, forwarded_prefix, is_claim, may_pass};
 use super::headers::{X_REQUEST_ID, is_hop_by_hop, named_by_connection};
 use super::purpose::Purpose;
+use super::response_fields::variables;
 use crate::access::{Access, Grant};
+use crate::route::{FieldRules, FieldValues};
 
 /// The fields of one request.
 #[derive(Debug)]
@@ -34,6 +36,9 @@ pub(super) struct NodeFields<'a> {
     forwarded: Forwarded<'a>,
     /// The part of the client's path that the node does not see.
     prefix: Option<Cow<'a, str>>,
+    rules: Option<&'a FieldRules>,
+    /// What the rules set and add.
+    written: FieldValues,
 }
 
 impl<'a> NodeFields<'a> {
@@ -45,7 +50,14 @@ impl<'a> NodeFields<'a> {
         expect: Option<&'a HeaderValue>,
         (host, request_id): (&'a str, &'a HeaderValue),
     ) -> Self {
+        let rules = exchange.route.changes.as_ref().map(|changes| &changes.request);
+        let known = (exchange.address, host, request_id);
+        let written = rules.map(|rules| {
+            rules.values(&variables(&exchange.route, headers, exchange.client, known))
+        });
         Self {
+            rules,
+            written: written.unwrap_or_default(),
             headers,
             of_connection: named_by_connection(headers).collect(),
             expect,
@@ -77,13 +89,30 @@ impl<'a> NodeFields<'a> {
         let of_client = self.headers.iter().filter(|(name, _)| self.is_for_node(name));
         let of_client = of_client.map(|(name, value)| (name, value.as_bytes()));
         let upgrade: &[_] = if self.purpose.is_upgrade() { &UPGRADE_FIELDS } else { &[] };
-        once((&HOST_NAME, self.host.as_bytes()))
+        let host = self.written.get(&HOST_NAME).map_or(self.host.as_bytes(), HeaderValue::as_bytes);
+        let prefix = self.prefix.iter().map(|prefix| (&X_FORWARDED_PREFIX, prefix.as_bytes()));
+        let of_proxy = self.forwarded.fields().chain(prefix);
+        let written = self.written.iter().filter(|(name, _)| self.may_be_written(name));
+        once((&HOST_NAME, host))
             .chain(of_client)
             .chain(upgrade.iter().map(|(name, value)| (name, *value)))
             .chain(once((&REQUEST_ID_NAME, self.request_id.as_bytes())))
-            .chain(self.forwarded.fields())
-            .chain(self.prefix.iter().map(|prefix| (&X_FORWARDED_PREFIX, prefix.as_bytes())))
+            .chain(of_proxy.filter(|(name, _)| !self.replace(name)))
+            .chain(written.map(|(name, value)| (name, value.as_bytes())))
             .chain(self.grant.fields.iter().map(|(name, value)| (name, value.as_bytes())))
+    }
+
+    /// Whether the rules of the route replace a field of this name.
+    fn replace(&self, name: &HeaderName) -> bool {
+        self.rules.is_some_and(|rules| rules.replace(name))
+    }
+
+    /// Whether what the rules of the route write in a field of this name goes to the node.
+    fn may_be_written(&self, name: &HeaderName) -> bool {
+        // `Host` comes first.
+        *name != HOST
+            && !(self.purpose == Purpose::OpenPolling && *name == ACCEPT_ENCODING)
+            && self.access.is_none_or(|access| !access.owned_fields().own(name))
     }
 
     /// Whether a field of the client is passed on to the node.
@@ -97,6 +126,7 @@ impl<'a> NodeFields<'a> {
         !is_ours
             && !is_unwanted
             && self.access.is_none_or(|access| !access.owned_fields().own(name))
+            && !self.replace(name)
             && !is_hop_by_hop(name)
             && !self.of_connection.contains(name)
             && (!is_claim(name) || self.is_trusted && may_pass(name))
@@ -138,6 +168,8 @@ mod tests {
             request_id: &REQUEST_ID,
             forwarded: Forwarded::new(headers, client, real, host),
             prefix: None,
+            rules: None,
+            written: FieldValues::default(),
         };
         let mut sent = HeaderMap::new();
         for (name, value) in fields.iter() {

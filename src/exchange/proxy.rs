@@ -58,14 +58,21 @@ impl Proxy {
         let mut entry =
             LogEntry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
         let had_body = !request.body().is_end_stream();
-        match self.exchange(&snapshot, &client, request, &mut entry).await {
+        let mut fields = None;
+        let answered = self.exchange(&snapshot, &client, request, (&mut entry, &mut fields)).await;
+        match answered {
             Ok(response) => response,
             Err(error) => {
                 entry.failed(&error, Instant::now());
                 // If the request could not be parsed, it is still complete.
                 let is_engineio =
                     entry.is_engineio() || refusal::is_engineio(request.uri().query());
-                RefusalFormat { is_engineio, had_body, origin }.response(&error, entry.request_id())
+                let format = RefusalFormat { is_engineio, had_body, origin };
+                let mut refusal = format.response(&error, entry.request_id());
+                if let Some(fields) = fields {
+                    fields.complete(&mut refusal);
+                }
+                refusal
             }
         }
     }

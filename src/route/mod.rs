@@ -6,10 +6,13 @@
 //!
 //! Runs for every request.
 
+mod changes;
+mod field_rules;
 mod path_regex;
 mod pattern;
 mod rewrite;
 mod settings;
+mod template;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,10 +30,15 @@ use crate::metrics::RouteCounts;
 use crate::tunnel;
 use crate::upstream::Upstream;
 
+pub(crate) use changes::Changes;
+pub(crate) use field_rules::{
+    Direction, FieldAction, FieldRules, FieldValues, check_value, field_name,
+};
 pub(crate) use path_regex::PathRegex;
 pub(crate) use pattern::{HostPattern, PathPattern};
 pub(crate) use rewrite::{PathPrefix, PathRewrite};
 pub(crate) use settings::{Limits, Settings, Silence};
+pub(crate) use template::{Template, Variables};
 
 /// Host and path -> upstream, with policy.
 #[derive(Debug)]
@@ -47,6 +55,8 @@ pub struct Route {
     pub(crate) access: Option<Arc<Access>>,
     /// How its nodes' paths differ from those of clients.
     pub(crate) rewrite: Option<Arc<PathRewrite>>,
+    /// Which fields it changes.
+    pub(crate) changes: Option<Arc<Changes>>,
     /// Timeouts and sizes.
     pub limits: Limits,
     /// The limits of its tunnels.
@@ -202,6 +212,7 @@ mod tests {
             affinity: Arc::new(affinity),
             access: None,
             rewrite: None,
+            changes: None,
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
             counts: Arc::default(),

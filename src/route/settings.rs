@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::changes::Changes;
 use super::pattern::{HostPattern, PathPattern};
 use super::rewrite::PathRewrite;
 use crate::engineio::SessionBounds;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub(crate) access: access::Settings,
     /// How its nodes' paths differ from those of clients.
     pub(crate) rewrite: Option<Arc<PathRewrite>>,
+    /// Which fields it changes.
+    pub(crate) changes: Option<Arc<Changes>>,
     /// Timeouts and sizes.
     pub limits: Limits,
     /// The limits of its tunnels.

@@ -24,7 +24,8 @@ pub(crate) fn may_hold_secret(line: &str) -> bool {
 
 fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase();
-    let sounds_so = ["key", "secret", "password"].iter().any(|word| key.contains(word));
+    let sounds_so =
+        ["authorization", "key", "secret", "password"].iter().any(|word| key.contains(word));
     // Short words only: the distance takes time by the product of the lengths.
     let typing_errors_max = 1 + usize::from(key.len() > 3);
     sounds_so || (key.len() <= 6 && strsim::osa_distance(&key, "keys") <= typing_errors_max)
@@ -43,9 +44,18 @@ mod tests {
             let path = KeyPath::root().key(key).index(0);
             assert_eq!(is_secret(&path), expected, "{key}");
         };
-        for key in
-            ["keys", "key", "Keys", "kesy", "eys", "secret", "secret_key", "apikey", "passwords"]
-        {
+        for key in [
+            "keys",
+            "key",
+            "Keys",
+            "kesy",
+            "eys",
+            "secret",
+            "secret_key",
+            "apikey",
+            "Authorization",
+            "passwords",
+        ] {
             check(key, true);
         }
         for key in

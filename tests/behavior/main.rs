@@ -27,6 +27,7 @@ mod edge;
 mod ejection;
 mod embedding;
 mod expectation;
+mod fields;
 mod forward_auth;
 mod forwarding;
 mod healing;

@@ -22,6 +22,7 @@ pub(super) mod access;
 pub(super) mod acme;
 pub(super) mod affinity;
 pub(super) mod client_limits;
+pub(super) mod fields;
 pub(super) mod health;
 pub(super) mod listener;
 pub(super) mod node_tls;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Auth, ORIGINS_TYPE, origin};
+use super::fields::Headers;
 use crate::config::schema::whole;
 use crate::form::Form;
 use crate::form::patterns;
@@ -45,6 +46,15 @@ pub(crate) struct Route {
         "type": "string", "pattern": patterns::DOT_SEGMENTS
     }))]
     pub(crate) add_prefix: Option<String>,
+    /// The header fields that are changed in requests to nodes, also in those for WebSockets.
+    ///
+    /// See [fields](rewriting.md#fields).
+    pub(crate) request_headers: Option<Headers>,
+    /// The header fields that are changed in responses to clients.
+    ///
+    /// Sockeye's own responses, errors for example, get what is set and added, unless they have such a
+    /// field.
+    pub(crate) response_headers: Option<Headers>,
     /// The networks whose clients are refused with 403; single addresses work too.
     ///
     /// The address of a client is that of its connection, or behind `trusted_proxies` the one that

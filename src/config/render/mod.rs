@@ -6,6 +6,7 @@
 
 mod access;
 mod acme;
+mod fields;
 mod node_tls;
 mod tls;
 mod upstream;
@@ -99,6 +100,8 @@ fn route(settings: &route::Settings) -> Route {
         upstream: Some(settings.upstream.to_string()),
         strip_prefix: settings.rewrite.as_ref().and_then(|it| it.stripped().map(str::to_owned)),
         add_prefix: settings.rewrite.as_ref().and_then(|it| it.added().map(str::to_owned)),
+        request_headers: settings.changes.as_ref().and_then(|it| fields::render(&it.request)),
+        response_headers: settings.changes.as_ref().and_then(|it| fields::render(&it.response)),
         deny: access::networks(&settings.access.deny),
         allow: access::networks(&settings.access.allow),
         origins: settings
@@ -222,6 +225,8 @@ routes:
   - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
   - { path: /h, upstream: d, auth: { jwt: { pem_files: [/a.pem], jwks_file: /b.json, issuers: [i], audiences: [a], cookie: c, query: q, claims: [{ claim: sub, field: X-User-Id }], close_expired: true } } }
   - { path: { regex: '^/v[0-9]+/' }, upstream: d }
+  - { path: /k, upstream: d, request_headers: { set: { Host: a.b, X-A: '${host}$${' }, remove: [Origin] } }
+  - { path: /l, upstream: d, response_headers: { set: { A: 1 }, add: { A: '${header.x-a}' }, remove: [] } }
   - { path: /i/, upstream: d, strip_prefix: /i, add_prefix: /j/k/ }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
 acme: { store: /s, directory: 'https://a/b', contact: [a@b.c], challenge: tls-alpn-01, ca: /ca.pem, eab: { kid: k, hmac_file: /f }, agree_to_terms: true }

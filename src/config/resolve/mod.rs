@@ -13,6 +13,7 @@ mod auth;
 mod balance;
 mod binds;
 mod discover;
+mod fields;
 mod forward_auth;
 mod health;
 mod issued;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{access, pattern, tunnel};
+use super::{access, fields, pattern, tunnel};
 use crate::config::file::File;
 use crate::config::file::route::{Route, RoutePath};
 use crate::form::section;
@@ -47,6 +47,7 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
         });
     let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
     let rewrite = rewrite(path, route, path_pattern.as_ref(), report);
+    let changes = fields::resolve(path, route, report);
     let limits = section::read(path, Some(route), Limits::default(), report);
     let access = access::resolve(path, route, report);
     let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
@@ -54,7 +55,7 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
     let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
     let insight = insight::Settings::default();
     let (host, path) = (host?, path_pattern?);
-    Some(Settings { host, path, upstream, access, rewrite, limits, tunnel, insight })
+    Some(Settings { host, path, upstream, access, rewrite, changes, limits, tunnel, insight })
 }
 
 fn rewrite(

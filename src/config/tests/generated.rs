@@ -235,6 +235,7 @@ fn is_of_two_values(what: &str) -> bool {
         "has the same name as",
         "has the same host and path as",
         "is not the beginning of the route's path",
+        "is not a valid Host",
         "is the same as",
         "overlaps with",
         "is for plain HTTP",

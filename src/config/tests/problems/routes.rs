@@ -45,7 +45,7 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, strip_prefix, add_prefix, deny, allow, origins, auth, response_timeout, request_body_timeout, response_body_timeout
+   = help: write one of: host, path, upstream, strip_prefix, add_prefix, request_headers, response_headers, deny, allow, origins, auth, response_timeout
 1 problem in a.yaml",
     ),
     (
@@ -137,6 +137,24 @@ a.yaml:3:20: routes[0].path.exact: `/a?b` has a '?', which is not valid in a pat
  3 | - { path: { exact: '/a?b' }, upstream: chat }
    |                    ^^^^^^^
    = help: write the path as clients send it, percent-encoded, without query
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, request_headers: { set: { X-A: '${hots}' } }",
+        "
+a.yaml:3:52: routes[0].request_headers.set.X-A: `${hots}` has an unknown variable, `hots`
+ 3 | - { upstream: chat, request_headers: { set: { X-A: '${hots}' } } }
+   |                                                    ^^^^^^^^^^
+   = help: write one of: client_address, host, scheme, request_id, header.NAME, cookie.NAME
+1 problem in a.yaml",
+    ),
+    (
+        "upstream: chat, response_headers: { remove: [Connection] }",
+        "
+a.yaml:3:50: routes[0].response_headers.remove[0]: `Connection` belongs to the connection, which Sockeye makes itself
+ 3 | - { upstream: chat, response_headers: { remove: [Connection] } }
+   |                                                  ^^^^^^^^^^
+   = help: take it out: Sockeye sets what is needed
 1 problem in a.yaml",
     ),
     (

@@ -1,0 +1,29 @@
+//! The fields that a route changes, as the file that says all of it.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use http::HeaderName;
+
+use super::list;
+use super::upstream::HIDDEN;
+use crate::config::file::fields::Headers;
+use crate::route::{FieldRules, Template};
+use crate::yaml::{KeyPath, RawScalar, is_secret};
+
+/// `request_headers:` or `response_headers:`
+pub(super) fn render(rules: &FieldRules) -> Option<Headers> {
+    let values = |written: &[(HeaderName, Template)]| {
+        let shown = |(name, template): &(HeaderName, Template)| {
+            let is_hidden = is_secret(&KeyPath::root().key(name.as_str()));
+            let value = if is_hidden { HIDDEN.to_owned() } else { template.to_string() };
+            (name.to_string(), Some(RawScalar::new(value)))
+        };
+        (!written.is_empty()).then(|| written.iter().map(shown).collect())
+    };
+    let headers = || Headers {
+        set: values(rules.set()),
+        add: values(rules.added()),
+        remove: list(rules.removed(), ToString::to_string).filter(|list| !list.is_empty()),
+    };
+    (!rules.is_empty()).then(headers)
+}

@@ -1,0 +1,79 @@
+//! `request_headers:` and `response_headers:` of a route.
+//!
+//! Pure. Runs at start, at reload, or on a timer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use super::auth::texts;
+use crate::config::file::fields::Headers;
+use crate::config::file::route::Route;
+use crate::route::{
+    Changes, Direction, FieldAction, FieldRules, Template, check_value, field_name,
+};
+use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report};
+
+/// The fields that the route at `path` changes.
+pub(super) fn resolve(
+    path: &KeyPath,
+    route: &Route,
+    report: &mut Report<'_>,
+) -> Option<Arc<Changes>> {
+    let (at, written) = (path.key("request_headers"), route.request_headers.as_ref());
+    let request = rules(&at, written, Direction::Request, report);
+    let (at, written) = (path.key("response_headers"), route.response_headers.as_ref());
+    let response = rules(&at, written, Direction::Response, report);
+    Changes::new(request, response).map(Arc::new)
+}
+
+/// The rules at `path`.
+fn rules(
+    path: &KeyPath,
+    written: Option<&Headers>,
+    direction: Direction,
+    report: &mut Report<'_>,
+) -> FieldRules {
+    let Some(Headers { set, add, remove }) = written else { return FieldRules::default() };
+    let set = values(&path.key("set"), set.as_ref(), (direction, FieldAction::Set), report);
+    let add = values(&path.key("add"), add.as_ref(), (direction, FieldAction::Add), report);
+    let remove = texts(&path.key("remove"), remove, report, |text| {
+        field_name(text, direction, FieldAction::Remove)
+    });
+    FieldRules::new(set, add, remove)
+}
+
+fn values(
+    path: &KeyPath,
+    written: Option<&BTreeMap<String, Option<RawScalar>>>,
+    (direction, action): (Direction, FieldAction),
+    report: &mut Report<'_>,
+) -> Vec<(HeaderName, Template)> {
+    let items = written.into_iter().flatten();
+    let items = report.filled(
+        items.map(|(name, value)| (path.key(name), value.as_ref().map(|value| (name, value)))),
+    );
+    let (mut found, mut names) = (Vec::new(), BTreeSet::new());
+    for (path, (name, value)) in items {
+        let template = |name: HeaderName| {
+            let template = Template::parse(value.as_str())?;
+            if direction == Direction::Request {
+                check_value(&name, &template)?;
+            }
+            Ok((name, template))
+        };
+        match field_name(name, direction, action) {
+            Err(diagnostic) => report.refuse_key(&path, None, diagnostic),
+            Ok(name) if !names.insert(name.as_str().to_owned()) => {
+                let diagnostic = Diagnostic::new("is written twice");
+                report.refuse_key(&path, None, diagnostic.help("take one of the two out"));
+            }
+            Ok(name) => {
+                let parse = |_: &str| template(name).map(Some);
+                found.extend(report.read(&path, Some(value.as_str()), None, parse));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,22 @@
+//! The fields that a route changes on their way.
+//!
+//! Pure. Runs for every request.
+
+use super::field_rules::FieldRules;
+
+/// The rules for both directions. A route without any has none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// For requests, towards nodes.
+    pub(crate) request: FieldRules,
+    /// For responses, towards clients.
+    pub(crate) response: FieldRules,
+}
+
+impl Changes {
+    /// These rules. `None` if there are none.
+    pub(crate) fn new(request: FieldRules, response: FieldRules) -> Option<Self> {
+        let is_empty = request.is_empty() && response.is_empty();
+        (!is_empty).then_some(Self { request, response })
+    }
+}
