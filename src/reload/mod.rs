@@ -208,7 +208,7 @@ impl Reloads {
             (Err(failure), _) => error!(
                 problems = failure.problems(),
                 error = failure.on_one_line(),
-                "reload failed, configuration unchanged"
+                "not reloaded, the configuration is unchanged"
             ),
         }
         match &outcome {

@@ -141,7 +141,10 @@ impl Running {
         let after_restart = now.after_restart;
         self.config.store(Arc::new(now));
         if after_restart != former.after_restart && !after_restart.is_empty() {
-            warn!(keys = after_restart.keys(), "changes of these keys take effect after a restart");
+            warn!(
+                keys = after_restart.keys(),
+                "changes of these keys take effect at the next start only"
+            );
         }
         Ok(())
     }
