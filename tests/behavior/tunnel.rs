@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 
-use crate::support::http::request;
+use crate::support::http::{Head, read_head, request};
 use crate::support::websocket::{UPGRADE, accept, close, frame, open, switching, text};
 use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Reply, config, get};
 
@@ -48,13 +48,22 @@ impl HeldNode {
 
     /// Takes the next tunnel with these lines in the 101.
     pub(crate) async fn accept_with(&self, fields: &str) -> Client {
-        let (stream, _) = self.0.accept().await.unwrap();
-        let mut node = Client { stream, buffer: Vec::new() };
-        let head = crate::support::http::read_head(&mut node.stream, &mut node.buffer).await;
-        let accept = accept(head.unwrap().field("sec-websocket-key").unwrap());
+        let (mut node, head) = self.request().await;
+        let accept = accept(head.field("sec-websocket-key").unwrap());
         let head = switching(&accept);
         node.send(format!("{}\r\n{fields}\r\n", head.trim_end())).await;
         node
+    }
+
+    /// The next connection on which there is a request: a health check connects and closes.
+    async fn request(&self) -> (Client, Head) {
+        loop {
+            let (stream, _) = self.0.accept().await.unwrap();
+            let mut node = Client { stream, buffer: Vec::new() };
+            if let Some(head) = read_head(&mut node.stream, &mut node.buffer).await {
+                return (node, head);
+            }
+        }
     }
 }
 
