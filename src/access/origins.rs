@@ -51,7 +51,7 @@ impl Origins {
 
     /// Whether a request for `host` with these fields may go on. One without `Origin` may: it is of
     /// no page, or of one of the same origin.
-    pub(super) fn allow(&self, headers: &HeaderMap, host: &str) -> bool {
+    pub(crate) fn allow(&self, headers: &HeaderMap, host: &str) -> bool {
         let mut fields = headers.get_all(ORIGIN).into_iter();
         let Some(field) = fields.next() else { return true };
         if self.0.contains(&OriginRule::Any) {

@@ -41,6 +41,7 @@ mod unknown_session;
 mod upgrade;
 mod verdict;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::uri::Authority;
@@ -53,7 +54,7 @@ use self::outbound::Outbound;
 use self::outcome::{NodeResponse, Outcome};
 use self::pass::NamedNode;
 use self::purpose::Purpose;
-use self::response_fields::{ResponseFields, variables};
+use self::response_fields::{ResponseFields, response_changes};
 use self::switch::ClientSide;
 use self::upgrade::Handshake;
 use crate::affinity::{Placement, RequestView};
@@ -61,6 +62,7 @@ use crate::engineio::Call;
 use crate::insight::Observation;
 use crate::net::ClientInfo;
 use crate::pool::SessionKey;
+use crate::route::Route;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Node, NodePreference};
 
@@ -99,8 +101,12 @@ impl Proxy {
         extended_connect::translate(request)?;
 
         // Find the route, the purpose of the request, and where its session is.
-        let RoutedRequest { mut exchange, placement, handshake, host, client_paths } =
-            self.route(snapshot, client, request, (entry, &mut *fields)).await?;
+        let routed = self.route(snapshot, client, request, (entry, &mut *fields)).await?;
+        let RoutedRequest { mut exchange, placement, handshake, host, client_paths } = match routed
+        {
+            ControlFlow::Continue(routed) => routed,
+            ControlFlow::Break(preflight) => return Ok(preflight),
+        };
 
         // Record what the request shows of its session's way to a WebSocket.
         exchange.observe(exchange.observation());
@@ -148,7 +154,8 @@ impl Proxy {
         Ok(response)
     }
 
-    /// Finds the route of `request`, its purpose, and where its session is.
+    /// Finds the route of `request`, its purpose, and where its session is, or breaks with our response
+    /// to a preflight.
     #[expect(
         clippy::needless_pass_by_ref_mut,
         reason = "a body is not Sync, so that a shared reference held across an await is not Send"
@@ -159,7 +166,7 @@ impl Proxy {
         client: &'a ClientInfo,
         request: &mut Request,
         (entry, fields): (&mut LogEntry, &mut Option<Box<ResponseFields>>),
-    ) -> Result<RoutedRequest<'a>, ExchangeError> {
+    ) -> Result<ControlFlow<Response, RoutedRequest<'a>>, ExchangeError> {
         // Host and path decide the route.
         let host = target::host(request.method(), request.uri(), request.headers())?;
         let name = host.as_ref().map_or("", Authority::as_str);
@@ -171,35 +178,27 @@ impl Proxy {
 
         // What it sets in the response depends on the request, which may be gone when there is one.
         let known = (entry.client(), name, entry.request_id());
-        let variables = variables(route, request.headers(), client, known);
-        *fields = ResponseFields::new(route, &variables);
-        let client_paths = ClientPaths::new(route, name, &variables).map(Box::new);
+        let client_paths;
+        (*fields, client_paths) = response_changes(route, request.headers(), client, known);
 
         // The query, the method and the upgrade fields decide the purpose.
         let call = Call::parse(request.uri().query())?;
         if let Some(call) = &call {
             entry.set_call(call);
         }
-        let handshake = upgrade::requested(request);
-        if !matches!(handshake, Ok(None)) {
-            entry.set_upgrade();
-        }
-        if let (Err(error), Some(sid)) =
-            (&handshake, call.as_ref().and_then(|call| call.sid.as_ref()))
-        {
-            route.insight.observe(
-                sid,
-                Observation::FailedInProxy(error.facts().label),
-                entry.began(),
-            );
-        }
-        let handshake = handshake?;
+        let handshake = requested_handshake(request, route, call.as_ref(), entry)?;
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
 
         // The route says who may use it.
         let rules = (snapshot, &**route, &self.0.pool);
         let asked = (request.method(), request.uri(), request.headers());
         let grant = access_check::check(rules, client, asked, (name, purpose), entry).await?;
+
+        // A browser may only want to know whether a page may send a request.
+        let preflight = fields.as_ref().and_then(|fields| fields.preflight(request, entry));
+        if let Some(preflight) = preflight {
+            return Ok(ControlFlow::Break(preflight));
+        }
 
         // The affinity says where the session is.
         let address = entry.client();
@@ -226,8 +225,32 @@ impl Proxy {
             key,
             session_key,
         };
-        Ok(RoutedRequest { exchange, placement, handshake, host, client_paths })
+        Ok(ControlFlow::Continue(RoutedRequest {
+            exchange,
+            placement,
+            handshake,
+            host,
+            client_paths,
+        }))
     }
+}
+
+/// The WebSocket handshake in `request`, if it is one. A wrong one is recorded for its session.
+fn requested_handshake(
+    request: &Request,
+    route: &Route,
+    call: Option<&Call>,
+    entry: &mut LogEntry,
+) -> Result<Option<Handshake>, ExchangeError> {
+    let handshake = upgrade::requested(request);
+    if !matches!(handshake, Ok(None)) {
+        entry.set_upgrade();
+    }
+    if let (Err(error), Some(sid)) = (&handshake, call.and_then(|call| call.sid.as_ref())) {
+        let failed = Observation::FailedInProxy(error.facts().label);
+        route.insight.observe(sid, failed, entry.began());
+    }
+    handshake
 }
 
 /// A request whose route, purpose and session are known.

@@ -7,6 +7,7 @@
 //! Runs for every request.
 
 mod changes;
+mod cors;
 mod field_rules;
 mod path_regex;
 mod pattern;
@@ -31,6 +32,7 @@ use crate::tunnel;
 use crate::upstream::Upstream;
 
 pub(crate) use changes::Changes;
+pub(crate) use cors::{Cors, is_preflight};
 pub(crate) use field_rules::{
     Direction, FieldAction, FieldRules, FieldValues, check_value, field_name,
 };

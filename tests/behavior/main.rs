@@ -19,6 +19,7 @@ mod cli;
 mod client_limits;
 mod comeback;
 mod connections;
+mod cors;
 mod dead_host;
 mod discovery;
 mod drain;

@@ -3,11 +3,14 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{ORIGINS_TYPE, origin};
 use crate::config::schema::whole;
+use crate::form::Form;
 use crate::form::patterns;
 use crate::yaml::{List, RawScalar};
 
@@ -34,6 +37,36 @@ pub(crate) struct Headers {
     #[schemars(extend("x-items" = { "pattern": whole(patterns::TOKEN) }))]
     pub(crate) remove: List<String>,
 }
+
+/// Which pages of other origins may read responses.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Cors {
+    /// The pages, as in `origins` of the route.
+    #[schemars(extend(
+        "x-items" = { "pattern": whole(&origin()) }, "x-type" = ORIGINS_TYPE, "x-needed" = true
+    ))]
+    pub(crate) origins: List<String>,
+    /// Whether their requests may have cookies and other credentials; not with `any`.
+    pub(crate) credentials: Option<bool>,
+    /// The methods that they may use.
+    #[schemars(extend(
+        "x-items" = { "pattern": "^[A-Z-]+$" }, "x-default" = "GET, HEAD, POST, PUT, PATCH, DELETE"
+    ))]
+    pub(crate) methods: List<String>,
+    /// The header fields that they may send.
+    #[schemars(extend("x-items" = { "pattern": whole(patterns::TOKEN) }, "x-default" = "all"))]
+    pub(crate) headers: List<String>,
+    /// The header fields that they may read, besides the few that all pages may.
+    #[schemars(extend("x-items" = { "pattern": whole(patterns::TOKEN) }))]
+    pub(crate) expose_headers: List<String>,
+    /// How long browsers remember what a page may send.
+    #[schemars(extend("x-accepts" = MAX_AGE.accepts()))]
+    pub(crate) max_age: Option<RawScalar>,
+}
+
+pub(crate) const MAX_AGE: Form<Duration> =
+    Form::duration(Duration::ZERO..=Duration::from_hours(24));
 
 /// The value of a field.
 fn values() -> serde_json::Value {

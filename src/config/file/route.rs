@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Auth, ORIGINS_TYPE, origin};
-use super::fields::Headers;
+use super::fields::{Cors, Headers};
 use crate::config::schema::whole;
 use crate::form::Form;
 use crate::form::patterns;
@@ -55,6 +55,11 @@ pub(crate) struct Route {
     /// Sockeye's own responses, errors for example, get what is set and added, unless they have such a
     /// field.
     pub(crate) response_headers: Option<Headers>,
+    /// Which pages of other origins may read the responses (CORS): a map with the keys below.
+    ///
+    /// Sockeye answers preflights, and replaces the fields that nodes send for this. See
+    /// [CORS](rewriting.md#cors).
+    pub(crate) cors: Option<Cors>,
     /// The networks whose clients are refused with 403; single addresses work too.
     ///
     /// The address of a client is that of its connection, or behind `trusted_proxies` the one that

@@ -6,9 +6,9 @@ use http::HeaderName;
 
 use super::list;
 use super::upstream::HIDDEN;
-use crate::config::file::fields::Headers;
-use crate::route::{FieldRules, Template};
-use crate::yaml::{KeyPath, RawScalar, is_secret};
+use crate::config::file::fields::{self as keys, Headers};
+use crate::route::{Cors, FieldRules, Template};
+use crate::yaml::{KeyPath, List, RawScalar, is_secret};
 
 /// `request_headers:` or `response_headers:`
 pub(super) fn render(rules: &FieldRules) -> Option<Headers> {
@@ -26,4 +26,19 @@ pub(super) fn render(rules: &FieldRules) -> Option<Headers> {
         remove: list(rules.removed(), ToString::to_string).filter(|list| !list.is_empty()),
     };
     (!rules.is_empty()).then(headers)
+}
+
+/// `cors:`
+pub(super) fn cors(cors: &Cors) -> keys::Cors {
+    fn names<T: ToString>(names: &[T]) -> List<String> {
+        list(names, ToString::to_string).filter(|names| !names.is_empty())
+    }
+    keys::Cors {
+        origins: names(cors.origins.rules()),
+        credentials: Some(cors.credentials),
+        methods: names(&cors.methods),
+        headers: names(&cors.headers),
+        expose_headers: names(&cors.expose_headers),
+        max_age: Some(keys::MAX_AGE.render(&cors.max_age)),
+    }
 }

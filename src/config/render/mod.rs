@@ -102,6 +102,7 @@ fn route(settings: &route::Settings) -> Route {
         add_prefix: settings.rewrite.as_ref().and_then(|it| it.added().map(str::to_owned)),
         request_headers: settings.changes.as_ref().and_then(|it| fields::render(&it.request)),
         response_headers: settings.changes.as_ref().and_then(|it| fields::render(&it.response)),
+        cors: settings.changes.as_ref().and_then(|it| it.cors.as_ref()).map(fields::cors),
         deny: access::networks(&settings.access.deny),
         allow: access::networks(&settings.access.allow),
         origins: settings
@@ -225,6 +226,7 @@ routes:
   - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
   - { path: /h, upstream: d, auth: { jwt: { pem_files: [/a.pem], jwks_file: /b.json, issuers: [i], audiences: [a], cookie: c, query: q, claims: [{ claim: sub, field: X-User-Id }], close_expired: true } } }
   - { path: { regex: '^/v[0-9]+/' }, upstream: d }
+  - { path: /m, upstream: d, cors: { origins: [any], methods: [GET], headers: [A], max_age: 0s } }
   - { path: /k, upstream: d, request_headers: { set: { Host: a.b, X-A: '${host}$${' }, remove: [Origin] } }
   - { path: /l, upstream: d, response_headers: { set: { A: 1 }, add: { A: '${header.x-a}' }, remove: [] } }
   - { path: /i/, upstream: d, strip_prefix: /i, add_prefix: /j/k/ }

@@ -22,7 +22,12 @@ pub(super) fn resolve(path: &KeyPath, route: &Route, report: &mut Report<'_>) ->
     Settings { deny, allow, origins, auth }
 }
 
-fn origins(path: &KeyPath, written: &List<String>, report: &mut Report<'_>) -> Option<Origins> {
+/// The origins in the list at `path`.
+pub(super) fn origins(
+    path: &KeyPath,
+    written: &List<String>,
+    report: &mut Report<'_>,
+) -> Option<Origins> {
     let written = written.as_ref()?;
     if written.is_empty() {
         let diagnostic = Diagnostic::new("allows no page");

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::access;
 use super::auth::texts;
-use crate::config::file::fields::Headers;
+use crate::config::file::fields::{self as keys, Headers};
 use crate::config::file::route::Route;
 use crate::route::{
-    Changes, Direction, FieldAction, FieldRules, Template, check_value, field_name,
+    Changes, Cors, Direction, FieldAction, FieldRules, Template, check_value, field_name,
 };
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report};
 
@@ -25,7 +26,40 @@ pub(super) fn resolve(
     let request = rules(&at, written, Direction::Request, report);
     let (at, written) = (path.key("response_headers"), route.response_headers.as_ref());
     let response = rules(&at, written, Direction::Response, report);
-    Changes::new(request, response).map(Arc::new)
+    let cors = route.cors.as_ref().and_then(|written| cors(&path.key("cors"), written, report));
+    Changes::new(request, response, cors).map(Arc::new)
+}
+
+fn cors(path: &KeyPath, written: &keys::Cors, report: &mut Report<'_>) -> Option<Cors> {
+    let at_origins = path.key("origins");
+    if written.origins.is_none() {
+        let diagnostic = Diagnostic::new("is missing");
+        report.refuse(&at_origins, diagnostic.help("write origins: [https://app.example.com]"));
+    }
+    let cors = Cors {
+        origins: access::origins(&at_origins, &written.origins, report)?,
+        credentials: written.credentials.unwrap_or(false),
+        methods: texts(&path.key("methods"), &written.methods, report, Cors::method),
+        headers: texts(&path.key("headers"), &written.headers, report, Cors::header),
+        expose_headers: texts(
+            &path.key("expose_headers"),
+            &written.expose_headers,
+            report,
+            Cors::header,
+        ),
+        max_age: report.read(
+            &path.key("max_age"),
+            written.max_age.as_ref().map(RawScalar::as_str),
+            Cors::MAX_AGE,
+            |text| keys::MAX_AGE.parse(text),
+        ),
+    };
+    if cors.credentials && cors.is_for_all() {
+        let diagnostic = Diagnostic::new("lets every page act with the cookies of its visitors");
+        report
+            .refuse(&path.key("credentials"), diagnostic.help("name the origins, or write false"));
+    }
+    Some(cors)
 }
 
 /// The rules at `path`.

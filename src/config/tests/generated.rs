@@ -236,6 +236,7 @@ fn is_of_two_values(what: &str) -> bool {
         "has the same host and path as",
         "is not the beginning of the route's path",
         "is not a valid Host",
+        "lets every page act",
         "is the same as",
         "overlaps with",
         "is for plain HTTP",

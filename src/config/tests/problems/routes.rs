@@ -45,7 +45,7 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, strip_prefix, add_prefix, request_headers, response_headers, deny, allow, origins, auth, response_timeout
+   = help: write one of: host, path, upstream, strip_prefix, add_prefix, request_headers, response_headers, cors, deny, allow, origins, auth
 1 problem in a.yaml",
     ),
     (
