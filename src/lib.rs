@@ -91,6 +91,9 @@ pub mod internal {
     pub use crate::websocket::Extensions;
     pub use crate::websocket::internal::{Facts, client_facts, node_facts, scan_client_frames};
 
+    pub mod access {
+        pub use crate::access::internal::TokenRules;
+    }
     pub mod affinity {
         pub use crate::affinity::settings::{CookieSettings, SidSettings, TagForm};
         pub use crate::affinity::{Affinity, Placement, Remembered, RequestView, Settings};

@@ -14,6 +14,7 @@ mod forward;
 mod forward_request;
 mod grant;
 mod grant_cache;
+pub(crate) mod internal;
 mod jwt;
 mod jwt_keys;
 mod origins;
