@@ -52,6 +52,8 @@ fn client(address: [u8; 4], trusted: &[&str]) -> ClientInfo {
         address: SocketAddr::new(IpAddr::from(address), 1000),
         scheme: Scheme::Http,
         trusted_proxies: trusted.collect(),
+        certificate: None,
+        redirect_to: None,
     }
 }
 
