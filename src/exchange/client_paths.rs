@@ -87,7 +87,7 @@ impl ClientPaths {
     }
 
     /// The cookie with another `Path`. `None`: the cookie is right.
-    fn cookie(&self, cookie: &[u8]) -> Option<HeaderValue> {
+    pub(super) fn cookie(&self, cookie: &[u8]) -> Option<HeaderValue> {
         // Browsers accept such a cookie only with `Path=/` (RFC 6265bis, section 4.1.3.2).
         if cookie
             .get(..HOST_PREFIX.len())

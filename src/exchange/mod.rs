@@ -44,6 +44,7 @@ mod verdict;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use http::header::SET_COOKIE;
 use http::uri::Authority;
 
 use self::access_log::LogEntry;
@@ -126,7 +127,7 @@ impl Proxy {
         // The upgrade is boxed, like everything that few exchanges need: a poll is pending for
         // long, and its future would have space for all of it.
         let named = NamedNode::new(&placement);
-        let (response, node) = match upgrade {
+        let (mut response, node) = match upgrade {
             Some(upgrade) => {
                 match Box::pin(exchange.upgrade(*upgrade, outbound, placement, entry)).await {
                     Ok(switched_or_refused) => switched_or_refused,
@@ -143,13 +144,17 @@ impl Proxy {
             }
         };
 
-        // Add our cookie, give the client its own paths back, and change the fields that the route says.
-        let mut response = exchange.put_cookie(response, &named, &node);
-        if let Some(paths) = client_paths {
+        // Give the client its own paths back, change the fields that the route says, and add our cookie,
+        // which no rule removes.
+        if let Some(paths) = &client_paths {
             paths.restore(response.headers_mut());
         }
         if let Some(fields) = fields {
             fields.change(&mut response);
+        }
+        if let Some(cookie) = exchange.cookie(&named, &node) {
+            let restored = client_paths.and_then(|paths| paths.cookie(cookie.as_bytes()));
+            response.headers_mut().append(SET_COOKIE, restored.unwrap_or(cookie));
         }
         Ok(response)
     }

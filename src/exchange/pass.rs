@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, SET_COOKIE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 
 use super::access_log::LogEntry;
 use super::body::{BodyGuard, ResponseBody};
@@ -62,19 +62,12 @@ impl Exchange<'_> {
         }
     }
 
-    /// Adds the cookie that names `node`, if the client needs one.
-    pub(super) fn put_cookie(
-        &self,
-        mut response: Response,
-        named: &NamedNode,
-        node: &Arc<Node>,
-    ) -> Response {
-        if !named.is(node)
-            && let Some(cookie) = self.route.affinity.set_cookie(node, self.client.scheme)
-        {
-            response.headers_mut().append(SET_COOKIE, cookie);
+    /// The cookie that names `node`, if the client needs one.
+    pub(super) fn cookie(&self, named: &NamedNode, node: &Arc<Node>) -> Option<HeaderValue> {
+        match named.is(node) {
+            true => None,
+            false => self.route.affinity.set_cookie(node, self.client.scheme),
         }
-        response
     }
 }
 

@@ -149,3 +149,17 @@ async fn a_redirect_to_the_host_that_the_node_got_leads_to_the_clients_host() {
     let answer = get(proxy.address, "/").await;
     assert_eq!(answer.head.field("location"), Some("http://test/x?y"));
 }
+
+#[tokio::test]
+async fn no_rule_removes_the_cookie_of_the_affinity() {
+    let node = FakeNode::start(|_| {
+        Reply::Bytes(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n".to_vec())
+    })
+    .await;
+    let rules = "response_headers: { remove: [Set-Cookie] }";
+    let proxy = Proxy::before(&[&node], "affinity: cookie", rules);
+    let head = get(proxy.address, "/").await.head;
+    let cookies: Vec<_> = head.fields.iter().filter(|(name, _)| name == "set-cookie").collect();
+    assert_eq!(cookies.len(), 1, "{cookies:?}");
+    assert!(cookies[0].1.starts_with("sockeye="), "{cookies:?}");
+}
