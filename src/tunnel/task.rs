@@ -215,7 +215,11 @@ where
     }
 
     fn begin_close(&mut self, end: End, now: Instant) {
-        let is_client_slow = self.flows.from_node.has_backlog() || self.client.has_unsent();
+        // Asking the kernel costs four system calls, and only a client that is still to answer is
+        // waited for.
+        let is_awaited = !self.flows.from_client.is_source_done();
+        let is_client_slow =
+            self.flows.from_node.has_backlog() || is_awaited && self.client.has_unsent();
         let mut closing = Closing::begin(end, &mut self.flows, &mut self.deadlines, now);
         if is_client_slow {
             closing.set_client_slow();
