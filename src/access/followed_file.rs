@@ -33,7 +33,7 @@ enum Read {
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {}: {reason}", path.display())]
+#[error("cannot be used: {}: {reason}", path.display())]
 pub struct FileFault {
     path: PathBuf,
     reason: String,

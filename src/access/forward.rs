@@ -27,7 +27,9 @@ use super::refusal::{Refusal, ServiceFault, ServiceRefusal};
 use super::settings::ForwardSettings;
 use crate::Instant;
 use crate::http1::HeadLimits;
-use crate::pool::{ConnectOptions, OutboundHead, Pool, Reply, SendFault, SendLimits, Sharing};
+use crate::pool::{
+    ConnectError, ConnectOptions, OutboundHead, Pool, Reply, SendFault, SendLimits, Sharing,
+};
 use crate::upstream::{Node, NodeSettings};
 
 /// The service of one route, and what it allowed recently.
@@ -130,13 +132,14 @@ impl ForwardAuth {
             body_bytes_max: 0,
             head_limits: HeadLimits::default(),
         };
-        let options = ConnectOptions::within(self.settings.timeout);
+        let tls = self.settings.tls.as_deref();
+        let options = ConnectOptions::within(self.settings.timeout).with_tls(tls);
         loop {
             let connection = match pool.take(&self.service, Sharing::Any, options.owner()) {
                 Some(connection) => connection,
                 None => pool.open(&self.service, options).await.map_err(|error| {
                     debug!(error = %chain(&error), "the authorization service is unreachable");
-                    ServiceFault::Unreachable
+                    unreachable(&error)
                 })?,
             };
             match connection.send(head, Empty::<Bytes>::new(), limits).await {
@@ -160,9 +163,19 @@ impl ForwardAuth {
     }
 }
 
+fn unreachable(error: &ConnectError) -> ServiceFault {
+    match error {
+        ConnectError::Tls { source, .. } => ServiceFault::NoTls(source.kind),
+        ConnectError::Resolve { .. } | ConnectError::Io { .. } | ConnectError::TimedOut { .. } => {
+            ServiceFault::Unreachable
+        }
+    }
+}
+
 fn fault(fault: &SendFault) -> ServiceFault {
     match fault {
-        SendFault::Lost(_) | SendFault::TlsRefused(_) => ServiceFault::BrokeOff,
+        SendFault::TlsRefused(fault) => ServiceFault::NoTls(fault.kind),
+        SendFault::Lost(_) => ServiceFault::BrokeOff,
         SendFault::BadAnswer(_) => ServiceFault::NotHttp,
         SendFault::Unanswered(_) | SendFault::NodeStalled(_) => ServiceFault::TimedOut,
         // The request has no body.

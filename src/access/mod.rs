@@ -21,6 +21,8 @@ mod origins;
 mod owned_fields;
 mod passwords;
 mod refusal;
+mod rule_file;
+mod service_url;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -51,8 +53,10 @@ pub(crate) use origins::{OriginRule, Origins, is_foreign};
 pub(crate) use owned_fields::{OwnedFields, may_be_owned};
 pub(crate) use passwords::check_line;
 pub(crate) use refusal::{RateBound, Refusal, ServiceFault};
+pub(crate) use rule_file::RuleFile;
+pub(crate) use service_url::ServiceUrl;
 pub(crate) use settings::{
-    AuthSettings, BasicSettings, ForwardSettings, JwtSettings, ServiceUrl, Settings, TokenSecret,
+    AuthSettings, BasicSettings, ForwardSettings, JwtSettings, Settings, TokenSecret,
 };
 
 /// The rules of one route.

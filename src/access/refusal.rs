@@ -10,6 +10,7 @@ use super::basic::PasswordFault;
 use super::credentials::CredentialFault;
 use super::grant::Fields;
 use super::jwt::TokenFault;
+use crate::tls::NodeTlsFaultKind;
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +62,9 @@ pub(crate) enum ServiceFault {
     /// No connection.
     #[error("is unreachable")]
     Unreachable,
+    /// No TLS, or one with a stranger.
+    #[error("is unreachable by TLS: {}", .0.what())]
+    NoTls(NodeTlsFaultKind),
     /// It was too slow.
     #[error("did not respond in time")]
     TimedOut,

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -11,7 +12,8 @@ use ipnet::IpNet;
 
 use super::credentials::TokenPlaces;
 use super::origins::Origins;
-use crate::upstream::NodeAddress;
+use super::service_url::ServiceUrl;
+use crate::tls::NodeTls;
 
 /// Who may use a route. By default everybody may.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +56,8 @@ impl AuthSettings {
 pub(crate) struct ForwardSettings {
     /// Where it is.
     pub(crate) url: ServiceUrl,
+    /// TLS to it; there is one exactly if the URL is of `https`.
+    pub(crate) tls: Option<Arc<NodeTls>>,
     /// How long it may take.
     pub(crate) timeout: Duration,
     /// How long what it allows is remembered; zero is not at all.
@@ -67,10 +71,11 @@ pub(crate) struct ForwardSettings {
 }
 
 impl ForwardSettings {
-    /// The service at `url`, and defaults otherwise.
-    pub(crate) fn new(url: ServiceUrl) -> Self {
+    /// The service at `url`, asked over `tls`, and defaults otherwise.
+    pub(crate) fn new(url: ServiceUrl, tls: Option<Arc<NodeTls>>) -> Self {
         Self {
             url,
+            tls,
             timeout: Self::TIMEOUT,
             cache: Self::CACHE,
             request_fields: Vec::new(),
@@ -102,23 +107,6 @@ pub(crate) struct BasicSettings {
 impl BasicSettings {
     /// The default of `realm`.
     pub(crate) const REALM: &str = "Sockeye";
-}
-
-/// The URL of an authorization service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServiceUrl {
-    /// Where it listens.
-    pub(crate) address: NodeAddress,
-    /// The `Host` that it gets.
-    pub(crate) host: Box<str>,
-    /// Path and query.
-    pub(crate) target: Box<str>,
-}
-
-impl fmt::Display for ServiceUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.host, self.target)
-    }
 }
 
 /// Which tokens are accepted, and what of them goes to the nodes.
@@ -160,6 +148,14 @@ impl fmt::Debug for TokenSecret {
 }
 
 impl Settings {
+    /// The authorization service that is asked.
+    pub(crate) fn service(&self) -> Option<&ForwardSettings> {
+        match &self.auth {
+            Some(AuthSettings::Forward(service)) => Some(service),
+            Some(AuthSettings::Jwt(_) | AuthSettings::Basic(_)) | None => None,
+        }
+    }
+
     /// Whether everybody may, so that nothing has to be checked.
     pub(crate) fn is_open(&self) -> bool {
         *self == Self::default()

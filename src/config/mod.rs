@@ -113,16 +113,19 @@ impl Config {
         listeners.chain(self.node_tls().filter_map(|tls| tls.client_certificate()))
     }
 
+    /// TLS to nodes and to authorization services.
     fn node_tls(&self) -> impl Iterator<Item = &Arc<crate::tls::NodeTls>> {
-        self.upstreams.iter().filter_map(|group| group.upstream.tls.as_ref())
+        let upstreams = self.upstreams.iter().filter_map(|group| group.upstream.tls.as_ref());
+        let services = self.routes.iter().filter_map(|route| route.access.service());
+        upstreams.chain(services.filter_map(|service| service.tls.as_ref()))
     }
 
     /// The files that it names.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let listeners = tls.flat_map(|tls| tls.settings().files());
-        let upstreams = self.node_tls().flat_map(|tls| tls.settings().files());
-        listeners.chain(upstreams).cloned().collect()
+        let nodes = self.node_tls().flat_map(|tls| tls.settings().files());
+        listeners.chain(nodes).cloned().collect()
     }
 
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's
@@ -233,7 +236,7 @@ fn read(
     let config = yaml::typed::read(&mut tree, &mut report)
         .map(|file| resolve::resolve(&file, files, &mut report));
     let (config, warnings) = report.finish(config)?;
-    let outline = Outline::from_tree(&tree).with_files(&config.listeners, &config.upstreams);
+    let outline = Outline::from_tree(&tree).with_files(&config);
     Ok((Config { warnings, ..config }, outline))
 }
 

@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::UpstreamSettings;
-use crate::listener;
+use super::Config;
 use crate::yaml::{KeyPath, is_secret};
 use serde_yaml::{Mapping, Value};
 
@@ -79,31 +78,28 @@ impl Outline {
     }
 
     /// Adds the contents of the files of TLS, which may change although no key does.
-    pub(super) fn with_files(
-        mut self,
-        listeners: &[listener::Settings],
-        upstreams: &[UpstreamSettings],
-    ) -> Self {
-        let add = |keys: &mut Keys, key: String, text: String| {
-            keys.insert(key.into(), KeyValue { text: text.into(), is_secret: false });
-        };
-        for listener in listeners {
+    pub(super) fn with_files(mut self, config: &Config) -> Self {
+        for listener in &config.listeners {
             let Some(tls) = &listener.tls else { continue };
             let mut keys = Keys::new();
             for (index, (_, certificate)) in tls.certificates().iter().enumerate() {
-                add(&mut keys, format!("certificates[{index}]"), certificate.to_string());
+                add_file(&mut keys, &format!("certificates[{index}]"), certificate.to_string());
             }
-            add(&mut keys, "other files".to_owned(), tls.other_files());
+            add_file(&mut keys, "other files", tls.other_files());
             self.insert(format!("TLS of {}", listener.bind), keys);
         }
-        for UpstreamSettings { upstream, .. } in upstreams {
-            let Some(tls) = &upstream.tls else { continue };
+        let upstreams = config.upstreams.iter().map(|group| &group.upstream);
+        let nodes = upstreams.map(|upstream| (upstream.name.to_string(), &upstream.tls));
+        let services = config.routes.iter().filter_map(|route| route.access.service());
+        let services = services.map(|service| (service.url.host.to_string(), &service.tls));
+        for (name, tls) in nodes.chain(services) {
+            let Some(tls) = tls else { continue };
             let mut keys = Keys::new();
             if let Some(certificate) = tls.client_certificate() {
-                add(&mut keys, "client certificate".to_owned(), certificate.to_string());
+                add_file(&mut keys, "client certificate", certificate.to_string());
             }
-            add(&mut keys, "authorities".to_owned(), tls.authorities());
-            self.insert(format!("TLS to {}", upstream.name), keys);
+            add_file(&mut keys, "authorities", tls.authorities());
+            self.insert(format!("TLS to {name}"), keys);
         }
         self
     }
@@ -193,6 +189,10 @@ impl fmt::Debug for Outline {
         let keys = |keys: &Keys| keys.keys().cloned().collect::<Vec<_>>();
         f.debug_map().entries(self.0.iter().map(|(thing, of)| (thing, keys(of)))).finish()
     }
+}
+
+fn add_file(keys: &mut Keys, key: &str, text: String) {
+    keys.insert(key.into(), KeyValue { text: text.into(), is_secret: false });
 }
 
 fn changed_keys(thing: &str, from: &Keys, to: &Keys) -> Vec<Change> {

@@ -319,7 +319,7 @@ fn of_refusal(refusal: &Refusal) -> Facts {
             redirect => facts(redirect.as_u16(), Blame::Client, "auth_redirected"),
         },
         Refusal::Service(fault) => match fault {
-            ServiceFault::Unreachable | ServiceFault::TimedOut => {
+            ServiceFault::Unreachable | ServiceFault::NoTls(_) | ServiceFault::TimedOut => {
                 facts(503, Blame::AuthService, "auth_unavailable")
             }
             ServiceFault::BrokeOff | ServiceFault::NotHttp | ServiceFault::Status(_) => {

@@ -48,6 +48,11 @@ impl<'a> ConnectOptions<'a> {
         Self { timeout, proxy_header: None, tls: None }
     }
 
+    /// The same with TLS, if there is one.
+    pub(crate) fn with_tls(self, tls: Option<&'a NodeTls>) -> Self {
+        Self { tls, ..self }
+    }
+
     /// For requests of the client at `address`.
     pub(crate) fn for_client(settings: &'a Settings, address: SocketAddr) -> Self {
         Self::new(settings, Opener::Client(address))

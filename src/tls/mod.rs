@@ -43,15 +43,16 @@ pub(crate) use challenges::{Challenges, NAME_BYTES_MAX, is_token};
 pub(crate) use client_auth::client_certificate;
 pub(crate) use expiry::{ExpiryWarnings, date_remark};
 pub(crate) use fault::{Fault, Part, Warning};
+#[cfg(test)]
+pub(crate) use files::Contents;
 pub(crate) use files::{ReadFile, read_file};
 pub(crate) use handshakes::Handshakes;
 pub(crate) use settings::Settings;
 pub(crate) use to_nodes::NodeTls;
 pub(crate) use to_nodes::{
-    Fingerprint, NodeTlsFault, NodeTlsSettings, Verify, server_name, shown_fingerprint,
+    Fingerprint, NodeTlsFault, NodeTlsFaultKind, NodeTlsSettings, Verify, parse_fingerprint,
+    server_name, shown_fingerprint,
 };
-#[cfg(test)]
-pub(crate) use {files::Contents, to_nodes::NodeTlsFaultKind};
 
 use certificate::Loaded;
 use files::Files;

@@ -30,6 +30,7 @@ mod embedding;
 mod expectation;
 mod fields;
 mod forward_auth;
+mod forward_auth_tls;
 mod forwarding;
 mod healing;
 mod health;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::node_tls::NodeTls;
 use crate::access::{ForwardSettings, SECRET_BYTES_MIN};
 use crate::config::schema::whole;
 use crate::form::Form;
@@ -100,9 +101,13 @@ pub(crate) const REALM: &str = r#"[ !#-\[\]-~]+"#;
 pub(crate) struct Forward {
     /// Where the service is asked, such as `http://127.0.0.1:9000/check`.
     ///
-    /// Without TLS: a service on another host needs a trusted network.
+    /// With `https`, it is asked over TLS, and has to prove who it is.
     #[schemars(extend("pattern" = whole(SERVICE_URL), "x-type" = "URL", "x-needed" = true))]
     pub(crate) url: Option<String>,
+    /// TLS to a service whose `url` begins with `https`. The keys are those of `upstreams.*.tls`, and the
+    /// service is the node.
+    #[schemars(extend("x-default" = "the service needs a certificate for its host that the system trusts"))]
+    pub(crate) tls: Option<NodeTls>,
     /// How long the service may take.
     #[schemars(extend("x-accepts" = SERVICE_TIMEOUT.accepts()))]
     pub(crate) timeout: Option<RawScalar>,
@@ -132,7 +137,7 @@ impl Section<ForwardSettings> for Forward {
 }
 
 /// The URL of an authorization service.
-pub(crate) const SERVICE_URL: &str = "http://[^/?#@ ]+(/[^# ]*)?";
+pub(crate) const SERVICE_URL: &str = "https?://[^/?#@ ]+(/[^# ]*)?";
 
 const SERVICE_TIMEOUT: Form<Duration> =
     Form::duration(Duration::from_millis(100)..=Duration::from_secs(30));

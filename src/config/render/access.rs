@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use super::list;
 use super::upstream::HIDDEN;
+use super::{list, node_tls};
 use crate::access::{AuthSettings, BasicSettings, ForwardSettings, JwtSettings};
 use crate::config::file::access::{Auth, Basic, Claim, Forward, Jwt};
 use crate::form::section;
@@ -44,6 +44,7 @@ fn basic(settings: &BasicSettings) -> Basic {
 fn forward(settings: &ForwardSettings) -> Forward {
     Forward {
         url: Some(settings.url.to_string()),
+        tls: settings.tls.as_ref().map(|tls| node_tls::render(tls.settings())),
         request_fields: list(&settings.request_fields, ToString::to_string),
         response_fields: list(&settings.response_fields, ToString::to_string),
         refusal_fields: list(&settings.refusal_fields, ToString::to_string),

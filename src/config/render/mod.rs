@@ -225,6 +225,8 @@ routes:
   - { path: /e, upstream: d, tunnel: { keepalive: off, message_max: 1MiB, max_age: 1h } }
   - { path: /g, upstream: d, deny: [10.0.0.1], allow: [10.0.0.0/8], origins: [same-host, 'https://*.example.com:8443', 'null'] }
   - { path: /h, upstream: d, auth: { jwt: { pem_files: [/a.pem], jwks_file: /b.json, issuers: [i], audiences: [a], cookie: c, query: q, claims: [{ claim: sub, field: X-User-Id }], close_expired: true } } }
+  - { path: /n, upstream: d, auth: { forward: 'https://a/b' } }
+  - { path: /o, upstream: d, auth: { forward: { url: 'https://a', tls: { ca: ca.pem, server_name: b } } } }
   - { path: { regex: '^/v[0-9]+/' }, upstream: d }
   - { path: /m, upstream: d, cors: { origins: [any], methods: [GET], headers: [A], max_age: 0s } }
   - { path: /k, upstream: d, request_headers: { set: { Host: a.b, X-A: '${host}$${' }, remove: [Origin] } }

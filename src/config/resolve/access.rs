@@ -7,10 +7,16 @@ use ipnet::IpNet;
 use super::{address, auth};
 use crate::access::{OriginRule, Origins, Settings};
 use crate::config::file::route::Route;
+use crate::config::named_files::NamedFiles;
 use crate::yaml::{Diagnostic, KeyPath, List, Report};
 
 /// The rules of the route at `path`.
-pub(super) fn resolve(path: &KeyPath, route: &Route, report: &mut Report<'_>) -> Settings {
+pub(super) fn resolve(
+    path: &KeyPath,
+    route: &Route,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Settings {
     let deny = networks(&path.key("deny"), &route.deny, report);
     let allow = networks(&path.key("allow"), &route.allow, report);
     if route.allow.as_ref().is_some_and(Vec::is_empty) {
@@ -18,7 +24,8 @@ pub(super) fn resolve(path: &KeyPath, route: &Route, report: &mut Report<'_>) ->
         report.refuse(&path.key("allow"), diagnostic.help("name a network, or take the key out"));
     }
     let origins = origins(&path.key("origins"), &route.origins, report);
-    let auth = route.auth.as_ref().and_then(|auth| auth::resolve(&path.key("auth"), auth, report));
+    let at_auth = path.key("auth");
+    let auth = route.auth.as_ref().and_then(|auth| auth::resolve(&at_auth, auth, files, report));
     Settings { deny, allow, origins, auth }
 }
 

@@ -1,6 +1,6 @@
 //! `auth:`
 //!
-//! Pure. Runs at start, at reload, or on a timer.
+//! Runs at start, at reload, or on a timer.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,18 @@ use http::HeaderName;
 use super::affinity::token;
 use super::forward_auth;
 use crate::access::{
-    AuthSettings, BasicSettings, JwtSettings, SECRET_BYTES_MIN, TokenPlaces, TokenSecret,
+    AuthSettings, BasicSettings, JwtSettings, RuleFile, SECRET_BYTES_MIN, TokenPlaces, TokenSecret,
     check_line, may_be_owned,
 };
 use crate::config::file::access::{Auth, Basic, Claim, Jwt};
+use crate::config::named_files::NamedFiles;
 use crate::yaml::{Diagnostic, KeyPath, List, Report};
 
 /// How clients say who they are, at `path`.
 pub(super) fn resolve(
     path: &KeyPath,
     auth: &Auth,
+    files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Option<AuthSettings> {
     let help = "jwt: { jwks_file: /etc/sockeye/jwks.json }";
@@ -34,16 +36,21 @@ pub(super) fn resolve(
         return None;
     }
     if let Some(written) = token {
-        return Some(AuthSettings::Jwt(jwt(&path.key("jwt"), written, report)));
+        return Some(AuthSettings::Jwt(jwt(&path.key("jwt"), written, files, report)));
     }
     if let Some(written) = passwords {
-        return Some(AuthSettings::Basic(basic(&path.key("basic"), written, report)));
+        return Some(AuthSettings::Basic(basic(&path.key("basic"), written, files, report)));
     }
-    let settings = forward_auth::resolve(&path.key("forward"), service?, report)?;
+    let settings = forward_auth::resolve(&path.key("forward"), service?, files, report)?;
     Some(AuthSettings::Forward(settings))
 }
 
-fn basic(path: &KeyPath, written: &Basic, report: &mut Report<'_>) -> BasicSettings {
+fn basic(
+    path: &KeyPath,
+    written: &Basic,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> BasicSettings {
     if written.passwords.as_ref().is_none_or(Vec::is_empty) && written.htpasswd_file.is_none() {
         let diagnostic = Diagnostic::new("has no user");
         report.refuse(path, diagnostic.help("write one of: passwords, htpasswd_file"));
@@ -52,11 +59,11 @@ fn basic(path: &KeyPath, written: &Basic, report: &mut Report<'_>) -> BasicSetti
     let default = BasicSettings::REALM.to_owned();
     BasicSettings {
         passwords: lines,
-        file: report.read(
+        file: rule_file(
             &path.key("htpasswd_file"),
             written.htpasswd_file.as_deref(),
-            None,
-            |text| file(text).map(Some),
+            (RuleFile::Users, files),
+            report,
         ),
         realm: report.read(&path.key("realm"), written.realm.as_deref(), default, realm),
         user_field: report.read(
@@ -85,7 +92,12 @@ fn realm(text: &str) -> Result<String, Diagnostic> {
     }
 }
 
-fn jwt(path: &KeyPath, written: &Jwt, report: &mut Report<'_>) -> JwtSettings {
+fn jwt(
+    path: &KeyPath,
+    written: &Jwt,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> JwtSettings {
     let has_items = |list: &List<String>| list.as_ref().is_some_and(|list| !list.is_empty());
     if !has_items(&written.secrets) && !has_items(&written.pem_files) && written.jwks_file.is_none()
     {
@@ -93,7 +105,14 @@ fn jwt(path: &KeyPath, written: &Jwt, report: &mut Report<'_>) -> JwtSettings {
         report.refuse(path, diagnostic.help("write one of: secrets, pem_files, jwks_file"));
     }
     let secrets = texts(&path.key("secrets"), &written.secrets, report, secret);
-    let public_keys = texts(&path.key("pem_files"), &written.pem_files, report, file);
+    let at_pem = path.key("pem_files");
+    let pem = written.pem_files.iter().flatten().enumerate();
+    let pem = report.filled(pem.map(|(i, item)| (at_pem.index(i), item.as_deref())));
+    let public_keys = pem.into_iter().filter_map(|(path, text)| {
+        rule_file(&path, Some(text), (RuleFile::PublicKey, files), report)
+    });
+    let public_keys = public_keys.collect();
+    let (at_jwks, jwks) = (path.key("jwks_file"), written.jwks_file.as_deref());
     let places = TokenPlaces {
         cookie: report.read(&path.key("cookie"), written.cookie.as_deref(), None, |name| {
             token(name).map(|()| Some(name.into()))
@@ -105,9 +124,7 @@ fn jwt(path: &KeyPath, written: &Jwt, report: &mut Report<'_>) -> JwtSettings {
     JwtSettings {
         secrets,
         public_keys,
-        jwks: report.read(&path.key("jwks_file"), written.jwks_file.as_deref(), None, |text| {
-            file(text).map(Some)
-        }),
+        jwks: rule_file(&at_jwks, jwks, (RuleFile::JwkSet, files), report),
         issuers: texts(&path.key("issuers"), &written.issuers, report, not_empty),
         audiences: texts(&path.key("audiences"), &written.audiences, report, not_empty),
         places,
@@ -169,8 +186,24 @@ fn secret(text: &str) -> Result<TokenSecret, Diagnostic> {
     Ok(TokenSecret::new(text))
 }
 
-pub(super) fn file(text: &str) -> Result<PathBuf, Diagnostic> {
-    not_empty(text).map(PathBuf::from)
+/// The file that is written at `path`; what is wrong with it is reported.
+fn rule_file(
+    path: &KeyPath,
+    written: Option<&str>,
+    (kind, files): (RuleFile, &mut NamedFiles),
+    report: &mut Report<'_>,
+) -> Option<PathBuf> {
+    let text = report.read(path, written, None, |text| not_empty(text).map(Some))?;
+    let file = files.absolute(&text);
+    if files.reader().is_some()
+        && let Err(fault) = kind.check(&file)
+    {
+        // A reload that fails because of the file is repeated when the file changes.
+        files.name(&file);
+        let diagnostic = Diagnostic::new(fault.to_string());
+        report.refuse(path, diagnostic.help(kind.help()));
+    }
+    Some(file)
 }
 
 pub(super) fn not_empty(text: &str) -> Result<String, Diagnostic> {

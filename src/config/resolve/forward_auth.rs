@@ -1,27 +1,33 @@
 //! `auth.forward:`
 //!
-//! Pure. Runs at start, at reload, or on a timer.
+//! Runs at start, at reload, or on a timer.
 
-use http::uri::{PathAndQuery, Scheme, Uri};
+use std::sync::Arc;
+
 use http::{HeaderName, header};
 
 use super::auth::{field, texts};
+use super::node_tls;
 use crate::access::{ForwardSettings, ServiceUrl};
 use crate::config::file::access::Forward;
+use crate::config::file::node_tls::NodeTls;
+use crate::config::named_files::NamedFiles;
 use crate::form::section;
-use crate::upstream::NodeAddress;
+use crate::tls;
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
 /// The authorization service at `path`.
 pub(super) fn resolve(
     path: &KeyPath,
     written: &TextOr<Forward>,
+    files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Option<ForwardSettings> {
     let written = match written {
         TextOr::Text(text) => {
-            let url = report.read(path, Some(text), None, |text| url(text).map(Some));
-            return url.map(ForwardSettings::new);
+            let url = report.read(path, Some(text), None, |text| url(text).map(Some))?;
+            let tls = tls(path, &url, None, files, report);
+            return Some(ForwardSettings::new(url, tls));
         }
         TextOr::Map(written) => written,
     };
@@ -33,45 +39,38 @@ pub(super) fn resolve(
     let response_fields =
         texts(&path.key("response_fields"), &written.response_fields, report, field);
     let refusal_fields = texts(&path.key("refusal_fields"), &written.refusal_fields, report, field);
+    let url = url?;
+    let tls = tls(&path.key("tls"), &url, written.tls.as_ref(), files, report);
     let settings = ForwardSettings {
         request_fields,
         response_fields,
         refusal_fields,
-        ..ForwardSettings::new(url?)
+        ..ForwardSettings::new(url, tls)
     };
     Some(section::read(path, Some(written), settings, report))
 }
 
 fn url(text: &str) -> Result<ServiceUrl, Diagnostic> {
-    let wrong = |what: &str| Diagnostic::new(what).help(format!("write a URL such as {EXAMPLE}"));
-    let no_url = || wrong("is not the URL of a service");
-    if text.starts_with("https://") {
-        return Err(wrong("needs TLS, which Sockeye does not use towards services"));
+    let help = || format!("write a URL such as {EXAMPLE}");
+    ServiceUrl::parse(text).map_err(|fault| Diagnostic::new(fault.to_string()).help(help()))
+}
+
+/// TLS to the service: its URL decides whether, and `written` how.
+fn tls(
+    path: &KeyPath,
+    url: &ServiceUrl,
+    written: Option<&NodeTls>,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<Arc<tls::NodeTls>> {
+    if !url.is_https {
+        if written.is_some() {
+            let diagnostic = Diagnostic::new("is for a service of https, and `url` is of http");
+            report.refuse(path, diagnostic.help("write url: https://…, or remove tls"));
+        }
+        return None;
     }
-    if text.contains('#') {
-        return Err(no_url());
-    }
-    let uri: Uri = text.parse().map_err(|_| no_url())?;
-    let authority = uri.authority().filter(|_| uri.scheme() == Some(&Scheme::HTTP));
-    let authority = authority.ok_or_else(no_url)?;
-    if authority.as_str().contains('@') {
-        return Err(wrong("has a user, and a service is asked without one"));
-    }
-    let written_port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-    let port = match written_port.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(no_url)?,
-        None => 80,
-    };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() {
-        return Err(no_url());
-    }
-    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    Ok(ServiceUrl {
-        address: NodeAddress { host: host.into(), port },
-        host: authority.as_str().into(),
-        target: target.into(),
-    })
+    node_tls::with_keys(path, written.unwrap_or(&NodeTls::ON), None, files, report)
 }
 
 /// The name of a client's field that the service gets.
@@ -85,42 +84,3 @@ fn request_field(text: &str) -> Result<HeaderName, Diagnostic> {
 }
 
 const EXAMPLE: &str = "http://127.0.0.1:9000/check";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_has_an_address_a_host_and_a_target() {
-        let check = |text: &str, address: &str, host: &str, target: &str| {
-            let url = url(text).unwrap();
-            let found = (url.address.to_string(), &*url.host, &*url.target);
-            assert_eq!(found, (address.to_owned(), host, target), "{text}");
-        };
-        check("http://auth", "auth:80", "auth", "/");
-        check("http://auth:9000/check?a=b", "auth:9000", "auth:9000", "/check?a=b");
-        check("http://[::1]:9000", "[::1]:9000", "[::1]:9000", "/");
-    }
-
-    #[test]
-    fn what_is_not_the_url_of_a_service_is_refused() {
-        for text in [
-            "",
-            "auth",
-            "auth:80",
-            "/check",
-            "https://auth/",
-            "ftp://auth/",
-            "http://",
-            "http://:80/",
-            "http://user:password@auth/",
-            "http://auth:0/",
-            "http://auth:99999/",
-            "http://auth:/",
-            "http://auth/#x",
-            "http://auth/ x",
-        ] {
-            assert!(url(text).is_err(), "{text}");
-        }
-    }
-}

@@ -3,7 +3,7 @@
 //! A value that cannot be resolved is reported and gets a placeholder, so that the rest is checked
 //! too. No placeholder is used: a report with a problem gives no `Config`.
 //!
-//! Pure, but for the files of certificates. Runs at start, at reload, or on a timer.
+//! Pure, but for the files of certificates, keys and users. Runs at start, at reload, or on a timer.
 
 mod access;
 mod acme;
@@ -79,7 +79,7 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
         ),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), files, report),
-        routes: route::resolve(&top.key("routes"), file, report),
+        routes: route::resolve(&top.key("routes"), file, files, report),
         warnings: Vec::new(),
     }
 }

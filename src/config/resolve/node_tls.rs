@@ -1,4 +1,4 @@
-//! `tls:` of an upstream
+//! `tls:` of an upstream, and of an authorization service
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -30,6 +30,22 @@ pub(super) fn resolve(
             is_on.then_some(&keys::NodeTls::ON)?
         }
     };
+    // The nodes that were discovered have addresses of their own, for which no authority signs.
+    let name = match discover.map(|discover| &discover.source) {
+        Some(Source::Addresses(address)) => tls::server_name(&address.host),
+        Some(Source::Services(_)) | None => None,
+    };
+    with_keys(path, written, name, files, report)
+}
+
+/// The TLS that the keys in `written` ask for, with servers of this name unless they have another one.
+pub(super) fn with_keys(
+    path: &KeyPath,
+    written: &keys::NodeTls,
+    default_name: Option<ServerName<'static>>,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Option<Arc<NodeTls>> {
     let name =
         report.read(&path.key("server_name"), written.server_name.as_deref(), None, |name| {
             server_name(name).map(Some)
@@ -40,11 +56,7 @@ pub(super) fn resolve(
         client.map(|client| client_certificate(&at_client, client, files, report).ok_or(()));
     let settings = NodeTlsSettings {
         verify: verify(path, written, files, report)?,
-        // The nodes that were discovered have addresses of their own, for which no authority signs.
-        server_name: name.or_else(|| match &discover?.source {
-            Source::Addresses(address) => tls::server_name(&address.host),
-            Source::Services(_) => None,
-        }),
+        server_name: name.or(default_name),
         client_certificate: client.transpose().ok()?,
     };
     load(path, settings, files, report)
@@ -131,23 +143,9 @@ fn fingerprints(
     Some(items.into_iter().filter_map(read).collect())
 }
 
-/// As `openssl x509 -fingerprint` prints it, or `sha256sum`, or our own log.
 fn fingerprint(text: &str) -> Result<Fingerprint, Diagnostic> {
     let refused = || Diagnostic::new("is not a SHA-256 fingerprint").help(FINGERPRINT_HELP);
-    let prefixes = ["sha256 Fingerprint=", "SHA256 Fingerprint=", "sha256:"];
-    let digits = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
-    let mut rest = digits.as_bytes();
-    let mut fingerprint = [0; 32];
-    for byte in &mut fingerprint {
-        rest = rest.strip_prefix(b":").filter(|_| rest.len() < digits.len()).unwrap_or(rest);
-        let (pair, behind) = rest.split_first_chunk::<2>().ok_or_else(refused)?;
-        for digit in pair {
-            let digit = char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            *byte = *byte << 4 | digit.ok_or_else(refused)?;
-        }
-        rest = behind;
-    }
-    if rest.is_empty() { Ok(fingerprint) } else { Err(refused()) }
+    tls::parse_fingerprint(text).ok_or_else(refused)
 }
 
 fn on_or_off(word: &str, other: &str) -> Result<bool, Diagnostic> {
@@ -214,35 +212,6 @@ const PINNED_MEANS: &str = "nodes are accepted by the fingerprints of their cert
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fingerprint_is_read_as_tools_print_it() {
-        let digits = "0a1b".repeat(16);
-        let colons = digits.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair));
-        let colons = colons.collect::<Vec<_>>().join(":").to_uppercase();
-        let expected: Fingerprint = std::array::from_fn(|at| if at % 2 == 0 { 0x0a } else { 0x1b });
-        let openssl = format!("sha256 Fingerprint={colons}");
-        for text in [&digits, &colons, &openssl, &format!("sha256:{digits}")] {
-            assert_eq!(fingerprint(text).ok(), Some(expected), "{text}");
-        }
-        let short = &digits[..62];
-        for text in [
-            "",
-            "sha256:",
-            short,
-            &format!("{short}zz"),
-            &format!("{digits}00"),
-            &format!(":{digits}"),
-            &format!("{digits}:"),
-            "ü",
-        ] {
-            assert_eq!(
-                fingerprint(text).unwrap_err().help_text(),
-                Some(FINGERPRINT_HELP),
-                "{text}"
-            );
-        }
-    }
 
     #[test]
     fn on_and_off_are_the_only_words() {

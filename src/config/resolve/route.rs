@@ -8,13 +8,19 @@ use std::sync::Arc;
 use super::{access, fields, pattern, tunnel};
 use crate::config::file::File;
 use crate::config::file::route::{Route, RoutePath};
+use crate::config::named_files::NamedFiles;
 use crate::form::section;
 use crate::insight;
 use crate::route::{HostPattern, Limits, PathPattern, PathRegex, PathRewrite, Settings};
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
 /// The routes, in the order of the file.
-pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> Vec<Settings> {
+pub(super) fn resolve(
+    path: &KeyPath,
+    file: &File,
+    files: &mut NamedFiles,
+    report: &mut Report<'_>,
+) -> Vec<Settings> {
     let written = file.routes.as_deref().unwrap_or_default();
     if written.is_empty() {
         let diagnostic = Diagnostic::new("has no route, so nothing would be served");
@@ -28,7 +34,7 @@ pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> V
         if report.is_full() {
             break;
         }
-        let Some(settings) = one(&path, route, file, report) else { continue };
+        let Some(settings) = one(&path, route, (file, files), report) else { continue };
         let pattern = (settings.host.clone(), settings.path.clone());
         if let Some(first) = first_with.insert(pattern, path.clone()) {
             let first = report.locate(&first);
@@ -40,7 +46,12 @@ pub(super) fn resolve(path: &KeyPath, file: &File, report: &mut Report<'_>) -> V
     routes
 }
 
-fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> Option<Settings> {
+fn one(
+    path: &KeyPath,
+    route: &Route,
+    (file, files): (&File, &mut NamedFiles),
+    report: &mut Report<'_>,
+) -> Option<Settings> {
     let host =
         report.read(&path.key("host"), route.host.as_deref(), Some(HostPattern::Any), |text| {
             pattern::host(text).map(Some)
@@ -49,7 +60,7 @@ fn one(path: &KeyPath, route: &Route, file: &File, report: &mut Report<'_>) -> O
     let rewrite = rewrite(path, route, path_pattern.as_ref(), report);
     let changes = fields::resolve(path, route, report);
     let limits = section::read(path, Some(route), Limits::default(), report);
-    let access = access::resolve(path, route, report);
+    let access = access::resolve(path, route, files, report);
     let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
     let (at, written) = (path.key("upstream"), route.upstream.as_deref());
     let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;

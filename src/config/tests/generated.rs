@@ -241,6 +241,8 @@ fn is_of_two_values(what: &str) -> bool {
         "overlaps with",
         "is for plain HTTP",
         "needs an authority",
+        "asks no authority",
+        "is for a service of https",
     ];
     between.iter().any(|sentence| what.starts_with(sentence))
 }

@@ -25,7 +25,7 @@ use super::client_auth;
 use super::fault::{Fault, Part, Warning};
 use super::files::{Files, ReadFile};
 pub(crate) use fault::{NodeTlsFault, NodeTlsFaultKind};
-pub(crate) use settings::{Fingerprint, NodeTlsSettings, Verify};
+pub(crate) use settings::{Fingerprint, NodeTlsSettings, Verify, parse_fingerprint};
 use verifier::WithoutAuthority;
 pub(crate) use verifier::shown as shown_fingerprint;
 

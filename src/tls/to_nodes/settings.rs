@@ -35,6 +35,24 @@ pub(crate) enum Verify {
 /// The SHA-256 of a certificate in DER.
 pub(crate) type Fingerprint = [u8; 32];
 
+/// The fingerprint in `text`, as `openssl x509 -fingerprint` prints it, or `sha256sum`, or our own log.
+pub(crate) fn parse_fingerprint(text: &str) -> Option<Fingerprint> {
+    let prefixes = ["sha256 Fingerprint=", "SHA256 Fingerprint=", "sha256:"];
+    let digits = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text);
+    let mut rest = digits.as_bytes();
+    let mut fingerprint = [0; 32];
+    for byte in &mut fingerprint {
+        rest = rest.strip_prefix(b":").filter(|_| rest.len() < digits.len()).unwrap_or(rest);
+        let (pair, behind) = rest.split_first_chunk::<2>()?;
+        for digit in pair {
+            let digit = char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            *byte = *byte << 4 | digit?;
+        }
+        rest = behind;
+    }
+    rest.is_empty().then_some(fingerprint)
+}
+
 impl NodeTlsSettings {
     /// All files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
@@ -50,5 +68,35 @@ impl NodeTlsSettings {
 impl Default for NodeTlsSettings {
     fn default() -> Self {
         Self { verify: Verify::Authorities(None), server_name: None, client_certificate: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_tools_print_it() {
+        let digits = "0a1b".repeat(16);
+        let colons = digits.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair));
+        let colons = colons.collect::<Vec<_>>().join(":").to_uppercase();
+        let expected: Fingerprint = std::array::from_fn(|at| if at % 2 == 0 { 0x0a } else { 0x1b });
+        let openssl = format!("sha256 Fingerprint={colons}");
+        for text in [&digits, &colons, &openssl, &format!("sha256:{digits}")] {
+            assert_eq!(parse_fingerprint(text), Some(expected), "{text}");
+        }
+        let short = &digits[..62];
+        for text in [
+            "",
+            "sha256:",
+            short,
+            &format!("{short}zz"),
+            &format!("{digits}00"),
+            &format!(":{digits}"),
+            &format!("{digits}:"),
+            "ü",
+        ] {
+            assert_eq!(parse_fingerprint(text), None, "{text}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The problems as an operator reads them: broken files, and the whole report of each.
 
 mod acme;
+mod auth;
 mod files;
 mod listeners;
 mod node_tls;

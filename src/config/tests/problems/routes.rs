@@ -67,11 +67,11 @@ a.yaml:3:21: routes[0].auth: must be one kind
 1 problem in a.yaml",
     ),
     (
-        "upstream: chat, auth: { forward: 'https://a' }",
+        "upstream: chat, auth: { forward: 'https://a:b@c' }",
         "
-a.yaml:3:38: routes[0].auth.forward: `https://a` needs TLS, which Sockeye does not use towards services
- 3 | - { upstream: chat, auth: { forward: 'https://a' } }
-   |                                      ^^^^^^^^^^^^
+a.yaml:3:38: routes[0].auth.forward: `https://a:b@c` has a user, and a service is asked without one
+ 3 | - { upstream: chat, auth: { forward: 'https://a:b@c' } }
+   |                                      ^^^^^^^^^^^^^^^^
    = help: write a URL such as http://127.0.0.1:9000/check
 1 problem in a.yaml",
     ),
