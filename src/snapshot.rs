@@ -144,19 +144,19 @@ impl Snapshot {
         leaving.collect()
     }
 
-    /// Judges the sessions of all routes that have ended, and reads the files of their rules again.
+    /// Judges the sessions of all routes that have ended.
     pub fn sweep(&self, now: Instant) {
         for route in self.routes.iter() {
             route.insight.sweep(now);
-            if let Some(access) = &route.access {
-                access.follow_files(now);
-            }
         }
     }
 
-    /// Empties nodes that drain, and rebalances tunnels where that is configured. How long until the next
-    /// call, at most a second.
+    /// Empties nodes that drain, rebalances tunnels where that is configured, and reads the files of keys
+    /// and users again. How long until the next call, at most a second.
     pub fn maintain(&self, now: Instant) -> Duration {
+        for access in self.routes.iter().filter_map(|route| route.access.as_ref()) {
+            access.follow_files(now);
+        }
         let next = self.all_upstreams().map(|upstream| maintenance::tick(upstream, now));
         next.fold(MAINTAIN_EVERY, Duration::min)
     }

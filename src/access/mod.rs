@@ -231,5 +231,5 @@ impl Visitor<'_> {
     }
 }
 
-/// How soon a change of a file counts.
-const READ_EVERY: Duration = Duration::from_secs(5);
+/// How often a file is read. The manual promises that a change counts within 5 s.
+const READ_EVERY: Duration = Duration::from_secs(1);

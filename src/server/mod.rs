@@ -236,7 +236,7 @@ fn seconds_since_1970() -> i64 {
 /// A warning is a matter of days.
 const EXPIRY_CHECK_EVERY: Duration = Duration::from_hours(1);
 
-/// Closes tunnels of draining nodes and rebalances, until it is dropped.
+/// Closes tunnels of draining nodes, rebalances and follows files of keys and users, until it is dropped.
 async fn maintain(current: Arc<Current>) {
     loop {
         let next = current.load().maintain(Instant::now());

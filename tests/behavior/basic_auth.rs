@@ -1,8 +1,11 @@
 //! Clients say who they are by a name and a password.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
+use tokio::time::timeout;
 
 use crate::support::http::Response;
 use crate::support::socketio::{NodeServer, held, run_client};
@@ -108,7 +111,8 @@ async fn a_password_that_is_changed_in_the_file_counts_without_a_restart() {
     assert!(line.contains("htpasswd -B"), "{line}");
     assert_eq!((status(&before).await, status(&after).await), (101, 401));
     std::fs::write(&path, ANN_LATER).unwrap();
-    process.until_log("the file was read again").await;
+    let read_again = process.until_log("the file was read again");
+    timeout(Duration::from_secs(5), read_again).await.expect("as the manual promises");
     assert_eq!((status(&before).await, status(&after).await), (401, 101), "nothing is remembered");
 
     // A start and `sockeye check` say what is wrong with the file.
