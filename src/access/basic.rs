@@ -23,6 +23,7 @@ use super::passwords::Users;
 use super::refusal::Refusal;
 use super::settings::BasicSettings;
 use crate::Instant;
+use crate::metrics::AuthCounts;
 
 /// Checks the names and passwords of one route.
 #[derive(Debug)]
@@ -85,15 +86,24 @@ impl PasswordCheck {
     /// # Errors
     ///
     /// They are wrong, or could not be checked in time.
-    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<Grant, Refusal> {
+    pub(super) async fn check(
+        &self,
+        headers: &HeaderMap,
+        counts: &AuthCounts,
+    ) -> Result<Grant, Refusal> {
         let written = basic(headers).map_err(|fault| self.refusal(fault.into()))?;
         let (name, password) = written.ok_or_else(|| self.refusal(PasswordFault::Missing))?;
         let users = self.users_with(&name).ok_or_else(|| self.refusal(PasswordFault::Wrong))?;
         let key = users.key(&name, &password);
         if let Some(fields) = users.cache.find(key, Instant::now()) {
+            counts.remembered.inc();
             return Ok(Grant::of(fields));
         }
-        let check = self.verify(users, name, password);
+        let check = async {
+            let checked = self.verify(users, name, password).await;
+            counts.passwords.count([outcome(&checked)]);
+            checked
+        };
         self.flights.join(key, check).await.map(Grant::of)
     }
 
@@ -133,6 +143,15 @@ impl PasswordCheck {
 
     fn refusal(&self, fault: PasswordFault) -> Refusal {
         Refusal::Password(fault, self.challenge.clone())
+    }
+}
+
+/// The label of what a check found.
+fn outcome(checked: &Checked) -> &'static str {
+    match checked {
+        Ok(_) => "right",
+        Err(Refusal::PasswordsBusy) => "busy",
+        Err(_) => "wrong",
     }
 }
 

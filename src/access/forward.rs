@@ -27,6 +27,7 @@ use super::refusal::{Refusal, ServiceFault, ServiceRefusal};
 use super::settings::ForwardSettings;
 use crate::Instant;
 use crate::http1::HeadLimits;
+use crate::metrics::AuthCounts;
 use crate::pool::{
     ConnectError, ConnectOptions, OutboundHead, Pool, Reply, SendFault, SendLimits, Sharing,
 };
@@ -71,15 +72,17 @@ impl ForwardAuth {
         &self,
         visitor: &Visitor<'_>,
         pool: &Arc<Pool>,
+        counts: &AuthCounts,
     ) -> Result<Grant, Refusal> {
         single_authorization(visitor.headers).map_err(Refusal::Credentials)?;
         let key = forward_request::key(&self.settings, visitor, &self.cache);
-        let Some(key) = key else { return self.ask(visitor, pool).await.map(Grant::of) };
+        let Some(key) = key else { return self.ask(visitor, pool, counts).await.map(Grant::of) };
         if let Some(fields) = self.cache.find(key, Instant::now()) {
+            counts.remembered.inc();
             return Ok(Grant::of(fields));
         }
         let check = async {
-            let checked = self.ask(visitor, pool).await;
+            let checked = self.ask(visitor, pool, counts).await;
             if let Ok(fields) = &checked {
                 self.cache.put(key, fields.clone(), Instant::now());
             }
@@ -90,7 +93,13 @@ impl ForwardAuth {
         joined.unwrap_or(Err(Refusal::Service(ServiceFault::TimedOut))).map(Grant::of)
     }
 
-    async fn ask(&self, visitor: &Visitor<'_>, pool: &Arc<Pool>) -> Checked {
+    async fn ask(&self, visitor: &Visitor<'_>, pool: &Arc<Pool>, counts: &AuthCounts) -> Checked {
+        let checked = self.verdict(visitor, pool).await;
+        counts.requests.count([outcome(&checked)]);
+        checked
+    }
+
+    async fn verdict(&self, visitor: &Visitor<'_>, pool: &Arc<Pool>) -> Checked {
         let head = forward_request::head(&self.settings, visitor);
         let asked = async {
             let _permit = self.permits.acquire().await;
@@ -160,6 +169,16 @@ impl ForwardAuth {
                 }
             }
         }
+    }
+}
+
+/// The label of what the service said.
+fn outcome(checked: &Checked) -> &'static str {
+    match checked {
+        Ok(_) => "allowed",
+        Err(Refusal::Service(fault)) if fault.is_absence() => "unavailable",
+        Err(Refusal::Service(_)) => "failed",
+        Err(_) => "refused",
     }
 }
 

@@ -38,6 +38,7 @@ use tokio::task::spawn_blocking;
 
 use crate::Instant;
 use crate::clock::{AtomicInstant, Epoch};
+use crate::metrics::AuthCounts;
 use crate::net::is_in;
 use crate::pool::Pool;
 use basic::PasswordCheck;
@@ -52,7 +53,7 @@ pub(crate) use jwt_keys::SECRET_BYTES_MIN;
 pub(crate) use origins::{OriginRule, Origins, is_foreign};
 pub(crate) use owned_fields::{OwnedFields, may_be_owned};
 pub(crate) use passwords::check_line;
-pub(crate) use refusal::{RateBound, Refusal, ServiceFault};
+pub(crate) use refusal::{RateBound, Refusal};
 pub(crate) use rule_file::RuleFile;
 pub(crate) use service_url::ServiceUrl;
 pub(crate) use settings::{
@@ -159,7 +160,7 @@ impl Access {
     }
 
     /// Checks whether `visitor` may use the route, and what it is granted. A service is asked by a
-    /// connection of `pool`.
+    /// connection of `pool`; `counts` are those of the route.
     ///
     /// # Errors
     ///
@@ -168,6 +169,7 @@ impl Access {
         &self,
         visitor: &Visitor<'_>,
         pool: &Arc<Pool>,
+        counts: &AuthCounts,
     ) -> Result<Grant, Refusal> {
         self.check_place(visitor)?;
         match &self.auth {
@@ -176,8 +178,10 @@ impl Access {
                 tokens.check(visitor.headers, visitor.query).map_err(Refusal::Token)
             }
             // Boxed: a poll is pending for long, and its future would have space for all of it.
-            Some(Auth::Forward(service)) => Box::pin(service.check(visitor, pool)).await,
-            Some(Auth::Basic(passwords)) => Box::pin(passwords.check(visitor.headers)).await,
+            Some(Auth::Forward(service)) => Box::pin(service.check(visitor, pool, counts)).await,
+            Some(Auth::Basic(passwords)) => {
+                Box::pin(passwords.check(visitor.headers, counts)).await
+            }
             None => Ok(Grant::default()),
         }
     }

@@ -79,6 +79,16 @@ pub(crate) enum ServiceFault {
     Status(u16),
 }
 
+impl ServiceFault {
+    /// Whether the service said nothing at all.
+    pub(crate) fn is_absence(self) -> bool {
+        match self {
+            Self::Unreachable | Self::NoTls(_) | Self::TimedOut => true,
+            Self::BrokeOff | Self::NotHttp | Self::Status(_) => false,
+        }
+    }
+}
+
 /// A rate of each client network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RateBound {

@@ -279,6 +279,9 @@ fn route_samples(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<S
             table::UPGRADES_TRIED => counts(own, [([], did.upgrades_tried.get())]),
             table::UPGRADES => counts(own, did.upgrades.iter()),
             table::FOREIGN_ORIGINS => counts(own, [([], did.foreign_origins.get())]),
+            table::AUTH_REQUESTS => counts(own, did.auth.requests.iter()),
+            table::AUTH_REMEMBERED => counts(own, [([], did.auth.remembered.get())]),
+            table::PASSWORD_CHECKS => counts(own, did.auth.passwords.iter()),
             _ => tunnel_samples(metric, own, &did.tunnels),
         }
     };

@@ -53,5 +53,5 @@ pub(super) async fn check(
         of_connection: &of_connection,
         is_page: purpose == Purpose::Plain && [Method::GET, Method::HEAD].contains(method),
     };
-    Ok(access.check(&visitor, pool).await?)
+    Ok(access.check(&visitor, pool, &route.counts.auth).await?)
 }

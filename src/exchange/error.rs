@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use crate::access::{RateBound, Refusal, ServiceFault};
+use crate::access::{RateBound, Refusal};
 use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
@@ -318,13 +318,9 @@ fn of_refusal(refusal: &Refusal) -> Facts {
             }
             redirect => facts(redirect.as_u16(), Blame::Client, "auth_redirected"),
         },
-        Refusal::Service(fault) => match fault {
-            ServiceFault::Unreachable | ServiceFault::NoTls(_) | ServiceFault::TimedOut => {
-                facts(503, Blame::AuthService, "auth_unavailable")
-            }
-            ServiceFault::BrokeOff | ServiceFault::NotHttp | ServiceFault::Status(_) => {
-                facts(502, Blame::AuthService, "auth_failed")
-            }
+        Refusal::Service(fault) => match fault.is_absence() {
+            true => facts(503, Blame::AuthService, "auth_unavailable"),
+            false => facts(502, Blame::AuthService, "auth_failed"),
         },
     }
 }

@@ -8,8 +8,10 @@
 //!
 //! Runs for every request.
 
+mod auth;
 mod in_flight;
 mod labels;
+mod metric;
 mod process;
 pub(crate) mod table;
 
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
 
+pub(crate) use auth::AuthCounts;
 pub(crate) use in_flight::{InFlightCount, InFlightGuard};
 pub(crate) use labels::LabelCounts;
 pub(crate) use process::Process;
@@ -34,6 +37,8 @@ pub struct RouteCounts {
     pub held: InFlightCount,
     /// WebSocket handshakes with cookies by pages of other hosts, where no rule names the origins.
     pub foreign_origins: Counter,
+    /// How it was found out who clients are.
+    pub auth: AuthCounts,
     /// WebSocket handshakes.
     pub upgrades_tried: Counter,
     /// How WebSocket handshakes ended, by outcome and cause.

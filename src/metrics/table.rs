@@ -4,43 +4,12 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-/// A metric as Prometheus sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
-    /// With the unit, and `_total` for counters.
-    pub name: &'static str,
-    /// Whether it may go down.
-    pub kind: Kind,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
-    /// One sentence, without its full stop.
-    pub help: &'static str,
-}
-
-/// Whether a metric may go down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows, until the process or what it counts for ends.
-    Counter,
-    /// It tells how it is now.
-    Gauge,
-    /// It tells how many were how long or how much.
-    Histogram,
-}
-
-impl Kind {
-    /// The word in the manual and in the exposition.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
+pub(crate) use super::metric::Kind;
+pub use super::metric::Metric;
+use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 54] = [
+pub const ALL: [Metric; 57] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -60,6 +29,9 @@ pub const ALL: [Metric; 54] = [
     UPGRADES_TRIED,
     UPGRADES,
     FOREIGN_ORIGINS,
+    AUTH_REQUESTS,
+    AUTH_REMEMBERED,
+    PASSWORD_CHECKS,
     POLLING_SESSIONS,
     POLLING_SESSIONS_OPEN,
     POLLING_SESSIONS_STUCK,
@@ -189,6 +161,24 @@ pub(crate) const FOREIGN_ORIGINS: Metric = counter(
     "sockeye_foreign_origins_total",
     &["route"],
     "WebSocket handshakes with cookies by pages of other hosts, on a route without origins",
+);
+/// See [`AuthCounts::requests`](super::AuthCounts::requests).
+pub(crate) const AUTH_REQUESTS: Metric = counter(
+    "sockeye_auth_requests_total",
+    &["route", "outcome"],
+    "Questions to the authorization service by outcome",
+);
+/// See [`AuthCounts::remembered`](super::AuthCounts::remembered).
+pub(crate) const AUTH_REMEMBERED: Metric = counter(
+    "sockeye_auth_remembered_total",
+    &["route"],
+    "Requests that were let in because the same credentials were right recently",
+);
+/// See [`AuthCounts::passwords`](super::AuthCounts::passwords).
+pub(crate) const PASSWORD_CHECKS: Metric = counter(
+    "sockeye_password_checks_total",
+    &["route", "outcome"],
+    "Passwords that were checked, by outcome",
 );
 /// The verdicts on sessions that began in polling.
 pub(crate) const POLLING_SESSIONS: Metric = counter(
@@ -364,18 +354,6 @@ pub(crate) const DESCRIPTORS: Metric =
 /// See [`Process::descriptors_max`](super::Process::descriptors_max).
 pub(crate) const DESCRIPTORS_MAX: Metric =
     gauge("sockeye_descriptors_max", &[], "Maximum number of open files and sockets");
-
-const fn counter(
-    name: &'static str,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Metric {
-    Metric { name, kind: Kind::Counter, labels, help }
-}
-
-const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
-    Metric { name, kind: Kind::Gauge, labels, help }
-}
 
 #[cfg(test)]
 mod tests {

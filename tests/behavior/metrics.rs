@@ -212,3 +212,51 @@ async fn the_exposition_has_every_metric_and_no_other() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(page.value(&format!("sockeye_build_info{{version=\"{version}\"}}")), 1.0);
 }
+
+#[tokio::test]
+async fn questions_to_a_service_and_what_is_remembered_are_counted() {
+    let service = FakeNode::start(|request| match request.head.field("authorization") {
+        Some("good") => ok(""),
+        Some("broken") => Reply::Bytes(response("500 Broken", "")),
+        Some("slow") => Reply::Silence,
+        _ => Reply::Bytes(response("403 No", "")),
+    })
+    .await;
+    let node = FakeNode::start(|_| ok("yes")).await;
+    let url = format!("http://{}", service.address);
+    let auth = format!("auth: {{ forward: {{ url: '{url}', timeout: 100ms }} }}");
+    let proxy = start(&[node.address], "", &auth);
+    for word in ["good", "good", "good", "bad", "broken", "slow"] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("GET", "/", &[&format!("Authorization: {word}")], "")).await;
+        client.response().await;
+    }
+    let page = scrape(&proxy).await;
+    for outcome in ["allowed", "refused", "failed", "unavailable"] {
+        let series = format!("sockeye_auth_requests_total{{route=\"*/\",outcome=\"{outcome}\"}}");
+        assert_eq!(page.value(&series), 1.0, "{series}");
+    }
+    assert_eq!(page.value("sockeye_auth_remembered_total{route=\"*/\"}"), 2.0);
+    assert_eq!(page.sum("sockeye_password_checks_total"), 0.0);
+}
+
+#[tokio::test]
+async fn checks_of_passwords_are_counted() {
+    let node = FakeNode::start(|_| ok("yes")).await;
+    // `secret`
+    let ann = "ann:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
+    let proxy =
+        start(&[node.address], "", &format!("auth: {{ basic: {{ passwords: ['{ann}'] }} }}"));
+    // `ann:secret` three times, `ann:wrong`
+    for pair in ["YW5uOnNlY3JldA==", "YW5uOnNlY3JldA==", "YW5uOnNlY3JldA==", "YW5uOndyb25n"] {
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("GET", "/", &[&format!("Authorization: Basic {pair}")], "")).await;
+        client.response().await;
+    }
+    let page = scrape(&proxy).await;
+    for outcome in ["right", "wrong"] {
+        let series = format!("sockeye_password_checks_total{{route=\"*/\",outcome=\"{outcome}\"}}");
+        assert_eq!(page.value(&series), 1.0, "{series}");
+    }
+    assert_eq!(page.value("sockeye_auth_remembered_total{route=\"*/\"}"), 2.0);
+}

@@ -10,7 +10,9 @@ use super::*;
 /// A request from 10.0.0.1 with these fields and this query.
 fn check(access: &Access, fields: &HeaderMap, query: Option<&str>) -> Result<Grant, Refusal> {
     let visitor = visitor([10, 0, 0, 1].into(), fields);
-    let checked = access.check(&Visitor { query, ..visitor }, &Pool::new()).now_or_never();
+    let checked = access
+        .check(&Visitor { query, ..visitor }, &Pool::new(), &AuthCounts::default())
+        .now_or_never();
     checked.expect("nobody is asked")
 }
 

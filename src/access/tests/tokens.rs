@@ -334,7 +334,8 @@ fn a_preflight_carries_no_token_and_passes() {
         let headers = &fields(lines);
         let address = [10, 0, 0, 1].into();
         let visitor = Visitor { method: &method, ..visitor(address, headers) };
-        let checked = access.check(&visitor, &Pool::new()).now_or_never().unwrap();
+        let checked =
+            access.check(&visitor, &Pool::new(), &AuthCounts::default()).now_or_never().unwrap();
         assert_eq!(checked.is_ok(), expected, "{method} {lines:?}");
     };
     let asks = ("access-control-request-method", "POST");
