@@ -170,23 +170,25 @@ async fn what_is_allowed_is_remembered_for_these_credentials_and_for_no_others()
 
 #[tokio::test]
 async fn a_page_is_sent_to_the_login_and_a_socketio_client_is_not() {
-    let service = FakeNode::start(|_| {
-        let head = "HTTP/1.1 302 Found\r\nLocation: https://login.example/?a=b\r\n";
-        Reply::Bytes(format!("{head}Content-Length: 0\r\n\r\n").into_bytes())
-    });
-    let (service, node) = (service.await, FakeNode::engineio("a").await);
-    let proxy = Proxy::before(&[&node], "", &route(&service, ""));
-    let page = send(&proxy, "GET", "/page", &[]).await;
-    assert_eq!(
-        (page.status(), page.head.field("location")),
-        (302, Some("https://login.example/?a=b"))
-    );
-    for (method, target) in [("POST", "/page"), ("GET", POLL), ("POST", POLL)] {
-        let refused = send(&proxy, method, target, &[]).await;
-        assert_eq!((refused.status(), refused.head.field("location")), (401, None), "{target}");
+    // A relative one stays as it is: browsers resolve it against the page.
+    for location in
+        ["https://login.example/?a=b", "/login?next=%2Fpage", "login", "//login.example/"]
+    {
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\n");
+        let service = FakeNode::start(move |_| {
+            Reply::Bytes(format!("{head}Content-Length: 0\r\n\r\n").into_bytes())
+        });
+        let (service, node) = (service.await, FakeNode::engineio("a").await);
+        let proxy = Proxy::before(&[&node], "", &route(&service, ""));
+        let page = send(&proxy, "GET", "/page", &[]).await;
+        assert_eq!((page.status(), page.head.field("location")), (302, Some(location)));
+        for (method, target) in [("POST", "/page"), ("GET", POLL), ("POST", POLL)] {
+            let refused = send(&proxy, method, target, &[]).await;
+            assert_eq!((refused.status(), refused.head.field("location")), (401, None), "{target}");
+        }
+        assert_eq!(ask(proxy.address, WEBSOCKET, &[]).await.1.status(), 401);
+        assert_eq!(node.requests().len(), 0);
     }
-    assert_eq!(ask(proxy.address, WEBSOCKET, &[]).await.1.status(), 401);
-    assert_eq!(node.requests().len(), 0);
 }
 
 #[tokio::test]
