@@ -42,6 +42,12 @@ impl Flights {
         passenger.cell.get_or_init(|| check).await.clone()
     }
 
+    /// How many checks are under way.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.cells().len()
+    }
+
     fn cells(&self) -> MutexGuard<'_, HashMap<CredentialKey, Arc<OnceCell<Checked>>>> {
         // Each change of the map is whole, so a panic elsewhere spoils nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

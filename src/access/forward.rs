@@ -93,6 +93,12 @@ impl ForwardAuth {
         joined.unwrap_or(Err(Refusal::Service(ServiceFault::TimedOut))).map(Grant::of)
     }
 
+    /// How much is remembered, and how many questions are open.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> [usize; 2] {
+        [self.cache.len(), self.flights.len()]
+    }
+
     async fn ask(&self, visitor: &Visitor<'_>, pool: &Arc<Pool>, counts: &AuthCounts) -> Checked {
         let checked = self.verdict(visitor, pool).await;
         counts.requests.count([outcome(&checked)]);

@@ -73,6 +73,12 @@ impl GrantCache {
         young.insert(key, Entry { until: now + self.lifetime, fields });
     }
 
+    /// How many entries there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.generations().iter().map(HashMap::len).sum()
+    }
+
     fn generations(&self) -> MutexGuard<'_, [HashMap<CredentialKey, Entry>; 2]> {
         // Each change of the maps is whole, so a panic elsewhere spoils nothing.
         self.generations.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,7 +107,7 @@ impl fmt::Debug for GrantCache {
 }
 
 /// Of one generation: some megabytes in all, as long as the fields are short.
-const GENERATION_ENTRIES_MAX: usize = 4096;
+pub(super) const GENERATION_ENTRIES_MAX: usize = 4096;
 
 /// Names and values of the fields of one entry; more are not remembered.
 const ENTRY_BYTES_MAX: usize = 4096;
@@ -129,7 +135,7 @@ mod tests {
         for number in 0..20_000 {
             cache.put(key(&[&number.to_string()]), Vec::new(), now);
         }
-        let held: usize = cache.generations().iter().map(HashMap::len).sum();
+        let held = cache.len();
         assert!(held <= 2 * GENERATION_ENTRIES_MAX, "{held}");
     }
 

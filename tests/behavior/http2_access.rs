@@ -84,3 +84,34 @@ async fn streams_of_one_connection_share_the_rates_of_their_network() {
         assert!(refused >= 10, "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_name_and_a_password_are_checked_at_every_stream() {
+    let node = FakeNode::engineio("n").await;
+    // By libxcrypt: `secret`.
+    let ann = "ann:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
+    let rules = format!(", auth: {{ basic: {{ passwords: ['{ann}'], user_field: X-User }} }}");
+    let (_proxy, mut requests) = connect(&node, &rules, "").await;
+    // `ann:wrong`, `ann:secret`, and a scheme in capitals.
+    for (field, is_right) in [
+        (("x-user", "ann"), false),
+        (("authorization", "Basic YW5uOndyb25n"), false),
+        (("authorization", "Basic YW5uOnNlY3JldA=="), true),
+        (("authorization", "BASIC YW5uOnNlY3JldA=="), true),
+    ] {
+        for (method, target) in
+            [(Method::GET, POLL), (Method::GET, "/page"), (Method::CONNECT, WEBSOCKET)]
+        {
+            let seen = node.requests().len();
+            let found = status(&mut requests, method, target, field).await;
+            assert_eq!(found == 401, !is_right, "{target} {field:?}: {found}");
+            let reached = node.requests().split_off(seen);
+            assert_eq!(reached.len(), usize::from(is_right), "{target} {field:?}");
+            assert!(reached.iter().all(|seen| seen.head.field("x-user") == Some("ann")));
+        }
+    }
+    let unknown = Request::get(format!("http://a.test{POLL}")).body(()).unwrap();
+    let (refused, _) = requests.send_request(unknown, true).unwrap();
+    let challenge = refused.await.unwrap().headers()["www-authenticate"].clone();
+    assert_eq!(challenge, "Basic realm=\"Sockeye\", charset=\"UTF-8\"");
+}

@@ -45,6 +45,7 @@ mod log;
 mod metrics;
 mod names;
 mod packaging;
+mod password_flood;
 mod paths;
 mod policies;
 mod proxy_protocol;

@@ -1,10 +1,12 @@
 //! The rules of a route as requests meet them.
 
+mod forward;
 mod tokens;
 
 use futures_util::FutureExt as _;
 use http::HeaderValue;
 
+use super::grant_cache::GENERATION_ENTRIES_MAX;
 use super::*;
 
 /// A request from 10.0.0.1 with these fields and this query.
