@@ -81,9 +81,9 @@ enum Presence {
     Later,
 }
 
-/// A [`ServerTls`], and what should be known of its files.
-pub(crate) struct LoadedTls {
-    pub(crate) tls: ServerTls,
+/// TLS of one side, [`ServerTls`] or [`NodeTls`], and what should be known of its files.
+pub(crate) struct LoadedTls<T> {
+    pub(crate) tls: T,
     pub(crate) warnings: Vec<(Part, Warning)>,
 }
 
@@ -97,7 +97,7 @@ impl ServerTls {
         settings: &Settings,
         read: ReadFile<'_>,
         now: i64,
-    ) -> Result<LoadedTls, Vec<(Part, Fault)>> {
+    ) -> Result<LoadedTls<Self>, Vec<(Part, Fault)>> {
         let mut files = Files::new(read);
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let mut certificates = Vec::new();

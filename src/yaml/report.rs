@@ -9,7 +9,7 @@ use super::events::StructureError;
 use super::key_path::KeyPath;
 use super::problem::{Diagnostic, PROBLEMS_MAX, Problem, Problems, Span};
 use super::secrets::may_hold_secret;
-use super::shorthand::Chosen;
+use super::shorthand::{Chosen, List};
 use super::snippet::Snippet;
 use super::source_map::SourceMap;
 
@@ -92,6 +92,16 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// As [`Report::read`], for a value without a default.
+    pub(crate) fn optional<T>(
+        &mut self,
+        path: &KeyPath,
+        written: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
+    ) -> Option<T> {
+        self.read(path, written, None, |text| parse(text).map(Some))
+    }
+
     /// As [`Report::read`], for a value that must be written; `example` is what to write.
     pub(crate) fn require<T>(
         &mut self,
@@ -103,7 +113,7 @@ impl<'a> Report<'a> {
         if written.is_none() {
             self.refuse(path, Diagnostic::new("is missing").help(format!("write {example}")));
         }
-        self.read(path, written, None, |text| parse(text).map(Some))
+        self.optional(path, written, parse)
     }
 
     /// `written`, the value at `path`; `None` if it is absent, or if it is empty, which is refused.
@@ -136,6 +146,19 @@ impl<'a> Report<'a> {
             }
         }
         filled
+    }
+
+    /// The values of the list at `path`, without those that are refused.
+    pub(crate) fn list<T>(
+        &mut self,
+        path: &KeyPath,
+        written: &List<String>,
+        parse: impl Fn(&str) -> Result<T, Diagnostic>,
+    ) -> Vec<T> {
+        let items = written.iter().flatten().enumerate();
+        let items = self.filled(items.map(|(i, item)| (path.index(i), item.as_deref())));
+        let read = |(path, text): (KeyPath, &str)| self.optional(&path, Some(text), &parse);
+        items.into_iter().filter_map(read).collect()
     }
 
     /// `path`, and the line on which its value stands.

@@ -35,20 +35,12 @@ pub(super) fn origins(
     written: &List<String>,
     report: &mut Report<'_>,
 ) -> Option<Origins> {
-    let written = written.as_ref()?;
-    if written.is_empty() {
+    if written.as_ref()?.is_empty() {
         let diagnostic = Diagnostic::new("allows no page");
         report.refuse(path, diagnostic.help("write [same-host], or [any] to allow all pages"));
     }
-    let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_deref()));
-    let items = report.filled(items);
-    let rules =
-        items.into_iter().filter_map(|(path, text)| report.read(&path, Some(text), None, rule));
-    Some(Origins::new(rules.collect()))
-}
-
-fn rule(text: &str) -> Result<Option<OriginRule>, Diagnostic> {
-    OriginRule::parse(text).map(Some).ok_or_else(|| not_an_origin(text))
+    let rule = |text: &str| OriginRule::parse(text).ok_or_else(|| not_an_origin(text));
+    Some(Origins::new(report.list(path, written, rule)))
 }
 
 fn not_an_origin(text: &str) -> Diagnostic {
@@ -75,10 +67,5 @@ pub(super) fn networks(
     written: &List<String>,
     report: &mut Report<'_>,
 ) -> Vec<IpNet> {
-    let written = written.iter().flatten().enumerate();
-    let items = report.filled(written.map(|(i, item)| (path.index(i), item.as_ref())));
-    let network = |(path, text): (KeyPath, &String)| {
-        report.read(&path, Some(text), None, |text| address::network(text).map(Some))
-    };
-    items.into_iter().filter_map(network).collect()
+    report.list(path, written, address::network)
 }

@@ -36,9 +36,8 @@ pub(super) fn resolve(
             challenge_kind,
         ),
         eab: written.eab.as_ref().and_then(|eab| customer(&path.key("eab"), eab, files, report)),
-        ca: report.read(&path.key("ca"), ca, None, |text| {
-            file(text, "ca: /etc/sockeye/roots.pem", files).map(Some)
-        }),
+        ca: report
+            .optional(&path.key("ca"), ca, |text| file(text, "ca: /etc/sockeye/roots.pem", files)),
     }
 }
 
@@ -53,21 +52,18 @@ fn terms(path: &KeyPath, written: &Acme, report: &mut Report<'_>) {
 }
 
 fn contact(path: &KeyPath, written: &Acme, report: &mut Report<'_>) -> Vec<String> {
-    let items = written.contact.iter().flatten().enumerate();
-    let items = report.filled(items.map(|(i, item)| (path.index(i), item.as_ref())));
-    let read = |(path, text): (KeyPath, &String)| report.read(&path, Some(text), None, email);
-    items.into_iter().filter_map(read).collect()
+    report.list(path, &written.contact, email)
 }
 
 /// The URL of a mailbox (RFC 6068), from its address.
-fn email(text: &str) -> Result<Option<String>, Diagnostic> {
+fn email(text: &str) -> Result<String, Diagnostic> {
     let address = text.strip_prefix("mailto:").unwrap_or(text);
     let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     match address.split_once('@') {
         Some((mailbox, host))
             if is_plain && !mailbox.is_empty() && !host.is_empty() && !host.contains('@') =>
         {
-            Ok(Some(format!("mailto:{address}")))
+            Ok(format!("mailto:{address}"))
         }
         _ => Err(Diagnostic::new("is not an e-mail address").help("write ops@example.com")),
     }

@@ -55,7 +55,7 @@ fn basic(
         let diagnostic = Diagnostic::new("has no user");
         report.refuse(path, diagnostic.help("write one of: passwords, htpasswd_file"));
     }
-    let lines = texts(&path.key("passwords"), &written.passwords, report, password_line);
+    let lines = report.list(&path.key("passwords"), &written.passwords, password_line);
     let default = BasicSettings::REALM.to_owned();
     BasicSettings {
         passwords: lines,
@@ -66,12 +66,7 @@ fn basic(
             report,
         ),
         realm: report.read(&path.key("realm"), written.realm.as_deref(), default, realm),
-        user_field: report.read(
-            &path.key("user_field"),
-            written.user_field.as_deref(),
-            None,
-            |text| field(text).map(Some),
-        ),
+        user_field: report.optional(&path.key("user_field"), written.user_field.as_deref(), field),
     }
 }
 
@@ -104,7 +99,7 @@ fn jwt(
         let diagnostic = Diagnostic::new("has no key");
         report.refuse(path, diagnostic.help("write one of: secrets, pem_files, jwks_file"));
     }
-    let secrets = texts(&path.key("secrets"), &written.secrets, report, secret);
+    let secrets = report.list(&path.key("secrets"), &written.secrets, secret);
     let at_pem = path.key("pem_files");
     let pem = written.pem_files.iter().flatten().enumerate();
     let pem = report.filled(pem.map(|(i, item)| (at_pem.index(i), item.as_deref())));
@@ -114,19 +109,19 @@ fn jwt(
     let public_keys = public_keys.collect();
     let (at_jwks, jwks) = (path.key("jwks_file"), written.jwks_file.as_deref());
     let places = TokenPlaces {
-        cookie: report.read(&path.key("cookie"), written.cookie.as_deref(), None, |name| {
-            token(name).map(|()| Some(name.into()))
+        cookie: report.optional(&path.key("cookie"), written.cookie.as_deref(), |name| {
+            token(name).map(|()| name.into())
         }),
-        query: report.read(&path.key("query"), written.query.as_deref(), None, |name| {
-            super::balance::query_name(name).map(|()| Some(name.into()))
+        query: report.optional(&path.key("query"), written.query.as_deref(), |name| {
+            super::balance::query_name(name).map(|()| name.into())
         }),
     };
     JwtSettings {
         secrets,
         public_keys,
         jwks: rule_file(&at_jwks, jwks, (RuleFile::JwkSet, files), report),
-        issuers: texts(&path.key("issuers"), &written.issuers, report, not_empty),
-        audiences: texts(&path.key("audiences"), &written.audiences, report, not_empty),
+        issuers: report.list(&path.key("issuers"), &written.issuers, not_empty),
+        audiences: report.list(&path.key("audiences"), &written.audiences, not_empty),
         places,
         claims: claims(&path.key("claims"), &written.claims, report),
         close_expired: written.close_expired.unwrap_or(false),
@@ -161,21 +156,6 @@ pub(super) fn field(text: &str) -> Result<HeaderName, Diagnostic> {
     }
 }
 
-/// The texts in the list at `path`.
-pub(super) fn texts<T>(
-    path: &KeyPath,
-    written: &List<String>,
-    report: &mut Report<'_>,
-    parse: impl Fn(&str) -> Result<T, Diagnostic>,
-) -> Vec<T> {
-    let items = written.iter().flatten().enumerate();
-    let items = report.filled(items.map(|(i, item)| (path.index(i), item.as_deref())));
-    let parsed = items.into_iter().filter_map(|(path, text)| {
-        report.read(&path, Some(text), None, |text| parse(text).map(Some))
-    });
-    parsed.collect()
-}
-
 fn secret(text: &str) -> Result<TokenSecret, Diagnostic> {
     if text.chars().count() < SECRET_BYTES_MIN {
         let diagnostic = Diagnostic::new(format!(
@@ -193,7 +173,7 @@ fn rule_file(
     (kind, files): (RuleFile, &mut NamedFiles),
     report: &mut Report<'_>,
 ) -> Option<PathBuf> {
-    let text = report.read(path, written, None, |text| not_empty(text).map(Some))?;
+    let text = report.optional(path, written, not_empty)?;
     let file = files.absolute(&text);
     if files.reader().is_some()
         && let Err(fault) = kind.check(&file)

@@ -20,23 +20,18 @@ pub(super) fn resolve(
         Discover::EVERY,
         |text| units::duration(text, &keys::EVERY),
     );
-    let server = report.read(
+    let server = report.optional(
         &path.key("server"),
         written.server.as_ref().map(RawScalar::as_str),
-        None,
-        |text| address::server(text).map(Some),
+        address::server,
     );
     let dns_help = "dns: chat.internal:3000";
     let dns = report.chosen(&path.key("dns"), written.dns.as_ref(), dns_help);
     let srv_help = "srv: _socketio._tcp.chat.internal";
     let srv = report.chosen(&path.key("srv"), written.srv.as_ref(), srv_help);
     let source = match (dns, srv) {
-        (Some(dns), None) => {
-            report.read(&path.key("dns"), Some(dns), None, |text| addresses(text).map(Some))
-        }
-        (None, Some(srv)) => {
-            report.read(&path.key("srv"), Some(srv), None, |text| services(text).map(Some))
-        }
+        (Some(dns), None) => report.optional(&path.key("dns"), Some(dns), addresses),
+        (None, Some(srv)) => report.optional(&path.key("srv"), Some(srv), services),
         (Some(_), Some(_)) | (None, None) => {
             report.refuse(path, Diagnostic::new("must be one source").help(HELP));
             None

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::access;
-use super::auth::texts;
 use crate::config::file::fields::{self as keys, Headers};
 use crate::config::file::route::Route;
 use crate::route::{
@@ -39,12 +38,11 @@ fn cors(path: &KeyPath, written: &keys::Cors, report: &mut Report<'_>) -> Option
     let cors = Cors {
         origins: access::origins(&at_origins, &written.origins, report)?,
         credentials: written.credentials.unwrap_or(false),
-        methods: texts(&path.key("methods"), &written.methods, report, Cors::method),
-        headers: texts(&path.key("headers"), &written.headers, report, Cors::header),
-        expose_headers: texts(
+        methods: report.list(&path.key("methods"), &written.methods, Cors::method),
+        headers: report.list(&path.key("headers"), &written.headers, Cors::header),
+        expose_headers: report.list(
             &path.key("expose_headers"),
             &written.expose_headers,
-            report,
             Cors::header,
         ),
         max_age: report.read(
@@ -72,9 +70,8 @@ fn rules(
     let Some(Headers { set, add, remove }) = written else { return FieldRules::default() };
     let set = values(&path.key("set"), set.as_ref(), (direction, FieldAction::Set), report);
     let add = values(&path.key("add"), add.as_ref(), (direction, FieldAction::Add), report);
-    let remove = texts(&path.key("remove"), remove, report, |text| {
-        field_name(text, direction, FieldAction::Remove)
-    });
+    let remove = report
+        .list(&path.key("remove"), remove, |text| field_name(text, direction, FieldAction::Remove));
     FieldRules::new(set, add, remove)
 }
 
@@ -104,8 +101,7 @@ fn values(
                 report.refuse_key(&path, None, diagnostic.help("take one of the two out"));
             }
             Ok(name) => {
-                let parse = |_: &str| template(name).map(Some);
-                found.extend(report.read(&path, Some(value.as_str()), None, parse));
+                found.extend(report.optional(&path, Some(value.as_str()), |_| template(name)));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, header};
 
-use super::auth::{field, texts};
+use super::auth::field;
 use super::node_tls;
 use crate::access::{ForwardSettings, ServiceUrl};
 use crate::config::file::access::Forward;
@@ -25,7 +25,7 @@ pub(super) fn resolve(
 ) -> Option<ForwardSettings> {
     let written = match written {
         TextOr::Text(text) => {
-            let url = report.read(path, Some(text), None, |text| url(text).map(Some))?;
+            let url = report.optional(path, Some(text), url)?;
             let tls = tls(path, &url, None, files, report);
             return Some(ForwardSettings::new(url, tls));
         }
@@ -33,12 +33,12 @@ pub(super) fn resolve(
     };
     let url = report.require(&path.key("url"), written.url.as_deref(), EXAMPLE, url);
     let mut request_fields =
-        texts(&path.key("request_fields"), &written.request_fields, report, request_field);
+        report.list(&path.key("request_fields"), &written.request_fields, request_field);
     // They are sent in any case, once.
     request_fields.retain(|name| ![header::COOKIE, header::AUTHORIZATION].contains(name));
     let response_fields =
-        texts(&path.key("response_fields"), &written.response_fields, report, field);
-    let refusal_fields = texts(&path.key("refusal_fields"), &written.refusal_fields, report, field);
+        report.list(&path.key("response_fields"), &written.response_fields, field);
+    let refusal_fields = report.list(&path.key("refusal_fields"), &written.refusal_fields, field);
     let url = url?;
     let tls = tls(&path.key("tls"), &url, written.tls.as_ref(), files, report);
     let settings = ForwardSettings {

@@ -30,7 +30,7 @@ pub(super) fn resolve(
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_deref()));
     let mut issued = Vec::new();
     for (path, text) in report.filled(items) {
-        let read = report.read(&path, Some(text), None, |text| name(text).map(Some));
+        let read = report.optional(&path, Some(text), name);
         if let (Some(name), Some(acme)) = (read, acme) {
             let file = acme.certificate_path(&name);
             files.name(&file);

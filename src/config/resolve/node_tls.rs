@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 
 use super::address;
-use super::tls::file_name;
+use super::tls::{file_name, report_files};
 use crate::config::file::node_tls::{self as keys, Pinned};
 use crate::config::named_files::NamedFiles;
 use crate::tls::settings::CertificateFiles;
@@ -47,9 +47,7 @@ pub(super) fn with_keys(
     report: &mut Report<'_>,
 ) -> Option<Arc<NodeTls>> {
     let name =
-        report.read(&path.key("server_name"), written.server_name.as_deref(), None, |name| {
-            server_name(name).map(Some)
-        });
+        report.optional(&path.key("server_name"), written.server_name.as_deref(), server_name);
     let at_client = path.key("client_certificate");
     let client = written.client_certificate.as_ref();
     let client =
@@ -78,8 +76,7 @@ fn client_certificate(
 ) -> Option<CertificateFiles> {
     let chain = written.chain.as_deref();
     let chain = report.require(&path.key("chain"), chain, "chain: proxy.pem", file_name);
-    let key = report
-        .read(&path.key("key"), written.key.as_deref(), None, |text| file_name(text).map(Some));
+    let key = report.optional(&path.key("key"), written.key.as_deref(), file_name);
     let chain = files.locate(&chain?);
     let key = key.map_or_else(|| chain.clone(), |key| files.locate(&key));
     Some(CertificateFiles { chain, key, ocsp: None })
@@ -93,8 +90,7 @@ fn verify(
     report: &mut Report<'_>,
 ) -> Option<Verify> {
     let at_verify = path.key("verify");
-    let ca =
-        report.read(&path.key("ca"), written.ca.as_deref(), None, |text| file_name(text).map(Some));
+    let ca = report.optional(&path.key("ca"), written.ca.as_deref(), file_name);
     let verify = match &written.verify {
         None => Verify::Authorities(None),
         Some(TextOr::Text(word)) => {
@@ -130,17 +126,13 @@ fn fingerprints(
     report: &mut Report<'_>,
 ) -> Option<Vec<Fingerprint>> {
     let at = path.key("fingerprints");
-    let items = written.fingerprints.iter().flatten().enumerate();
-    let items = report.filled(items.map(|(i, item)| (at.index(i), item.as_deref())));
+    let read = report.list(&at, &written.fingerprints, fingerprint);
     if written.fingerprints.iter().flatten().next().is_none() {
         let diagnostic = Diagnostic::new("has no fingerprint");
         report.refuse(&at, diagnostic.help(FINGERPRINT_HELP));
         return None;
     }
-    let read = |(path, text): (KeyPath, &str)| {
-        report.read(&path, Some(text), None, |text| fingerprint(text).map(Some))
-    };
-    Some(items.into_iter().filter_map(read).collect())
+    Some(read)
 }
 
 fn fingerprint(text: &str) -> Result<Fingerprint, Diagnostic> {
@@ -182,21 +174,8 @@ fn load(
             path.clone()
         }
     };
-    match NodeTls::load(settings, read, || files.system_roots(), now) {
-        Ok(loaded) => {
-            for (part, warning) in &loaded.warnings {
-                report.warn(&key_of(*part), &warning.to_string());
-            }
-            Some(Arc::new(loaded.tls))
-        }
-        Err(faults) => {
-            for (part, fault) in faults {
-                let diagnostic = Diagnostic::new(fault.to_string()).help(fault.help());
-                report.refuse(&key_of(part), diagnostic);
-            }
-            None
-        }
-    }
+    let loaded = NodeTls::load(settings, read, || files.system_roots(), now);
+    report_files(loaded, key_of, report)
 }
 
 const FINGERPRINT_HELP: &str =

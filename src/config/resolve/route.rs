@@ -76,9 +76,8 @@ fn rewrite(
     report: &mut Report<'_>,
 ) -> Option<Arc<PathRewrite>> {
     let (at_strip, at_add) = (path.key("strip_prefix"), path.key("add_prefix"));
-    let parse = |text: &str| pattern::segments(text).map(Some);
-    let strip = report.read(&at_strip, route.strip_prefix.as_deref(), None, parse);
-    let add = report.read(&at_add, route.add_prefix.as_deref(), None, parse);
+    let strip = report.optional(&at_strip, route.strip_prefix.as_deref(), pattern::segments);
+    let add = report.optional(&at_add, route.add_prefix.as_deref(), pattern::segments);
     if let (Some(strip), Some(pattern)) = (&strip, pattern)
         && pattern.prefix().is_none_or(|prefix| strip.rest(prefix).is_none())
     {
@@ -108,9 +107,7 @@ fn path_pattern(
 ) -> Option<PathPattern> {
     match written {
         None => Some(PathPattern::Prefix("/".into())),
-        Some(TextOr::Text(text)) => {
-            report.read(path, Some(text), None, |text| pattern::prefix(text).map(Some))
-        }
+        Some(TextOr::Text(text)) => report.optional(path, Some(text), pattern::prefix),
         Some(TextOr::Map(RoutePath { exact, regex })) => {
             if exact.is_some() == regex.is_some() {
                 let diagnostic = Diagnostic::new("must be one kind");

@@ -2,7 +2,6 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::issued;
@@ -12,7 +11,7 @@ use crate::config::named_files::NamedFiles;
 use crate::tls::settings::{
     CertificateFiles, ClientAuth, ClientCertificates, MinVersion, Settings, TicketSecret, Tickets,
 };
-use crate::tls::{Part, ServerTls};
+use crate::tls::{Fault, LoadedTls, Part, ServerTls};
 use crate::yaml::{Chosen, Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The TLS at `path`. What is wrong with its files is reported too.
@@ -120,10 +119,8 @@ fn certificate(
 ) -> Option<CertificateFiles> {
     let chain = written.chain.as_deref();
     let chain = report.require(&path.key("chain"), chain, "chain: fullchain.pem", file_name);
-    let key = report
-        .read(&path.key("key"), written.key.as_deref(), None, |text| file_name(text).map(Some));
-    let ocsp = report
-        .read(&path.key("ocsp"), written.ocsp.as_deref(), None, |text| file_name(text).map(Some));
+    let key = report.optional(&path.key("key"), written.key.as_deref(), file_name);
+    let ocsp = report.optional(&path.key("ocsp"), written.ocsp.as_deref(), file_name);
     let chain = files.locate(&chain?);
     Some(CertificateFiles {
         key: key.map_or_else(|| chain.clone(), |key| files.locate(&key)),
@@ -143,23 +140,9 @@ fn client_certificates(
             super::choose(word, "is not a mode", &CLIENT_AUTH)
         });
     let ca = report.require(&path.key("ca"), written.ca.as_deref(), "ca: clients.pem", file_name);
-    let crl = paths(&path.key("crl"), written.crl.iter().flatten(), files, report);
+    let crl = report.list(&path.key("crl"), &written.crl, file_name);
+    let crl = crl.iter().map(|name| files.locate(name)).collect();
     Some(ClientCertificates { mode, ca: files.locate(&ca?), crl })
-}
-
-fn paths<'w>(
-    path: &KeyPath,
-    written: impl Iterator<Item = &'w Option<String>>,
-    files: &mut NamedFiles,
-    report: &mut Report<'_>,
-) -> Vec<PathBuf> {
-    let items = written.enumerate().map(|(i, item)| (path.index(i), item.as_deref()));
-    let items = report.filled(items);
-    let read = |(path, text): (KeyPath, &str)| {
-        let name = report.read(&path, Some(text), None, |text| file_name(text).map(Some));
-        name.map(|name| files.locate(&name))
-    };
-    items.into_iter().filter_map(read).collect()
 }
 
 fn tickets(
@@ -171,9 +154,9 @@ fn tickets(
     let written = match written {
         None => return Some(Tickets::default()),
         Some(TextOr::Text(word)) => {
-            return report.read(path, Some(word), None, |word| {
+            return report.optional(path, Some(word), |word| {
                 units::refuse_other_off(word)?;
-                super::choose(word, "is not a way to resume sessions", &TICKETS).map(Some)
+                super::choose(word, "is not a way to resume sessions", &TICKETS)
             });
         }
         Some(TextOr::Map(written)) => written,
@@ -191,9 +174,7 @@ fn tickets(
         }
         keys.push(TicketSecret::new(text.as_bytes()));
     }
-    let key_file = report.read(&path.key("key_file"), written.key_file.as_deref(), None, |text| {
-        file_name(text).map(Some)
-    });
+    let key_file = report.optional(&path.key("key_file"), written.key_file.as_deref(), file_name);
     let key_file = key_file.map(|name| files.locate(&name));
     let is_empty = keys.is_empty() && key_file.is_none();
     Some(if is_empty { Tickets::Random } else { Tickets::Shared { keys, key_file } })
@@ -219,12 +200,21 @@ fn load(
         return ServerTls::unread(settings).map(Arc::new);
     };
     let key_of = |part| key_of(path, written, part);
-    match ServerTls::load(&settings, read, now) {
-        Ok(loaded) => {
-            for (part, warning) in &loaded.warnings {
-                report.warn(&key_of(*part), &warning.to_string());
+    report_files(ServerTls::load(&settings, read, now), key_of, report)
+}
+
+/// What was made of files, or `None`. What is wrong with them or should be known is reported.
+pub(super) fn report_files<T>(
+    loaded: Result<LoadedTls<T>, Vec<(Part, Fault)>>,
+    key_of: impl Fn(Part) -> KeyPath,
+    report: &mut Report<'_>,
+) -> Option<Arc<T>> {
+    match loaded {
+        Ok(LoadedTls { tls, warnings }) => {
+            for (part, warning) in warnings {
+                report.warn(&key_of(part), &warning.to_string());
             }
-            Some(Arc::new(loaded.tls))
+            Some(Arc::new(tls))
         }
         Err(faults) => {
             for (part, fault) in faults {

@@ -104,7 +104,7 @@ fn nodes(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Vec<No
 fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<NodeSettings> {
     let node = match node {
         TextOr::Text(text) => {
-            let address = report.read(path, Some(text), None, |t| address::node(t).map(Some))?;
+            let address = report.optional(path, Some(text), address::node)?;
             return Some(NodeSettings::new(text, address));
         }
         TextOr::Map(node) => node,

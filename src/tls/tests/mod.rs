@@ -133,7 +133,10 @@ impl Disk {
         self
     }
 
-    pub(super) fn load(&self, settings: &Settings) -> Result<LoadedTls, Vec<(Part, Fault)>> {
+    pub(super) fn load(
+        &self,
+        settings: &Settings,
+    ) -> Result<LoadedTls<ServerTls>, Vec<(Part, Fault)>> {
         let read =
             |path: &Path| self.0.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into());
         ServerTls::load(settings, &read, NOW)

@@ -20,9 +20,10 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
+use super::LoadedTls;
 use super::certificate::Certificate;
 use super::client_auth;
-use super::fault::{Fault, Part, Warning};
+use super::fault::{Fault, Part};
 use super::files::{Files, ReadFile};
 pub(crate) use fault::{NodeTlsFault, NodeTlsFaultKind};
 pub(crate) use settings::{Fingerprint, NodeTlsSettings, Verify, parse_fingerprint};
@@ -40,12 +41,6 @@ pub struct NodeTls {
     config: Arc<ClientConfig>,
 }
 
-/// A [`NodeTls`], and what should be known of its files.
-pub(crate) struct LoadedNodeTls {
-    pub(crate) tls: NodeTls,
-    pub(crate) warnings: Vec<(Part, Warning)>,
-}
-
 impl NodeTls {
     /// Reads the files that `settings` name with `read`, and checks them at `now`, in seconds since 1970.
     /// `system_roots` gives the authorities that the system trusts.
@@ -58,7 +53,7 @@ impl NodeTls {
         read: ReadFile<'_>,
         system_roots: impl FnOnce() -> io::Result<Arc<RootCertStore>>,
         now: i64,
-    ) -> Result<LoadedNodeTls, Vec<(Part, Fault)>> {
+    ) -> Result<LoadedTls<Self>, Vec<(Part, Fault)>> {
         let mut files = Files::new(read);
         let (mut faults, mut warnings) = (Vec::new(), Vec::new());
         let roots = read_authorities(&settings.verify, &mut files, system_roots);
@@ -78,7 +73,7 @@ impl NodeTls {
         let tls = Self::new(settings, roots, (client.map(Arc::new), files_digest));
         let unusable = |error: rustls::Error| Fault::Verifier { error: error.to_string() };
         let tls = tls.map_err(|error| vec![(Part::NodeCa, unusable(error))])?;
-        Ok(LoadedNodeTls { tls, warnings })
+        Ok(LoadedTls { tls, warnings })
     }
 
     /// With `settings` as they are, and no file: it accepts no node by an authority. `None` if the
