@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, HeaderName, Method};
 use tokio::task::spawn_blocking;
 
@@ -50,7 +49,7 @@ pub(crate) use credentials::TokenPlaces;
 pub(crate) use followed_file::FileFault;
 pub(crate) use grant::Grant;
 pub(crate) use jwt_keys::SECRET_BYTES_MIN;
-pub(crate) use origins::{OriginRule, Origins, is_foreign};
+pub(crate) use origins::{OriginRule, Origins, is_foreign, is_preflight};
 pub(crate) use owned_fields::{OwnedFields, may_be_owned};
 pub(crate) use passwords::check_line;
 pub(crate) use refusal::{RateBound, Refusal};
@@ -173,7 +172,7 @@ impl Access {
     ) -> Result<Grant, Refusal> {
         self.check_place(visitor)?;
         match &self.auth {
-            Some(_) if visitor.is_preflight() => Ok(Grant::default()),
+            Some(_) if is_preflight(visitor.method, visitor.headers) => Ok(Grant::default()),
             Some(Auth::Jwt(tokens)) => {
                 tokens.check(visitor.headers, visitor.query).map_err(Refusal::Token)
             }
@@ -222,16 +221,6 @@ impl Access {
             }
             access.files.is_reading.store(false, Ordering::Relaxed);
         }));
-    }
-}
-
-impl Visitor<'_> {
-    /// Whether it is a browser's question whether a page may send its request. It cannot carry
-    /// credentials (Fetch standard, section 3.3.6), and only the node can answer it.
-    fn is_preflight(&self) -> bool {
-        *self.method == Method::OPTIONS
-            && self.headers.contains_key(ORIGIN)
-            && self.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 }
 

@@ -9,7 +9,8 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use http::header::{HeaderMap, ORIGIN};
+use http::Method;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, ORIGIN};
 
 /// The origins that may use a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,14 @@ impl Origins {
 /// Whether a request for `host` comes from a page of another host.
 pub(crate) fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
     headers.contains_key(ORIGIN) && !Origins(vec![OriginRule::SameHost]).allow(headers, host)
+}
+
+/// Whether a request is a browser's question whether a page may send another one. It cannot carry
+/// credentials (Fetch standard, section 3.3.6).
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 impl OriginRule {

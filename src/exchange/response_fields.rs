@@ -16,8 +16,9 @@ use super::client_paths::ClientPaths;
 use super::context::{Request, Response};
 use super::forwarded;
 use super::headers::X_REQUEST_ID;
+use crate::access::is_preflight;
 use crate::net::ClientInfo;
-use crate::route::{Changes, FieldRules, FieldValues, Route, Variables, is_preflight};
+use crate::route::{Changes, FieldRules, FieldValues, Route, Variables};
 
 /// The rules of the route, and their values for one request.
 #[derive(Debug)]

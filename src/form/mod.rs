@@ -6,6 +6,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 mod accepts;
+mod header_name;
 pub(crate) mod patterns;
 pub(crate) mod section;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::yaml::units::{self, render_duration, render_size};
 use crate::yaml::{Diagnostic, RawScalar};
 pub(crate) use accepts::{Accepts, one_of};
+pub(crate) use header_name::header_name;
 
 /// Words and what they mean.
 type Words<T> = &'static [(&'static str, T)];

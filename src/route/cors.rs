@@ -9,8 +9,7 @@ use http::Method;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 
 use crate::access::{OriginRule, Origins};
@@ -47,18 +46,6 @@ impl Cors {
         let method = Method::from_bytes(text.as_bytes()).ok();
         method.filter(|_| text.bytes().all(is_capital)).ok_or_else(|| {
             Diagnostic::new("is not a method in capital letters").help("write a method such as GET")
-        })
-    }
-
-    /// The name of a field that pages may send or read.
-    ///
-    /// # Errors
-    ///
-    /// It is not a name.
-    pub(crate) fn header(text: &str) -> Result<HeaderName, Diagnostic> {
-        HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
-            Diagnostic::new("is not the name of a header field")
-                .help("write a name such as X-Total-Count")
         })
     }
 
@@ -121,13 +108,6 @@ impl Cors {
         headers.extend(names.map(|names| (ACCESS_CONTROL_ALLOW_HEADERS, names)));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(self.max_age.as_secs()));
     }
-}
-
-/// Whether a request is a browser's question whether a page may send another one.
-pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::OPTIONS
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// What a page may use if no method is named.

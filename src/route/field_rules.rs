@@ -9,6 +9,7 @@ use http::uri::Authority;
 
 use super::template::{Template, Variables};
 use crate::access::OwnedFields;
+use crate::form;
 use crate::yaml::Diagnostic;
 
 /// The rules for one direction.
@@ -140,9 +141,7 @@ pub(crate) fn field_name(
     direction: Direction,
     action: FieldAction,
 ) -> Result<HeaderName, Diagnostic> {
-    let help = "write a name such as X-Frame-Options";
-    let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| Diagnostic::new("is not the name of a header field").help(help))?;
+    let name = form::header_name(text, "X-Frame-Options")?;
     let known = name.as_str().replace('_', "-");
     let is_request = direction == Direction::Request;
     // Without it a node does not compress messages.

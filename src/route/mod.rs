@@ -32,7 +32,7 @@ use crate::tunnel;
 use crate::upstream::Upstream;
 
 pub(crate) use changes::Changes;
-pub(crate) use cors::{Cors, is_preflight};
+pub(crate) use cors::Cors;
 pub(crate) use field_rules::{
     Direction, FieldAction, FieldRules, FieldValues, check_value, field_name,
 };

@@ -14,6 +14,7 @@ use crate::access::{
 };
 use crate::config::file::access::{Auth, Basic, Claim, Jwt};
 use crate::config::named_files::NamedFiles;
+use crate::form;
 use crate::yaml::{Diagnostic, KeyPath, List, Report};
 
 /// How clients say who they are, at `path`.
@@ -147,12 +148,11 @@ fn claims(
 
 /// The name of a field that tells nodes about a client.
 pub(super) fn field(text: &str) -> Result<HeaderName, Diagnostic> {
-    let help = "write a name such as X-User-Id";
-    let name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| Diagnostic::new("is not the name of a header field").help(help))?;
+    let name = form::header_name(text, "X-User-Id")?;
     match may_be_owned(&name) {
         true => Ok(name),
-        false => Err(Diagnostic::new("is a field with another meaning").help(help)),
+        false => Err(Diagnostic::new("is a field with another meaning")
+            .help("write a name such as X-User-Id")),
     }
 }
 

@@ -10,6 +10,7 @@ use http::HeaderName;
 use super::access;
 use crate::config::file::fields::{self as keys, Headers};
 use crate::config::file::route::Route;
+use crate::form;
 use crate::route::{
     Changes, Cors, Direction, FieldAction, FieldRules, Template, check_value, field_name,
 };
@@ -35,16 +36,13 @@ fn cors(path: &KeyPath, written: &keys::Cors, report: &mut Report<'_>) -> Option
         let diagnostic = Diagnostic::new("is missing");
         report.refuse(&at_origins, diagnostic.help("write origins: [https://app.example.com]"));
     }
+    let field = |text: &str| form::header_name(text, "X-Total-Count");
     let cors = Cors {
         origins: access::origins(&at_origins, &written.origins, report)?,
         credentials: written.credentials.unwrap_or(false),
         methods: report.list(&path.key("methods"), &written.methods, Cors::method),
-        headers: report.list(&path.key("headers"), &written.headers, Cors::header),
-        expose_headers: report.list(
-            &path.key("expose_headers"),
-            &written.expose_headers,
-            Cors::header,
-        ),
+        headers: report.list(&path.key("headers"), &written.headers, field),
+        expose_headers: report.list(&path.key("expose_headers"), &written.expose_headers, field),
         max_age: report.read(
             &path.key("max_age"),
             written.max_age.as_ref().map(RawScalar::as_str),
