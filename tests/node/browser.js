@@ -11,8 +11,8 @@ const { readArguments, refuse } = require('./lib/arguments');
 const { Chromium } = require('./lib/chromium');
 const { ClusterTab, POLLING, UPGRADED } = require('./lib/cluster_tab');
 const { ANSWER_MS, within } = require('./lib/deadline');
-const { onStdinClosed } = require('./lib/lifetime');
 const { Verdict } = require('./lib/verdict');
+const { end, visitWith } = require('./lib/visit');
 
 const options = readArguments('Usage: node browser.js --url URL [options]', {
   url: { kind: 'text', help: 'where the page is' },
@@ -26,20 +26,9 @@ async function main() {
 
   const verdict = new Verdict('browser');
   verdict.facts.screenshots = [];
-  const abandoned = new Promise((_, reject) => onStdinClosed(() => reject(new Error('stdin is closed'))));
-  const launch = Chromium.start();
-  const visit = launch.then(({ browser }) => visitPage(browser, verdict));
-  try {
-    await within(options.deadline * 1_000, 'end of the visit', Promise.race([visit, abandoned]));
-  } catch (error) {
-    verdict.fail(error.message);
-  }
-  // The visit has reported a launch that failed.
-  const chromium = await launch.catch(() => null);
-  if (chromium !== null && !verdict.held) await keepLastSight(chromium.browser, verdict);
-  await chromium?.close();
-  process.stdout.write(`${verdict.line()}\n`);
-  process.exit(verdict.held ? 0 : 1);
+  const last = async (browser) => verdict.held || (await keepLastSight(browser, verdict));
+  await visitWith(Chromium.start(), visitPage, verdict, options.deadline, last);
+  end(verdict);
 }
 
 async function visitPage(browser, verdict) {

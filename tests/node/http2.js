@@ -11,10 +11,10 @@ const path = require('node:path');
 
 const { readArguments, refuse } = require('./lib/arguments');
 const { Chromium } = require('./lib/chromium');
-const { ANSWER_MS, within } = require('./lib/deadline');
+const { ANSWER_MS } = require('./lib/deadline');
 const { Firefox } = require('./lib/firefox');
-const { onStdinClosed } = require('./lib/lifetime');
 const { Verdict } = require('./lib/verdict');
+const { end, visitWith } = require('./lib/visit');
 
 const options = readArguments('Usage: node http2.js --url URL --browser NAME [options]', {
   url: { kind: 'text', help: 'https://localhost:PORT of the proxy' },
@@ -29,20 +29,11 @@ async function main() {
   const verdict = new Verdict(`http2 in ${options.browser}`);
   const logs = fs.mkdtempSync(path.join(os.tmpdir(), 'sockeye-http2-'));
   const { start, isExtendedConnect } = BROWSERS[options.browser];
-  const abandoned = new Promise((_, reject) => onStdinClosed(() => reject(new Error('stdin is closed'))));
-  const launch = start(logs);
-  try {
-    const visit = launch.then(({ browser }) => visitPage(browser, verdict));
-    await within(options.deadline * 1_000, 'end of the visit', Promise.race([visit, abandoned]));
-  } catch (error) {
-    verdict.fail(error.message);
-  }
-  await launch.then((browser) => browser.close()).catch(() => {});
+  await visitWith(start(logs), visitPage, verdict, options.deadline);
   verdict.facts.extended_connects = countLines(logs, isExtendedConnect);
   verdict.expect(verdict.facts.extended_connects >= 2, 'the log has no two WebSockets over HTTP/2');
   fs.rmSync(logs, { recursive: true, force: true, maxRetries: 10 });
-  process.stdout.write(`${verdict.line()}\n`);
-  process.exit(verdict.held ? 0 : 1);
+  end(verdict);
 }
 
 async function visitPage(browser, verdict) {

@@ -7,9 +7,9 @@
 
 const { readArguments, refuse } = require('./lib/arguments');
 const { Chromium } = require('./lib/chromium');
-const { ANSWER_MS, within } = require('./lib/deadline');
-const { onStdinClosed } = require('./lib/lifetime');
+const { ANSWER_MS } = require('./lib/deadline');
 const { Verdict } = require('./lib/verdict');
+const { end, visitWith } = require('./lib/visit');
 
 const options = readArguments('Usage: node origins.js --url URL --pages PORT [options]', {
   url: { kind: 'text', help: 'http://HOST:PORT of the proxy' },
@@ -21,17 +21,9 @@ async function main() {
   if (options.url === undefined || options.pages === undefined) refuse('--url or --pages is missing');
 
   const verdict = new Verdict('origins');
-  const abandoned = new Promise((_, reject) => onStdinClosed(() => reject(new Error('stdin is closed'))));
   const launch = Chromium.start(['--host-resolver-rules=MAP *.test 127.0.0.1']);
-  try {
-    const visit = launch.then(({ browser }) => visitPages(browser, verdict));
-    await within(options.deadline * 1_000, 'end of the visit', Promise.race([visit, abandoned]));
-  } catch (error) {
-    verdict.fail(error.message);
-  }
-  await launch.then((browser) => browser.close()).catch(() => {});
-  process.stdout.write(`${verdict.line()}\n`);
-  process.exit(verdict.held ? 0 : 1);
+  await visitWith(launch, visitPages, verdict, options.deadline);
+  end(verdict);
 }
 
 async function visitPages(browser, verdict) {

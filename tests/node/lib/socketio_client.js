@@ -77,6 +77,20 @@ function call(socket, event, ...values) {
   return within(ANSWER_MS, `answer to '${event}'`, acknowledged).finally(() => socket.off('disconnect', lost));
 }
 
+/** A socket that begins to connect once, by `transport` alone, with the headers of the command line. */
+function openOnce({ line, url, path, headers }, transport) {
+  const io = require(PACKAGES[line]);
+  const extraHeaders = JSON.parse(headers);
+  return io(url[0], {
+    path,
+    transports: [transport],
+    extraHeaders,
+    transportOptions: { [transport]: { extraHeaders } },
+    reconnection: false,
+    forceNew: true,
+  });
+}
+
 function connected(socket) {
   if (socket.connected) return Promise.resolve();
   const settled = new Promise((resolve, reject) => {
@@ -92,4 +106,4 @@ function words(error) {
   return description === undefined ? error.message : `${error.message} (${description})`;
 }
 
-module.exports = { Client, call };
+module.exports = { Client, call, openOnce };

@@ -4,7 +4,7 @@
  * open another one.
  */
 
-const PACKAGES = { 4: 'socket.io-client', 3: 'socket.io-client-3', 2: 'socket.io-client-2' };
+const { openOnce } = require('../lib/socketio_client');
 
 module.exports = async function expires(options, verdict) {
   const ends = await Promise.all(options.transports.map((transport) => endOf(options, transport)));
@@ -16,16 +16,7 @@ module.exports = async function expires(options, verdict) {
 };
 
 function endOf(options, transport) {
-  const io = require(PACKAGES[options.line]);
-  const extraHeaders = JSON.parse(options.headers);
-  const socket = io(options.url[0], {
-    path: options.path,
-    transports: [transport],
-    extraHeaders,
-    transportOptions: { [transport]: { extraHeaders } },
-    reconnection: false,
-    forceNew: true,
-  });
+  const socket = openOnce(options, transport);
   let connected = false;
   return new Promise((resolve) => {
     const nudge = setInterval(() => connected && socket.emit('echo', 'x'), 200);

@@ -4,7 +4,7 @@
  * and it can tell so to its application. With `--status 200` it connects.
  */
 
-const PACKAGES = { 4: 'socket.io-client', 3: 'socket.io-client-3', 2: 'socket.io-client-2' };
+const { openOnce } = require('../lib/socketio_client');
 
 module.exports = async function refused(options, verdict) {
   for (const transport of options.transports) {
@@ -23,16 +23,7 @@ module.exports = async function refused(options, verdict) {
 };
 
 function refusalOf(options, transport) {
-  const io = require(PACKAGES[options.line]);
-  const extraHeaders = JSON.parse(options.headers);
-  const socket = io(options.url[0], {
-    path: options.path,
-    transports: [transport],
-    extraHeaders,
-    transportOptions: { [transport]: { extraHeaders } },
-    reconnection: false,
-    forceNew: true,
-  });
+  const socket = openOnce(options, transport);
   return new Promise((resolve) => {
     socket.on('connect', () => resolve(null));
     socket.on('connect_error', resolve);
