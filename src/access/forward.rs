@@ -88,7 +88,7 @@ impl ForwardAuth {
             }
             checked
         };
-        // Whose turn comes because another client has left begins with a whole timeout.
+        // A request that takes over the check of a client that has left begins with a whole timeout.
         let joined = timeout(self.settings.timeout * 2, self.flights.join(key, check)).await;
         joined.unwrap_or(Err(Refusal::Service(ServiceFault::TimedOut))).map(Grant::of)
     }

@@ -22,7 +22,7 @@ pub(super) struct CredentialKey([u8; 32]);
 /// What was granted, for a while.
 pub(super) struct GrantCache {
     lifetime: Duration,
-    /// Random, so that a digest says nothing to who reads memory, and nobody can aim at one.
+    /// Random, so that a digest in a memory dump reveals nothing, and nobody can aim at one.
     secret: hmac::Key,
     generations: Mutex<[HashMap<CredentialKey, Entry>; 2]>,
 }

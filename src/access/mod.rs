@@ -1,5 +1,5 @@
-//! Who may use a route: by the client's network, by the origin of the page, and by a token, a password or
-//! the verdict of an authorization service; and how much each network may.
+//! The access rules of a route: they check the client's network, the origin of the page, and a token, a
+//! password or the verdict of an authorization service. Limits for each network are here too.
 //!
 //! A route without such rules has no [`Access`], so that they cost nothing.
 //!

@@ -70,7 +70,7 @@ pin_project! {
             let held = this.project();
             let Some(guards) = held.guards.take() else { return };
             if std::thread::panicking() {
-                // Who asks the tunnel for a report might panic again, which ends the process.
+                // Asking the tunnel for a report might panic again, which ends the process.
                 return guards.panicked();
             }
             if let Some(report) = held.tunnel.cut() {

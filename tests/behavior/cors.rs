@@ -96,7 +96,7 @@ async fn preflights_are_answered_and_cost_the_node_nothing() {
     assert_eq!(answer.status(), 204);
     assert_eq!(answer.headers()["access-control-allow-methods"], "GET, POST");
 
-    // Who may not use the route learns nothing of it.
+    // A client that may not use the route learns nothing about it.
     let mut client = Client::connect_from("127.0.0.7", proxy.address).await;
     client
         .send(crate::support::request(

@@ -1,4 +1,4 @@
-//! Who may use a route, over HTTP/2: each stream is asked as a request over HTTP/1 would be.
+//! The access rules of a route over HTTP/2: each stream is checked like a request over HTTP/1.
 
 use bytes::Bytes;
 use h2::client::SendRequest;
