@@ -37,7 +37,7 @@ pub(crate) fn may_be_owned(name: &HeaderName) -> bool {
     !RESERVED.contains(&name) && !name.starts_with("sec-websocket-") && !name.starts_with("proxy-")
 }
 
-const RESERVED: [&str; 20] = [
+const RESERVED: [&str; 21] = [
     "accept-encoding",
     "connection",
     "content-encoding",
@@ -46,6 +46,7 @@ const RESERVED: [&str; 20] = [
     "expect",
     "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
     "origin",
     "te",

@@ -12,6 +12,8 @@ use http::header::{
 use super::forwarded;
 use crate::net::ClientInfo;
 
+/// Goes with `Upgrade: h2c`, which Sockeye does not pass on. A server removes it (RFC 7540, section 3.2.1).
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// The id of a request in the logs of all servers that handle it.
@@ -19,8 +21,9 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// Fields that belong to one connection. `Transfer-Encoding` is among them, because each message
 /// gets new framing.
-static HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
+    HTTP2_SETTINGS,
     KEEP_ALIVE,
     PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION,
@@ -129,6 +132,7 @@ mod tests {
             "X-Secret: 1",
             "Keep-Alive: timeout=5",
             "Upgrade: h2c",
+            "HTTP2-Settings: AAMAAABkAAQAAP__",
             "TE: trailers",
             "Transfer-Encoding: chunked",
             "Proxy-Authorization: x",

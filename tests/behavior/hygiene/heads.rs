@@ -164,7 +164,13 @@ async fn fields_that_the_client_says_belong_to_its_connection() {
         let passed = format!("POST / HTTP/1.1\r\nHost: a\r\n{cookie}Content-Length: 1\r\n\r\nx");
         pair.check(&request, Passed(&passed)).await;
     }
-    let hop = "Keep-Alive: 1\r\nProxy-Connection: close\r\nTE: trailers\r\nTrailer: A\r\n";
-    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{hop}\r\n");
-    pair.check(&request, Passed("GET / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    // Whether `Connection` names them or not.
+    for hop in [
+        "Keep-Alive: 1\r\nProxy-Connection: close\r\nTE: trailers\r\nTrailer: A\r\n",
+        "HTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+        "Connection: HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{hop}\r\n");
+        pair.check(&request, Passed("GET / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+    }
 }
