@@ -23,7 +23,7 @@ pub enum HeadFault {
     /// NUL or another control character, or a CR without its LF.
     #[error("a field of the response has a control character in its value")]
     FieldValue,
-    /// A CR without its LF at the end of the head.
+    /// A CR without its LF, or a LF without its CR.
     #[error("a line of the response's head does not end in CRLF")]
     LineEnd,
     /// See [`HeadLimits::fields_max`](super::HeadLimits::fields_max).

@@ -1,10 +1,11 @@
 //! Parses the head of an answer from the bytes that have arrived.
 //!
-//! Tolerated, because the meaning stays clear: lines that end in LF alone (as in hyper's client),
-//! empty lines before the status line, several spaces between its parts, white space between a
-//! field's name and its colon, and values that continue on the next line (each CR and LF of such a
-//! fold becomes a space). Refused: control characters in values, a CR without LF, a name without a
-//! colon.
+//! Tolerated, because the meaning stays clear: empty lines before the status line, several spaces
+//! between its parts, white space between a field's name and its colon, and values that continue on
+//! the next line (each CR and LF of such a fold becomes a space). Refused: control characters in
+//! values, a CR without LF, a name without a colon; and a LF without CR, where RFC 9112, section 2.2
+//! leaves the choice. Readers that choose differently see different fields, and a stranger who can
+//! put a LF into a value that a node sends back would write fields of his own.
 //!
 //! Pure. Runs for every request.
 
@@ -104,7 +105,7 @@ impl HeadParser {
         request_method: &Method,
     ) -> Result<Parsed, HeadFault> {
         self.skip_empty_lines(buffer)?;
-        let end = self.end_of_head(buffer).filter(|end| *end <= self.limits.bytes_max);
+        let end = self.end_of_head(buffer)?.filter(|end| *end <= self.limits.bytes_max);
         let Some(end) = end else {
             self.check_part(buffer)?;
             return Ok(Parsed::NeedMore);
@@ -136,11 +137,8 @@ impl HeadParser {
     /// Some nodes send one after the body of their previous answer. Bounded like a head.
     fn skip_empty_lines(&mut self, buffer: &mut BytesMut) -> Result<(), HeadFault> {
         loop {
-            let line = match &buffer[..] {
-                [b'\n', ..] => 1,
-                [b'\r', b'\n', ..] => 2,
-                _ => return Ok(()),
-            };
+            let Some(rest) = buffer.strip_prefix(b"\r\n") else { return Ok(()) };
+            let line = buffer.len() - rest.len();
             buffer.advance(line);
             self.scanned = 0;
             self.skipped += line;
@@ -151,22 +149,35 @@ impl HeadParser {
     }
 
     /// The length of the head, if its empty line has arrived.
-    fn end_of_head(&mut self, buffer: &[u8]) -> Option<usize> {
+    fn end_of_head(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadFault> {
         let begin = self.scanned;
-        for line_end in memchr_iter(b'\n', buffer.get(begin..)?) {
+        for line_end in memchr_iter(b'\n', buffer.get(begin..).unwrap_or_default()) {
             let next = begin + line_end + 1;
+            // What is behind the limit is no part of a head that can pass.
+            if next <= self.limits.bytes_max
+                && let Some(line) = buffer.get(..next)
+                && !line.ends_with(b"\r\n")
+            {
+                return Err(self.fault_until_line_end(line));
+            }
             match buffer.get(next..) {
-                Some([b'\n', ..]) => return Some(next + 1),
-                Some([b'\r', b'\n', ..]) => return Some(next + 2),
+                Some([b'\r', b'\n', ..]) => return Ok(Some(next + 2)),
                 None | Some([] | [b'\r']) => {
                     self.scanned = next - 1;
-                    return None;
+                    return Ok(None);
                 }
                 Some(_) => (),
             }
         }
         self.scanned = buffer.len();
-        None
+        Ok(None)
+    }
+
+    /// The first fault of a `part` whose last line does not end in CRLF: however the bytes are cut into
+    /// reads, it is the same.
+    fn fault_until_line_end(&self, part: &[u8]) -> HeadFault {
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_CAPACITY];
+        self.read(part, &mut lines).err().unwrap_or(HeadFault::LineEnd)
     }
 
     /// Finds faults before the head is complete: a node that speaks another protocol may wait for us

@@ -86,11 +86,13 @@ fn has_empty_last_coding(headers: &HeaderMap) -> bool {
     last_line.is_some_and(|codings| codings.is_empty() || codings.as_bytes().ends_with(b","))
 }
 
-/// What hyper's client accepts and we do not: it passes over lengths that nothing depends on, has
-/// no bound on interim answers, and leaves transfer codings for its caller to decode.
+/// What hyper's client accepts and we do not: it takes a LF alone for a line end, passes over lengths
+/// that nothing depends on, has no bound on interim answers, and leaves transfer codings for its
+/// caller to decode.
 fn we_alone_refuse(fault: &HeadFault) -> bool {
     match fault {
-        HeadFault::LengthsDiffer
+        HeadFault::LineEnd
+        | HeadFault::LengthsDiffer
         | HeadFault::LengthMalformed
         | HeadFault::TransferCoding(_)
         | HeadFault::TooManyInterim { .. } => true,
@@ -99,7 +101,6 @@ fn we_alone_refuse(fault: &HeadFault) -> bool {
         | HeadFault::StatusCode(_)
         | HeadFault::FieldName
         | HeadFault::FieldValue
-        | HeadFault::LineEnd
         | HeadFault::TooManyFields { .. }
         | HeadFault::TooLong { .. }
         | HeadFault::TransferEncodingInHttp10 => false,

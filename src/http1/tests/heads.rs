@@ -77,7 +77,7 @@ fn a_status_line_may_be_sloppy() {
         assert_eq!(head(&format!("{line}\r\n\r\n")).status, 404, "{line}");
     }
     assert_eq!(head("HTTP/1.1 999 Odd\r\n\r\n").status, 999);
-    assert_eq!(head("\r\n\n\r\nHTTP/1.1 404 Not Found\r\n\r\n").status, 404);
+    assert_eq!(head("\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n").status, 404);
 }
 
 #[test]
@@ -106,10 +106,36 @@ fn another_protocol_is_refused_before_its_line_ends() {
 }
 
 #[test]
-fn lines_may_end_in_a_line_feed_alone() {
-    let found = head("HTTP/1.1 200 OK\nX-A: b\nContent-Length: 0\r\n\n");
-    assert_eq!(lines(&found.headers), ["x-a: b", "content-length: 0"]);
-    assert_eq!(head("HTTP/1.1 200 OK\nX-A: b\n\r\n").headers["x-a"], "b");
+fn a_line_that_ends_in_a_line_feed_alone_is_refused() {
+    for text in [
+        "HTTP/1.1 200 OK\nX-A: b\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-A: b\nX-B: c\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-A: b\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-A: b\r\n\n",
+        "HTTP/1.1 200 OK\n\nbody",
+        "HTTP/1.1 200 OK\r\nX-A: b\n c\r\n\r\n",
+        "\nHTTP/1.1 200 OK\r\n\r\n",
+        "\r\n\nHTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-A: b\n\r\n",
+        // Nothing behind it counts.
+        "HTTP/1.1 200 OK\r\nX-A: b\nX B: \0\r\n\r\n",
+    ] {
+        refused(text, &HeadFault::LineEnd);
+    }
+    // What is wrong before it does.
+    refused("HTTP/1.1 200 OK\r\nX A: b\nX-B: c\r\n\r\n", &HeadFault::FieldName);
+    refused("HTTP/1.1 20 OK\nX-B: c\r\n\r\n", &HeadFault::StatusLine);
+    // A body may have any bytes.
+    assert_eq!(read(b"HTTP/1.1 200 OK\r\n\r\na\n\nb", &Method::GET).unwrap().rest, b"a\n\nb");
+    let limits = HeadLimits { bytes_max: 20, ..HeadLimits::default() };
+    for (text, fault) in [
+        ("HTTP/1.1 200 OK\r\nX:\n\r\n", HeadFault::LineEnd),
+        ("HTTP/1.1 200 OK\r\nX: \n\r\n", HeadFault::TooLong { max: 20 }),
+    ] {
+        for reads in ways_to_read(text.as_bytes()) {
+            assert_eq!(read_head(&reads, &Method::GET, limits).unwrap_err(), fault, "{text:?}");
+        }
+    }
 }
 
 #[test]
