@@ -23,13 +23,20 @@ pub(crate) trait StreamOwner: Send {
 
 /// The client's side of a tunnel over HTTP/2. Dropped, it resets what has not ended.
 pub(crate) struct Http2Stream {
-    received: RecvStream,
-    sent: SendStream<Bytes>,
+    /// `None` after [`Http2Stream::poll_reset`].
+    halves: Option<Halves>,
     /// What was taken from `received` and not read. Its part of the window is not given back yet.
     unread: BytesMut,
     /// The client's window took nothing at the last write.
     is_window_closed: bool,
+    is_resetting: bool,
     owner: Box<dyn StreamOwner>,
+}
+
+/// h2 resets the stream when both are dropped.
+struct Halves {
+    received: RecvStream,
+    sent: SendStream<Bytes>,
 }
 
 impl Http2Stream {
@@ -39,7 +46,9 @@ impl Http2Stream {
         sent: SendStream<Bytes>,
         owner: Box<dyn StreamOwner>,
     ) -> Self {
-        Self { received, sent, unread: BytesMut::new(), is_window_closed: false, owner }
+        let halves = Some(Halves { received, sent });
+        let (unread, is_window_closed, is_resetting) = (BytesMut::new(), false, false);
+        Self { halves, unread, is_window_closed, is_resetting, owner }
     }
 
     /// Whether bytes may be waiting for the client: its window or its socket takes none.
@@ -51,10 +60,27 @@ impl Http2Stream {
     /// that is not read at the moment: h2 keeps each frame, however small, as a slice of a buffer of 8
     /// KiB, and ends the connection, with all its streams, when there are many of them.
     pub(crate) fn collect(&mut self, cx: &mut Context<'_>) {
+        let Some(halves) = &mut self.halves else { return };
         // The end and errors are reported again to the next read.
-        while let Poll::Ready(Some(Ok(bytes))) = self.received.poll_data(cx) {
+        while let Poll::Ready(Some(Ok(bytes))) = halves.received.poll_data(cx) {
             self.unread.extend_from_slice(&bytes);
         }
+    }
+
+    /// Resets the stream with CANCEL, behind what was written. Reads and writes then fail. Pending as long
+    /// as the client's socket takes nothing; nothing wakes the task then.
+    pub(crate) fn poll_reset(&mut self, cx: &Context<'_>) -> Poll<()> {
+        // A reset discards what the connection's task has not sent yet. That task was woken by the last
+        // write, and runs before this one does again.
+        let is_first = !std::mem::replace(&mut self.is_resetting, true);
+        if is_first {
+            cx.waker().wake_by_ref();
+        }
+        if is_first || self.owner.is_write_blocked() {
+            return Poll::Pending;
+        }
+        self.halves = None;
+        Poll::Ready(())
     }
 
     fn read_collected(&mut self, buffer: &mut ReadBuf<'_>) {
@@ -77,12 +103,13 @@ impl AsyncRead for Http2Stream {
         let this = &mut *self;
         let before = buffer.filled().len();
         this.read_collected(buffer);
+        let Some(halves) = &mut this.halves else { return Poll::Ready(Err(reset(Reason::CANCEL))) };
         // A frame is often one message of a few bytes: several are one read.
         let end = loop {
             if buffer.remaining() == 0 {
                 break Poll::Ready(Ok(()));
             }
-            match this.received.poll_data(cx) {
+            match halves.received.poll_data(cx) {
                 Poll::Ready(Some(Ok(bytes))) => {
                     let (fits, rest) = bytes.split_at(bytes.len().min(buffer.remaining()));
                     buffer.put_slice(fits);
@@ -98,7 +125,7 @@ impl AsyncRead for Http2Stream {
             return end;
         }
         // Fails only if the stream is over: then no window matters.
-        let _ = this.received.flow_control().release_capacity(read);
+        let _ = halves.received.flow_control().release_capacity(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -110,18 +137,21 @@ impl AsyncWrite for Http2Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.sent.reserve_capacity(bytes.len());
-        let mut capacity = this.sent.capacity();
+        let Some(Halves { sent, .. }) = &mut this.halves else {
+            return Poll::Ready(Err(reset(Reason::CANCEL)));
+        };
+        sent.reserve_capacity(bytes.len());
+        let mut capacity = sent.capacity();
         if capacity == 0 {
             this.is_window_closed = true;
-            capacity = match ready!(this.sent.poll_capacity(cx)) {
+            capacity = match ready!(sent.poll_capacity(cx)) {
                 Some(granted) => granted.map_err(io_error)?,
-                None => return Poll::Ready(Err(reset_or_lost(&mut this.sent, cx))),
+                None => return Poll::Ready(Err(reset_or_lost(sent, cx))),
             };
         }
         this.is_window_closed = false;
         let taken = bytes.get(..capacity.min(bytes.len())).unwrap_or_default();
-        this.sent.send_data(Bytes::copy_from_slice(taken), false).map_err(io_error)?;
+        sent.send_data(Bytes::copy_from_slice(taken), false).map_err(io_error)?;
         Poll::Ready(Ok(taken.len()))
     }
 
@@ -131,7 +161,8 @@ impl AsyncWrite for Http2Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.sent.send_data(Bytes::new(), true).map_err(io_error))
+        let Some(halves) = &mut self.halves else { return Poll::Ready(Err(reset(Reason::CANCEL))) };
+        Poll::Ready(halves.sent.send_data(Bytes::new(), true).map_err(io_error))
     }
 }
 

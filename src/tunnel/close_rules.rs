@@ -7,6 +7,8 @@
 //!
 //! If a side ends the tunnel, its end is passed on unchanged: a connection that ends without a
 //! Close frame is FIN to the other side, because clients may treat an invented reason as final. A
+//! reset is FIN, too, so that what came before it still arrives; over HTTP/2 it is RST_STREAM, behind
+//! the data that came before (RFC 8441, section 5). A
 //! client that broke a rule still gets the node's answers to everything before: our Close frame
 //! replaces the node's, or follows after a second.
 //!
@@ -14,7 +16,7 @@
 
 use super::end::{CloseStyle, EndFacts};
 use super::flow::Flow;
-use super::flow_state::SourceState;
+use super::flow_state::{Ending, SourceState};
 use super::gate::InsertPoint;
 use super::{End, Side};
 
@@ -143,7 +145,7 @@ impl Flows {
     pub(super) fn cut(&mut self, end: End) {
         for to in Side::ALL {
             self.put_close(to, end);
-            self.flow_to(to).finish();
+            self.flow_to(to).finish(Ending::Fin);
         }
     }
 
@@ -151,7 +153,7 @@ impl Flows {
     pub(super) fn abandon_close_frames(&mut self) {
         for flow in [&mut self.from_client, &mut self.from_node] {
             if flow.awaits_insert_point() {
-                flow.finish();
+                flow.finish(Ending::Fin);
             }
         }
     }
@@ -174,7 +176,8 @@ impl Flows {
             Some(InsertPoint::Nowhere) => true,
         };
         if finishes {
-            flow.finish();
+            let is_reset = matches!(end, End::ClientReset | End::NodeReset);
+            flow.finish(if is_reset { Ending::Reset } else { Ending::Fin });
         }
         finishes || insert_point == Some(InsertPoint::Here)
     }

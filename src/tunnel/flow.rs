@@ -18,7 +18,7 @@ use tokio::io::{AsyncWrite, ReadBuf};
 use tracing::trace;
 
 use super::backlog::Backlog;
-use super::flow_state::{FlowStep, PollContext, SinkState, SourceState};
+use super::flow_state::{Ending, FlowStep, PollContext, SinkState, SourceState};
 use super::gate::{Gate, InsertPoint};
 use super::scratch_buffer::PARTIAL_HEAD_BYTES_MAX;
 use super::{Side, Stream, control};
@@ -66,7 +66,7 @@ impl Flow {
     ) -> FlowStep
     where
         R: Stream,
-        W: AsyncWrite + Unpin,
+        W: Stream,
     {
         let PollContext { now, scratch, cx } = context;
         let mut step = FlowStep { arrived: false, wrote: false, waits: false, more: true };
@@ -193,10 +193,10 @@ impl Flow {
         self.gate.awaits_insert_point() && !self.is_finishing()
     }
 
-    /// Sends the backlog and FIN, and nothing else.
-    pub(super) fn finish(&mut self) {
+    /// Sends the backlog and this ending, and nothing else.
+    pub(super) fn finish(&mut self, ending: Ending) {
         if self.sink == SinkState::Open {
-            self.sink = SinkState::Ending;
+            self.sink = SinkState::Ending(ending);
         }
     }
 
@@ -361,9 +361,9 @@ impl Flow {
         Poll::Ready(bytes.len())
     }
 
-    /// Flushes what was written, and sends FIN if the sink is ending and has taken the backlog.
+    /// Flushes what was written, and ends a sink that is ending and has taken the backlog.
     #[inline]
-    fn flush_sink<W: AsyncWrite + Unpin>(&mut self, sink: &mut W, cx: &mut Context<'_>) {
+    fn flush_sink<W: Stream>(&mut self, sink: &mut W, cx: &mut Context<'_>) {
         if !self.is_flushed && !self.is_sink_failed() {
             match Pin::new(&mut *sink).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.is_flushed = true,
@@ -371,12 +371,13 @@ impl Flow {
                 Poll::Pending => (),
             }
         }
-        if self.sink == SinkState::Ending && !self.backlog.has_unsent() {
-            match Pin::new(sink).poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => self.sink = SinkState::Ended,
-                Poll::Ready(Err(_)) => self.fail_sink(),
-                Poll::Pending => (),
-            }
+        let (SinkState::Ending(ending), false) = (self.sink, self.backlog.has_unsent()) else {
+            return;
+        };
+        match ending.poll(sink, cx) {
+            Poll::Ready(Ok(())) => self.sink = SinkState::Ended,
+            Poll::Ready(Err(_)) => self.fail_sink(),
+            Poll::Pending => (),
         }
     }
 }

@@ -3,8 +3,11 @@
 //!
 //! Pure. Runs for every byte.
 
-use std::task::Context;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use super::Stream;
 use crate::Instant;
 
 /// What a poll of a tunnel lends to its flows.
@@ -46,12 +49,35 @@ pub(super) enum SourceState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SinkState {
     Open,
-    /// Gets FIN when it has taken the backlog.
-    Ending,
-    /// Got FIN.
+    /// Gets its ending when it has taken the backlog.
+    Ending(Ending),
+    /// Got FIN, or was told that the source was reset.
     Ended,
     /// Its connection failed.
     Failed,
     /// Its host acknowledges nothing.
     Silent,
+}
+
+/// What ends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// FIN.
+    Fin,
+    /// That the other side was reset.
+    Reset,
+}
+
+impl Ending {
+    /// Ends `sink`.
+    pub(super) fn poll<W: Stream>(
+        self,
+        sink: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Fin => Pin::new(sink).poll_shutdown(cx),
+            Self::Reset => Pin::new(sink).poll_pass_reset(cx),
+        }
+    }
 }

@@ -5,7 +5,9 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::task::Context;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -25,6 +27,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin {
     /// See [`socket::has_unsent`].
     fn has_unsent(&self) -> bool {
         false
+    }
+
+    /// Ends the stream because the other side of the tunnel was reset. A socket gets a FIN: a reset
+    /// would discard what the kernel has not sent yet.
+    fn poll_pass_reset(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_shutdown(cx)
     }
 
     /// Called instead of a read while what was read before waits for the other side. See
@@ -57,6 +65,13 @@ impl Stream for NetStream {
 impl Stream for Http2Stream {
     fn has_unsent(&self) -> bool {
         Self::has_unsent(self)
+    }
+
+    fn poll_pass_reset(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_reset(cx));
+        // The stream has nothing more to read, which nothing else would say.
+        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(()))
     }
 
     fn collect(&mut self, cx: &mut Context<'_>) {

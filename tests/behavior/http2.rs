@@ -6,6 +6,8 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::http2::{self, ask, soon, websocket_request};
 use crate::support::node::{FakeNode, ok, response};
@@ -95,6 +97,61 @@ async fn a_node_sees_an_ordinary_handshake_and_the_client_a_200() {
     assert_eq!(receive(&mut received, 4).await, websocket::frame(1, b"42", None));
     sent.send_reset(Reason::CANCEL);
     node.until_lost(1).await;
+}
+
+/// The key of the handshake that arrives on `stream`.
+async fn key_of(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap();
+    key.lines().next().unwrap().to_owned()
+}
+
+/// RFC 8441, section 5: FIN is END_STREAM, RST is RST_STREAM with CANCEL.
+#[tokio::test]
+async fn a_node_that_resets_its_connection_resets_the_stream_and_one_that_leaves_ends_it() {
+    let node = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = proxy(node.local_addr().unwrap(), "");
+    let mut requests = connect(&proxy).await;
+    for is_reset in [true, false] {
+        let (answer, mut sent) = requests.send_request(websocket_request("/raw"), false).unwrap();
+        let (mut stream, _) = soon(node.accept()).await.unwrap();
+        let switching = websocket::switching(&websocket::accept(&key_of(&mut stream).await));
+        stream.write_all(switching.as_bytes()).await.unwrap();
+        let answer = soon(answer).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        // It is a reset, because the node has not read this.
+        sent.send_data(websocket::text("unread").into(), false).unwrap();
+        soon(stream.readable()).await.unwrap();
+        let last = websocket::frame(1, b"last", None);
+        stream.write_all(&last).await.unwrap();
+        let mut received = answer.into_body();
+        assert_eq!(receive(&mut received, last.len()).await, last);
+        if !is_reset {
+            let mut unread = [0; 64];
+            let _ = soon(stream.read(&mut unread)).await.unwrap();
+        }
+        drop(stream);
+        // END_STREAM may come with an empty frame.
+        let end = match soon(received.data()).await {
+            Some(Ok(data)) if data.is_empty() => soon(received.data()).await,
+            end => end,
+        };
+        match end {
+            Some(Err(error)) => {
+                assert!(is_reset && error.is_remote(), "{error}");
+                assert_eq!(error.reason(), Some(Reason::CANCEL), "{error}");
+            }
+            Some(Ok(data)) => panic!("{data:?}"),
+            None => assert!(!is_reset, "END_STREAM"),
+        }
+    }
+    // The connection goes on.
+    let (_answer, _sent) = requests.send_request(websocket_request("/raw"), false).unwrap();
+    soon(node.accept()).await.unwrap();
 }
 
 #[tokio::test]

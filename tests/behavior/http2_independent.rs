@@ -85,9 +85,11 @@ async fn an_end_of_one_side_is_that_of_the_other_and_no_other_stream_notices() {
     assert_eq!(soon(node.until_end()).await, b"");
     node.send(frame(1, b"after the end", None)).await;
     drop(node);
-    let node = soon(held.accept()).await;
+    let mut node = soon(held.accept()).await;
     client.event("opened").await;
-    // The node resets its connection.
+    // The node resets its connection, which is RST_STREAM (RFC 8441, section 5).
+    node.send(frame(1, b"before the reset", None)).await;
+    client.event("heard").await;
     node.stream.set_zero_linger().unwrap();
     drop(node);
 

@@ -9,7 +9,7 @@ import select
 import sys
 
 from h2.errors import ErrorCodes
-from h2.events import DataReceived
+from h2.events import DataReceived, StreamEnded
 
 from http2_client import Connection, frame
 from report import report
@@ -64,9 +64,10 @@ def ends(options):
     half.until_ended()
     reset = connection.websocket("/held")
     report("opened")
-    # What the node said before has arrived, as with any other end, and nothing more is taken.
-    reset.until_ended()
-    equal(reset.until_reset(), ErrorCodes.NO_ERROR, "code of the reset")
+    equal(reset.text(), "before the reset", "what the node said before it reset its connection")
+    report("heard")
+    equal(reset.until_reset(), ErrorCodes.CANCEL, "code of the reset")
+    expect(not connection.has(StreamEnded, reset.stream), "END_STREAM before the reset")
     gone = connection.websocket("/held")
     gone.reset()
     echo(stays)

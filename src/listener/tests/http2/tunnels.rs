@@ -91,6 +91,16 @@ async fn a_reset_of_one_side_is_seen_by_the_other() {
     let error = soon(received.data()).await.unwrap().unwrap_err();
     assert_eq!(error.reason(), Some(Reason::CANCEL));
 
+    // What was written before arrives before the reset.
+    let (mut received, _sent, RawStream { mut stream, .. }) = client.tunnel(&mut server).await;
+    stream.write_all(b"last").await.unwrap();
+    soon(poll_fn(|cx| stream.poll_reset(cx))).await;
+    assert_eq!(receive(&mut received, 4).await, b"last");
+    let error = soon(received.data()).await.unwrap().unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::CANCEL));
+    assert!(soon(stream.read(&mut [0])).await.is_err());
+    assert!(soon(stream.write(b"x")).await.is_err());
+
     let (_received, _sent, RawStream { mut stream, .. }) = client.tunnel(&mut server).await;
     drop((client, _received, _sent));
     let read = soon(stream.read(&mut [0])).await;
