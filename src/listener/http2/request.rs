@@ -121,13 +121,17 @@ fn is_number(value: &HeaderValue) -> bool {
 }
 
 /// A client may split its cookies into many fields, because they compress better so. Over HTTP/1.1
-/// they are one (RFC 9113, section 8.2.3).
+/// they are one (RFC 9113, section 8.2.3). An empty one would leave white space at an end of it.
 fn join_cookies(fields: &mut HeaderMap) {
-    let mut cookies = fields.get_all(COOKIE).into_iter();
-    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return };
-    let mut joined = first.as_bytes().to_vec();
-    for cookie in std::iter::once(second).chain(cookies) {
-        joined.extend_from_slice(b"; ");
+    let cookies = fields.get_all(COOKIE);
+    if cookies.iter().nth(1).is_none() {
+        return;
+    }
+    let mut joined = Vec::new();
+    for cookie in cookies.iter().filter(|cookie| !cookie.is_empty()) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
         joined.extend_from_slice(cookie.as_bytes());
     }
     if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
@@ -234,6 +238,14 @@ mod tests {
         prepare(&mut head, true, HeadLimits { fields_max: 2, ..HeadLimits::default() }).unwrap();
         let cookies: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
+        for (cookies, expected) in
+            [(["a=1", "", ""], "a=1"), (["", "", "a=1"], "a=1"), ([""; 3], "")]
+        {
+            let mut head = self::head("GET", "https://a/", &cookies.map(|value| ("cookie", value)));
+            prepare(&mut head, true, HeadLimits::default()).unwrap();
+            let joined: Vec<_> = head.headers.get_all(COOKIE).iter().collect();
+            assert_eq!(joined, [expected], "no white space at an end");
+        }
     }
 
     #[test]
