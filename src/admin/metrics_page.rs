@@ -22,7 +22,7 @@ use crate::Instant;
 use crate::acme::{self, NameStatus};
 use crate::logging;
 use crate::metrics::table::{self, Kind, Metric};
-use crate::metrics::{InFlightCount, Process, RouteCounts, TunnelCounts};
+use crate::metrics::{InFlightCount, Process, RouteCounts, TunnelCounts, panics};
 use crate::readiness::Stage;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
@@ -150,6 +150,7 @@ fn process_samples(metric: Metric, state: &AdminState, process: &Process) -> Opt
         }
         table::STOPPING => one(truth(state.readiness.stage() == Stage::Stopping)),
         table::LOG_LINES_LOST => vec![(Vec::new(), Value::Count(logging::lost_lines()))],
+        table::PANICS => vec![(Vec::new(), Value::Count(panics()))],
         table::BUILD => vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], Value::Level(1.0))],
         table::START_TIME => one(number(Some(seconds(state.since)))),
         table::MEMORY => one(number(process.memory_bytes)),

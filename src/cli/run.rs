@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, Config};
 use crate::descriptors::{self, memory};
 use crate::logging;
+use crate::metrics::count_panic;
 use crate::reload::Reloader;
 use crate::server::{Server, Stopped};
 use crate::systemd;
@@ -37,8 +38,9 @@ pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     Ok(stopped)
 }
 
-/// Logs a panic: the default hook would write to standard error, and wait for its reader.
+/// Counts and logs a panic: the default hook would write to standard error, and wait for its reader.
 fn log_panic(panic: &PanicHookInfo<'_>) {
+    count_panic();
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| display(backtrace));
     error!(
@@ -125,5 +127,26 @@ fn announce(config: &Config, server: &Server) {
     }
     for route in &config.routes {
         info!(host = %route.host, path = %route.path, upstream = %route.upstream, "route");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metrics::panics;
+
+    #[test]
+    fn a_panic_is_counted() {
+        // It stays, and what other tests panic with is still printed.
+        let former = Arc::new(panic::take_hook());
+        panic::set_hook(Box::new(move |panic| {
+            log_panic(panic);
+            former(panic);
+        }));
+        let before = panics();
+        assert!(panic::catch_unwind(|| panic!("as this test wants it")).is_err());
+        assert!(panics() > before);
     }
 }

@@ -114,6 +114,17 @@ impl Listener {
         &self.settings
     }
 
+    /// The same address and settings, for the case that this one is lost in a panic.
+    ///
+    /// # Errors
+    ///
+    /// The system has no descriptors left.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        let Self { socket, address, settings } = self;
+        let (socket, settings) = (socket.try_clone()?, settings.clone());
+        Ok(Self { socket, address: *address, settings })
+    }
+
     /// The address. If the configured port is 0, it has the port that the system chose.
     pub(crate) fn local_address(&self) -> SocketAddr {
         self.address

@@ -12,6 +12,7 @@ mod auth;
 mod in_flight;
 mod labels;
 mod metric;
+mod panics;
 mod process;
 pub(crate) mod table;
 
@@ -22,6 +23,7 @@ use prometheus_client::metrics::counter::Counter;
 pub(crate) use auth::AuthCounts;
 pub(crate) use in_flight::{InFlightCount, InFlightGuard};
 pub(crate) use labels::LabelCounts;
+pub(crate) use panics::{count_panic, panics};
 pub(crate) use process::Process;
 
 /// The counts of a route's exchanges and tunnels. Requests without a route have one too.

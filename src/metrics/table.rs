@@ -9,7 +9,7 @@ pub use super::metric::Metric;
 use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 57] = [
+pub const ALL: [Metric; 58] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -62,6 +62,7 @@ pub const ALL: [Metric; 57] = [
     RELOAD_FAILED,
     STOPPING,
     LOG_LINES_LOST,
+    PANICS,
     BUILD,
     START_TIME,
     MEMORY,
@@ -337,6 +338,9 @@ pub(crate) const LOG_LINES_LOST: Metric = counter(
     &[],
     "Log lines that were dropped because standard error was not read fast enough",
 );
+/// See [`panics`](super::panics).
+pub(crate) const PANICS: Metric =
+    counter("sockeye_panics_total", &[], "Faults of Sockeye that ended an exchange or a task");
 /// The version, as a label.
 pub const BUILD: Metric = gauge("sockeye_build_info", &["version"], "Always 1");
 /// When the process began.

@@ -178,11 +178,7 @@ impl Server {
             // Not waited for: these tasks end with the runtime.
             let background = Tasks::default();
             background.spawn(cutting);
-            background.spawn(sweep(current.clone()));
-            background.spawn(maintain(current.clone()));
-            background.spawn(check_nodes(current.clone()));
-            background.spawn(systemd::feed_watchdog());
-            background.spawn(warn_of_expiry(config.clone()));
+            spawn_timers(&background, &current, &config);
             let (keeper, wanted, certificates) = Keeper::new();
             background.spawn(keeper.run());
             if let Some(admin) = admin {
@@ -206,6 +202,20 @@ impl Server {
         info!("stopped");
         Ok(if was_cut.load(Relaxed) { Stopped::Cut } else { Stopped::InOrder })
     }
+}
+
+/// What the control plane does on timers. Each step is whole: what it shares is not left half-changed by
+/// a panic, so a task that panicked is started again.
+fn spawn_timers(background: &Tasks, current: &Arc<Current>, config: &Arc<ArcSwap<InForce>>) {
+    let shared = current.clone();
+    background.spawn_lasting("sweep", move || sweep(shared.clone()));
+    let shared = current.clone();
+    background.spawn_lasting("maintain", move || maintain(shared.clone()));
+    let shared = current.clone();
+    background.spawn_lasting("check_nodes", move || check_nodes(shared.clone()));
+    background.spawn_lasting("feed_watchdog", systemd::feed_watchdog);
+    let config = config.clone();
+    background.spawn_lasting("warn_of_expiry", move || warn_of_expiry(config.clone()));
 }
 
 /// Judges the sessions that have ended, until it is dropped.

@@ -2,6 +2,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,7 +16,7 @@ use crate::descriptors::Reserve;
 use crate::listener::{AcceptBounds, Accepted, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
 use crate::net::ConnectionLimit;
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, survived};
 
 /// A handle to the running workers, for use on the first worker only.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ impl Control {
         self.add(&acceptor);
         let weak = Arc::downgrade(&acceptor);
         self.tasks.spawn(async move {
-            let result = listener.accept(accepted, bounds, stopped.clone()).await;
+            let result = accept_until(listener, accepted, bounds, &stopped).await;
             if let Err(error) = result {
                 error!(%address, %error, "cannot accept");
             }
@@ -130,6 +131,24 @@ impl Control {
 impl AcceptHandle {
     /// Replaces the settings for new connections. The address stays.
     pub(crate) fn change(&self, settings: Settings) {
+/// Accepts until `stop` is cancelled, also after a panic: the address stays open, and clients wait in the
+/// system's queue until the loop runs again.
+async fn accept_until(
+    mut listener: Listener,
+    accepted: mpsc::Sender<Accepted>,
+    bounds: AcceptBounds,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    loop {
+        let again = listener.try_clone()?;
+        let accepting = listener.accept(accepted.clone(), bounds.clone(), stop.clone());
+        match survived("accept", accepting).await {
+            Some(result) => return result,
+            None => listener = again,
+        }
+    }
+}
+
         self.settings.change(settings);
     }
 

@@ -35,9 +35,9 @@ impl WorkerQueue {
 /// cancelled. If all queues are full it waits, the listeners wait for it, and clients wait in the
 /// system's queue.
 pub(super) async fn dispatch(
-    queues: Vec<WorkerQueue>,
-    mut accepted: mpsc::Receiver<Accepted>,
-    stop: CancellationToken,
+    queues: &[WorkerQueue],
+    accepted: &mut mpsc::Receiver<Accepted>,
+    stop: &CancellationToken,
 ) {
     let mut is_stopped = false;
     loop {
@@ -51,7 +51,7 @@ pub(super) async fn dispatch(
             }
         };
         let Some(next) = next else { return };
-        let Some(queue) = least_loaded(&queues) else { continue };
+        let Some(queue) = least_loaded(queues) else { continue };
         let permit = next.permit.for_worker(&queue.connections);
         if queue.sender.send(Accepted { permit, ..next }).await.is_err() {
             error!("a worker has died");

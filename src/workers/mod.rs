@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc as blocking};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -32,7 +33,7 @@ use crate::listener::{Accepted, ClientService, ConnectionEnd, serve};
 use crate::metrics::{Connections, InFlightGuard};
 use crate::net::ConnectionLimit;
 use crate::shutdown::{Shutdown, ShutdownWatch};
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, survived};
 
 /// One worker for each core that this process may use, within the limits of its container.
 pub(crate) fn per_core() -> NonZeroUsize {
@@ -88,8 +89,13 @@ where
         let tasks = Tasks::default();
         let service = make_service(tasks.clone());
         let stop = CancellationToken::new();
-        let (handle, accepted) = Control::new(&queues, tasks.clone(), limit, counts.clone());
-        tasks.spawn(dispatch(queues, accepted, stop.clone()));
+        let (handle, mut accepted) = Control::new(&queues, tasks.clone(), limit, counts.clone());
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            // A panic costs the connection that was in hand.
+            while survived("dispatch", dispatch(&queues, &mut accepted, &stopped)).await.is_none() {
+            }
+        });
         // Clones of the handle may outlive `control` in tasks, so its end has to stop the dispatcher.
         let controlled = async {
             let answer = control(handle).await;
@@ -144,11 +150,11 @@ async fn serve_queue<S: ClientService>(
             next = queue.recv() => {
                 let Some(accepted) = next else { break };
 
-                let client = accepted.address;
-                let open = counts.open.begin();
-                // Boxed because a future is moved six times when it is spawned.
-                let serving = Box::pin(serve(accepted, service.clone(), &tasks, &watch, &counts));
-                tasks.spawn(count_end(serving, client, open, counts.clone()));
+                // Outside of the connection's task a panic would end the worker with all that it serves.
+                let begin = || begin(accepted, service.clone(), &tasks, &watch, &counts);
+                if catch_unwind(AssertUnwindSafe(begin)).is_err() {
+                    counts.ends.count(["panicked"]);
+                }
             }
         }
     }
@@ -163,6 +169,21 @@ async fn serve_queue<S: ClientService>(
             }
         }
     }
+}
+
+/// Begins to serve a connection in a task of its own.
+fn begin<S: ClientService>(
+    accepted: Accepted,
+    service: S,
+    tasks: &Tasks,
+    watch: &ShutdownWatch,
+    counts: &Arc<Connections>,
+) {
+    let client = accepted.address;
+    let open = counts.open.begin();
+    // Boxed because a future is moved six times when it is spawned.
+    let serving = Box::pin(serve(accepted, service, tasks, watch, counts));
+    tasks.spawn(count_end(serving, client, open, counts.clone()));
 }
 
 /// Counts and logs the end of a connection.

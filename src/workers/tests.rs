@@ -109,6 +109,49 @@ fn one_worker_is_the_calling_thread_alone() {
     assert_eq!(made.load(Ordering::Relaxed), 1);
 }
 
+/// Panics when it is cloned the third time: for the second connection, after the first one and its request.
+struct Trap(Arc<AtomicUsize>);
+
+impl Trap {
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 3
+    }
+}
+
+impl Clone for Trap {
+    fn clone(&self) -> Self {
+        assert_ne!(self.0.fetch_add(1, Ordering::Relaxed), 2, "as this test wants it");
+        Self(self.0.clone())
+    }
+}
+
+#[test]
+fn a_panic_before_a_connection_has_a_task_costs_no_other_connection() {
+    let (_shutdown, watch) = Shutdown::new();
+    let clones = Arc::<AtomicUsize>::default();
+    let make_service = move |_tasks| {
+        let trap = Trap(clones.clone());
+        service_fn(move |_request: Request<ClientBody>| {
+            let answer = Full::new(Bytes::from(trap.is_open().to_string()));
+            async { Ok::<_, Infallible>(Response::new(answer)) }
+        })
+    };
+    run(workers(1), unlimited(), make_service, watch, async |control| {
+        let listener = listener();
+        let address = listener.local_address();
+        let _accepting = control.accept(listener);
+        let (mut first, _) = soon(served(address)).await;
+        let mut lost = TcpStream::connect(address).await.unwrap();
+        assert_eq!(soon(lost.read(&mut [0])).await.unwrap(), 0);
+        first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        soon(first.read_u8()).await.unwrap();
+        assert_eq!(soon(served(address)).await.1, "true");
+        let ends: Vec<_> = control.counts().ends.iter().collect();
+        assert_eq!(ends, [(["panicked"], 1)]);
+    })
+    .unwrap();
+}
+
 #[test]
 fn listeners_start_and_stop_while_connections_continue() {
     let (_shutdown, watch) = Shutdown::new();

@@ -1,5 +1,6 @@
 //! Accepting: addresses, the connection limit, the stop, failures.
 
+use futures_util::FutureExt as _;
 use socket2::SockRef;
 
 use super::*;
@@ -72,5 +73,22 @@ fn only_failures_that_concern_one_client_are_ignored() {
         [/* EMFILE */ 24, /* ENFILE */ 23, /* ENOBUFS */ 105, /* EINVAL */ 22]
     {
         assert!(!concerns_one_connection(&io::Error::from_raw_os_error(code)));
+    }
+}
+
+#[tokio::test]
+async fn the_address_of_an_accept_loop_that_is_lost_stays_open_for_the_next() {
+    let minute = Duration::from_secs(60);
+    let listener = Listener::bind(&settings(minute, minute)).unwrap();
+    let (address, again) = (listener.local_address(), listener.try_clone().unwrap());
+    let (sender, mut accepted) = mpsc::channel(8);
+    let accept = |listener: Listener| {
+        listener.accept(sender.clone(), AcceptBounds::none(), CancellationToken::new())
+    };
+    assert!(accept(listener).now_or_never().is_none(), "it is dropped, as after a panic");
+    let _client = TcpStream::connect(address).await.unwrap();
+    tokio::select! {
+        ended = accept(again) => panic!("{ended:?}"),
+        next = soon(accepted.recv()) => assert!(next.is_some()),
     }
 }
