@@ -7,8 +7,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
+use super::idle::{IdleConnections, OfListener};
 use crate::Instant;
 use crate::descriptors::Reserve;
 use crate::metrics::Connections;
@@ -21,6 +22,8 @@ pub(crate) struct AcceptBounds {
     pub(crate) limit: ConnectionLimit,
     /// The descriptors that clients may not use.
     pub(crate) reserve: Reserve,
+    /// Whose connections are closed for new clients at a limit.
+    pub(crate) idle: IdleConnections,
     /// Where pauses are counted.
     pub(crate) counts: Arc<Connections>,
 }
@@ -51,7 +54,7 @@ impl AcceptBounds {
     /// No bounds: for a listener whose clients are counted elsewhere.
     pub(crate) fn none() -> Self {
         let (limit, counts) = (ConnectionLimit::new(usize::MAX), Arc::default());
-        Self { limit, reserve: Reserve::none(), counts }
+        Self { limit, reserve: Reserve::none(), idle: IdleConnections::default(), counts }
     }
 }
 
@@ -68,10 +71,10 @@ impl AcceptGate {
         loop {
             if self.bounds.limit.is_reached() {
                 self.close(Closed::MaxConnections, self.bounds.limit.max());
-                self.bounds.limit.below_max().await;
+                self.make_room(&self.bounds.limit, None, socket).await;
             } else if self.own.is_reached() {
                 self.close(Closed::ListenerMaxConnections, self.own.max());
-                self.own.below_max().await;
+                self.make_room(&self.own, Some(self.address), socket).await;
             } else if self.is_in_reserve && self.bounds.reserve.is_needed_for_next(socket) {
                 self.close(Closed::Descriptors, self.bounds.reserve.size());
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -81,6 +84,35 @@ impl AcceptGate {
                 return;
             }
         }
+    }
+
+    /// Waits until `limit` is not reached. While a client waits on `socket`, connections that are idle
+    /// are closed for it: of all listeners, or of the one at `only`.
+    async fn make_room(
+        &self,
+        limit: &ConnectionLimit,
+        only: Option<SocketAddr>,
+        socket: &TcpListener,
+    ) {
+        loop {
+            if is_client_waiting(socket) {
+                let closed = self.bounds.idle.close_longest(only, Instant::now());
+                if closed > 0 {
+                    let address = self.address;
+                    debug!(%address, closed, "closing the longest idle connections for new clients");
+                }
+            }
+            tokio::select! {
+                biased;
+                () = limit.below_max() => return,
+                () = tokio::time::sleep(RETRY_AFTER) => (),
+            }
+        }
+    }
+
+    /// Where connections are known while they are idle.
+    pub(super) fn idle(&self) -> OfListener {
+        self.bounds.idle.of_listener(self.address)
     }
 
     /// Whether a limit of connections is reached.
@@ -120,12 +152,13 @@ impl AcceptGate {
         self.count(closed);
         let address = self.address;
         self.logs[closed as usize].log(|| match closed {
-            Closed::MaxConnections => {
-                warn!(%address, max_connections = bound, "connection limit reached, new clients wait");
-            }
+            Closed::MaxConnections => warn!(
+                %address, max_connections = bound,
+                "connection limit reached, new clients replace idle connections or wait"
+            ),
             Closed::ListenerMaxConnections => warn!(
                 %address, max_connections = bound,
-                "connection limit of the listener reached, new clients wait"
+                "connection limit of the listener reached, new clients replace idle connections or wait"
             ),
             Closed::Descriptors => warn!(
                 %address, reserved = bound,
@@ -141,6 +174,11 @@ impl AcceptGate {
             self.bounds.counts.accept_pauses.count([closed.label()]);
         }
     }
+}
+
+/// Whether a client waits in the system's queue. A failure is left to accept(2).
+fn is_client_waiting(socket: &TcpListener) -> bool {
+    super::has_client(socket).unwrap_or(true)
 }
 
 impl Closed {

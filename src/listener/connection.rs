@@ -31,8 +31,12 @@ pub(crate) enum ConnectionEnd {
     /// Closed between requests: by the client, after an answer that announced it, or because the
     /// shutdown began.
     Closed,
+    /// Closed after the answer to the last of `keep_alive_requests`.
+    Spent,
     /// No request came within `keep_alive_timeout`, or in time after the shutdown began.
     Idle,
+    /// It had been idle for long, and a new client needed its place: `max_connections` was reached.
+    Replaced,
     /// A head was not complete within `header_timeout`; answered with 408.
     SlowHead,
     /// The client stopped sending a body or reading an answer.
@@ -62,7 +66,9 @@ impl ConnectionEnd {
         match self {
             Self::Upgraded => "upgraded",
             Self::Closed => "closed",
+            Self::Spent => "request_limit",
             Self::Idle => "idle",
+            Self::Replaced => "replaced",
             Self::SlowHead => "slow_head",
             Self::Stalled => "stalled",
             Self::Refused(_) => "refused",
@@ -86,7 +92,13 @@ impl ConnectionEnd {
             Self::Flooded(flood) => Some(flood.to_string()),
             Self::Http2Failed(error) => Some(error.to_string()),
             Self::Failed(error) => Some(error.to_string()),
-            Self::Upgraded | Self::Closed | Self::Idle | Self::SlowHead | Self::Stalled => None,
+            Self::Upgraded
+            | Self::Closed
+            | Self::Spent
+            | Self::Idle
+            | Self::Replaced
+            | Self::SlowHead
+            | Self::Stalled => None,
         }
     }
 }
@@ -108,7 +120,7 @@ pub(crate) fn serve<S: ClientService>(
     shutdown: &ShutdownWatch,
     counts: &Arc<Connections>,
 ) -> impl Future<Output = ConnectionEnd> + Send + use<S> {
-    let Accepted { stream, address, settings, permit } = accepted;
+    let Accepted { stream, address, settings, permit, idle } = accepted;
     let mut socket = match TcpStream::from_std(stream) {
         Ok(socket) => socket,
         Err(error) => {
@@ -118,6 +130,7 @@ pub(crate) fn serve<S: ClientService>(
     if Transport::is_plain(&settings) {
         let transport = Transport::plain(socket, address, &settings);
         let serving = http1::serve(transport, &settings, permit, service, shutdown);
+        idle.add(serving.as_idle());
         return Serving::Plain { serving };
     }
     let (tasks, shutdown, counts) = (tasks.clone(), shutdown.clone(), counts.clone());
@@ -136,11 +149,15 @@ pub(crate) fn serve<S: ClientService>(
             };
             match transport.http {
                 HttpVersion::Http1 => {
-                    http1::serve(transport, &settings, permit, service, &shutdown).await
+                    let serving = http1::serve(transport, &settings, permit, service, &shutdown);
+                    idle.add(serving.as_idle());
+                    serving.await
                 }
                 HttpVersion::Http2 => {
                     let streams = StreamService { service, tasks };
-                    http2::serve(transport, &settings, permit, streams, &shutdown).await
+                    let serving = http2::serve(transport, &settings, permit, streams, &shutdown);
+                    idle.add(serving.as_idle());
+                    serving.await
                 }
             }
         }),

@@ -243,6 +243,7 @@ const STATUS_RANGE: Range<usize> = 9..12;
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::num::NonZeroU32;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -254,7 +255,7 @@ mod tests {
     /// A client whose stream holds up to `capacity` bytes, and the guarded stream.
     fn guarded(capacity: usize) -> (DuplexStream, Guarded<DuplexStream>, Arc<Progress>) {
         let (client, stream) = duplex(capacity);
-        let progress = Arc::<Progress>::default();
+        let progress = Arc::new(Progress::new(NonZeroU32::MAX));
         let limits = HeadLimits::default();
         (
             client,

@@ -20,6 +20,7 @@ use super::close::{close, refuse};
 use super::deadlines::Deadlines;
 use super::guarded::{Guarded, Unguarded};
 use super::head_guard::HeadLimits;
+use super::idle::Idle;
 use super::phase_timer::PhaseTimer;
 use super::progress::{Phase, Progress, Truncation};
 use super::served::{ClientService, Served};
@@ -39,7 +40,7 @@ pub(super) fn serve<S: ClientService>(
     shutdown: &ShutdownWatch,
 ) -> Serving<S> {
     let Transport { stream, client, http: _ } = transport;
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress::new(settings.keep_alive_requests));
     let notifier: Weak<Progress> = Arc::downgrade(&progress);
     let guarded = Guarded::new(stream, settings.head, progress.clone(), permit);
     let served = Served { service, client, progress: progress.clone() };
@@ -90,6 +91,12 @@ impl<S: ClientService> Future for Serving<S> {
 }
 
 impl<S: ClientService> Serving<S> {
+    /// What closes it while it is idle.
+    pub(super) fn as_idle(&self) -> Weak<dyn Idle> {
+        let progress: Weak<Progress> = Arc::downgrade(&self.progress);
+        progress
+    }
+
     /// Speaks HTTP until there is a reason to stop.
     fn poll_http(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<HttpStop> {
         let mut this = self.project();
@@ -107,7 +114,13 @@ impl<S: ClientService> Serving<S> {
             Phase::Refused => Poll::Ready(HttpStop::Refused),
             Phase::AnsweredEarly => Poll::Ready(HttpStop::Done(Ok(()))),
             phase => {
+                if phase == Phase::Idle && this.progress.idle_time().is_over() {
+                    return Poll::Ready(HttpStop::Replaced);
+                }
                 let due = this.timer.as_mut().poll_due(phase, this.progress.steps(), cx);
+                if phase == Phase::Idle {
+                    this.progress.idle_time().begin(this.timer.since());
+                }
                 if due.is_pending() && this.progress.has_unread() {
                     this.timer.wake_soon(cx);
                 }
@@ -149,6 +162,8 @@ enum HttpStop {
     Done(hyper::Result<()>),
     Refused,
     TimedOut(Phase),
+    /// It was idle, and a new client needs its place.
+    Replaced,
 }
 
 /// Writes a last answer, if one is due, and closes.
@@ -165,7 +180,7 @@ async fn finish(
             if progress.phase() != Phase::Idle {
                 close(&mut stream).await;
             }
-            ConnectionEnd::Closed
+            if progress.is_spent() { ConnectionEnd::Spent } else { ConnectionEnd::Closed }
         }
         (HttpStop::Done(Err(error)), _) => {
             match (refusal, progress.truncation()) {
@@ -189,6 +204,7 @@ async fn finish(
         }
         (HttpStop::TimedOut(Phase::Body | Phase::WriteBlocked), _) => ConnectionEnd::Stalled,
         (HttpStop::TimedOut(Phase::Idle), _) => ConnectionEnd::Idle,
+        (HttpStop::Replaced, _) => ConnectionEnd::Replaced,
         (HttpStop::TimedOut(Phase::Exchange | Phase::Refused | Phase::AnsweredEarly), _)
         | (HttpStop::Refused, None) => {
             debug_assert!(false, "no deadline in these phases, and a refusal has a fault");

@@ -13,6 +13,7 @@ mod guarded;
 pub(crate) mod head_guard;
 mod http1;
 pub(crate) mod http2;
+mod idle;
 mod phase_timer;
 mod presence;
 mod prior_knowledge;
@@ -40,6 +41,8 @@ use tracing::{debug, info};
 pub(crate) use accept_gate::AcceptBounds;
 use accept_gate::AcceptGate;
 pub(crate) use connection::{ConnectionEnd, serve};
+pub(crate) use idle::IdleConnections;
+use idle::OfListener;
 pub(crate) use served::ClientService;
 pub(crate) use settings::{Http2, Settings};
 
@@ -72,6 +75,8 @@ pub(crate) struct Accepted {
     pub settings: Arc<Settings>,
     /// Counts the client.
     pub permit: ConnectionPermit,
+    /// Where the connection is known while it is idle.
+    pub idle: OfListener,
 }
 
 /// An address that cannot be listened on.
@@ -109,11 +114,6 @@ impl Listener {
         Ok(Self { socket, address, settings: LiveSettings::new(settings.clone()) })
     }
 
-    /// The settings. A change applies to the connections that are accepted afterwards.
-    pub(crate) fn settings(&self) -> &LiveSettings {
-        &self.settings
-    }
-
     /// The same address and settings, for the case that this one is lost in a panic.
     ///
     /// # Errors
@@ -123,6 +123,11 @@ impl Listener {
         let Self { socket, address, settings } = self;
         let (socket, settings) = (socket.try_clone()?, settings.clone());
         Ok(Self { socket, address: *address, settings })
+    }
+
+    /// The settings. A change applies to the connections that are accepted afterwards.
+    pub(crate) fn settings(&self) -> &LiveSettings {
+        &self.settings
     }
 
     /// The address. If the configured port is 0, it has the port that the system chose.
@@ -243,11 +248,13 @@ async fn accept_rest(
 /// It first asks whether a client waits: accept(2) creates a socket and a file before it looks, and
 /// this costs ten times as much, after each client that comes alone.
 fn accept_waiting(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    if has_client(socket)? { socket.accept() } else { Err(io::ErrorKind::WouldBlock.into()) }
+}
+
+/// Whether a client has connected and waits.
+fn has_client(socket: &TcpListener) -> io::Result<bool> {
     let mut polled = [PollFd::new(socket, PollFlags::IN)];
-    if rustix::event::poll(&mut polled, Some(&Timespec::default()))? == 0 {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
-    socket.accept()
+    Ok(rustix::event::poll(&mut polled, Some(&Timespec::default()))? > 0)
 }
 
 fn prepare(
@@ -263,7 +270,8 @@ fn prepare(
     // It was counted and logged.
     let permit = permit.map_err(|_network| io::ErrorKind::QuotaExceeded)?;
     stream.set_nonblocking(true)?;
-    Ok(Accepted { stream, address, settings, permit })
+    let idle = gate.idle();
+    Ok(Accepted { stream, address, settings, permit, idle })
 }
 
 /// Whether a failure to accept concerns one client: it reset its waiting connection, or its network

@@ -75,6 +75,11 @@ impl PhaseTimer {
         Poll::Pending
     }
 
+    /// Since when the connection is in its phase.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
     /// Wakes the task within [`UNREAD_CHECK_INTERVAL`].
     pub(super) fn wake_soon(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let mut this = self.project();

@@ -6,17 +6,20 @@
 //!
 //! Runs for every byte.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::head_guard::{HeadGuard, Stage};
+use super::idle::{Idle, IdleTime};
+use crate::Instant;
 use crate::net::{SocketReceiver, UpgradeHandoff};
 use crate::shutdown::{Notifier, TaskWaker};
 
 /// The state of a connection. A request is open from the last byte of its head to the last byte of its
 /// answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
     stage: AtomicU8,
     refused: AtomicBool,
@@ -24,6 +27,8 @@ pub(super) struct Progress {
     /// How many requests reached the service, and how many of these are answered.
     opened: AtomicU32,
     answered: AtomicU32,
+    /// How many may reach it.
+    requests_max: u32,
     /// hyper waits for bytes of the client.
     awaits_bytes: AtomicBool,
     /// There are bytes of the client that hyper does not read.
@@ -39,6 +44,7 @@ pub(super) struct Progress {
     /// How the client is to see that its answer is truncated: a [`Truncation`], or 0.
     truncation: AtomicU8,
     steps: AtomicU32,
+    idle: IdleTime,
     /// The task of the connection, which the shutdown wakes.
     task: TaskWaker,
     /// Belongs to the request that asks for an upgrade, which is the last request.
@@ -78,6 +84,34 @@ pub(super) enum Truncation {
 pub(super) struct OpenRequest(Arc<Progress>);
 
 impl Progress {
+    /// For a connection that may have so many requests.
+    pub(super) fn new(requests_max: NonZeroU32) -> Self {
+        Self {
+            stage: AtomicU8::default(),
+            refused: AtomicBool::default(),
+            heads: AtomicU32::default(),
+            opened: AtomicU32::default(),
+            answered: AtomicU32::default(),
+            requests_max: requests_max.get(),
+            awaits_bytes: AtomicBool::default(),
+            unread: AtomicBool::default(),
+            unflushed: AtomicBool::default(),
+            write_blocked: AtomicBool::default(),
+            shutting_down: AtomicBool::default(),
+            answered_early: AtomicBool::default(),
+            truncation: AtomicU8::default(),
+            steps: AtomicU32::default(),
+            idle: IdleTime::default(),
+            task: TaskWaker::default(),
+            handoff: OnceLock::default(),
+        }
+    }
+
+    /// Whether the connection has had as many requests as it may have.
+    pub(super) fn is_spent(&self) -> bool {
+        self.opened.load(Relaxed) >= self.requests_max
+    }
+
     /// The guard has inspected bytes.
     pub(super) fn inspected(&self, guard: &HeadGuard) {
         let stage = guard.stage();
@@ -104,6 +138,11 @@ impl Progress {
     /// Takes the receiver of the socket, if an upgrade was answered.
     pub(super) fn take_receiver(&self) -> Option<SocketReceiver> {
         self.handoff.get()?.take_receiver()
+    }
+
+    /// Since when the connection is idle, while it is.
+    pub(super) fn idle_time(&self) -> &IdleTime {
+        &self.idle
     }
 
     /// Makes each answer from now on the last one of the connection.
@@ -204,10 +243,22 @@ impl Notifier for Progress {
     }
 }
 
+impl Idle for Progress {
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle.since().filter(|_| self.phase() == Phase::Idle)
+    }
+
+    fn close_idle(&self, since: Instant) {
+        self.idle.end(since);
+        self.task.wake();
+    }
+}
+
 impl OpenRequest {
-    /// Whether its answer is the last one of the connection because the shutdown has begun.
+    /// Whether its answer is the last one of the connection: because the shutdown has begun, or because
+    /// the connection has had its requests.
     pub(super) fn is_last(&self) -> bool {
-        self.0.shutting_down.load(Relaxed)
+        self.0.shutting_down.load(Relaxed) || self.0.is_spent()
     }
 
     /// Its answer begins. Returns whether the connection must end with it, because a part of the

@@ -37,6 +37,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub keep_alive_timeout: Duration,
+    /// How many requests a connection of HTTP/1 may have. The last one of them may become a tunnel.
+    pub keep_alive_requests: NonZeroU32,
 }
 
 /// Whether clients may speak HTTP/2.
@@ -71,6 +73,9 @@ impl Settings {
     /// The default of `keep_alive_timeout`: longer than the 60 s of cloud load balancers, so that they
     /// close first.
     pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(75);
+    /// The default of `keep_alive_requests`. A client that only polls, each 25 s, has so many in three
+    /// days; one that posts ten messages each second, in a quarter of an hour.
+    pub const KEEP_ALIVE_REQUESTS: NonZeroU32 = NonZeroU32::new(10_000).expect("it is not 0");
 }
 
 impl Settings {
@@ -94,6 +99,7 @@ impl Default for Settings {
             head: HeadLimits::default(),
             header_timeout: Self::HEADER_TIMEOUT,
             keep_alive_timeout: Self::KEEP_ALIVE_TIMEOUT,
+            keep_alive_requests: Self::KEEP_ALIVE_REQUESTS,
         }
     }
 }

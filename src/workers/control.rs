@@ -13,7 +13,7 @@ use tracing::error;
 
 use super::dispatch::{QUEUE_MAX, WorkerQueue};
 use crate::descriptors::Reserve;
-use crate::listener::{AcceptBounds, Accepted, Listener, LiveSettings, Settings};
+use crate::listener::{AcceptBounds, Accepted, IdleConnections, Listener, LiveSettings, Settings};
 use crate::metrics::Connections;
 use crate::net::ConnectionLimit;
 use crate::tasks::{Tasks, survived};
@@ -26,6 +26,7 @@ pub(crate) struct Control {
     limit: ConnectionLimit,
     connections: Arc<[Arc<AtomicUsize>]>,
     counts: Arc<Connections>,
+    idle: IdleConnections,
     /// The listeners that were not stopped.
     acceptors: Arc<Mutex<Vec<Weak<Acceptor>>>>,
 }
@@ -57,7 +58,8 @@ impl Control {
         let (sender, accepted) = mpsc::channel(QUEUE_MAX);
         let connections = queues.iter().map(|queue| queue.connections().clone()).collect();
         let acceptors = Arc::default();
-        let control = Self { tasks, accepted: sender, limit, connections, counts, acceptors };
+        let idle = IdleConnections::default();
+        let control = Self { tasks, accepted: sender, limit, connections, counts, idle, acceptors };
         (control, accepted)
     }
 
@@ -69,7 +71,8 @@ impl Control {
         let settings = listener.settings().clone();
         let accepted = self.accepted.clone();
         let (limit, counts) = (self.limit.clone(), self.counts.clone());
-        let bounds = AcceptBounds { limit, reserve: Reserve::new(), counts };
+        let bounds =
+            AcceptBounds { limit, reserve: Reserve::new(), idle: self.idle.clone(), counts };
         let address = listener.local_address();
         let acceptor = Arc::new(Acceptor { address, is_lost: AtomicBool::new(false) });
         self.add(&acceptor);
@@ -128,9 +131,6 @@ impl Control {
     }
 }
 
-impl AcceptHandle {
-    /// Replaces the settings for new connections. The address stays.
-    pub(crate) fn change(&self, settings: Settings) {
 /// Accepts until `stop` is cancelled, also after a panic: the address stays open, and clients wait in the
 /// system's queue until the loop runs again.
 async fn accept_until(
@@ -149,6 +149,9 @@ async fn accept_until(
     }
 }
 
+impl AcceptHandle {
+    /// Replaces the settings for new connections. The address stays.
+    pub(crate) fn change(&self, settings: Settings) {
         self.settings.change(settings);
     }
 

@@ -66,10 +66,8 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
     let line = proxy.until_log("admin listener").await;
     let admin = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
 
-    let mut polling = Client::connect(proxy.address).await;
-    assert_eq!(polling.get("/").await.text(), "yes");
     let mut tunnels = Vec::new();
-    for _ in 1..PLACES {
+    for _ in 0..PLACES {
         tunnels.push(open(proxy.address, "/ws").await);
     }
     until_ready_is(admin, 503).await;
@@ -86,7 +84,6 @@ async fn a_client_too_many_waits_until_another_leaves_and_nobody_else_notices() 
     for tunnel in &mut tunnels {
         assert_well(tunnel).await;
     }
-    assert_eq!(polling.get("/").await.text(), "yes");
     late.stream.try_read(&mut [0]).expect_err("nobody answers yet");
 
     drop(tunnels.pop());
@@ -137,6 +134,42 @@ async fn out_of_descriptors_accepting_pauses_and_those_who_are_there_go_on() {
         if line.contains("stopped") {
             return;
         }
+    }
+}
+
+#[tokio::test]
+async fn at_the_limit_the_connection_that_was_idle_longest_makes_room() {
+    let node = FakeNode::start(|request| match &*request.head.target {
+        "/slow" => Reply::Silence,
+        _ if request.head.is_upgrade() => Reply::Echo { behind: Vec::new() },
+        _ => ok("yes"),
+    })
+    .await;
+    for http2 in ["off", "on"] {
+        let yaml = format!(
+            "listeners: [{{ bind: '127.0.0.1:0', http2: {http2} }}]\nmax_connections: 4\n\
+             admin: {{ bind: '127.0.0.1:0' }}\n\
+             upstreams: {{ a: {{ nodes: ['{}'] }} }}\nroutes: [{{ path: /, upstream: a }}]\n",
+            node.address
+        );
+        let site = Site::start(&yaml);
+        let proxy = site.addresses[0];
+        let mut tunnel = open(proxy, "/ws").await;
+        let mut pending = Client::connect(proxy).await;
+        pending.send(request("GET", "/slow", &[], "")).await;
+        let mut first = Client::connect(proxy).await;
+        assert_eq!(first.get("/").await.text(), "yes");
+        let mut second = Client::connect(proxy).await;
+        assert_eq!(second.get("/").await.text(), "yes");
+
+        let mut late = Client::connect(proxy).await;
+        assert_eq!(late.get("/").await.text(), "yes");
+        assert_eq!(first.until_end().await, b"");
+        assert_eq!(second.get("/").await.text(), "yes");
+        assert_well(&mut tunnel).await;
+        pending.stream.try_read(&mut [0]).expect_err("it goes on");
+        let ends = r#"sockeye_connection_ends_total{reason="replaced"}"#;
+        Exposition::until(site.admin.unwrap(), ends, 1.0).await;
     }
 }
 

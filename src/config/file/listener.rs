@@ -77,8 +77,8 @@ pub(crate) struct Listener {
     pub(crate) proxy_protocol: Option<RawScalar>,
     /// How many clients may be connected to this listener at the same time, WebSockets included.
     ///
-    /// At the limit, new clients of the listener wait as at the limit of all,
-    /// [`max_connections`](#connections), which counts them too.
+    /// At the limit, new clients of the listener take the place of idle connections or wait, as at the
+    /// limit of all, [`max_connections`](#connections), which counts them too.
     #[schemars(extend("x-accepts" = MAX_CONNECTIONS.accepts()))]
     pub(crate) max_connections: Option<RawScalar>,
     /// The maximum size of a request head, including the request line and line ends; a longer one
@@ -100,12 +100,19 @@ pub(crate) struct Listener {
     /// closes first.
     #[schemars(extend("x-accepts" = Accepts::duration(&KEEP_ALIVE_TIMEOUT)))]
     pub(crate) keep_alive_timeout: Option<RawScalar>,
+    /// How many requests a client may send on one connection of HTTP/1, which then closes.
+    ///
+    /// The last response says `Connection: close`; a WebSocket may still be the last request. It frees
+    /// what long connections hold, and spreads clients over proxies behind a balancer of TCP.
+    #[schemars(extend("x-accepts" = KEEP_ALIVE_REQUESTS.accepts()))]
+    pub(crate) keep_alive_requests: Option<RawScalar>,
 }
 
 /// Each stream may make us hold its window, 64 KiB.
 pub(crate) const HTTP2_STREAMS_MAX: Form<NonZeroU32, u32> = Form::positive(1..=1000);
 pub(crate) const HTTP2: Form<Http2, Infallible> =
     Form::word(&[("off", Http2::Off), ("on", Http2::On)]);
+pub(crate) const KEEP_ALIVE_REQUESTS: Form<NonZeroU32, u32> = Form::positive(1..=u32::MAX);
 pub(crate) const MAX_CONNECTIONS: Form<Option<NonZeroU32>, u32> =
     Form::optional_positive(&[("off", None)], 1..=10_000_000);
 pub(crate) const PORT: RangeInclusive<u32> = 1..=65535;

@@ -72,8 +72,9 @@ pub(super) struct File {
     pub(super) acme: Option<Acme>,
     /// How many clients may be connected at the same time, WebSockets included.
     ///
-    /// At the limit, a new client waits in the accept queue of the system until another
-    /// disconnects, `/ready` is 503, and a log line reports it once per minute. `auto`: as many as
+    /// At the limit, a new client takes the place of the connection that has been idle longest, or
+    /// waits in the accept queue of the system until another disconnects; `/ready` is 503, and a log
+    /// line reports it once per minute. `auto`: as many as
     /// [the limits on open files and memory](operating.md#how-many-clients) allow.
     #[schemars(extend("x-accepts" = MAX_CONNECTIONS.accepts()))]
     pub(super) max_connections: Option<RawScalar>,

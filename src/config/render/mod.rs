@@ -82,6 +82,7 @@ fn listener(settings: &listener::Settings) -> Listener {
         head_fields_max: Some(RawScalar::new(settings.head.fields_max)),
         header_timeout: Some(duration(settings.header_timeout)),
         keep_alive_timeout: Some(duration(settings.keep_alive_timeout)),
+        keep_alive_requests: Some(keys::KEEP_ALIVE_REQUESTS.render(&settings.keep_alive_requests)),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::{access, address, tls};
 use crate::acme;
@@ -40,7 +41,6 @@ fn one(
     report: &mut Report<'_>,
 ) -> Option<Settings> {
     let header_timeout = listener.header_timeout.as_ref().map(RawScalar::as_str);
-    let keep_alive_timeout = listener.keep_alive_timeout.as_ref().map(RawScalar::as_str);
     let bind = listener.bind.as_ref().map(RawScalar::as_str);
 
     let head = head(path, listener, report);
@@ -53,12 +53,7 @@ fn one(
         Settings::HEADER_TIMEOUT,
         |text| units::duration(text, &keys::HEADER_TIMEOUT),
     );
-    let keep_alive_timeout = report.read(
-        &path.key("keep_alive_timeout"),
-        keep_alive_timeout,
-        Settings::KEEP_ALIVE_TIMEOUT,
-        |text| units::duration(text, &keys::KEEP_ALIVE_TIMEOUT),
-    );
+    let (keep_alive_timeout, keep_alive_requests) = keep_alive(path, listener, report);
     let tls = listener.tls.as_ref();
     let tls = tls.and_then(|written| {
         let written = (written, acme, alpn(http2));
@@ -90,7 +85,28 @@ fn one(
         head,
         header_timeout,
         keep_alive_timeout,
+        keep_alive_requests,
     })
+}
+
+fn keep_alive(
+    path: &KeyPath,
+    listener: &Listener,
+    report: &mut Report<'_>,
+) -> (Duration, NonZeroU32) {
+    let timeout = report.read(
+        &path.key("keep_alive_timeout"),
+        listener.keep_alive_timeout.as_ref().map(RawScalar::as_str),
+        Settings::KEEP_ALIVE_TIMEOUT,
+        |text| units::duration(text, &keys::KEEP_ALIVE_TIMEOUT),
+    );
+    let requests = report.read(
+        &path.key("keep_alive_requests"),
+        listener.keep_alive_requests.as_ref().map(RawScalar::as_str),
+        Settings::KEEP_ALIVE_REQUESTS,
+        |text| keys::KEEP_ALIVE_REQUESTS.parse(text),
+    );
+    (timeout, requests)
 }
 
 fn http2(path: &KeyPath, listener: &Listener, report: &mut Report<'_>) -> (Http2, NonZeroU32) {

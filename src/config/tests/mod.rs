@@ -59,6 +59,7 @@ listeners:
     trusted_proxies: [10.0.0.0/8, "::1"]
     header_timeout: 2s
     keep_alive_timeout: 3s
+    keep_alive_requests: 4
 upstreams:
   chat:
     nodes: [{ address: 10.0.0.2:3000, name: n2, weight: 2 }]
@@ -83,6 +84,7 @@ log: { format: json, level: debug }
     assert_eq!(listener.trusted_proxies.len(), 2);
     assert_eq!(listener.header_timeout, Duration::from_secs(2));
     assert_eq!(listener.keep_alive_timeout, Duration::from_secs(3));
+    assert_eq!(listener.keep_alive_requests.get(), 4);
     let upstream = &config.upstreams[0].upstream;
     assert_eq!((&*upstream.name, &*upstream.nodes[0].name), ("chat", "n2"));
     assert_eq!(upstream.nodes[0].weight, 2);

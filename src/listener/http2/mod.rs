@@ -41,6 +41,7 @@ use stream::Shared;
 use wire::Wire;
 
 use super::deadlines::Deadlines;
+use super::idle::Idle;
 use super::phase_timer::PhaseTimer;
 use super::progress::Phase;
 use super::served::ClientService;
@@ -152,9 +153,17 @@ impl<S: ClientService> Future for Serving<S> {
 enum Stop {
     Ended(ConnectionEnd),
     TimedOut(Phase),
+    /// It was idle, and a new client needs its place.
+    Replaced,
 }
 
 impl<S: ClientService> Serving<S> {
+    /// What closes it while it is idle.
+    pub(super) fn as_idle(&self) -> Weak<dyn Idle> {
+        let progress: Weak<Progress> = Arc::downgrade(&self.shared.progress);
+        progress
+    }
+
     fn note_shutdown(self: Pin<&mut Self>) {
         let this = self.project();
         if !*this.is_shutting_down && this.shutdown.deadline().is_some() {
@@ -196,9 +205,17 @@ impl<S: ClientService> Serving<S> {
     }
 
     fn poll_timer(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Stop> {
-        let this = self.project();
-        let (phase, steps) = (this.shared.progress.phase(), this.shared.progress.steps());
-        this.timer.poll_due(phase, steps, cx).map(|()| Stop::TimedOut(phase))
+        let mut this = self.project();
+        let progress = &this.shared.progress;
+        let (phase, steps) = (progress.phase(), progress.steps());
+        if phase == Phase::Idle && progress.idle_time().is_over() {
+            return Poll::Ready(Stop::Replaced);
+        }
+        let due = this.timer.as_mut().poll_due(phase, steps, cx);
+        if phase == Phase::Idle {
+            progress.idle_time().begin(this.timer.since());
+        }
+        due.map(|()| Stop::TimedOut(phase))
     }
 
     /// Ends the connection. `None`: the state is to be polled.
@@ -209,6 +226,7 @@ impl<S: ClientService> Serving<S> {
                 *state = State::Over;
                 return Some(end);
             }
+            Stop::Replaced => (ConnectionEnd::Replaced, Reason::NO_ERROR),
             Stop::TimedOut(Phase::Head) => (ConnectionEnd::SlowHead, Reason::ENHANCE_YOUR_CALM),
             Stop::TimedOut(Phase::Body | Phase::WriteBlocked) => {
                 (ConnectionEnd::Stalled, Reason::ENHANCE_YOUR_CALM)

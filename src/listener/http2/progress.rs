@@ -10,6 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::frame_guard::{Flood, Stage};
+use crate::Instant;
+use crate::listener::idle::{Idle, IdleTime};
 use crate::listener::progress::Phase;
 use crate::net::StreamOwner;
 use crate::shutdown::{Notifier, TaskWaker};
@@ -29,6 +31,7 @@ pub(super) struct Progress {
     steps: AtomicU32,
     /// Set when the reader has refused a frame. h2 keeps only the text of its error.
     flood: OnceLock<Flood>,
+    idle: IdleTime,
     task: TaskWaker,
 }
 
@@ -44,6 +47,11 @@ impl Progress {
     /// Sets the task of the connection. The caller has to look at the rest afterwards.
     pub(super) fn set_task(&self, task: &Waker) {
         self.task.set_waker(task);
+    }
+
+    /// Since when the connection is idle, while it is.
+    pub(super) fn idle_time(&self) -> &IdleTime {
+        &self.idle
     }
 
     /// A request has arrived.
@@ -124,6 +132,17 @@ impl Progress {
 
 impl Notifier for Progress {
     fn wake(&self) {
+        self.task.wake();
+    }
+}
+
+impl Idle for Progress {
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle.since().filter(|_| self.phase() == Phase::Idle)
+    }
+
+    fn close_idle(&self, since: Instant) {
+        self.idle.end(since);
         self.task.wake();
     }
 }

@@ -1,5 +1,7 @@
 //! Requests that are answered: keep-alive, idle connections, upgrades, shutdown, close.
 
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::net::SocketOptions;
 
@@ -84,6 +86,46 @@ async fn a_request_is_dropped_with_its_client() {
     assert!(
         matches!(server.end().await, ConnectionEnd::Failed(error) if error.is_incomplete_message())
     );
+}
+
+#[tokio::test]
+async fn the_last_of_the_requests_of_a_connection_says_so_and_may_become_a_tunnel() {
+    let minute = Duration::from_secs(60);
+    let three = NonZeroU32::new(3).unwrap();
+    let settings = Settings { keep_alive_requests: three, ..settings(minute, minute) };
+    let mut server = Server::start_on(&settings).await;
+    let answers = server.ask(&"GET /a HTTP/1.1\r\nHost: a\r\n\r\n".repeat(9)).await;
+    assert_eq!((count(&answers, "HTTP/1.1 200"), server.requests()), (3, 3), "{answers}");
+    assert_eq!(count(&answers, "Connection: close"), 1, "{answers}");
+    let (_, last) = answers.rsplit_once("HTTP/1.1 200").unwrap();
+    assert!(last.contains("\r\nConnection: close\r\n"), "{answers}");
+    assert!(matches!(server.end().await, ConnectionEnd::Spent));
+
+    let mut stream = server.connect().await;
+    let upgrade = "GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    let requests = ["GET /a HTTP/1.1\r\nHost: a\r\n\r\n"; 2].concat() + upgrade;
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let switched = until(&mut stream, "Upgrade: x\r\n").await;
+    assert_eq!(count(&switched, "Connection: close"), 0, "{switched}");
+    let mut raw = soon(server.tunnels.recv()).await.unwrap();
+    assert!(matches!(server.end().await, ConnectionEnd::Upgraded));
+    stream.write_all(b"x").await.unwrap();
+    assert_eq!(soon(raw.stream.read_u8()).await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_connection_alone() {
+    let server = Server::start().await;
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    soon(server.arrived.notified()).await;
+    assert_eq!(server.ask("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await, "");
+    assert_eq!(server.permits.load(Ordering::Relaxed), 1, "its permit has returned");
+    server.release.notify_one();
+    let client = slow.local_addr().unwrap();
+    until(&mut slow, &format!("/slow  {client}")).await;
+    slow.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    until(&mut slow, &format!("/a  {client}")).await;
 }
 
 #[tokio::test]
