@@ -1,8 +1,12 @@
 //! Session ids as strangers make them up: each gets an answer, and none becomes anything else on its way.
 
+use h2::RecvStream;
+
 use crate::support::http::Response;
+use crate::support::http2::{connect, soon, websocket_request};
+use crate::support::node::{open_packet, response};
 use crate::support::websocket::UPGRADE;
-use crate::support::{Client, FakeNode, Proxy, ProxyProcess, config, get, request};
+use crate::support::{Client, FakeNode, Proxy, ProxyProcess, Reply, config, get, ok, request};
 
 /// Values for `sid=`, as they are written in a query. What a client cannot write in a request line, such as
 /// a bare CR, is refused before anybody reads a query; here it is encoded.
@@ -163,4 +167,115 @@ async fn a_stranger_who_repeats_a_made_up_sid_fills_no_log() {
     drop(proxy);
     let warnings = log.await.unwrap();
     assert!(warnings.is_empty(), "{warnings:#?}");
+}
+
+/// What came of a request over HTTP/2: the status and the body, or `None` if the stream was reset.
+///
+/// A response that goes on, such as a WebSocket, has no body here.
+async fn told(answer: Result<http::Response<RecvStream>, h2::Error>) -> Option<(u16, String)> {
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) => {
+            assert!(error.is_reset(), "it costs more than its stream: {error}");
+            return None;
+        }
+    };
+    let has_body = response.headers().contains_key("content-length");
+    let (status, mut body) = (response.status().as_u16(), response.into_body());
+    let mut text = Vec::new();
+    while has_body && let Some(Ok(data)) = soon(body.data()).await {
+        text.extend_from_slice(&data);
+    }
+    Some((status, String::from_utf8_lossy(&text).into_owned()))
+}
+
+#[tokio::test]
+async fn over_http_2_every_sid_gets_an_answer_on_one_connection() {
+    let nodes = [FakeNode::engineio("a").await, FakeNode::engineio("b").await];
+    let proxy = Proxy::start(&with_http2(&nodes.each_ref(), ""));
+    let mut requests = connect(proxy.address).await;
+    for sid in forged().into_iter().filter(|sid| sid.is_ascii()) {
+        let target = |transport: &str| format!("/socket.io/?EIO=4&transport={transport}&sid={sid}");
+        let Ok(uri) = format!("http://a.test{}", target("polling")).parse::<http::Uri>() else {
+            continue;
+        };
+        let get = http::Request::get(uri.clone()).body(()).unwrap();
+        let post = http::Request::post(uri).header("content-length", 8).body(()).unwrap();
+        let mut asked = Vec::new();
+        asked.push(requests.send_request(get, true).unwrap());
+        let (posted, mut body) = requests.send_request(post, false).unwrap();
+        body.send_data("4message".into(), true).unwrap();
+        asked.push((posted, body));
+        asked.push(requests.send_request(websocket_request(&target("websocket")), false).unwrap());
+        for (answer, _sent) in asked {
+            if let Some((status, text)) = told(soon(answer).await).await {
+                assert!((200..500).contains(&status), "{sid:.60}: {status} {text}");
+                assert!(!text.contains("X-Injected: yes\r\n"), "{sid:.60}: {text}");
+            }
+        }
+    }
+    for request in nodes.iter().flat_map(FakeNode::requests) {
+        assert!(request.head.target.starts_with("/socket.io/?"), "nobody sent it: {request:?}");
+        let fields = &request.head.fields;
+        assert!(!fields.iter().any(|(name, _)| name.contains("injected")), "{request:?}");
+    }
+    let open = http::Request::get("http://a.test/socket.io/?EIO=4&transport=polling");
+    let (answer, _) = requests.send_request(open.body(()).unwrap(), true).unwrap();
+    assert_eq!(told(soon(answer).await).await.unwrap().0, 200, "the connection goes on");
+}
+
+#[tokio::test]
+async fn a_valid_tag_of_another_cluster_is_an_unknown_session() {
+    // Nodes that know their own sid alone, as it was given.
+    let node = async || {
+        FakeNode::start(|request| match request.query("sid") {
+            None => ok(&open_packet("a0")),
+            Some("a0") => ok("4hello"),
+            Some(_) => {
+                let body = r#"{"code":1,"message":"Session ID unknown"}"#;
+                Reply::Last(response("400 Bad Request", body))
+            }
+        })
+        .await
+    };
+    let nodes = [node().await, node().await];
+    let with_key = |key: &str| {
+        let affinity = format!(", affinity: {{ sid: {{ keys: ['{key}'] }} }}");
+        Proxy::start(&with_http2(&nodes.each_ref(), &affinity))
+    };
+    let (own, other) = (with_key("the key of one cluster"), with_key("the key of another one"));
+    let polling = "/socket.io/?EIO=4&transport=polling";
+    let opened = get(other.address, polling).await.text();
+    let foreign = opened.split('"').nth(3).expect("a sid").to_owned();
+    assert!(foreign.contains('.'), "it has a tag: {foreign}");
+    let target = format!("{polling}&sid={foreign}");
+    assert_eq!(get(other.address, &target).await.status(), 200, "where it is from");
+    for (kind, request) in requests(&foreign) {
+        let mut client = Client::connect(own.address).await;
+        client.send(request).await;
+        let response = client.response().await;
+        assert_eq!(response.status(), 400, "{kind}: {response:?}");
+        assert!(response.text().contains("Session ID unknown"), "{kind}: {response:?}");
+    }
+    let mut requests = connect(own.address).await;
+    let poll = http::Request::get(format!("http://a.test{target}")).body(()).unwrap();
+    let upgrade = websocket_request(&target.replace("polling", "websocket"));
+    for (request, is_whole) in [(poll, true), (upgrade, false)] {
+        let (answer, _sent) = requests.send_request(request, is_whole).unwrap();
+        let (status, text) = told(soon(answer).await).await.expect("an answer");
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains("Session ID unknown"), "{text}");
+    }
+    assert_eq!(get(other.address, &target).await.status(), 200, "the session lives");
+}
+
+/// A proxy with HTTP/2 before these nodes; `upstream` holds more keys.
+fn with_http2(nodes: &[&FakeNode], upstream: &str) -> String {
+    let addresses: Vec<_> = nodes.iter().map(|node| format!("'{}'", node.address)).collect();
+    format!(
+        "listeners: [{{ bind: '127.0.0.1:0', http2: on }}]\n\
+         upstreams: {{ chat: {{ nodes: [{}]{upstream} }} }}\n\
+         routes: [{{ path: /, upstream: chat }}]\n",
+        addresses.join(", ")
+    )
 }

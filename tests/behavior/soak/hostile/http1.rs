@@ -122,13 +122,13 @@ async fn until_closed(buffer: &mut [u8], stream: &TcpStream) {
     }
 }
 
-async fn until_end(stranger: &Stranger) {
+pub async fn until_end(stranger: &Stranger) {
     until_closed(&mut [0; 512], &stranger.stream).await;
     stranger.ended();
 }
 
 /// A byte that nobody foresees.
-fn any_byte() -> u8 {
+pub fn any_byte() -> u8 {
     use std::hash::BuildHasher as _;
     std::hash::RandomState::new().hash_one(0) as u8
 }

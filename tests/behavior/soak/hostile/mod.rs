@@ -4,6 +4,7 @@ pub mod honest;
 mod http1;
 mod http2;
 mod sids;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -16,6 +17,7 @@ use tokio::time::{Instant, interval, timeout_at};
 
 use self::honest::Waits;
 use super::figures::{descriptors, resident_kib, settled_kib, until_descriptors};
+use crate::support::tls::Authority;
 use crate::support::{FakeNode, ProxyProcess, Reply, ok};
 
 /// Each kind of attack for some seconds: nobody else's echo stalls, each attack is bounded, and memory and
@@ -25,10 +27,16 @@ use crate::support::{FakeNode, ProxyProcess, Reply, ok};
 async fn strangers_cost_themselves_alone() {
     let target = target().await;
     let prepared = honest::prepare().await;
-    let mut proxy = ProxyProcess::start(&configuration(target.address, prepared.node)).await;
+    let authority = Authority::new();
+    authority.issue("site", "site", &["localhost"]);
+    let yaml = configuration(target.address, prepared.node, &authority.pair("site"));
+    let mut proxy = ProxyProcess::start(&yaml).await;
+    let line = proxy.until_log("listening").await;
+    let with_tls = line.rsplit_once("address=").unwrap().1.trim_matches('"').parse().unwrap();
     proxy.until_log(" ready").await;
     let log = proxy.pass_log();
     let (pid, address) = (proxy.pid(), proxy.address);
+    let addresses = [address, with_tls];
     let before = descriptors(pid);
     let crowd = prepared.begin(address);
     crowd.take_after(Duration::from_secs(1)).await;
@@ -36,14 +44,14 @@ async fn strangers_cost_themselves_alone() {
 
     // The first round is for what a process allocates once.
     for attack in ATTACKS {
-        run(&attack, address, pid, Duration::from_millis(500)).await;
+        run(&attack, addresses, pid, Duration::from_millis(500)).await;
     }
     until_descriptors(pid, with_crowd + POOLED).await;
     let warmed_kib = settled_kib(pid).await;
     crowd.take();
     let mut rows = Vec::new();
     for attack in ATTACKS {
-        let (tally, peak_kib) = run(&attack, address, pid, seconds()).await;
+        let (tally, peak_kib) = run(&attack, addresses, pid, seconds()).await;
         let waits = crowd.take();
         print_row(&attack, &tally, waits, peak_kib);
         rows.push((attack, tally, waits));
@@ -88,11 +96,13 @@ pub struct Attack {
     strangers: usize,
     /// The proxy has to end it while the stranger would go on.
     is_cut: bool,
+    /// It is for the listener with TLS.
+    is_tls: bool,
     /// One connection of a stranger, from its start to its end.
     one: fn(Stranger) -> BoxFuture<'static, ()>,
 }
 
-const ATTACKS: [Attack; 19] = [
+const ATTACKS: [Attack; 24] = [
     attack("slow heads", 300, true, |stranger| Box::pin(http1::slow_head(stranger))),
     attack("slow bodies", 300, false, |stranger| Box::pin(http1::slow_body(stranger))),
     attack("slow readers", 100, false, |stranger| Box::pin(http1::slow_reader(stranger))),
@@ -100,6 +110,11 @@ const ATTACKS: [Attack; 19] = [
     attack("connect and leave", 20, false, |stranger| Box::pin(http1::leave(stranger))),
     attack("garbage", 20, true, |stranger| Box::pin(http1::garbage(stranger))),
     attack("half TLS hellos", 20, true, |stranger| Box::pin(http1::half_hello(stranger))),
+    on_tls("TLS noise", 20, true, |stranger| Box::pin(tls::noise(stranger))),
+    on_tls("TLS half hellos", 100, true, |stranger| Box::pin(tls::half_hello(stranger))),
+    on_tls("TLS slow hellos", 100, true, |stranger| Box::pin(tls::slow_hello(stranger))),
+    on_tls("TLS aborted", 20, false, |stranger| Box::pin(tls::aborted(stranger))),
+    on_tls("TLS unfinished", 100, true, |stranger| Box::pin(tls::unfinished(stranger))),
     attack("aborted handshakes", 20, false, |stranger| Box::pin(http1::aborted(stranger))),
     attack("request floods", 20, false, |stranger| Box::pin(http1::requests(stranger))),
     attack("sid abuse", 20, false, |stranger| Box::pin(sids::abuse(stranger))),
@@ -120,7 +135,17 @@ const fn attack(
     is_cut: bool,
     one: fn(Stranger) -> BoxFuture<'static, ()>,
 ) -> Attack {
-    Attack { name, strangers, is_cut, one }
+    Attack { name, strangers, is_cut, is_tls: false, one }
+}
+
+/// An attack on the listener with TLS.
+const fn on_tls(
+    name: &'static str,
+    strangers: usize,
+    is_cut: bool,
+    one: fn(Stranger) -> BoxFuture<'static, ()>,
+) -> Attack {
+    Attack { is_tls: true, ..attack(name, strangers, is_cut, one) }
 }
 
 /// What the strangers of one attack did.
@@ -167,7 +192,13 @@ impl Stranger {
 }
 
 /// Attacks for so long. Returns what was done, and the most memory that the proxy used meanwhile.
-async fn run(attack: &Attack, proxy: SocketAddr, pid: u32, time: Duration) -> (Tally, usize) {
+async fn run(
+    attack: &Attack,
+    [plain, with_tls]: [SocketAddr; 2],
+    pid: u32,
+    time: Duration,
+) -> (Tally, usize) {
+    let proxy = if attack.is_tls { with_tls } else { plain };
     // Once for each attack of a test.
     let counts: &'static Counts = Box::leak(Box::default());
     let until = Instant::now() + time;
@@ -240,9 +271,12 @@ async fn target() -> FakeNode {
     .await
 }
 
-fn configuration(target: SocketAddr, honest: SocketAddr) -> String {
+fn configuration(target: SocketAddr, honest: SocketAddr, certificate: &str) -> String {
+    let timeouts = "header_timeout: 1s, keep_alive_timeout: 2s";
     format!(
-        "listeners: [{{ bind: '127.0.0.1:0', http2: on, header_timeout: 1s, keep_alive_timeout: 2s }}]\n\
+        "listeners:\n  - {{ bind: '127.0.0.1:0', http2: on, {timeouts} }}\n  \
+         - {{ bind: '127.0.0.1:0', http2: on, {timeouts}, \
+         tls: {{ certificates: [{{ {certificate} }}], handshake_timeout: 1s }} }}\n\
          upstreams:\n  target: {{ nodes: ['{target}'], pool_idle_timeout: 1s }}\n  \
          honest: {{ nodes: ['{honest}'], pool_idle_timeout: 1s }}\n\
          routes:\n  - {{ path: /, upstream: target }}\n  - {{ path: /honest, upstream: honest }}\n"
