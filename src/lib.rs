@@ -28,6 +28,7 @@
 mod listener;
 mod exchange;
 mod tunnel;
+mod site;
 mod websocket;
 
 // WHOM THE EXCHANGE ASKS

@@ -20,7 +20,11 @@ use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
 use crate::maintenance;
 use crate::metrics::RouteCounts;
-use crate::route::{self, HostPattern, PathPattern, Route, RouteTable};
+use crate::route::{
+    self, HostPattern, PathPattern, Policy, Route, RouteTable, Target, TargetSettings,
+    UpstreamRoute,
+};
+use crate::site::{ErrorPages, Files};
 use crate::tls::Challenges;
 use crate::upstream::{self, DrainCause, Upstream};
 
@@ -33,6 +37,8 @@ pub struct Snapshot {
     pub unrouted: Arc<RouteCounts>,
     /// The proofs for the authority that issues our certificates.
     pub(crate) challenges: Option<Challenges>,
+    /// Pages for errors of requests without a route.
+    pub(crate) error_pages: Option<ErrorPages>,
     /// What each client network may do; `None`: anything.
     pub(crate) client_rates: Option<Arc<ClientRates>>,
     upstreams: BTreeMap<Arc<str>, Group>,
@@ -93,6 +99,7 @@ impl Snapshot {
         Ok(Self {
             routes: RouteTable::new(routes.collect::<Result<_, _>>()?),
             challenges: None,
+            error_pages: None,
             client_rates: None,
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
             left,
@@ -103,6 +110,11 @@ impl Snapshot {
     /// The same, with these proofs for the authority that issues our certificates.
     pub(crate) fn with_challenges(self, challenges: Option<Challenges>) -> Self {
         Self { challenges, ..self }
+    }
+
+    /// The same with these pages for errors of requests without a route.
+    pub(crate) fn with_error_pages(self, pages: &ErrorPages) -> Self {
+        Self { error_pages: (!pages.is_empty()).then(|| pages.clone()), ..self }
     }
 
     /// The same with limits for each client network; the counts of `carried` go on if they are the same.
@@ -146,7 +158,7 @@ impl Snapshot {
 
     /// Judges the sessions of all routes that have ended.
     pub fn sweep(&self, now: Instant) {
-        for route in self.routes.iter() {
+        for route in self.routes.iter().filter_map(|route| route.upstream()) {
             route.insight.sweep(now);
         }
     }
@@ -218,20 +230,44 @@ fn build_route<'a>(
     group: impl Fn(&str) -> Option<&'a Group>,
     former: &Former<'_>,
 ) -> Result<Route, FileFault> {
-    let former = former.get(&(&settings.host, &settings.path));
-    let Group { upstream, affinity } =
-        group(&settings.upstream).expect("the configuration knows every upstream");
-    let route = Route {
+    let former = former.get(&(&settings.host, &settings.path)).copied();
+    let policy = Arc::new(Policy {
         host: settings.host.clone(),
         path: settings.path.clone(),
-        upstream: upstream.clone(),
-        affinity: affinity.clone(),
         access: Access::new(&settings.access, former.and_then(|former| former.access.as_ref()))?,
         rewrite: settings.rewrite.clone(),
         changes: settings.changes.clone(),
+        error_pages: settings.error_pages.clone(),
+        compression: settings.compression.clone(),
+        counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
+    });
+    let former = former.and_then(|former| former.upstream()).map(|former| &**former);
+    let to_upstream = |settings| Arc::new(upstream_route(settings, &policy, &group, former));
+    let target = match &settings.target {
+        TargetSettings::Upstream(settings) => Target::Upstream(to_upstream(settings)),
+        TargetSettings::Files(files, settings) => {
+            Target::Files(Files::new(files), settings.as_ref().map(to_upstream))
+        }
+        TargetSettings::Redirect(redirect) => Target::Redirect(redirect.clone()),
+        TargetSettings::Respond(respond) => Target::Respond(respond.clone()),
+    };
+    Ok(Route { policy, target })
+}
+
+fn upstream_route<'a>(
+    settings: &route::UpstreamSettings,
+    policy: &Arc<Policy>,
+    group: impl Fn(&str) -> Option<&'a Group>,
+    former: Option<&UpstreamRoute>,
+) -> UpstreamRoute {
+    let Group { upstream, affinity } =
+        group(&settings.name).expect("the configuration knows every upstream");
+    let route = UpstreamRoute {
+        policy: policy.clone(),
+        upstream: upstream.clone(),
+        affinity: affinity.clone(),
         limits: settings.limits,
         tunnel: settings.tunnel,
-        counts: former.map(|route| route.counts.clone()).unwrap_or_default(),
         insight: match former {
             Some(route) => route.insight.clone(),
             None => Arc::new(Insight::new(settings.insight)),
@@ -239,17 +275,17 @@ fn build_route<'a>(
         earlier: Box::default(),
     };
     let earlier = former.map(|former| earlier(&route, former, group)).unwrap_or_default();
-    Ok(Route { earlier, ..route })
+    UpstreamRoute { earlier, ..route }
 }
 
 /// `route` with each upstream and affinity that may recognize sessions of `former` and that `route` itself
 /// does not have, as far as there are nodes left.
 fn earlier<'a>(
-    route: &Route,
-    former: &Route,
+    route: &UpstreamRoute,
+    former: &UpstreamRoute,
     group: impl Fn(&str) -> Option<&'a Group>,
-) -> Box<[Arc<Route>]> {
-    let rule = |route: &Route| {
+) -> Box<[Arc<UpstreamRoute>]> {
+    let rule = |route: &UpstreamRoute| {
         Some((route.upstream.name().clone(), route.affinity.settings().for_reading()?))
     };
     let mut known: Vec<_> = rule(route).into_iter().collect();
@@ -278,18 +314,17 @@ fn earlier<'a>(
 }
 
 /// `route` with another upstream and affinity.
-fn with_rule(route: &Route, upstream: Arc<Upstream>, affinity: Arc<Affinity>) -> Route {
-    Route {
-        host: route.host.clone(),
-        path: route.path.clone(),
+fn with_rule(
+    route: &UpstreamRoute,
+    upstream: Arc<Upstream>,
+    affinity: Arc<Affinity>,
+) -> UpstreamRoute {
+    UpstreamRoute {
+        policy: route.policy.clone(),
         upstream,
         affinity,
-        access: route.access.clone(),
-        rewrite: route.rewrite.clone(),
-        changes: route.changes.clone(),
         limits: route.limits,
         tunnel: route.tunnel,
-        counts: route.counts.clone(),
         insight: route.insight.clone(),
         earlier: Box::default(),
     }

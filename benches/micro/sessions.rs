@@ -56,9 +56,10 @@ impl Upstream {
     fn new(tag: TagForm) -> Self {
         let snapshot = config(0).snapshot(None).expect("three nodes with different tags");
         let route = snapshot.routes.iter().next().expect("there is one route");
-        let node = route.upstream.nodes().first().expect("there are three");
+        let upstream = &route.upstream().expect("it is the only target").upstream;
+        let node = upstream.nodes().first().expect("there are three");
         let settings = Settings::Sid(SidSettings { tag, ..SidSettings::default() });
-        let affinity = Affinity::new(&settings, &route.upstream, None);
+        let affinity = Affinity::new(&settings, upstream, None);
         Self { affinity: affinity.expect("different tags"), node: node.clone() }
     }
 }

@@ -247,7 +247,7 @@ fn upstream_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> 
 
 fn session_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let mut samples = Vec::new();
-    for route in snapshot.routes.iter() {
+    for route in snapshot.routes.iter().filter_map(|route| route.upstream()) {
         let (label, insight) = (route.label(), &route.insight);
         let one = |value| vec![(vec![label.clone()], value)];
         samples.extend(match metric {

@@ -118,7 +118,7 @@ fn notes(snapshot: &Snapshot) -> impl Iterator<Item = String> {
 /// How many sessions stayed in polling, and why most of them did.
 fn upgrades(snapshot: &Snapshot) -> model::Upgrades {
     let mut summary = Summary::default();
-    for route in snapshot.routes.iter() {
+    for route in snapshot.routes.iter().filter_map(|route| route.upstream()) {
         summary.add(&route.insight);
     }
     let leading = summary.leading().map(|([outcome, cause], sessions)| model::StuckCause {

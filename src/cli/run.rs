@@ -126,7 +126,8 @@ fn announce(config: &Config, server: &Server) {
         info!(name = %upstream.name, nodes = nodes.join(" "), affinity, "upstream");
     }
     for route in &config.routes {
-        info!(host = %route.host, path = %route.path, upstream = %route.upstream, "route");
+        let upstream = route.target.upstream().map(|upstream| &*upstream.name);
+        info!(host = %route.host, path = %route.path, upstream, "route");
     }
 }
 

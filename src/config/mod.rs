@@ -17,6 +17,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::acme::Wanted;
 use crate::affinity;
 use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
+use crate::site::ErrorPages;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::yaml::rename::Rename;
 pub(crate) use crate::yaml::source::{is_read_once, within_deadline};
@@ -60,6 +62,8 @@ pub struct Config {
     pub shutdown: shutdown::Settings,
     /// Where the admin listener listens; `None` is nowhere.
     pub admin: Option<SocketAddr>,
+    /// Pages for errors, where a route has no other one.
+    pub(crate) error_pages: ErrorPages,
     /// The `log:` section.
     pub log: logging::Settings,
     /// What of the file is outdated and still works, one line for each key.
@@ -87,7 +91,12 @@ impl Config {
             .iter()
             .map(|group| (group.upstream.clone(), group.affinity.clone()))
             .collect();
-        let snapshot = Snapshot::build(&upstreams, &self.routes, carried)?
+        let routes: Cow<'_, [_]> = match self.error_pages.is_empty() {
+            true => (&self.routes[..]).into(),
+            false => self.routes.iter().map(|route| route.with_pages(&self.error_pages)).collect(),
+        };
+        let snapshot = Snapshot::build(&upstreams, &routes, carried)?
+            .with_error_pages(&self.error_pages)
             .with_client_limits(self.client_limits, carried);
         Ok(snapshot.with_challenges(self.acme.as_ref().map(acme::Settings::challenges)))
     }
@@ -125,7 +134,10 @@ impl Config {
         let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let listeners = tls.flat_map(|tls| tls.settings().files());
         let nodes = self.node_tls().flat_map(|tls| tls.settings().files());
-        listeners.chain(nodes).cloned().collect()
+        let pages = self.routes.iter().filter_map(|route| route.error_pages.as_deref());
+        let pages = pages.map(|rules| &rules.pages).chain([&self.error_pages]);
+        let pages = pages.flat_map(|pages| pages.iter()).map(|(_, page)| page.path().to_owned());
+        listeners.chain(nodes).cloned().chain(pages).collect()
     }
 
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's

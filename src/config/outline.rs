@@ -101,6 +101,18 @@ impl Outline {
             add_file(&mut keys, "authorities", tls.authorities());
             self.insert(format!("TLS to {name}"), keys);
         }
+        let of_routes = config.routes.iter().filter_map(|route| {
+            let name = format!("error pages of {}{}", route.host, route.path);
+            Some((name, &route.error_pages.as_deref()?.pages))
+        });
+        let general = [("error pages".to_owned(), &config.error_pages)];
+        for (name, pages) in of_routes.chain(general) {
+            let mut keys = Keys::new();
+            for (statuses, page) in pages.iter() {
+                add_file(&mut keys, &statuses.to_string(), page.version());
+            }
+            self.insert(name, keys);
+        }
         self
     }
 

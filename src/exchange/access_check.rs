@@ -15,7 +15,7 @@ use super::purpose::Purpose;
 use crate::access::{Grant, Visitor};
 use crate::net::ClientInfo;
 use crate::pool::Pool;
-use crate::route::Route;
+use crate::route::Policy;
 use crate::snapshot::Snapshot;
 
 /// Checks that the client may use `route`, with a request for `host`, and says what it is granted.
@@ -24,7 +24,7 @@ use crate::snapshot::Snapshot;
 ///
 /// [`ExchangeError::Refused`].
 pub(super) async fn check(
-    (snapshot, route, pool): (&Snapshot, &Route, &Arc<Pool>),
+    (snapshot, route, pool): (&Snapshot, &Policy, &Arc<Pool>),
     client: &ClientInfo,
     (method, uri, headers): (&Method, &Uri, &HeaderMap),
     (host, purpose): (&str, Purpose),

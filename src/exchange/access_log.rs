@@ -74,6 +74,11 @@ impl LogEntry {
         self.counts.upgrades_tried.inc();
     }
 
+    /// Whether the request asks for an upgrade.
+    pub(super) fn is_upgrade(&self) -> bool {
+        self.is_upgrade
+    }
+
     /// The client's address, as far as trusted proxies tell it.
     pub(super) fn client(&self) -> IpAddr {
         self.client

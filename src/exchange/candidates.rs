@@ -12,7 +12,7 @@ use super::error::ExchangeError;
 use super::hold::HeldHandshake;
 use super::purpose::Purpose;
 use crate::Instant;
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 use crate::upstream::{Lease, Node, NodePreference};
 
 /// The nodes that may be asked, in order.
@@ -30,13 +30,13 @@ pub(super) struct Candidates {
 #[derive(Debug)]
 enum Choice {
     /// To any node that can answer.
-    Any(Arc<Route>, NodePreference),
+    Any(Arc<UpstreamRoute>, NodePreference),
     /// To a node that takes a new session, as soon as there is one.
     Opening(Box<HeldHandshake>),
     /// To this node only: it has the session.
-    Bound(Arc<Route>, Arc<Node>, Purpose),
+    Bound(Arc<UpstreamRoute>, Arc<Node>, Purpose),
     /// To these nodes in order: the first is the most likely to have the session.
-    InOrder(Arc<Route>, SearchOrder),
+    InOrder(Arc<UpstreamRoute>, SearchOrder),
 }
 
 /// The nodes that may have a session, in order.
@@ -54,13 +54,13 @@ impl Candidates {
     }
 
     /// Any nodes that can answer, at most [`TRIES_MAX`].
-    pub(super) fn any(route: Arc<Route>, preference: NodePreference) -> Self {
+    pub(super) fn any(route: Arc<UpstreamRoute>, preference: NodePreference) -> Self {
         Self::new(Choice::Any(route, preference))
     }
 
     /// One node after the other, to find the node of a session: those of `order` if it is not
     /// empty, each after the first only after [`Candidates::was_refused`].
-    pub(super) fn search(route: Arc<Route>, order: Vec<Arc<Node>>) -> Self {
+    pub(super) fn search(route: Arc<UpstreamRoute>, order: Vec<Arc<Node>>) -> Self {
         let choice = if order.is_empty() {
             Choice::Any(route, NodePreference::default())
         } else {
@@ -79,7 +79,7 @@ impl Candidates {
 
     /// Nodes that take a new session, as long as its handshake may be held.
     pub(super) fn for_new_session(
-        route: Arc<Route>,
+        route: Arc<UpstreamRoute>,
         preference: NodePreference,
         shared: &Shared,
     ) -> Self {
@@ -88,7 +88,7 @@ impl Candidates {
     }
 
     /// Only `node`.
-    pub(super) fn bound(route: Arc<Route>, node: Arc<Node>, purpose: Purpose) -> Self {
+    pub(super) fn bound(route: Arc<UpstreamRoute>, node: Arc<Node>, purpose: Purpose) -> Self {
         Self::new(Choice::Bound(route, node, purpose))
     }
 
@@ -172,7 +172,7 @@ impl Candidates {
 
     /// The route by which the last node was found. It may be newer than the one with which the
     /// exchange began.
-    pub(super) fn into_route(self) -> Arc<Route> {
+    pub(super) fn into_route(self) -> Arc<UpstreamRoute> {
         match self.choice {
             Choice::Any(route, _) | Choice::Bound(route, ..) | Choice::InOrder(route, _) => route,
             Choice::Opening(held) => held.into_route(),
@@ -183,7 +183,11 @@ impl Candidates {
 impl SearchOrder {
     /// A lease on the first node that is not in `tried` and may have sessions, whatever else is
     /// known against it.
-    fn next(&mut self, route: &Route, tried: &[Arc<Node>]) -> Result<Option<Lease>, ExchangeError> {
+    fn next(
+        &mut self,
+        route: &UpstreamRoute,
+        tried: &[Arc<Node>],
+    ) -> Result<Option<Lease>, ExchangeError> {
         if !std::mem::take(&mut self.may_continue) {
             return Ok(None);
         }
@@ -202,7 +206,11 @@ impl SearchOrder {
 ///
 /// A drained node still gets posts: when a poll is refused, Socket.IO clients post a last packet,
 /// which ends the session there, so that another node can recover it.
-fn bound_lease(route: &Route, node: &Arc<Node>, purpose: Purpose) -> Result<Lease, ExchangeError> {
+fn bound_lease(
+    route: &UpstreamRoute,
+    node: &Arc<Node>,
+    purpose: Purpose,
+) -> Result<Lease, ExchangeError> {
     let (upstream, now) = (&route.upstream, Instant::now());
     if upstream.is_dead(node, now) {
         return Err(ExchangeError::NodeDead { node: node.name().clone() });

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 
 use super::target;
-use crate::route::{PathRewrite, Route, Variables};
+use crate::route::{PathRewrite, Policy, Variables};
 
 /// How the paths of a node become those of the client.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct ClientPaths {
 impl ClientPaths {
     /// For the response to a request of `route` for `host`. `None` if nodes get the path and the host
     /// of the client.
-    pub(super) fn new(route: &Route, host: &str, variables: &Variables<'_>) -> Option<Self> {
+    pub(super) fn new(route: &Policy, host: &str, variables: &Variables<'_>) -> Option<Self> {
         let changes = route.changes.as_ref();
         let node_host = changes.and_then(|changes| changes.request.host(variables));
         if route.rewrite.is_none() && node_host.is_none() {

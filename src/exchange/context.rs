@@ -15,7 +15,7 @@ use crate::engineio::{Call, SessionBounds, Sid, Transport};
 use crate::insight::Observation;
 use crate::net::ClientInfo;
 use crate::pool::{ConnectOptions, Pool, SendLimits, SessionKey, Sharing};
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::tasks::Tasks;
@@ -40,7 +40,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Exchange<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) route: Arc<Route>,
+    pub(super) route: Arc<UpstreamRoute>,
     pub(super) call: Option<Call>,
     pub(super) purpose: Purpose,
     pub(super) client: &'a ClientInfo,

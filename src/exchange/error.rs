@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::ALLOW;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::access::{RateBound, Refusal};
@@ -39,6 +40,18 @@ pub(crate) enum ExchangeError {
     /// No route serves the request's host and path.
     #[error("no route serves this host and path")]
     NoRoute,
+    /// The route serves files, and there is none at the path.
+    #[error("there is no file at this path")]
+    NoFile,
+    /// The route serves files, which cannot be written.
+    #[error("files can only be read, by GET or HEAD")]
+    MethodNotAllowed,
+    /// A request of Engine.IO or for a WebSocket on a route that has no node.
+    #[error("this path serves files and knows no sessions and no WebSockets")]
+    OnlyFiles,
+    /// A file is there and cannot be read.
+    #[error("the file cannot be read")]
+    FileFailed(#[source] io::Error),
     /// The rules of the route refuse the client.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -212,6 +225,10 @@ impl ExchangeError {
             Self::BadCall(_) => facts(400, Client, "bad_call").engineio(BAD_REQUEST),
             Self::BadUpgrade(_) => facts(400, Client, "bad_upgrade").engineio(BAD_REQUEST),
             Self::NoRoute => facts(404, Client, "no_route"),
+            Self::NoFile => facts(404, Client, "no_file"),
+            Self::MethodNotAllowed => facts(405, Client, "method_not_allowed"),
+            Self::OnlyFiles => facts(404, Client, "only_files"),
+            Self::FileFailed(_) => facts(500, Operator, "file_failed"),
             Self::Refused(refusal) => of_refusal(refusal),
             Self::BodyStalled(_) => facts(408, Client, "body_stalled"),
             Self::BodyTooLarge(_) => facts(413, Client, "body_too_large"),
@@ -253,7 +270,13 @@ impl ExchangeError {
 
     /// More fields that the client gets.
     pub(crate) fn fields(&self) -> &[(HeaderName, HeaderValue)] {
-        if let Self::Refused(refusal) = self { refusal.fields() } else { &[] }
+        static READ_ONLY: [(HeaderName, HeaderValue); 1] =
+            [(ALLOW, HeaderValue::from_static("GET, HEAD"))];
+        match self {
+            Self::Refused(refusal) => refusal.fields(),
+            Self::MethodNotAllowed => &READ_ONLY,
+            _ => &[],
+        }
     }
 
     /// Whether a page of another origin may read our response: not if the route refuses its origin.
@@ -281,6 +304,10 @@ impl ExchangeError {
             | Self::BadCall(_)
             | Self::BadUpgrade(_)
             | Self::NoRoute
+            | Self::NoFile
+            | Self::MethodNotAllowed
+            | Self::OnlyFiles
+            | Self::FileFailed(_)
             | Self::Refused(_)
             | Self::BodyStalled(_)
             | Self::BodyTooLarge(_)
@@ -372,7 +399,11 @@ mod tests {
                 Self::UnknownProtocol => Self::BadCall(CallError::BadSid),
                 Self::BadCall(_) => Self::BadUpgrade("no key"),
                 Self::BadUpgrade(_) => Self::NoRoute,
-                Self::NoRoute => Self::Refused(Refusal::Address),
+                Self::NoRoute => Self::NoFile,
+                Self::NoFile => Self::MethodNotAllowed,
+                Self::MethodNotAllowed => Self::OnlyFiles,
+                Self::OnlyFiles => Self::FileFailed(source()),
+                Self::FileFailed(_) => Self::Refused(Refusal::Address),
                 Self::Refused(refusal) => {
                     refusal.next().map_or(Self::BodyStalled(after), Self::Refused)
                 }

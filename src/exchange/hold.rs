@@ -14,7 +14,7 @@ use tokio::time::{sleep_until, timeout_at};
 use super::context::Shared;
 use super::error::ExchangeError;
 use crate::Instant;
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::upstream::{AdmissionToken, Lease, Node, NodePreference, Probe, Wait};
@@ -22,7 +22,7 @@ use crate::upstream::{AdmissionToken, Lease, Node, NodePreference, Probe, Wait};
 /// A handshake and how long it may still wait.
 #[derive(Debug)]
 pub(super) struct HeldHandshake {
-    route: Arc<Route>,
+    route: Arc<UpstreamRoute>,
     preference: NodePreference,
     arrived: Instant,
     current: Arc<Current>,
@@ -38,7 +38,7 @@ pub(super) struct HeldHandshake {
 impl HeldHandshake {
     /// A handshake that arrived at `arrived`.
     pub(super) fn new(
-        route: Arc<Route>,
+        route: Arc<UpstreamRoute>,
         preference: NodePreference,
         shared: &Shared,
         arrived: Instant,
@@ -50,7 +50,7 @@ impl HeldHandshake {
     }
 
     /// The route in its current version.
-    pub(super) fn route(&self) -> &Arc<Route> {
+    pub(super) fn route(&self) -> &Arc<UpstreamRoute> {
         &self.route
     }
 
@@ -61,7 +61,7 @@ impl HeldHandshake {
         upstream.admit_first(&self.preference, tried, AdmissionToken::Taken, now).ok()
     }
 
-    pub(super) fn into_route(self) -> Arc<Route> {
+    pub(super) fn into_route(self) -> Arc<UpstreamRoute> {
         self.route
     }
 

@@ -8,7 +8,7 @@ use super::context::Shared;
 use super::error::ExchangeError;
 use crate::Instant;
 use crate::affinity::{Placement, RequestView};
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 
 /// Where a request of `route` belongs, and the route that knows it: possibly a newer one, or the
 /// route as it was when the session began.
@@ -22,9 +22,9 @@ use crate::route::Route;
 /// [`ExchangeError::NoNode`]: the nodes are not known yet.
 pub(super) async fn locate(
     shared: &Shared,
-    route: &Arc<Route>,
+    route: &Arc<UpstreamRoute>,
     view: &RequestView<'_>,
-) -> Result<(Arc<Route>, Placement), ExchangeError> {
+) -> Result<(Arc<UpstreamRoute>, Placement), ExchangeError> {
     let now = Instant::now();
     let placement = route.affinity.locate(view, now);
     if let Some((earlier, placement)) = by_earlier_rule(route, &placement, view, now) {
@@ -46,15 +46,15 @@ pub(super) async fn locate(
 /// Where a session belongs that was opened before a reload gave `route` another upstream or
 /// affinity. The current rule, which gave `placement`, does not know it.
 fn by_earlier_rule<'a>(
-    route: &'a Route,
+    route: &'a UpstreamRoute,
     placement: &Placement,
     view: &RequestView<'_>,
     now: Instant,
-) -> Option<(&'a Arc<Route>, Placement)> {
+) -> Option<(&'a Arc<UpstreamRoute>, Placement)> {
     if route.affinity.is_sure_of(placement) {
         return None;
     }
-    let known = |earlier: &'a Arc<Route>| {
+    let known = |earlier: &'a Arc<UpstreamRoute>| {
         let placement = earlier.affinity.locate_earlier(view, now)?;
         Some((earlier, placement))
     };

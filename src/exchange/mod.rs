@@ -13,6 +13,7 @@ mod candidates;
 mod challenge;
 mod client_paths;
 mod comparison;
+mod compressed;
 mod context;
 mod error;
 mod extended_connect;
@@ -32,6 +33,7 @@ mod refusal;
 mod remember;
 mod response_fields;
 mod search;
+mod site;
 mod switch;
 mod target;
 #[cfg(test)]
@@ -46,6 +48,7 @@ use std::sync::Arc;
 
 use http::header::SET_COOKIE;
 use http::uri::Authority;
+use http_body::Body as _;
 
 use self::access_log::LogEntry;
 use self::candidates::Candidates;
@@ -56,6 +59,7 @@ use self::outcome::{NodeResponse, Outcome};
 use self::pass::NamedNode;
 use self::purpose::Purpose;
 use self::response_fields::{ResponseFields, response_changes};
+use self::site::Asked;
 use self::switch::ClientSide;
 use self::upgrade::Handshake;
 use crate::affinity::{Placement, RequestView};
@@ -63,7 +67,7 @@ use crate::engineio::Call;
 use crate::insight::Observation;
 use crate::net::ClientInfo;
 use crate::pool::SessionKey;
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Node, NodePreference};
 
@@ -106,7 +110,7 @@ impl Proxy {
         let RoutedRequest { mut exchange, placement, handshake, host, client_paths } = match routed
         {
             ControlFlow::Continue(routed) => routed,
-            ControlFlow::Break(preflight) => return Ok(preflight),
+            ControlFlow::Break(answered) => return Ok(answered),
         };
 
         // Record what the request shows of its session's way to a WebSocket.
@@ -159,8 +163,8 @@ impl Proxy {
         Ok(response)
     }
 
-    /// Finds the route of `request`, its purpose, and where its session is, or breaks with our response
-    /// to a preflight.
+    /// Finds the route of `request`, its purpose, and where its session is, or breaks with a response that
+    /// needs no node.
     #[expect(
         clippy::needless_pass_by_ref_mut,
         reason = "a body is not Sync, so that a shared reference held across an await is not Send"
@@ -184,38 +188,40 @@ impl Proxy {
         // What it sets in the response depends on the request, which may be gone when there is one.
         let known = (entry.client(), name, entry.request_id());
         let client_paths;
-        (*fields, client_paths) = response_changes(route, request.headers(), client, known);
+        let head = (request.method(), request.uri(), request.headers());
+        (*fields, client_paths) = response_changes(route, head, client, known);
 
         // The query, the method and the upgrade fields decide the purpose.
         let call = Call::parse(request.uri().query())?;
         if let Some(call) = &call {
             entry.set_call(call);
         }
-        let handshake = requested_handshake(request, route, call.as_ref(), entry)?;
+        let handshake = requested_handshake(request, route.upstream(), call.as_ref(), entry)?;
         let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
 
+        if let Some(fields) = fields.as_mut().filter(|_| call.is_some() || purpose.is_upgrade()) {
+            fields.keep_form();
+        }
+
         // The route says who may use it.
-        let rules = (snapshot, &**route, &self.0.pool);
+        let rules = (snapshot, &*route.policy, &self.0.pool);
         let asked = (request.method(), request.uri(), request.headers());
         let grant = access_check::check(rules, client, asked, (name, purpose), entry).await?;
 
-        // A browser may only want to know whether a page may send a request.
-        let preflight = fields.as_ref().and_then(|fields| fields.preflight(request, entry));
-        if let Some(preflight) = preflight {
-            return Ok(ControlFlow::Break(preflight));
-        }
+        // It may answer without a node, as it does preflights.
+        let head = (request.method(), request.uri(), request.headers());
+        let (is_engineio, has_body) = (call.is_some(), !request.body().is_end_stream());
+        let asked = Asked { route, client, host: name, purpose, is_engineio, head, has_body };
+        let route = match site::answer(asked, snapshot, (&*entry, fields.as_deref())).await? {
+            ControlFlow::Continue(route) => route,
+            ControlFlow::Break(response) => return Ok(ControlFlow::Break(response)),
+        };
 
         // The affinity says where the session is.
         let address = entry.client();
         let (query, headers) = (request.uri().query(), request.headers());
         let view = RequestView { call: call.as_ref(), headers, query, address };
-        let (route, placement) = locate::locate(&self.0, route, &view).await?;
-        if let Some(outcome) = route.affinity.outcome(&placement) {
-            route.counts.affinity.count(outcome);
-        }
-
-        let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&view));
-        let key = key.map(|value| value.into_owned().into_boxed_slice());
+        let (route, placement, key) = self.place(route, &view).await?;
         let session_key = session_key(&placement, call.as_ref());
         let (shared, bounds) = (&*self.0, placement.bounds());
         let exchange = Exchange {
@@ -238,12 +244,30 @@ impl Proxy {
             client_paths,
         }))
     }
+
+    /// Finds where the session of a request of `route` is.
+    async fn place(
+        &self,
+        route: &Arc<UpstreamRoute>,
+        view: &RequestView<'_>,
+    ) -> Result<Placed, ExchangeError> {
+        let (route, placement) = locate::locate(&self.0, route, view).await?;
+        if let Some(outcome) = route.affinity.outcome(&placement) {
+            route.counts.affinity.count(outcome);
+        }
+        let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(view));
+        let key = key.map(|value| value.into_owned().into_boxed_slice());
+        Ok((route, placement, key))
+    }
 }
+
+/// A route, where the session of a request is, and the key of `balance: rendezvous`.
+type Placed = (Arc<UpstreamRoute>, Placement, Option<Box<[u8]>>);
 
 /// The WebSocket handshake in `request`, if it is one. A wrong one is recorded for its session.
 fn requested_handshake(
     request: &Request,
-    route: &Route,
+    route: Option<&Arc<UpstreamRoute>>,
     call: Option<&Call>,
     entry: &mut LogEntry,
 ) -> Result<Option<Handshake>, ExchangeError> {
@@ -251,7 +275,8 @@ fn requested_handshake(
     if !matches!(handshake, Ok(None)) {
         entry.set_upgrade();
     }
-    if let (Err(error), Some(sid)) = (&handshake, call.and_then(|call| call.sid.as_ref())) {
+    let sid = call.and_then(|call| call.sid.as_ref());
+    if let (Err(error), Some(sid), Some(route)) = (&handshake, sid, route) {
         let failed = Observation::FailedInProxy(error.facts().label);
         route.insight.observe(sid, failed, entry.began());
     }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::iter::once;
 
+use http::Uri;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE,
 };
@@ -46,14 +47,14 @@ impl<'a> NodeFields<'a> {
     /// is passed on is `expect`.
     pub(super) fn new(
         exchange: &'a Exchange<'_>,
-        headers: &'a HeaderMap,
+        (uri, headers): (&'a Uri, &'a HeaderMap),
         expect: Option<&'a HeaderValue>,
         (host, request_id): (&'a str, &'a HeaderValue),
     ) -> Self {
         let rules = exchange.route.changes.as_ref().map(|changes| &changes.request);
         let known = (exchange.address, host, request_id);
         let written = rules.map(|rules| {
-            rules.values(&variables(&exchange.route, headers, exchange.client, known))
+            rules.values(&variables(&exchange.route, (uri, headers), exchange.client, known))
         });
         Self {
             rules,

@@ -17,6 +17,7 @@ use super::access_log::LogEntry;
 use super::body::{BodyError, RequestBody, ResponseBody};
 use super::context::{Request, Response, Shared};
 use super::refusal::{self, RefusalFormat};
+use super::response_fields::put_page;
 use super::{forwarded, headers};
 use crate::Instant;
 use crate::net::ClientInfo;
@@ -69,6 +70,14 @@ impl Proxy {
                     entry.is_engineio() || refusal::is_engineio(request.uri().query());
                 let format = RefusalFormat { is_engineio, had_body, origin };
                 let mut refusal = format.response(&error, entry.request_id());
+                let pages = match &fields {
+                    Some(fields) => fields.pages(),
+                    None => snapshot.error_pages.as_ref(),
+                };
+                let pages = pages.filter(|_| !is_engineio && !entry.is_upgrade());
+                if let Some(page) = pages.and_then(|pages| pages.page(refusal.status())) {
+                    put_page(page, &mut refusal);
+                }
                 if let Some(fields) = fields {
                     fields.complete(&mut refusal);
                 }

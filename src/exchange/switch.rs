@@ -29,7 +29,7 @@ use crate::engineio::{OpenPacket, SessionBounds};
 use crate::net::{
     ConnectionPermit, NetStream, RawSocket, RawStream, StreamHandoff, UpgradeHandoff,
 };
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 use crate::tasks::Tasks;
 use crate::tunnel::{
     self, IdleTimeout, Protocol, ReadOpen, Setup, Side, Stream, set_socket_options,
@@ -164,7 +164,7 @@ fn protocol(exchange: &Exchange<'_>) -> Protocol {
 
 /// Reads the open packet of a session that begins with a WebSocket. If the route's idle timeout is
 /// the session's own, the closure captures nothing and needs no memory.
-fn read_open(route: &Arc<Route>) -> ReadOpen {
+fn read_open(route: &Arc<UpstreamRoute>) -> ReadOpen {
     let timings = |packet: &[u8]| OpenPacket::parse(packet)?.timings;
     ReadOpen(match route.tunnel.idle_timeout {
         IdleTimeout::Auto | IdleTimeout::Off => {

@@ -8,6 +8,11 @@
 
 use std::ops::RangeInclusive;
 
+/// The pattern of a text that is `form` from its beginning to its end.
+pub(crate) fn whole(form: &str) -> String {
+    format!("^({form})$")
+}
+
 /// An address to listen on: `0.0.0.0:80`, `:80`, `[::]:80`.
 pub(crate) fn bind() -> String {
     format!("({IPV4}|{IPV6})?:{}", port(0))

@@ -4,6 +4,7 @@
 
 use std::net::Ipv4Addr;
 
+use http::Uri;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 
@@ -181,6 +182,7 @@ pub(crate) fn check_value(name: &HeaderName, template: &Template) -> Result<(), 
         host: "a.example",
         scheme: "https",
         request_id: &request_id,
+        uri: &Uri::from_static("/"),
         headers: &headers,
         may_say: |_| false,
         owned: None,
@@ -227,6 +229,7 @@ mod tests {
             host: "a.b",
             scheme: "http",
             request_id: &HeaderValue::from_static("1"),
+            uri: &Uri::from_static("/"),
             headers: &HeaderMap::new(),
             may_say: |_| true,
             owned: None,

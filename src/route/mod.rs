@@ -11,25 +11,16 @@ mod cors;
 mod field_rules;
 mod path_regex;
 mod pattern;
+mod redirect;
 mod rewrite;
 mod settings;
+mod target;
 mod template;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
-
-use http::HeaderMap;
-use http::header::{COOKIE, ORIGIN};
-use tracing::warn;
-
-use crate::access::{self, Access};
-use crate::affinity::Affinity;
-use crate::engineio::Timings;
-use crate::insight::Insight;
-use crate::metrics::RouteCounts;
-use crate::tunnel;
-use crate::upstream::Upstream;
 
 pub(crate) use changes::Changes;
 pub(crate) use cors::Cors;
@@ -38,82 +29,36 @@ pub(crate) use field_rules::{
 };
 pub(crate) use path_regex::PathRegex;
 pub(crate) use pattern::{HostPattern, PathPattern};
+pub(crate) use redirect::Redirect;
 pub(crate) use rewrite::{PathPrefix, PathRewrite};
-pub(crate) use settings::{Limits, Settings, Silence};
+pub(crate) use settings::{Limits, PageRules, Settings, Silence, TargetSettings, UpstreamSettings};
+pub(crate) use target::{Policy, Target, UpstreamRoute};
 pub(crate) use template::{Template, Variables};
 
-/// Host and path -> upstream, with policy.
+/// Host and path -> target, with policy.
 #[derive(Debug)]
 pub struct Route {
-    /// The hosts.
-    pub host: HostPattern,
-    /// The paths.
-    pub path: PathPattern,
-    /// The upstream whose nodes answer.
-    pub upstream: Arc<Upstream>,
-    /// How its sessions return to their node.
-    pub affinity: Arc<Affinity>,
-    /// Who may use it; `None`: everybody.
-    pub(crate) access: Option<Arc<Access>>,
-    /// How its nodes' paths differ from those of clients.
-    pub(crate) rewrite: Option<Arc<PathRewrite>>,
-    /// Which fields it changes.
-    pub(crate) changes: Option<Arc<Changes>>,
-    /// Timeouts and sizes.
-    pub limits: Limits,
-    /// The limits of its tunnels.
-    pub tunnel: tunnel::Limits,
-    /// The counts of its exchanges and tunnels; carried over to the next route with the same host
-    /// and path.
-    pub counts: Arc<RouteCounts>,
-    /// What becomes of its sessions that begin in polling; carried over in the same way.
-    pub insight: Arc<Insight>,
-    /// This route with the upstreams and affinities that it had before reloads changed them, the
-    /// latest first. Its older sessions are found by these, and no new ones begin there.
-    pub earlier: Box<[Arc<Self>]>,
+    /// What holds whatever the target is.
+    pub policy: Arc<Policy>,
+    /// What a request gets.
+    pub(crate) target: Target,
+}
+
+impl Deref for Route {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.policy
+    }
 }
 
 impl Route {
-    /// Its name in metrics: host and path.
-    pub fn label(&self) -> String {
-        format!("{}{}", self.host, self.path)
-    }
-
-    /// Counts a WebSocket handshake for `host()` with cookies that a page of another host makes, if no
-    /// rule says which pages may. Logs the first one.
-    pub(crate) fn note_foreign_origin<'h>(
-        &self,
-        headers: &HeaderMap,
-        host: impl FnOnce() -> &'h str,
-    ) {
-        let names_origins = self.access.as_ref().is_some_and(|access| access.names_origins());
-        if !names_origins
-            && headers.contains_key(COOKIE)
-            && access::is_foreign(headers, host())
-            && self.counts.foreign_origins.inc() == 0
-        {
-            let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes().escape_ascii());
-            warn!(
-                host = %self.host, path = %self.path, origin = origin.map(tracing::field::display),
-                "a page of another origin opens a WebSocket with this host's cookies: if only some \
-                 pages may, write origins: [same-host, https://app.example.com], else origins: [any]"
-            );
-        }
-    }
-
-    /// Counts a session whose heartbeat is longer than the route's idle timeout, which cuts it
-    /// although both sides are alive. Logs the first one.
-    pub fn note_heartbeat(&self, timings: &Timings) {
-        let tunnel::IdleTimeout::After(idle_timeout) = self.tunnel.idle_timeout else { return };
-        let contradicts = idle_timeout < timings.heartbeat();
-        if contradicts && self.counts.tunnels.idle_contradictions.inc() == 0 {
-            warn!(
-                host = %self.host, path = %self.path,
-                idle_timeout_seconds = idle_timeout.as_secs_f64(),
-                ping_interval_seconds = timings.ping_interval.as_secs_f64(),
-                ping_timeout_seconds = timings.ping_timeout.as_secs_f64(),
-                "idle_timeout is shorter than the heartbeat of its sessions: write auto"
-            );
+    /// The upstream that requests may go to, with what holds for these.
+    pub fn upstream(&self) -> Option<&Arc<UpstreamRoute>> {
+        match &self.target {
+            Target::Upstream(route) => Some(route),
+            Target::Files(_, route) => route.as_ref(),
+            Target::Redirect(_) | Target::Respond(_) => None,
         }
     }
 }
@@ -161,9 +106,10 @@ impl RouteTable {
             .find_map(|paths| paths.iter().find(|route| route.path.matches(path)))
     }
 
-    /// The route with the host and path of `route`, which may be another table's.
-    pub fn same(&self, route: &Route) -> Option<&Arc<Route>> {
-        self.iter().find(|other| (&other.host, &other.path) == (&route.host, &route.path))
+    /// The route to an upstream with the host and path of `route`, which may be another table's.
+    pub fn same(&self, route: &UpstreamRoute) -> Option<&Arc<UpstreamRoute>> {
+        let is_same = |other: &Policy| (&other.host, &other.path) == (&route.host, &route.path);
+        self.iter().find(|other| is_same(other))?.upstream()
     }
 
     /// All routes, the most specific of each host first.
@@ -184,12 +130,17 @@ fn lower_case(host: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{affinity, upstream};
+    use crate::affinity::{self, Affinity};
+    use crate::insight::{self, Insight};
+    use crate::tunnel;
+    use crate::upstream::{self, Upstream};
 
     /// Finds among routes written as `host path`, `*` for any host and `=` before an exact path.
     fn check(routes: &[&str], host: &str, path: &str, expected: Option<&str>) {
         let table = RouteTable::new(routes.iter().map(|text| route(text)).collect());
-        let found = table.find(host, path).map(|route| route.upstream.name().to_string());
+        let found = table
+            .find(host, path)
+            .map(|route| route.upstream().unwrap().upstream.name().to_string());
         assert_eq!(found.as_deref(), expected, "{host} {path}");
     }
 
@@ -200,7 +151,7 @@ mod tests {
         let settings = upstream::Settings::new(text, nodes);
         let upstream = Arc::new(Upstream::new(&settings, None));
         let affinity = Affinity::new(&affinity::Settings::None, &upstream, None).unwrap();
-        Arc::new(Route {
+        let policy = Arc::new(Policy {
             host: match host.strip_prefix('*') {
                 Some("") => HostPattern::Any,
                 Some(suffix) => HostPattern::Below(suffix.into()),
@@ -210,17 +161,23 @@ mod tests {
                 Some(exact) => PathPattern::Exact(exact.into()),
                 None => PathPattern::Prefix(path.into()),
             },
-            upstream,
-            affinity: Arc::new(affinity),
             access: None,
             rewrite: None,
             changes: None,
+            error_pages: None,
+            compression: None,
+            counts: Arc::default(),
+        });
+        let target = Target::Upstream(Arc::new(UpstreamRoute {
+            policy: policy.clone(),
+            upstream,
+            affinity: Arc::new(affinity),
             limits: Limits::default(),
             tunnel: tunnel::Limits::default(),
-            counts: Arc::default(),
-            insight: Arc::new(Insight::new(crate::insight::Settings::default())),
+            insight: Arc::new(Insight::new(insight::Settings::default())),
             earlier: Box::default(),
-        })
+        }));
+        Arc::new(Route { policy, target })
     }
 
     #[test]

@@ -7,31 +7,95 @@ use std::time::Duration;
 
 use super::changes::Changes;
 use super::pattern::{HostPattern, PathPattern};
+use super::redirect::Redirect;
 use super::rewrite::PathRewrite;
 use crate::engineio::SessionBounds;
+use crate::site::{Compression, ErrorPages, FilesSettings, Respond};
 use crate::{access, insight, tunnel};
 
-/// Host and path -> upstream, with policy, as configured.
+/// Host and path -> target, with policy, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The hosts.
     pub host: HostPattern,
     /// The paths.
     pub path: PathPattern,
-    /// The upstream's name; one that exists.
-    pub upstream: Arc<str>,
     /// Who may use it.
     pub(crate) access: access::Settings,
-    /// How its nodes' paths differ from those of clients.
+    /// How its target's paths differ from those of clients.
     pub(crate) rewrite: Option<Arc<PathRewrite>>,
     /// Which fields it changes.
     pub(crate) changes: Option<Arc<Changes>>,
+    /// Pages for errors.
+    pub(crate) error_pages: Option<Arc<PageRules>>,
+    /// Which responses are compressed.
+    pub(crate) compression: Option<Arc<Compression>>,
+    /// What a request gets.
+    pub(crate) target: TargetSettings,
+}
+
+/// The pages that are sent for errors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PageRules {
+    /// The pages.
+    pub(crate) pages: ErrorPages,
+    /// Whether errors of nodes get them too.
+    pub(crate) replaces_nodes: bool,
+}
+
+/// What a request gets, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TargetSettings {
+    /// The response of a node.
+    Upstream(UpstreamSettings),
+    /// A file of a directory, or if there is none, the response of a node.
+    Files(FilesSettings, Option<UpstreamSettings>),
+    /// A redirect.
+    Redirect(Redirect),
+    /// A response that the configuration holds.
+    Respond(Respond),
+}
+
+impl Settings {
+    /// How its sessions that begin in polling are judged, if there can be any.
+    pub fn insight_mut(&mut self) -> Option<&mut insight::Settings> {
+        match &mut self.target {
+            TargetSettings::Upstream(settings) => Some(&mut settings.insight),
+            TargetSettings::Files(_, settings) => Some(&mut settings.as_mut()?.insight),
+            TargetSettings::Redirect(_) | TargetSettings::Respond(_) => None,
+        }
+    }
+
+    /// The same with the pages of `general` for errors that have no page of their own.
+    pub(crate) fn with_pages(&self, general: &ErrorPages) -> Self {
+        let own = self.error_pages.as_deref().cloned().unwrap_or_default();
+        let rules = PageRules { pages: own.pages.over(general), ..own };
+        Self { error_pages: Some(Arc::new(rules)), ..self.clone() }
+    }
+}
+
+impl TargetSettings {
+    /// The upstream that requests may go to.
+    pub(crate) fn upstream(&self) -> Option<&UpstreamSettings> {
+        match self {
+            Self::Upstream(settings) => Some(settings),
+            Self::Files(_, settings) => settings.as_ref(),
+            Self::Redirect(_) | Self::Respond(_) => None,
+        }
+    }
+}
+
+/// A route's upstream, and what holds for the requests that go there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UpstreamSettings {
+    /// The upstream's name; one that exists.
+    pub(crate) name: Arc<str>,
     /// Timeouts and sizes.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// The limits of its tunnels.
-    pub tunnel: tunnel::Limits,
+    pub(crate) tunnel: tunnel::Limits,
     /// How its sessions that begin in polling are judged.
-    pub insight: insight::Settings,
+    pub(crate) insight: insight::Settings,
 }
 
 /// The limits of one exchange.

@@ -7,7 +7,9 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bytes::{BufMut as _, BytesMut};
+use http::Uri;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
 
 use crate::access::OwnedFields;
 use crate::http1::cookie_values;
@@ -28,8 +30,12 @@ enum Part {
 enum Variable {
     ClientAddress,
     Host,
+    Hostname,
     Scheme,
     RequestId,
+    Path,
+    Query,
+    Target,
     Header(HeaderName),
     Cookie(Box<str>),
 }
@@ -45,6 +51,8 @@ pub(crate) struct Variables<'a> {
     pub(crate) scheme: &'static str,
     /// The id of the request.
     pub(crate) request_id: &'a HeaderValue,
+    /// The client's target.
+    pub(crate) uri: &'a Uri,
     /// The client's fields.
     pub(crate) headers: &'a HeaderMap,
     /// Whether the client may say something in a field of this name.
@@ -95,9 +103,22 @@ impl Template {
 
     /// Whether a client decides what a part of the value is.
     pub(super) fn is_said_by_client(&self) -> bool {
-        self.0
-            .iter()
-            .any(|part| matches!(part, Part::Variable(Variable::Header(_) | Variable::Cookie(_))))
+        let said = |part: &Part| match part {
+            Part::Variable(variable) => match variable {
+                Variable::Header(_)
+                | Variable::Cookie(_)
+                | Variable::Path
+                | Variable::Query
+                | Variable::Target => true,
+                Variable::ClientAddress
+                | Variable::Host
+                | Variable::Hostname
+                | Variable::Scheme
+                | Variable::RequestId => false,
+            },
+            Part::Text(_) => false,
+        };
+        self.0.iter().any(said)
     }
 
     /// The value for one request. `None` if it is empty.
@@ -140,6 +161,13 @@ impl Variable {
                 value.put_slice(variables.client_address.to_string().as_bytes());
             }
             Self::Host => value.put_slice(variables.host.as_bytes()),
+            Self::Hostname => value.put_slice(without_port(variables.host).as_bytes()),
+            Self::Path => value.put_slice(variables.uri.path().as_bytes()),
+            Self::Query => value.put_slice(variables.uri.query().unwrap_or_default().as_bytes()),
+            Self::Target => {
+                let target = variables.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+                value.put_slice(target.as_bytes());
+            }
             Self::Scheme => value.put_slice(variables.scheme.as_bytes()),
             Self::RequestId => value.put_slice(variables.request_id.as_bytes()),
             Self::Header(name) => {
@@ -174,12 +202,24 @@ impl fmt::Display for Template {
 }
 
 /// The variables without an argument.
-const KNOWN: [(&str, Variable); 4] = [
+const KNOWN: [(&str, Variable); 8] = [
     ("client_address", Variable::ClientAddress),
     ("host", Variable::Host),
+    ("hostname", Variable::Hostname),
     ("scheme", Variable::Scheme),
     ("request_id", Variable::RequestId),
+    ("path", Variable::Path),
+    ("query", Variable::Query),
+    ("target", Variable::Target),
 ];
+
+/// `host` without its port; the brackets of an IPv6 address stay.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -196,6 +236,7 @@ mod tests {
             host: "a.b:8080",
             scheme: "https",
             request_id: &HeaderValue::from_static("id-1"),
+            uri: &Uri::from_static("/p/q?a=1"),
             headers: &headers,
             may_say: |name| name != "x-real-ip",
             owned: Some(&OwnedFields::new(std::iter::once(&HeaderName::from_static("x-id")))),
@@ -211,6 +252,7 @@ mod tests {
         check("${scheme}://${host}/x", "https://a.b:8080/x");
         check("${client_address} ${request_id}", "10.0.0.9 id-1");
         check("${cookie.theme}-mode", "dark-mode");
+        check("${hostname} ${path} ${query} ${target}", "a.b /p/q a=1 /p/q?a=1");
         check(r#"{"a":"$b{c}"}"#, r#"{"a":"$b{c}"}"#);
         check("$${host} costs 5$", "${host} costs 5$");
         check("x ${header.X-Unknown}", "x");

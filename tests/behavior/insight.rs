@@ -26,7 +26,7 @@ fn start(node: SocketAddr) -> Proxy {
     let yaml = config(&[node], "", "") + "admin: { bind: '127.0.0.1:0' }\n";
     Proxy::start_with(&yaml, |config| {
         for route in &mut config.routes {
-            route.insight.upgrade_max = UPGRADE_MAX;
+            route.insight_mut().unwrap().upgrade_max = UPGRADE_MAX;
         }
     })
 }

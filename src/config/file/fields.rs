@@ -20,7 +20,8 @@ use crate::yaml::{List, RawScalar};
 pub(crate) struct Headers {
     /// Fields that get one value, whatever they had: `Host: app.internal`.
     ///
-    /// Variables are `${client_address}`, `${host}`, `${scheme}`, `${request_id}`, `${header.NAME}` and
+    /// Variables are `${client_address}`, `${host}`, `${hostname}` (without port), `${scheme}`,
+    /// `${request_id}`, `${path}`, `${query}`, `${target}` (path and query), `${header.NAME}` and
     /// `${cookie.NAME}`, of the request; `$${` is `${`. A field whose value is empty is removed.
     #[schemars(extend(
         "additionalProperties" = values(), "x-type" = "map of names to values",
@@ -77,4 +78,4 @@ fn values() -> serde_json::Value {
 }
 
 /// Printable ASCII with known variables.
-const VALUE: &str = r"([ -#%-~]|\$+[ -#%-z|}~]|\$\$+\{|\$\{(client_address|host|scheme|request_id|(header|cookie)\.[!#$%&'*+.^_`|~0-9A-Za-z-]+)\})*\$*";
+const VALUE: &str = r"([ -#%-~]|\$+[ -#%-z|}~]|\$\$+\{|\$\{(client_address|host|hostname|scheme|request_id|path|query|target|(header|cookie)\.[!#$%&'*+.^_`|~0-9A-Za-z-]+)\})*\$*";

@@ -46,6 +46,7 @@ use crate::form::patterns;
 use crate::form::section::{Pass, Section, key};
 use crate::logging::{self, Format};
 use crate::shutdown;
+use crate::site::keys as site;
 use crate::yaml::{List, RawScalar};
 use acme::Acme;
 use client_limits::ClientLimits;
@@ -68,6 +69,15 @@ pub(super) struct File {
     /// Which requests go to which upstream.
     #[schemars(extend("x-needed" = true))]
     pub(super) routes: List<Route>,
+    /// The files that are sent instead of our plain error messages, by status: `404`, `4xx` or `5xx`.
+    ///
+    /// For routes without a page of their own, and for requests without a route. See
+    /// [error pages](files.md#error-pages).
+    #[schemars(extend(
+        "propertyNames" = { "pattern": whole(site::STATUSES) }, "x-default" = "none",
+        "additionalProperties" = site::page_schema(), "x-type" = "map of statuses to paths"
+    ))]
+    pub(super) error_pages: Option<site::ErrorPages>,
     /// The authority that issues the certificates of `listeners[].tls.acme`, by ACME (RFC 8555).
     pub(super) acme: Option<Acme>,
     /// How many clients may be connected at the same time, WebSockets included.

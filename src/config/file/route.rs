@@ -14,12 +14,17 @@ use crate::form::Form;
 use crate::form::patterns;
 use crate::form::section::{Pass, Section, key};
 use crate::route::{Limits, Silence};
+use crate::site::keys::{self as site, Compress, Files, Redirect, Respond};
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, MessageMax, StalledClient};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
 
-/// Which requests go to an upstream, and within what limits.
+/// What requests get, and within what limits.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("anyOf" = [
+    { "required": ["upstream"] }, { "required": ["files"] },
+    { "required": ["redirect"] }, { "required": ["respond"] },
+]))]
 pub(crate) struct Route {
     /// The host: a name, an IP address, `"*.example.com"`, or `"*"` for all.
     #[schemars(extend("pattern" = whole(&patterns::host())))]
@@ -27,9 +32,26 @@ pub(crate) struct Route {
     /// The path: a prefix, or a map with one of the keys below.
     #[schemars(extend("x-type" = "text or map"))]
     pub(crate) path: Option<TextOr<RoutePath>>,
-    /// The upstream's name.
-    #[schemars(extend("x-needed" = true))]
-    pub(crate) upstream: Option<String>,
+    /// The name of the upstream whose nodes answer. A route has this key or one of the next three; with
+    /// `files`, nodes get what is no file.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "String", extend("x-default" = "none"))]
+    pub(crate) upstream: Option<Chosen<String>>,
+    /// The files of a directory, for GET and HEAD: a map with the keys below.
+    ///
+    /// See [files](files.md). Other methods, WebSockets and Engine.IO requests go to the upstream, or are
+    /// refused if there is none.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "Files")]
+    pub(crate) files: Option<Chosen<Files>>,
+    /// A redirect: a map with the keys below.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "Redirect")]
+    pub(crate) redirect: Option<Chosen<Redirect>>,
+    /// A response of Sockeye itself: a map with the keys below.
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "Respond")]
+    pub(crate) respond: Option<Chosen<Respond>>,
     /// The beginning of `path` that nodes do not see: `/app` makes `/app/socket.io/` to `/socket.io/`.
     ///
     /// Whole segments; nodes get them as `X-Forwarded-Prefix`. `Location` (of the same host) and the
@@ -60,6 +82,22 @@ pub(crate) struct Route {
     /// Sockeye answers preflights, and replaces the fields that nodes send for this. See
     /// [CORS](rewriting.md#cors).
     pub(crate) cors: Option<Cors>,
+    /// The files that are sent instead of our plain error messages, by status: `404`, `4xx` or `5xx`.
+    ///
+    /// Never to Engine.IO clients and for WebSockets. See [error pages](files.md#error-pages).
+    #[schemars(extend(
+        "propertyNames" = { "pattern": whole(site::STATUSES) }, "x-default" = "none",
+        "additionalProperties" = site::page_schema(), "x-type" = "map of statuses to paths"
+    ))]
+    pub(crate) error_pages: Option<site::ErrorPages>,
+    /// Whether errors of nodes get these pages too.
+    pub(crate) intercept_errors: Option<bool>,
+    /// Whether responses are compressed: `on`, `off`, or a map with the keys below.
+    ///
+    /// Never those to Engine.IO, nor what is compressed already. See [compression](files.md#compression).
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "TextOr<Compress>", extend("x-type" = "`on`, `off` or map", "x-default" = "`off`"))]
+    pub(crate) compress: Option<Chosen<TextOr<Compress>>>,
     /// The networks whose clients are refused with 403; single addresses work too.
     ///
     /// The address of a client is that of its connection, or behind `trusted_proxies` the one that

@@ -25,7 +25,7 @@ use crate::form::section;
 use crate::route::PathPattern;
 use crate::yaml::units::{render_duration, render_size};
 use crate::yaml::{Chosen, List, RawScalar, TextOr};
-use crate::{listener, logging, route, tunnel};
+use crate::{listener, logging, route, site, tunnel};
 
 impl Config {
     /// All of it, with the keys of the file and in their order. Secrets are hidden.
@@ -34,6 +34,7 @@ impl Config {
             listeners: list(&self.listeners, listener),
             upstreams: Some(self.upstreams.iter().map(upstream::render).collect()),
             routes: list(&self.routes, route),
+            error_pages: site::render_pages(&self.error_pages),
             acme: self.acme.as_ref().map(acme::render),
             client_limits: Some(section::write(&self.client_limits)),
             shutdown: Some(section::write(&self.shutdown)),
@@ -87,6 +88,9 @@ fn listener(settings: &listener::Settings) -> Listener {
 }
 
 fn route(settings: &route::Settings) -> Route {
+    let upstream = settings.target.upstream();
+    let pages = settings.error_pages.as_deref();
+    let target = target(&settings.target);
     Route {
         host: Some(settings.host.to_string()),
         path: Some(match &settings.path {
@@ -98,7 +102,13 @@ fn route(settings: &route::Settings) -> Route {
                 TextOr::Map(RoutePath { exact: None, regex: Some(Chosen::Is(regex.to_string())) })
             }
         }),
-        upstream: Some(settings.upstream.to_string()),
+        upstream: upstream.map(|upstream| Chosen::Is(upstream.name.to_string())),
+        error_pages: pages.and_then(|rules| site::render_pages(&rules.pages)),
+        intercept_errors: pages.filter(|_| upstream.is_some()).map(|rules| rules.replaces_nodes),
+        compress: settings
+            .compression
+            .as_ref()
+            .map(|compression| Chosen::Is(TextOr::Map(site::render_compression(compression)))),
         strip_prefix: settings.rewrite.as_ref().and_then(|it| it.stripped().map(str::to_owned)),
         add_prefix: settings.rewrite.as_ref().and_then(|it| it.added().map(str::to_owned)),
         request_headers: settings.changes.as_ref().and_then(|it| fields::render(&it.request)),
@@ -112,8 +122,31 @@ fn route(settings: &route::Settings) -> Route {
             .as_ref()
             .and_then(|origins| list(origins.rules(), ToString::to_string)),
         auth: settings.access.auth.as_ref().map(access::auth),
-        tunnel: Some(tunnel(&settings.tunnel)),
-        ..section::write(&settings.limits)
+        tunnel: upstream.map(|upstream| tunnel(&upstream.tunnel)),
+        files: target.files,
+        redirect: target.redirect,
+        respond: target.respond,
+        ..upstream.map(|upstream| section::write(&upstream.limits)).unwrap_or_default()
+    }
+}
+
+/// What is answered without a node.
+fn target(settings: &route::TargetSettings) -> Route {
+    let none = Route::default;
+    match settings {
+        route::TargetSettings::Upstream(_) => none(),
+        route::TargetSettings::Files(files, _) => {
+            Route { files: Some(Chosen::Is(site::render_files(files))), ..none() }
+        }
+        route::TargetSettings::Redirect(redirect) => {
+            let to = Some(redirect.to.to_string());
+            let status = Some(RawScalar::new(redirect.status.as_u16()));
+            let redirect = site::keys::Redirect { to, status };
+            Route { redirect: Some(Chosen::Is(redirect)), ..none() }
+        }
+        route::TargetSettings::Respond(respond) => {
+            Route { respond: Some(Chosen::Is(site::render_respond(respond))), ..none() }
+        }
     }
 }
 
@@ -232,8 +265,15 @@ routes:
   - { path: /m, upstream: d, cors: { origins: [any], methods: [GET], headers: [A], max_age: 0s } }
   - { path: /k, upstream: d, request_headers: { set: { Host: a.b, X-A: '${host}$${' }, remove: [Origin] } }
   - { path: /l, upstream: d, response_headers: { set: { A: 1 }, add: { A: '${header.x-a}' }, remove: [] } }
+  - { path: /p/, files: { root: /srv/www, fallback: app/index.html, cache_control: 'max-age=60' } }
+  - { path: /q/, files: { root: /srv/www, index: start.htm }, upstream: d, strip_prefix: /q }
+  - { path: /r/, redirect: { to: 'https://${hostname}${target}', status: 301 }, compress: off }
+  - { path: /s/, respond: { status: 503, body: soon, content_type: text/html } }
+  - { path: /t/, upstream: d, error_pages: { 404: /a.html, 5xx: /b.txt }, intercept_errors: true, compress: on }
+  - { path: /u/, upstream: d, compress: { codings: [br], min_size: 1B, types: [text/*, text/event-stream] } }
   - { path: /i/, upstream: d, strip_prefix: /i, add_prefix: /j/k/ }
   - { path: /f, upstream: d, tunnel: { messages_per_second: 200, idle_messages: 5m } }
+error_pages: { 502: /c.json }
 acme: { store: /s, directory: 'https://a/b', contact: [a@b.c], challenge: tls-alpn-01, ca: /ca.pem, eab: { kid: k, hmac_file: /f }, agree_to_terms: true }
 max_connections: 5000
 client_limits: { connections: 100, sessions_per_second: 5, requests_per_second: 50 }

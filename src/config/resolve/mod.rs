@@ -22,6 +22,7 @@ mod node_tls;
 mod pacing;
 mod pattern;
 mod route;
+mod target;
 mod tls;
 mod tunnel;
 mod upstream;
@@ -39,7 +40,9 @@ use crate::access::ClientLimits;
 use crate::form::section;
 use crate::logging;
 use crate::shutdown;
+use crate::site;
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
+use target::page_reader;
 
 /// The settings in `file`. Problems go to `report`.
 pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'_>) -> Config {
@@ -55,6 +58,9 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
     let binds = listeners.iter().map(|(path, settings)| (path.clone(), settings.bind));
     let of_admin = admin.map(|bind| (top.key("admin").key("bind"), bind));
     binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);
+    let at_pages = top.key("error_pages");
+    let pages = file.error_pages.as_ref();
+    let error_pages = site::error_pages(&at_pages, pages, &mut page_reader(files), report);
     Config {
         acme,
         max_connections: section::read(&top, Some(file), None, report),
@@ -79,6 +85,7 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
         ),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), files, report),
+        error_pages,
         routes: route::resolve(&top.key("routes"), file, files, report),
         warnings: Vec::new(),
     }

@@ -5,13 +5,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{access, fields, pattern, tunnel};
+use super::{access, fields, pattern, target};
 use crate::config::file::File;
 use crate::config::file::route::{Route, RoutePath};
 use crate::config::named_files::NamedFiles;
-use crate::form::section;
-use crate::insight;
-use crate::route::{HostPattern, Limits, PathPattern, PathRegex, PathRewrite, Settings};
+use crate::route::{HostPattern, PathPattern, PathRegex, PathRewrite, Settings};
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
 /// The routes, in the order of the file.
@@ -59,14 +57,12 @@ fn one(
     let path_pattern = path_pattern(&path.key("path"), route.path.as_ref(), report);
     let rewrite = rewrite(path, route, path_pattern.as_ref(), report);
     let changes = fields::resolve(path, route, report);
-    let limits = section::read(path, Some(route), Limits::default(), report);
     let access = access::resolve(path, route, files, report);
-    let tunnel = tunnel::resolve(&path.key("tunnel"), route.tunnel.as_ref(), report);
-    let (at, written) = (path.key("upstream"), route.upstream.as_deref());
-    let upstream = report.require(&at, written, "upstream: NAME", |name| known(name, file))?;
-    let insight = insight::Settings::default();
-    let (host, path) = (host?, path_pattern?);
-    Some(Settings { host, path, upstream, access, rewrite, changes, limits, tunnel, insight })
+    let error_pages = target::error_pages(path, route, files, report);
+    let compression = target::compression(path, route, report);
+    let target = target::resolve(path, route, (file, files), report);
+    let (host, path, target) = (host?, path_pattern?, target?);
+    Some(Settings { host, path, access, rewrite, changes, error_pages, compression, target })
 }
 
 fn rewrite(
@@ -87,7 +83,7 @@ fn rewrite(
     PathRewrite::new(strip, add).map(Arc::new)
 }
 
-fn known(name: &str, file: &File) -> Result<Arc<str>, Diagnostic> {
+pub(super) fn known(name: &str, file: &File) -> Result<Arc<str>, Diagnostic> {
     let what = "is not an upstream";
     match &file.upstreams {
         Some(known) if known.contains_key(name) => Ok(name.into()),

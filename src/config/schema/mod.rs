@@ -27,6 +27,8 @@ use super::file::upstream::Node;
 use super::resolve::BALANCE_RULES;
 use crate::form::Accepts;
 use crate::form::patterns;
+pub(super) use crate::form::patterns::whole;
+use crate::site::keys::Compress;
 use crate::yaml::{RawScalar, TextOr};
 
 /// The JSON Schema that each configuration file fits.
@@ -105,11 +107,6 @@ fn state_scalar(property: &mut Map<String, Value>) {
     property.insert("anyOf".to_owned(), choices);
 }
 
-/// The pattern of a text that is `form` from its beginning to its end.
-pub(super) fn whole(form: &str) -> String {
-    format!("^({form})$")
-}
-
 /// Whether a key has no default, in which case it has no empty value either.
 fn state_need(property: &mut Map<String, Value>) -> bool {
     property.remove("default");
@@ -186,6 +183,7 @@ words_for! {
     Rebalance => ["off"],
     RendezvousBy => ["address"],
     Tickets => ["auto", "off"],
+    Compress => ["on", "off"],
 }
 
 impl Shorthand for Node {

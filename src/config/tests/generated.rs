@@ -243,6 +243,8 @@ fn is_of_two_values(what: &str) -> bool {
         "needs an authority",
         "asks no authority",
         "is for a service of https",
+        "has no effect",
+        "has no place",
     ];
     between.iter().any(|sentence| what.starts_with(sentence))
 }

@@ -43,8 +43,9 @@ fn the_minimal_configuration_has_all_defaults() {
     let [route] = &config.routes[..] else { panic!() };
     assert_eq!(route.host, HostPattern::Any);
     assert_eq!(route.path, PathPattern::Prefix("/".into()));
-    assert_eq!(route.limits, route::Limits::default());
-    assert_eq!(route.tunnel, tunnel::Limits::default());
+    let upstream = route.target.upstream().unwrap();
+    assert_eq!(upstream.limits, route::Limits::default());
+    assert_eq!(upstream.tunnel, tunnel::Limits::default());
     assert_eq!(config.shutdown, shutdown::Settings::default());
     assert_eq!(config.log, logging::Settings::default());
 }
@@ -92,7 +93,8 @@ log: { format: json, level: debug }
     let route = &config.routes[0];
     assert_eq!(route.host, HostPattern::Below(".example.com".into()));
     assert_eq!(route.path, PathPattern::Exact("/health".into()));
-    assert_eq!(&*route.upstream, "chat");
+    let route = route.target.upstream().unwrap();
+    assert_eq!(&*route.name, "chat");
     assert_eq!(route.limits.response_timeout, Some(Duration::from_secs(4)));
     let seconds = Duration::from_secs;
     assert_eq!(route.limits.request_body_timeout, seconds(5));
@@ -140,7 +142,7 @@ fn limits(written: &str) -> tunnel::Limits {
     let text = format!(
         "upstreams: {{ a: {{ nodes: [b:1] }} }}\nroutes: [{{ upstream: a, tunnel: {written} }}]"
     );
-    parse("a.yaml", &text).unwrap().routes[0].tunnel
+    parse("a.yaml", &text).unwrap().routes[0].target.upstream().unwrap().tunnel
 }
 
 #[test]
@@ -187,7 +189,7 @@ routes:
   - { path: /b, upstream: a, tunnel: *slow }",
     )
     .unwrap();
-    assert_eq!(config.routes[1].tunnel.idle_timeout, IdleTimeout::Off);
+    assert_eq!(config.routes[1].target.upstream().unwrap().tunnel.idle_timeout, IdleTimeout::Off);
 }
 
 #[test]

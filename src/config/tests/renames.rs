@@ -38,8 +38,9 @@ fn old_keys_of_upstreams_fill_the_new_ones() {
 fn a_key_that_was_divided_fills_what_is_not_written() {
     let config = with("", ", body_timeout: 5s, response_body_timeout: off").unwrap();
     let [route] = &config.routes[..] else { panic!() };
-    assert_eq!(route.limits.request_body_timeout, Duration::from_secs(5));
-    assert_eq!(route.limits.response_body_timeout, Silence::Off);
+    let limits = &route.target.upstream().unwrap().limits;
+    assert_eq!(limits.request_body_timeout, Duration::from_secs(5));
+    assert_eq!(limits.response_body_timeout, Silence::Off);
     let warning = "a.yaml:4:20: routes[0].body_timeout: is deprecated and works until 1.0: \
                    write request_body_timeout and response_body_timeout";
     assert_eq!(config.warnings, [warning]);

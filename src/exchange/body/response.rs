@@ -11,13 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::{Sleep, sleep};
 use tracing::warn;
 
 use super::{BodyError, NodeBody, Polled};
 use crate::exchange::access_log::LogEntry;
 use crate::pool::AnswerBodyError;
-use crate::route::Route;
+use crate::route::UpstreamRoute;
 use crate::upstream::Lease;
 
 /// The body of a response to a client: our own, or a node's.
@@ -27,6 +28,8 @@ pub struct ResponseBody(Kind);
 #[derive(Debug)]
 enum Kind {
     Whole(Option<Bytes>),
+    /// A file, or a body that is compressed: few responses are.
+    Boxed(UnsyncBoxBody<Bytes, BodyError>),
     Node {
         /// The part that was already read.
         head: Option<Bytes>,
@@ -42,7 +45,7 @@ pub(in crate::exchange) struct BodyGuard {
     /// Set only while the body is waited for.
     timer: Option<Pin<Box<Sleep>>>,
     lease: Lease,
-    route: Arc<Route>,
+    route: Arc<UpstreamRoute>,
     request_id: HeaderValue,
 }
 
@@ -50,7 +53,7 @@ impl BodyGuard {
     /// For a body from the node of `lease` that may be silent for `silence_max`.
     pub(in crate::exchange) fn new(
         lease: Lease,
-        route: Arc<Route>,
+        route: Arc<UpstreamRoute>,
         entry: &LogEntry,
         silence_max: Option<Duration>,
     ) -> Self {
@@ -104,6 +107,14 @@ impl ResponseBody {
         Self(Kind::Node { head: Some(head).filter(|head| !head.is_empty()), rest, guard })
     }
 
+    /// A body of another kind.
+    pub(in crate::exchange) fn boxed<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error = BodyError> + Send + 'static,
+    {
+        Self(Kind::Boxed(UnsyncBoxBody::new(body)))
+    }
+
     /// A complete body.
     pub(in crate::exchange) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self(Kind::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())))
@@ -117,6 +128,7 @@ impl Body for ResponseBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match &mut self.0 {
             Kind::Whole(bytes) => Poll::Ready(whole(bytes)),
+            Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
             Kind::Node { head, rest, guard } => {
                 if let Some(frame) = whole(head) {
                     return Poll::Ready(Some(frame));
@@ -139,6 +151,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Boxed(body) => body.is_end_stream(),
             Kind::Node { head, rest, .. } => head.is_none() && rest.is_end_stream(),
         }
     }
@@ -146,6 +159,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(length(bytes.as_ref())),
+            Kind::Boxed(body) => body.size_hint(),
             Kind::Node { head, rest, .. } => {
                 let (head, rest) = (length(head.as_ref()), rest.size_hint());
                 let mut hint = SizeHint::new();

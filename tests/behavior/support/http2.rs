@@ -28,6 +28,17 @@ pub(crate) async fn ask(
     soon(answer).await.unwrap()
 }
 
+/// All that comes of a body.
+pub(crate) async fn received(mut body: RecvStream) -> Vec<u8> {
+    let mut received = Vec::new();
+    while let Some(data) = soon(body.data()).await {
+        let data = data.unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        received.extend(data);
+    }
+    received
+}
+
 /// A request for a WebSocket.
 pub(crate) fn websocket_request(target: &str) -> Request<()> {
     let request = Request::builder()

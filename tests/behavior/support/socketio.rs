@@ -144,6 +144,12 @@ pub(crate) async fn run_http2_visit(arguments: &[&str]) -> Value {
     Script::node("http2.js", arguments).event("result", VISITED_WITHIN).await
 }
 
+/// Visits an application whose files come from the proxy, as `tests/node/application.js --help` says, and gives
+/// the result.
+pub(crate) async fn run_application(arguments: &[&str]) -> Value {
+    Script::node("application.js", arguments).event("result", RESULT_WITHIN).await
+}
+
 /// Pages of several origins, as `tests/node/origins.js --help` says, and gives the result.
 pub(crate) async fn run_origins(arguments: &[&str]) -> Value {
     Script::node("origins.js", arguments).event("result", RESULT_WITHIN).await

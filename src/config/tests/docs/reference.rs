@@ -69,7 +69,8 @@ impl Writer {
     }
 
     fn item(&mut self, path: &str, item: &Value, written: Option<&Value>, indent: usize) {
-        if let Some(short) = written.filter(|written| !written.is_mapping()) {
+        let short = written.unwrap_or(item);
+        if !short.is_mapping() {
             self.text.push_str(&format!("{:indent$}- {}\n", "", scalar(short)));
             return;
         }

@@ -6,6 +6,7 @@ mod files;
 mod listeners;
 mod node_tls;
 mod routes;
+mod site;
 mod upstreams;
 mod yaml;
 

@@ -45,7 +45,7 @@ a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
 a.yaml:3:5: routes[0].timeout: is not a known key
  3 | - { timeout: 5s, upstream: chat }
    |     ^^^^^^^
-   = help: write one of: host, path, upstream, strip_prefix, add_prefix, request_headers, response_headers, cors, deny, allow, origins, auth
+   = help: write one of: host, path, upstream, files, redirect, respond, strip_prefix, add_prefix, request_headers, response_headers, cors, error_pages
 1 problem in a.yaml",
     ),
     (
@@ -145,7 +145,7 @@ a.yaml:3:20: routes[0].path.exact: `/a?b` has a '?', which is not valid in a pat
 a.yaml:3:52: routes[0].request_headers.set.X-A: `${hots}` has an unknown variable, `hots`
  3 | - { upstream: chat, request_headers: { set: { X-A: '${hots}' } } }
    |                                                    ^^^^^^^^^^
-   = help: write one of: client_address, host, scheme, request_id, header.NAME, cookie.NAME
+   = help: write one of: client_address, host, hostname, scheme, request_id, path, query, target, header.NAME, cookie.NAME
 1 problem in a.yaml",
     ),
     (
@@ -217,7 +217,7 @@ a.yaml:3:11: routes[0].host: `chat.example.com:443` has a port
 a.yaml:3:3: routes[0].upstream: is missing
  3 | - { path: / }
    |   ^
-   = help: write upstream: NAME
+   = help: write upstream: NAME, or one of: files, redirect, respond
 1 problem in a.yaml",
     ),
     (
