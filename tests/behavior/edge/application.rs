@@ -12,12 +12,12 @@ const SCRIPT: &str = r"
 window.outcome = (async () => {
   const api = await (await fetch('/api/users/7')).json();
   const socket = io();
+  const { engine } = socket.io;
+  const transports = [engine.transport.name];
+  const upgraded = new Promise((resolve) => engine.once('upgrade', resolve));
   await new Promise((resolve) => socket.on('connect', resolve));
-  const transports = [socket.io.engine.transport.name];
-  if (transports[0] !== 'websocket') {
-    await new Promise((resolve) => socket.io.engine.once('upgrade', resolve));
-    transports.push(socket.io.engine.transport.name);
-  }
+  await upgraded;
+  transports.push(engine.transport.name);
   const echo = await socket.timeout(10000).emitWithAck('echo', 'hello');
   const color = getComputedStyle(document.body).color;
   return { path: location.pathname, api, transports, echo, color };
