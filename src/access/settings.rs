@@ -40,6 +40,15 @@ pub(crate) enum AuthSettings {
 }
 
 impl AuthSettings {
+    /// The files of keys and users, which are read again by themselves.
+    pub(crate) fn files(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::Jwt(jwt) => jwt.public_keys.iter().chain(&jwt.jwks).collect(),
+            Self::Basic(basic) => basic.file.iter().collect(),
+            Self::Forward(_) => Vec::new(),
+        }
+    }
+
     /// The fields by which nodes learn who a client is.
     pub(super) fn owned_fields(&self) -> impl Iterator<Item = &HeaderName> {
         let (claims, fields): (&[_], &[_]) = match self {

@@ -327,6 +327,8 @@ pub(crate) struct ReloadFailed {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Problem {
+    /// The name of its file.
+    pub file: String,
     /// The path of the key. Empty if it concerns the whole file.
     pub path: String,
     /// The line, from 1.

@@ -249,6 +249,7 @@ pub(super) fn reload_failed(failure: &ReloadError) -> model::ReloadFailed {
 
 fn problem(problem: &Problem) -> model::Problem {
     model::Problem {
+        file: problem.file.clone(),
         path: problem.path.clone(),
         line: problem.span.map(|span| span.line),
         column: problem.span.map(|span| span.column),

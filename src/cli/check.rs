@@ -17,8 +17,13 @@ pub(super) fn check(path: &Path) -> Outcome {
     for warning in &config.warnings {
         eprintln!("warning: {warning}");
     }
+    let included = config.included.iter().filter(|path| path.is_file()).count();
+    let with = match included {
+        0 => String::new(),
+        count => format!(" with {} that it includes", counted(count, "file")),
+    };
     println!(
-        "{} is fine: {}, {}, {}",
+        "{}{with} is fine: {}, {}, {}",
         path.display(),
         counted(config.listeners.len(), "listener"),
         counted(config.upstreams.len(), "upstream"),

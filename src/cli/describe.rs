@@ -11,9 +11,10 @@ use clap_mangen::Man;
 use super::Outcome;
 use crate::config;
 
-/// Prints the JSON Schema of the configuration.
-pub(super) fn schema() -> Outcome {
-    let text = serde_json::to_string_pretty(&config::schema())?;
+/// Prints the JSON Schema of the configuration, or of the files that it includes.
+pub(super) fn schema(of_included: bool) -> Outcome {
+    let schema = if of_included { config::schema_of_included() } else { config::schema() };
+    let text = serde_json::to_string_pretty(&schema)?;
     print(format!("{text}\n").as_bytes())
 }
 

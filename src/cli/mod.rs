@@ -58,7 +58,11 @@ enum Command {
     /// Tell a running process to give a node new sessions again
     Undrain(NodeArguments),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
-    Schema,
+    Schema {
+        /// The schema of the files under include, which have upstreams and routes alone
+        #[arg(long)]
+        included: bool,
+    },
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -105,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => query::reload(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
-        Command::Schema => describe::schema(),
+        Command::Schema { included } => describe::schema(included),
         Command::Completions { shell } => describe::completions(Arguments::command(), shell),
         Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),
     };

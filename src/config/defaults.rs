@@ -19,7 +19,7 @@ pub(super) const TEMPLATE: &str = include_str!("template.yaml");
 pub(super) fn template() -> (Value, Value) {
     let written = serde_yaml::from_str(TEMPLATE).unwrap_or_default();
     let rendered = parse_alone("template.yaml", TEMPLATE).map(|config| config.render());
-    (written, rendered.unwrap_or_default())
+    (with_include(&written), rendered.map(|shown| with_include(&shown)).unwrap_or_default())
 }
 
 /// The default of each key that has one and is no map, by its path as [`super::keys`] writes it.
@@ -28,6 +28,13 @@ pub(super) fn defaults() -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     collect("", &rendered, Some(&written), &mut found);
     found
+}
+
+/// `file` with the one key that no rendered file has, as its first.
+fn with_include(file: &Value) -> Value {
+    let entries =
+        file.as_mapping().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+    Value::Mapping([("include".into(), "apps.d/".into())].into_iter().chain(entries).collect())
 }
 
 fn collect(

@@ -30,6 +30,7 @@ use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
 use crate::site::ErrorPages;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
+use crate::yaml::include::Section;
 use crate::yaml::rename::Rename;
 pub(crate) use crate::yaml::source::{is_read_once, within_deadline};
 use crate::yaml::{self, Diagnostic};
@@ -40,7 +41,7 @@ pub use keys::keys;
 use named_files::NamedFiles;
 pub use outline::Changes;
 pub(crate) use outline::{Change, Outline};
-pub(crate) use schema::schema;
+pub(crate) use schema::{schema, schema_of_included};
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub struct Config {
     pub log: logging::Settings,
     /// What of the file is outdated and still works, one line for each key.
     pub warnings: Vec<String>,
+    /// The files and directories that it includes.
+    pub included: Vec<PathBuf>,
 }
 
 /// An upstream, with the rule that brings sessions back to its nodes.
@@ -137,7 +140,7 @@ impl Config {
         let pages = self.routes.iter().filter_map(|route| route.error_pages.as_deref());
         let pages = pages.map(|rules| &rules.pages).chain([&self.error_pages]);
         let pages = pages.flat_map(|pages| pages.iter()).map(|(_, page)| page.path().to_owned());
-        listeners.chain(nodes).cloned().chain(pages).collect()
+        listeners.chain(nodes).chain(&self.included).cloned().chain(pages).collect()
     }
 
     /// A proxy for a server of your own; see `examples/embed.rs`. The listeners are the server's
@@ -202,20 +205,9 @@ fn load_naming(path: &Path, files: &mut NamedFiles) -> Result<(Config, Outline),
         };
         Problems::of_whole_file(&file_name, diagnostic)
     })?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => read(&file_name, text, files),
-        Err(_) if bytes.len() > yaml::TEXT_BYTES_MAX => {
-            Err(Problems::of_whole_file(&file_name, yaml::too_large()))
-        }
-        Err(error) => {
-            let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|b| **b == b'\n').count();
-            let diagnostic = Diagnostic::new(format!("is not UTF-8 text, first on line {line}"));
-            Err(Problems::of_whole_file(
-                &file_name,
-                diagnostic.help("save it as YAML text in UTF-8"),
-            ))
-        }
-    }
+    let text = yaml::decode(bytes);
+    let text = text.map_err(|diagnostic| Problems::of_whole_file(&file_name, diagnostic))?;
+    read(&file_name, &text, files)
 }
 
 /// The configuration in `text`; `file_name` is what its problems call it, and the files that it names
@@ -244,13 +236,34 @@ fn read(
     files: &mut NamedFiles,
 ) -> Result<(Config, Outline), Problems> {
     let (mut tree, mut report) = yaml::parse(file_name, text, MINIMAL)?;
+    files.include(&mut tree, &mut report);
+    if report.has_problems() && files.are_included() {
+        // What is missing would be reported at each of its uses.
+        return Err(report.into_problems());
+    }
     yaml::rename::apply(RENAMED_KEYS, &mut tree, &mut report);
     let config = yaml::typed::read(&mut tree, &mut report)
         .map(|file| resolve::resolve(&file, files, &mut report));
     let (config, warnings) = report.finish(config)?;
     let outline = Outline::from_tree(&tree).with_files(&config);
-    Ok((Config { warnings, ..config }, outline))
+    Ok((Config { warnings, included: files.included(), ..config }, outline))
 }
+
+/// What other files may add to the configuration: what an application needs.
+const INCLUDE: yaml::include::Rules = yaml::include::Rules {
+    key: "include",
+    sections: &[("upstreams", Section::Map), ("routes", Section::List)],
+    own: &[
+        "listeners",
+        "error_pages",
+        "acme",
+        "max_connections",
+        "client_limits",
+        "shutdown",
+        "admin",
+        "log",
+    ],
+};
 
 /// Keys that have new names.
 const RENAMED_KEYS: &[Rename] = &[

@@ -10,11 +10,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::RootCertStore;
 
+use super::INCLUDE;
 use crate::tls::{self, ReadFile};
+use crate::yaml::include::{self, Included};
+use crate::yaml::{KeyPath, Report};
+use serde_yaml::Value;
 
 /// Where the files of a configuration are, and whether they are read.
 pub(super) struct NamedFiles {
+    /// The file itself.
+    path: PathBuf,
+    /// The directory of the file whose values are read.
     base: PathBuf,
+    included: Included,
     read: Option<ReadFile<'static>>,
     /// In seconds since 1970.
     now: i64,
@@ -30,13 +38,15 @@ impl NamedFiles {
         let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Self { base, read: Some(&tls::read_file), now, ..Self::unread() }
+        Self { path: absolute, base, read: Some(&tls::read_file), now, ..Self::unread() }
     }
 
     /// No file is read: what they hold is not the question.
     pub(super) fn unread() -> Self {
         Self {
+            path: PathBuf::from("/"),
             base: PathBuf::from("/"),
+            included: Included::default(),
             read: None,
             now: 0,
             named: Vec::new(),
@@ -44,7 +54,35 @@ impl NamedFiles {
         }
     }
 
-    /// The file that is written `path`: a relative one is relative to the configuration.
+    /// Adds to `tree` what other files have, unless no file is read.
+    pub(super) fn include(&mut self, tree: &mut Value, report: &mut Report<'_>) {
+        if self.read.is_none() {
+            return include::check(INCLUDE, tree, report);
+        }
+        self.included = include::include(INCLUDE, &self.path, tree, report);
+        self.named.extend(self.included.paths.iter().cloned());
+    }
+
+    /// Whether there are other files.
+    pub(super) fn are_included(&self) -> bool {
+        !self.included.paths.is_empty()
+    }
+
+    /// The files and directories that are included.
+    pub(super) fn included(&self) -> Vec<PathBuf> {
+        self.included.paths.clone()
+    }
+
+    /// Takes what follows as relative to the file that has the value at `path`.
+    pub(super) fn enter_file_of(&mut self, path: &KeyPath, report: &Report<'_>) {
+        let number = report.file_of(path);
+        let included = number.checked_sub(1).and_then(|index| self.included.directories.get(index));
+        if let Some(directory) = included.map(PathBuf::as_path).or_else(|| self.path.parent()) {
+            directory.clone_into(&mut self.base);
+        }
+    }
+
+    /// The file that is written `path`: a relative one is relative to the file that names it.
     pub(super) fn locate(&mut self, path: &str) -> PathBuf {
         let located = self.base.join(path);
         self.named.push(located.clone());

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use super::Config;
 use crate::yaml::{KeyPath, is_secret};
@@ -14,7 +15,10 @@ use serde_yaml::{Mapping, Value};
 
 /// The objects of a file: listeners, upstreams, nodes, routes and sections, each with its keys.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Outline(BTreeMap<Box<str>, Keys>);
+pub struct Outline(BTreeMap<Box<str>, Keys>, RuleFiles);
+
+/// Where the files of access rules are: the same relative path may lead elsewhere in another file.
+type RuleFiles = Vec<PathBuf>;
 
 /// The differences between two configurations; empty if there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +117,9 @@ impl Outline {
             }
             self.insert(name, keys);
         }
+        let rules = config.routes.iter().filter_map(|route| route.access.auth.as_ref());
+        self.1 = rules.flat_map(|auth| auth.files()).cloned().collect();
+        self.1.sort();
         self
     }
 
@@ -124,7 +131,18 @@ impl Outline {
             self.0.iter().filter_map(|(thing, keys)| Some((thing, keys, next.0.get(thing)?)));
         let changed = kept.flat_map(|(thing, keys, next)| changed_keys(thing, keys, next));
         let added = added.cloned().map(Change::Added);
-        Changes(added.chain(removed.cloned().map(Change::Removed)).chain(changed).collect())
+        let removed = removed.cloned().map(Change::Removed);
+        let mut changes: Vec<Change> = added.chain(removed).chain(changed).collect();
+        if changes.is_empty() && self.1 != next.1 {
+            let told = |files: &RuleFiles| {
+                let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                names.join(" ").into()
+            };
+            let (from, to) = (told(&self.1), told(&next.1));
+            let (thing, key) = ("access rules".into(), "files".into());
+            changes.push(Change::Changed { thing, key, from, to });
+        }
+        Changes(changes)
     }
 
     fn add_upstream(&mut self, name: &str, upstream: &Value) {

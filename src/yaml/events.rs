@@ -288,6 +288,7 @@ fn span_of(span: saphyr_parser::Span) -> Span {
         column: span.start.col() + 1,
         end_line: span.end.line(),
         end_column: span.end.col() + 1,
+        file_number: 0,
     }
 }
 
@@ -301,4 +302,4 @@ const QUOTES_HELP: &str = "write a smaller number, or in quotes if it is text";
 const DEPTH_MAX: usize = 16;
 
 /// Values in a file, including those that aliases repeat: about ten thousand routes.
-const COUNT_MAX: usize = 100_000;
+pub(crate) const COUNT_MAX: usize = 100_000;

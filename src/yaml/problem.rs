@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::snippet::{Snippet, gutter_width};
 
-/// All problems of one file, in the order of their positions.
+/// All problems of a configuration, in the order of its files and their positions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     file_name: String,
@@ -18,6 +18,8 @@ pub struct Problems {
 /// One thing that is wrong, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// The name of its file.
+    pub file: String,
     /// The key, such as `routes[0].tunnel.idle_timeout`; empty if it is the whole file.
     pub path: String,
     /// Where it is; `None` if it is the whole file, or a file that could not be read.
@@ -29,6 +31,8 @@ pub struct Problem {
     /// What to write instead.
     pub help: Option<String>,
     pub(crate) snippet: Option<Snippet>,
+    /// The number of its file, in the order in which they were read.
+    pub(crate) file_number: usize,
 }
 
 /// A range of the file's text. Lines and columns count from 1, columns in characters.
@@ -42,6 +46,8 @@ pub struct Span {
     pub end_line: usize,
     /// The column after its last character.
     pub end_column: usize,
+    /// The number of its file, in the order in which they were read.
+    pub(crate) file_number: usize,
 }
 
 /// What is wrong with a value and what to write instead, without its position.
@@ -52,11 +58,16 @@ pub(crate) struct Diagnostic {
 }
 
 impl Problems {
-    /// The problems of the file with that name; at least one.
+    /// The problems of the file with that name, and of those that it includes; at least one.
     pub(crate) fn new(file_name: &str, mut problems: Vec<Problem>) -> Self {
         debug_assert!(!problems.is_empty(), "no problems are not an error");
-        problems.sort_by_key(|problem| problem.span.map(|span| (span.line, span.column)));
+        problems.sort_by_key(|problem| {
+            (problem.file_number, problem.span.map(|span| (span.line, span.column)))
+        });
         problems.truncate(PROBLEMS_MAX);
+        for problem in problems.iter_mut().filter(|problem| problem.file.is_empty()) {
+            file_name.clone_into(&mut problem.file);
+        }
         Self { file_name: file_name.to_owned(), problems }
     }
 
@@ -75,10 +86,7 @@ impl Problems {
     /// The first of them, each with its position and what to write, on one line for a log.
     pub fn on_one_line(&self) -> String {
         let shown = self.problems.iter().take(PROBLEMS_ON_ONE_LINE_MAX);
-        let mut line = shown
-            .map(|problem| problem.on_one_line(&self.file_name))
-            .collect::<Vec<_>>()
-            .join("; ");
+        let mut line = shown.map(Problem::on_one_line).collect::<Vec<_>>().join("; ");
         let more = self.problems.len().saturating_sub(PROBLEMS_ON_ONE_LINE_MAX);
         if more > 0 {
             line.push_str(&format!("; and {more} more: see sockeye check"));
@@ -90,27 +98,35 @@ impl Problems {
 impl Span {
     /// The span of one character.
     pub(crate) fn character(line: usize, column: usize) -> Self {
-        Self { line, column, end_line: line, end_column: column + 1 }
+        Self { line, column, end_line: line, end_column: column + 1, file_number: 0 }
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.problems {
-            problem.write(f, &self.file_name)?;
+            problem.write(f)?;
         }
         match self.problems.len() {
-            1 => write!(f, "1 problem in {}", self.file_name),
-            PROBLEMS_MAX => write!(f, "{PROBLEMS_MAX} or more problems in {}", self.file_name),
-            count => write!(f, "{count} problems in {}", self.file_name),
+            1 => f.write_str("1 problem in ")?,
+            PROBLEMS_MAX => write!(f, "{PROBLEMS_MAX} or more problems in ")?,
+            count => write!(f, "{count} problems in ")?,
+        }
+        let mut files: Vec<&str> = self.problems.iter().map(|problem| &*problem.file).collect();
+        files.dedup();
+        match &files[..] {
+            [] => f.write_str(&self.file_name),
+            [one] => f.write_str(one),
+            [one, other] => write!(f, "{one} and {other}"),
+            more => write!(f, "{} files", more.len()),
         }
     }
 }
 
 impl Problem {
     /// Position, key, value, and what is wrong with it.
-    fn sentence(&self, file_name: &str) -> String {
-        let mut sentence = file_name.to_owned();
+    fn sentence(&self) -> String {
+        let mut sentence = self.file.clone();
         if let Some(span) = self.span {
             sentence.push_str(&format!(":{}:{}", span.line, span.column));
         }
@@ -125,14 +141,14 @@ impl Problem {
         sentence
     }
 
-    fn on_one_line(&self, file_name: &str) -> String {
+    fn on_one_line(&self) -> String {
         let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-        let line = format!("{}{help}", self.sentence(file_name));
+        let line = format!("{}{help}", self.sentence());
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    fn write(&self, f: &mut fmt::Formatter<'_>, file_name: &str) -> fmt::Result {
-        writeln!(f, "{}", self.sentence(file_name))?;
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.sentence())?;
         if let Some(snippet) = &self.snippet {
             write!(f, "{snippet}")?;
         }
@@ -179,7 +195,8 @@ impl Diagnostic {
     /// The problem of the value at `path`, without a position.
     pub(crate) fn into_problem(self, path: String) -> Problem {
         let (what, help) = (presentable(&self.what), self.help.as_deref().map(presentable));
-        Problem { path, span: None, value: None, what, help, snippet: None }
+        let file = String::new();
+        Problem { file, path, span: None, value: None, what, help, snippet: None, file_number: 0 }
     }
 
     /// What is wrong.

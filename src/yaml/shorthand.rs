@@ -5,8 +5,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A list whose items may be empty, as `- ` writes one.
@@ -25,6 +25,16 @@ pub(crate) enum TextOr<M> {
     Text(String),
     /// The long one.
     Map(M),
+}
+
+/// Texts, of which one may stand without a list.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum TextOrList {
+    /// One.
+    Text(String),
+    /// Any number.
+    List(Vec<Option<String>>),
 }
 
 /// A key whose presence selects something, so it must not be empty.
@@ -98,6 +108,30 @@ impl Visitor<'_> for RawScalarVisitor {
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<RawScalar, E> {
         Ok(RawScalar(number.to_string()))
+    }
+}
+
+impl<'de> Deserialize<'de> for TextOrList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrListVisitor)
+    }
+}
+
+struct TextOrListVisitor;
+
+impl<'de> Visitor<'de> for TextOrListVisitor {
+    type Value = TextOrList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a list")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<TextOrList, E> {
+        Ok(TextOrList::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<TextOrList, A::Error> {
+        Deserialize::deserialize(SeqAccessDeserializer::new(items)).map(TextOrList::List)
     }
 }
 

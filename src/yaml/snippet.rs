@@ -21,7 +21,7 @@ impl Snippet {
     pub(crate) fn new(text: &str, span: Span, secrets: &[Span]) -> Option<Self> {
         let line = text.lines().nth(span.line.checked_sub(1)?)?;
         let mut shown: Vec<char> = line.chars().collect();
-        mask(&mut shown, span.line, secrets);
+        mask(&mut shown, span, secrets);
 
         let column = span.column.saturating_sub(1).min(shown.len());
         let end = if span.end_line == span.line { span.end_column } else { shown.len() + 1 };
@@ -57,9 +57,14 @@ pub(crate) fn gutter_width(line_number: usize) -> usize {
 
 /// Replaces the characters in `secrets` by asterisks, and removes a comment after a secret, because old
 /// secrets are kept in comments.
-fn mask(line: &mut Vec<char>, line_number: usize, secrets: &[Span]) {
+fn mask(line: &mut Vec<char>, shown: Span, secrets: &[Span]) {
+    let line_number = shown.line;
+    let is_here = |secret: &&Span| {
+        secret.file_number == shown.file_number
+            && (secret.line..=secret.end_line).contains(&line_number)
+    };
     let mut masked_end = None;
-    for secret in secrets.iter().filter(|s| (s.line..=s.end_line).contains(&line_number)) {
+    for secret in secrets.iter().filter(is_here) {
         let from = if secret.line == line_number { secret.column.saturating_sub(1) } else { 0 };
         let ends_here = secret.end_line == line_number;
         let to = if ends_here { secret.end_column.saturating_sub(1) } else { line.len() };
@@ -83,7 +88,7 @@ mod tests {
     use super::*;
 
     fn span(line: usize, column: usize, end_column: usize) -> Span {
-        Span { line, column, end_line: line, end_column }
+        Span { line, column, end_line: line, end_column, file_number: 0 }
     }
 
     fn check(text: &str, at: Span, secrets: &[Span], expected: &str) {
@@ -103,7 +108,7 @@ mod tests {
         check("a", span(7, 1, 2), &[], "");
         check("a", span(0, 0, 1), &[], "");
         check("a", span(1, 50, 60), &[], " 1 | a\n   |  ^\n");
-        let beyond = Span { line: 1, column: 2, end_line: 9, end_column: 1 };
+        let beyond = Span { end_line: 9, ..span(1, 2, 1) };
         check("abc\n", beyond, &[], " 1 | abc\n   |  ^^\n");
     }
 
@@ -124,7 +129,7 @@ mod tests {
     fn secrets_are_masked_and_so_is_the_comment_behind() {
         let text = "keys: [hush, b] # old: hash\nx: |\n  hush\n  hush";
         let first = span(1, 8, 12);
-        let block = Span { line: 2, column: 4, end_line: 4, end_column: 7 };
+        let block = Span { end_line: 4, ..span(2, 4, 7) };
         let secrets = [first, block];
         check(text, span(1, 1, 5), &secrets, " 1 | keys: [****, b]\n   | ^^^^\n");
         check(text, span(3, 3, 7), &secrets, " 3 | ******\n   |   ^^^^\n");

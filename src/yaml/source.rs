@@ -84,7 +84,8 @@ fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn read_until(end: Instant, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+/// The bytes at `path`, at most `bytes_max` and one more. A pipe is read until `end`.
+pub(crate) fn read_until(end: Instant, path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut file = match is_standard_input(path) {
         true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
         false => open(path)?,

@@ -29,13 +29,16 @@ pub(crate) struct SpannedValue {
 }
 
 impl SourceMap {
-    /// Reads all of `text`.
+    /// Reads all of `text`, that of the file with this number.
     ///
     /// # Errors
     ///
     /// All duplicate keys, or the one error that ended the parsing.
-    pub(crate) fn parse(text: &str) -> Result<Self, Vec<StructureError>> {
-        let root = spanned_values(text)?.unwrap_or_else(|| SpannedValue::scalar(START, ""));
+    pub(crate) fn parse(text: &str, file_number: usize) -> Result<Self, Vec<StructureError>> {
+        let mut root = spanned_values(text)?.unwrap_or_else(|| SpannedValue::scalar(START, ""));
+        if file_number > 0 {
+            root.set_file(file_number);
+        }
         let mut secrets = Vec::new();
         root.collect_secrets(&KeyPath::root(), &mut secrets);
         Ok(Self { root, secrets })
@@ -68,14 +71,27 @@ impl SourceMap {
     /// Makes the value at `path` known as `key` of the same map too.
     pub(crate) fn rename(&mut self, path: &KeyPath, key: &str) {
         let Some((parent, old)) = path.split_last() else { return };
-        let mut map = &mut self.root;
-        for step in parent.steps() {
-            let Some(below) = map.below.get_mut(step) else { return };
-            map = below;
-        }
+        let Some(map) = self.below(&parent) else { return };
         if let Some(value) = map.below.get(old).cloned() {
             map.below.insert(Step::Key(key.into()), value);
         }
+    }
+
+    /// Moves the value that `from`, another file, has at `path` to `step` of `section` of this one.
+    pub(crate) fn include(&mut self, from: &mut Self, path: &KeyPath, section: &str, step: Step) {
+        let Some((parent, last)) = path.split_last() else { return };
+        let Some(from_section) = from.below(&parent) else { return };
+        let mut empty = SpannedValue::collection(from_section.value);
+        empty.key = from_section.key;
+        let Some(value) = from_section.below.remove(last) else { return };
+        let at = self.root.below.entry(Step::Key(section.into())).or_insert(empty);
+        at.below.insert(step, value);
+        self.secrets.append(&mut from.secrets);
+    }
+
+    /// How many values the file has, with those that aliases repeat.
+    pub(crate) fn count(&self) -> usize {
+        self.root.count
     }
 
     /// Whether the file contains only comments.
@@ -86,6 +102,10 @@ impl SourceMap {
     /// The spans that must not be shown.
     pub(crate) fn secrets(&self) -> &[Span] {
         &self.secrets
+    }
+
+    fn below(&mut self, path: &KeyPath) -> Option<&mut SpannedValue> {
+        path.steps().iter().try_fold(&mut self.root, |map, step| map.below.get_mut(step))
     }
 
     /// The deepest value on `path` that exists, and its depth.
@@ -111,6 +131,14 @@ impl SpannedValue {
         Self { key: None, value, scalar: None, below: BTreeMap::new(), count: 1 }
     }
 
+    fn set_file(&mut self, number: usize) {
+        self.value.file_number = number;
+        if let Some(key) = &mut self.key {
+            key.file_number = number;
+        }
+        self.below.values_mut().for_each(|value| value.set_file(number));
+    }
+
     fn collect_secrets(&self, path: &KeyPath, secrets: &mut Vec<Span>) {
         let is_secret = is_secret(path);
         if is_secret && self.scalar.is_some() {
@@ -124,4 +152,4 @@ impl SpannedValue {
     }
 }
 
-const START: Span = Span { line: 1, column: 1, end_line: 1, end_column: 2 };
+const START: Span = Span { line: 1, column: 1, end_line: 1, end_column: 2, file_number: 0 };

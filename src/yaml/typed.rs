@@ -113,7 +113,7 @@ fn below<'t>(tree: &'t mut Value, step: &Step) -> Option<&'t mut Value> {
 }
 
 /// A key's text: `1:` and `true:` are keys too.
-fn key_text(key: &Value) -> Option<String> {
+pub(crate) fn key_text(key: &Value) -> Option<String> {
     match key {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -143,6 +143,8 @@ impl Mismatch {
             "a single value" => {
                 Diagnostic::new("is not a single value").help("write one value, not a list or map")
             }
+            "text or a list" => Diagnostic::new("is neither text nor a list")
+                .help("write text, or a list: [one, two]"),
             "text or a map" => Diagnostic::new("is neither text nor a map")
                 .help("write text, or a map: { key: value }"),
             expected => Diagnostic::new(format!("is not {expected}")),

@@ -112,7 +112,11 @@ async fn a_taken_address_is_a_clear_failure() {
 fn the_program_tells_other_programs_about_itself() {
     let schema = sockeye(&["schema"]);
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
-    assert_eq!(schema["required"], serde_json::json!(["routes", "upstreams"]), "{schema:#}");
+    let needed = serde_json::json!([
+        { "required": ["routes", "upstreams"] },
+        { "required": ["include"] },
+    ]);
+    assert_eq!(schema["anyOf"], needed, "{schema:#}");
 
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = text(&sockeye(&["completions", shell]).stdout);

@@ -39,6 +39,7 @@ mod http2;
 mod http2_access;
 mod http2_independent;
 mod hygiene;
+mod include;
 mod insight;
 mod instruments;
 mod leaving;

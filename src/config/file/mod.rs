@@ -47,7 +47,7 @@ use crate::form::section::{Pass, Section, key};
 use crate::logging::{self, Format};
 use crate::shutdown;
 use crate::site::keys as site;
-use crate::yaml::{List, RawScalar};
+use crate::yaml::{List, RawScalar, TextOrList};
 use acme::Acme;
 use client_limits::ClientLimits;
 use listener::Listener;
@@ -58,6 +58,13 @@ use upstream::Upstream;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
+    /// Other files whose `upstreams` and `routes` are added to those of this file: a directory, a
+    /// file, or a list of both.
+    ///
+    /// Of a directory, these are the files that end in `.yaml` or `.yml`, by name. See
+    /// [several files](#several-files).
+    #[schemars(extend("x-type" = "path or list of paths", "x-default" = "none"))]
+    pub(super) include: Option<TextOrList>,
     /// The addresses that clients connect to.
     #[schemars(length(min = 1), extend("x-default" = "one, `0.0.0.0:8080`"))]
     pub(super) listeners: List<Listener>,

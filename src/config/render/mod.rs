@@ -31,6 +31,8 @@ impl Config {
     /// All of it, with the keys of the file and in their order. Secrets are hidden.
     pub fn render(&self) -> Value {
         let file = File {
+            // What is included is shown as if it were written here.
+            include: None,
             listeners: list(&self.listeners, listener),
             upstreams: Some(self.upstreams.iter().map(upstream::render).collect()),
             routes: list(&self.routes, route),

@@ -88,6 +88,7 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
         error_pages,
         routes: route::resolve(&top.key("routes"), file, files, report),
         warnings: Vec::new(),
+        included: Vec::new(),
     }
 }
 

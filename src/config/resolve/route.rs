@@ -22,8 +22,11 @@ pub(super) fn resolve(
     let written = file.routes.as_deref().unwrap_or_default();
     if written.is_empty() {
         let diagnostic = Diagnostic::new("has no route, so nothing would be served");
-        report
-            .refuse(path, diagnostic.help("write routes: [{ path: /socket.io/, upstream: NAME }]"));
+        let help = match file.include {
+            None => "write routes: [{ path: /socket.io/, upstream: NAME }]",
+            Some(_) => "write routes here, or in an included file: one that ends in .yaml or .yml",
+        };
+        report.refuse(path, diagnostic.help(help));
     }
     let items = written.iter().enumerate().map(|(i, item)| (path.index(i), item.as_ref()));
     let mut first_with = HashMap::new();
@@ -32,6 +35,7 @@ pub(super) fn resolve(
         if report.is_full() {
             break;
         }
+        files.enter_file_of(&path, report);
         let Some(settings) = one(&path, route, (file, files), report) else { continue };
         let pattern = (settings.host.clone(), settings.path.clone());
         if let Some(first) = first_with.insert(pattern, path.clone()) {

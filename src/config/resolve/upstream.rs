@@ -39,6 +39,7 @@ pub(super) fn resolve(
             let diagnostic = Diagnostic::new("is not a valid upstream name");
             report.refuse_key(&path, None, diagnostic.help(NAME_HELP));
         }
+        files.enter_file_of(&path, report);
         upstreams.push(one(name, &path, upstream, files, report));
     }
     upstreams

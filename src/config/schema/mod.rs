@@ -15,6 +15,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::INCLUDE;
 use super::file::File;
 use super::file::access::{Forward, SERVICE_URL};
 use super::file::affinity::{Affinity, Balance, RendezvousBy};
@@ -29,12 +30,25 @@ use crate::form::Accepts;
 use crate::form::patterns;
 pub(super) use crate::form::patterns::whole;
 use crate::site::keys::Compress;
-use crate::yaml::{RawScalar, TextOr};
+use crate::yaml::{RawScalar, TextOr, TextOrList};
 
 /// The JSON Schema that each configuration file fits.
 pub(crate) fn schema() -> Value {
     let mut schema = annotated();
     described::remove_annotations(&mut schema);
+    schema
+}
+
+/// The JSON Schema that each included file fits.
+pub(crate) fn schema_of_included() -> Value {
+    let mut schema = schema();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("anyOf");
+        schema.insert("title".to_owned(), "A file that Sockeye's configuration includes".into());
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.retain(|key, _| INCLUDE.sections.iter().any(|(name, _)| name == key));
+        }
+    }
     schema
 }
 
@@ -44,8 +58,17 @@ pub(super) fn annotated() -> Value {
     let mut schema = settings.into_generator().into_root_schema_for::<File>();
     schema.insert("title".to_owned(), "Sockeye's configuration".into());
     let mut schema = schema.to_value();
+    need_own_or_included(&mut schema);
     described::describe(&mut schema);
     schema
+}
+
+/// What a file must have may be in the files that it includes.
+fn need_own_or_included(schema: &mut Value) {
+    let Some(schema) = schema.as_object_mut() else { return };
+    let Some(needed) = schema.remove("required") else { return };
+    let choices = json!([{ "required": needed }, { "required": ["include"] }]);
+    schema.insert("anyOf".to_owned(), choices);
 }
 
 /// States in the schema's own terms what the keys declare.
@@ -202,6 +225,21 @@ impl Shorthand for RoutePath {
 impl Shorthand for Forward {
     fn text() -> Value {
         json!({ "type": "string", "pattern": whole(SERVICE_URL) })
+    }
+}
+
+impl JsonSchema for TextOrList {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TextOrList".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let text = json!({ "type": "string", "minLength": 1 });
+        json_schema!({ "anyOf": [text, { "type": "array", "items": text, "maxItems": 100 }] })
     }
 }
 

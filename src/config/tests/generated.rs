@@ -231,6 +231,9 @@ fn disagreement(mutant: &Mutant, fits: bool, refused: Option<&Problems>) -> Opti
 fn is_of_two_values(what: &str) -> bool {
     let between = [
         "is not an upstream",
+        // An included file may have some.
+        "has no upstream",
+        "has no route",
         "has the same address as",
         "has the same name as",
         "has the same host and path as",

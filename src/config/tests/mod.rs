@@ -4,6 +4,8 @@ mod described;
 mod docs;
 mod generated;
 mod hostile;
+mod include;
+mod include_places;
 mod problems;
 mod renames;
 mod schema;
