@@ -18,6 +18,7 @@ pub(crate) mod internal;
 mod jwt;
 mod jwt_keys;
 mod origins;
+mod outlook;
 mod owned_fields;
 mod passwords;
 mod refusal;

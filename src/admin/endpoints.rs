@@ -22,6 +22,7 @@ use super::command::{self, NodeCommand};
 use super::metrics_page::metrics_page;
 use super::model::{Live, Refusal, Reloaded};
 use super::readiness::{Question, readiness};
+use super::route_preview;
 use super::state::AdminState;
 use super::views;
 use crate::Instant;
@@ -31,12 +32,13 @@ use crate::reload::ReloadError;
 type Answer = Response<Full<Bytes>>;
 
 /// All endpoints: their paths, and what they do.
-const ENDPOINTS: [(&str, Endpoint); 9] = [
+const ENDPOINTS: [(&str, Endpoint); 10] = [
     ("/live", Endpoint::Query(Query::Live)),
     ("/ready", Endpoint::Query(Query::Ready)),
     ("/status", Endpoint::Query(Query::Status)),
     ("/config", Endpoint::Query(Query::Config)),
     ("/nodes", Endpoint::Query(Query::Nodes)),
+    ("/route", Endpoint::Query(Query::Route)),
     ("/metrics", Endpoint::Query(Query::Metrics)),
     ("/reload", Endpoint::Command(Command::Reload)),
     ("/nodes/{name}/drain", Endpoint::Command(Command::Node(NodeCommand::Drain))),
@@ -58,6 +60,7 @@ enum Query {
     Status,
     Config,
     Nodes,
+    Route,
     Metrics,
 }
 
@@ -135,6 +138,7 @@ fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> A
         Query::Status => json(StatusCode::OK, &views::status(state)),
         Query::Config => config(state, parameters),
         Query::Nodes => json(StatusCode::OK, &views::nodes(&state.current.load())),
+        Query::Route => route(state, parameters),
         Query::Metrics => metrics(state),
     }
 }
@@ -162,6 +166,19 @@ fn config(state: &AdminState, query: Option<&str>) -> Answer {
             Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
         Some(_) => refuse(StatusCode::BAD_REQUEST, "write ?format=json or ?format=yaml"),
+    }
+}
+
+/// What would become of a request, with the nodes as they are now.
+fn route(state: &AdminState, parameters: Option<&str>) -> Answer {
+    match route_preview::from_query(parameters) {
+        Ok(described) => {
+            let in_force = state.config.load();
+            let listeners = &in_force.config.listeners;
+            let shown = route_preview::explain(&state.current.load(), listeners, &described);
+            json(StatusCode::OK, &shown.of_running_process())
+        }
+        Err(sentence) => refuse(StatusCode::BAD_REQUEST, sentence),
     }
 }
 

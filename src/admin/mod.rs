@@ -12,6 +12,7 @@ mod endpoints;
 mod metrics_page;
 pub(crate) mod model;
 mod readiness;
+mod route_preview;
 mod slots;
 mod state;
 pub(crate) mod tables;
@@ -35,6 +36,7 @@ use crate::net::ClientBody;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::Tasks;
 pub(crate) use readiness::FirstAnswers;
+pub(crate) use route_preview::explain;
 use slots::{Slot, Slots};
 pub(crate) use state::AdminState;
 

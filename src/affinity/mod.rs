@@ -187,15 +187,21 @@ impl Affinity {
     /// Where a request belongs. Call it once for each request of the upstream, because it counts
     /// them.
     pub fn locate(&self, view: &RequestView<'_>, now: Instant) -> Placement {
+        if let Some(by_sid) = self.by_sid() {
+            by_sid.healing().count_request();
+        }
+        self.find(view, now)
+    }
+
+    /// As [`Affinity::locate`], without counting.
+    pub(crate) fn find(&self, view: &RequestView<'_>, now: Instant) -> Placement {
         match &self.strategy {
             Strategy::Sid(by_sid) => {
-                by_sid.healing().count_request();
                 let sid = view.call.and_then(|call| call.sid.as_ref());
                 sid.map_or(Placement::Anywhere, |sid| by_sid.locate(sid, now))
             }
             Strategy::Cookie(cookies) => self.locate_by_cookie(cookies, view, now),
             Strategy::Rendezvous(key, rendezvous, by_sid) => {
-                by_sid.healing().count_request();
                 let placement = match view.call.and_then(|call| call.sid.as_ref()) {
                     Some(sid) => by_sid.locate(sid, now),
                     None => Placement::Anywhere,

@@ -8,6 +8,8 @@ mod check;
 mod describe;
 mod drain;
 mod query;
+mod route;
+mod route_text;
 mod run;
 
 use std::error::Error;
@@ -21,6 +23,7 @@ use crate::logging::errors;
 use crate::server::Stopped;
 use drain::{DrainArguments, NodeArguments};
 use query::QueryArguments;
+use route::RouteArguments;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -57,6 +60,9 @@ enum Command {
     Drain(DrainArguments),
     /// Tell a running process to give a node new sessions again
     Undrain(NodeArguments),
+    /// Say which route, upstream and node a request would take, what is changed on the way, who may use
+    /// it, and why it takes no other route; nothing is sent. Fails if the request would be refused
+    Route(RouteArguments),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
     Schema {
         /// The schema of the files under include, which have upstreams and routes alone
@@ -109,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => query::reload(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
+        Command::Route(arguments) => return route::route(&arguments),
         Command::Schema { included } => describe::schema(included),
         Command::Completions { shell } => describe::completions(Arguments::command(), shell),
         Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),

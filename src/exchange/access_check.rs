@@ -2,6 +2,7 @@
 //!
 //! Runs for every request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -38,20 +39,32 @@ pub(super) async fn check(
         route.note_foreign_origin(headers, host);
     }
     let Some(access) = &route.access else { return Ok(Grant::default()) };
+    let asked = (method, uri, headers);
     let of_connection: Vec<_> = match access.asks_a_service() {
         true => named_by_connection(headers).collect(),
         false => Vec::new(),
     };
-    let visitor = Visitor {
-        address: entry.client(),
-        host: host(),
+    let mut visitor = visitor(client, asked, (entry.client(), host()), purpose);
+    visitor.of_connection = &of_connection;
+    Ok(access.check(&visitor, pool, &route.counts.auth).await?)
+}
+
+/// What the rules of a route look at, without the names in `Connection`.
+pub(super) fn visitor<'a>(
+    client: &ClientInfo,
+    (method, uri, headers): (&'a Method, &'a Uri, &'a HeaderMap),
+    (address, host): (IpAddr, &'a str),
+    purpose: Purpose,
+) -> Visitor<'a> {
+    Visitor {
+        address,
+        host,
         scheme: forwarded::original_scheme(headers, client),
         method,
         target: uri.path_and_query().map_or("/", PathAndQuery::as_str),
         query: uri.query(),
         headers,
-        of_connection: &of_connection,
+        of_connection: &[],
         is_page: purpose == Purpose::Plain && [Method::GET, Method::HEAD].contains(method),
-    };
-    Ok(access.check(&visitor, pool, &route.counts.auth).await?)
+    }
 }

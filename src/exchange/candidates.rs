@@ -211,6 +211,16 @@ fn bound_lease(
     node: &Arc<Node>,
     purpose: Purpose,
 ) -> Result<Lease, ExchangeError> {
+    check_bound(route, node, purpose)?;
+    Ok(route.upstream.lease_on(node))
+}
+
+/// Checks that a request of a session on `node` is not useless.
+pub(super) fn check_bound(
+    route: &UpstreamRoute,
+    node: &Arc<Node>,
+    purpose: Purpose,
+) -> Result<(), ExchangeError> {
     let (upstream, now) = (&route.upstream, Instant::now());
     if upstream.is_dead(node, now) {
         return Err(ExchangeError::NodeDead { node: node.name().clone() });
@@ -219,7 +229,7 @@ fn bound_lease(
     if is_drained && purpose != Purpose::Post {
         return Err(ExchangeError::NodeDrained { node: node.name().clone() });
     }
-    Ok(upstream.lease_on(node))
+    Ok(())
 }
 
 /// The most nodes that are asked for one request: one that fails on five nodes will hardly succeed

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::body::RequestBody;
 use super::budget::Budget;
+use super::node_fields::Sender;
 use super::purpose::Purpose;
 use crate::Instant;
 use crate::access::Grant;
@@ -130,6 +131,17 @@ impl Exchange<'_> {
         match self.purpose.waits_long() {
             true => limits.poll_timeout(self.bounds),
             false => limits.request_timeout(),
+        }
+    }
+
+    /// Whose request it is, and what for.
+    pub(super) fn sender(&self) -> Sender<'_> {
+        Sender {
+            route: &self.route,
+            client: self.client,
+            address: self.address,
+            purpose: self.purpose,
+            grant: &self.grant,
         }
     }
 

@@ -43,6 +43,17 @@ pub(super) async fn locate(
     Ok((renewed.clone(), placement))
 }
 
+/// Where a request of `route` belongs by what is known without asking DNS, and the route that knows it.
+/// The request is not counted.
+pub(super) fn known_now<'a>(
+    route: &'a Arc<UpstreamRoute>,
+    view: &RequestView<'_>,
+    now: Instant,
+) -> (&'a Arc<UpstreamRoute>, Placement) {
+    let placement = route.affinity.find(view, now);
+    by_earlier_rule(route, &placement, view, now).unwrap_or((route, placement))
+}
+
 /// Where a session belongs that was opened before a reload gave `route` another upstream or
 /// affinity. The current rule, which gave `placement`, does not know it.
 fn by_earlier_rule<'a>(

@@ -26,6 +26,7 @@ mod node_fields;
 mod outbound;
 mod outcome;
 mod pass;
+pub(crate) mod preview;
 mod proxy;
 mod purpose;
 mod redirect;

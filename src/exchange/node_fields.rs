@@ -6,19 +6,20 @@
 
 use std::borrow::Cow;
 use std::iter::once;
+use std::net::IpAddr;
 
 use http::Uri;
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE,
 };
 
-use super::context::Exchange;
 use super::forwarded::{self, Forwarded, forwarded_prefix, is_claim, may_pass};
 use super::headers::{X_REQUEST_ID, is_hop_by_hop, named_by_connection};
 use super::purpose::Purpose;
 use super::response_fields::variables;
 use crate::access::{Access, Grant};
-use crate::route::{FieldRules, FieldValues};
+use crate::net::ClientInfo;
+use crate::route::{FieldRules, FieldValues, Policy};
 
 /// The fields of one request.
 #[derive(Debug)]
@@ -42,39 +43,49 @@ pub(super) struct NodeFields<'a> {
     written: FieldValues,
 }
 
+/// Whose request it is, and what for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'a> {
+    pub(super) route: &'a Policy,
+    pub(super) client: &'a ClientInfo,
+    /// The client's, as far as trusted proxies tell it.
+    pub(super) address: IpAddr,
+    pub(super) purpose: Purpose,
+    pub(super) grant: &'a Grant,
+}
+
 impl<'a> NodeFields<'a> {
     /// For a request for `host` with these fields of the client and this id. The only `Expect` that
     /// is passed on is `expect`.
     pub(super) fn new(
-        exchange: &'a Exchange<'_>,
+        sender: Sender<'a>,
         (uri, headers): (&'a Uri, &'a HeaderMap),
         expect: Option<&'a HeaderValue>,
         (host, request_id): (&'a str, &'a HeaderValue),
     ) -> Self {
-        let rules = exchange.route.changes.as_ref().map(|changes| &changes.request);
-        let known = (exchange.address, host, request_id);
-        let written = rules.map(|rules| {
-            rules.values(&variables(&exchange.route, (uri, headers), exchange.client, known))
-        });
+        let Sender { route, client, address, purpose, grant } = sender;
+        let rules = route.changes.as_ref().map(|changes| &changes.request);
+        let known = (address, host, request_id);
+        let written =
+            rules.map(|rules| rules.values(&variables(route, (uri, headers), client, known)));
         Self {
             rules,
             written: written.unwrap_or_default(),
             headers,
             of_connection: named_by_connection(headers).collect(),
             expect,
-            purpose: exchange.purpose,
-            is_trusted: exchange.client.is_trusted(),
-            access: exchange.route.access.as_deref(),
-            grant: &exchange.grant,
+            purpose,
+            is_trusted: client.is_trusted(),
+            access: route.access.as_deref(),
+            grant,
             host,
             request_id,
-            forwarded: Forwarded::new(headers, exchange.client, exchange.address, host),
-            prefix: exchange
-                .route
+            forwarded: Forwarded::new(headers, client, address, host),
+            prefix: route
                 .rewrite
                 .as_ref()
                 .and_then(|rewrite| rewrite.stripped())
-                .map(|stripped| forwarded_prefix(headers, exchange.client, stripped)),
+                .map(|stripped| forwarded_prefix(headers, client, stripped)),
         }
     }
 

@@ -73,8 +73,8 @@ impl Outbound {
         let had_body = buffered.is_some() || !http_body::Body::is_end_stream(&body);
         let is_safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
         let target = target::for_node(&head.uri, untagged, exchange.route.rewrite.as_deref());
-        let fields =
-            NodeFields::new(exchange, (&head.uri, &head.headers), expect, (host, request_id));
+        let asked = (&head.uri, &head.headers);
+        let fields = NodeFields::new(exchange.sender(), asked, expect, (host, request_id));
         let mut head = OutboundHead::new(&head.method, &target, || fields.iter(), framing);
         if expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             head = head.expecting_continue();

@@ -42,6 +42,19 @@ impl Purpose {
         }
     }
 
+    /// What it is for, in words.
+    pub(super) fn sentence(self) -> &'static str {
+        match self {
+            Self::OpenPolling => "opens an Engine.IO session by polling",
+            Self::OpenWebSocket => "opens an Engine.IO session by a WebSocket",
+            Self::Poll => "polls an Engine.IO session",
+            Self::Post => "posts to an Engine.IO session",
+            Self::UpgradeSession => "moves an Engine.IO session to a WebSocket",
+            Self::PlainUpgrade => "opens a WebSocket that is not Engine.IO's",
+            Self::Plain => "is a plain request",
+        }
+    }
+
     /// Whether it opens a session: then a node for new sessions is chosen and, if necessary, waited
     /// for.
     pub(super) fn opens_session(self) -> bool {

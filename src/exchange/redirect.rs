@@ -22,12 +22,17 @@ pub(super) fn to_https(
     client: &ClientInfo,
     entry: &LogEntry,
 ) -> Option<Result<Response, ExchangeError>> {
+    port(request, client).map(|port| redirect(request, port, entry))
+}
+
+/// The port of https to which a request is redirected.
+pub(super) fn port(request: &Request, client: &ClientInfo) -> Option<u16> {
     let port = client.redirect_to?;
     let is_challenge = request.uri().path().starts_with(ACME_CHALLENGES);
     // Else a load balancer that ends TLS and connects to this listener would redirect forever.
     let is_secure_before = client.is_trusted()
         && request.headers().get(X_FORWARDED_PROTO).is_some_and(|proto| proto == "https");
-    (!is_challenge && !is_secure_before).then(|| redirect(request, port, entry))
+    (!is_challenge && !is_secure_before).then_some(port)
 }
 
 fn redirect(request: &Request, port: u16, entry: &LogEntry) -> Result<Response, ExchangeError> {

@@ -104,12 +104,12 @@ impl Asked<'_> {
     }
 
     /// Whether a file may be meant, and nothing that only a node has.
-    fn may_be_file(&self) -> bool {
+    pub(super) fn may_be_file(&self) -> bool {
         !self.is_engineio && !self.purpose.is_upgrade() && is_read(self.head.0)
     }
 
     /// Refuses what only a node can answer.
-    fn check_for_files(&self) -> Result<(), ExchangeError> {
+    pub(super) fn check_for_files(&self) -> Result<(), ExchangeError> {
         if self.is_engineio || self.purpose.is_upgrade() {
             return Err(ExchangeError::OnlyFiles);
         }

@@ -19,6 +19,7 @@ mod presence;
 mod prior_knowledge;
 mod progress;
 mod proxy_protocol;
+mod selection;
 mod served;
 pub(crate) mod settings;
 mod spelling;
@@ -43,6 +44,7 @@ use accept_gate::AcceptGate;
 pub(crate) use connection::{ConnectionEnd, serve};
 pub(crate) use idle::IdleConnections;
 use idle::OfListener;
+pub(crate) use selection::{Selection, by_url};
 pub(crate) use served::ClientService;
 pub(crate) use settings::{Http2, Settings};
 

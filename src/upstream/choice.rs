@@ -53,6 +53,48 @@ impl Upstream {
         chosen.cloned()
     }
 
+    /// The nodes that a request may get, the most likely first, each with whether it is as likely as the
+    /// first. Nothing is counted, and no turn is taken.
+    pub(crate) fn outlook(
+        &self,
+        preference: &NodePreference,
+        now: Instant,
+    ) -> Vec<(Arc<Node>, bool)> {
+        let mut order: Vec<Arc<Node>> = preference.order.clone();
+        let is_first_certain = order.iter().any(|node| self.is_open(node, now));
+        let load = |node: &Node| node.load().at(now) / f64::from(node.weight());
+        let mut rest: Vec<&Arc<Node>> =
+            self.nodes.iter().filter(|node| !is_in(&preference.order, node)).collect();
+        match (&self.settings.balance, preference.key.as_deref()) {
+            (Balance::Rendezvous(_), Some(key)) => {
+                let ranks = self.rendezvous.order(key);
+                let rank = |node: &&Arc<Node>| {
+                    let index = self.nodes.iter().position(|known| Arc::ptr_eq(known, node));
+                    ranks.iter().position(|ranked| Some(*ranked) == index)
+                };
+                rest.sort_by_key(rank);
+            }
+            (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
+                rest.sort_by(|a, b| load(a).total_cmp(&load(b)));
+            }
+            (Balance::RoundRobin | Balance::RandomTwo, _) => (),
+        }
+        order.extend(rest.into_iter().cloned());
+        // Those that take no session come last, in the same order.
+        order.sort_by_key(|node| !self.is_open(node, now));
+        let least = order.first().map(|node| load(node));
+        let is_alike = |index: usize, node: &Arc<Node>| match &self.settings.balance {
+            _ if !self.is_open(node, now) => false,
+            _ if is_first_certain => index == 0,
+            Balance::Rendezvous(_) if preference.key.is_some() => index == 0,
+            Balance::LeastConnections | Balance::Rendezvous(_) => Some(load(node)) == least,
+            Balance::RoundRobin | Balance::RandomTwo => true,
+        };
+        let alike: Vec<bool> =
+            order.iter().enumerate().map(|(index, node)| is_alike(index, node)).collect();
+        order.into_iter().zip(alike).collect()
+    }
+
     /// These nodes with their loads, without some of those that start slowly: an empty one has the least
     /// load for a long time, and would get every new session although it should get few.
     ///
@@ -86,6 +128,10 @@ impl Upstream {
     pub(crate) fn share(&self, node: &Node, now: Instant) -> f64 {
         self.settings.slow_start.map_or(1.0, |slow| node.availability().share(slow, now))
     }
+}
+
+fn is_in(nodes: &[Arc<Node>], node: &Arc<Node>) -> bool {
+    nodes.iter().any(|known| Arc::ptr_eq(known, node))
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ mod policies;
 mod proxy_protocol;
 mod refusals;
 mod reload;
+mod route_query;
 mod routing;
 mod several_processes;
 mod session_bounds;
