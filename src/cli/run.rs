@@ -127,7 +127,7 @@ fn announce(config: &Config, server: &Server) {
     }
     for route in &config.routes {
         let upstream = route.target.upstream().map(|upstream| &*upstream.name);
-        info!(host = %route.host, path = %route.path, upstream, "route");
+        info!(host = %route.host, path = %route.path, upstream = upstream.map(display), "route");
     }
 }
 
