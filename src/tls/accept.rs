@@ -89,7 +89,8 @@ async fn shake_hands(
         turn.run(shown, deadline).await?.map_err(HandshakeFailure::Failed)?;
         return Err(HandshakeFailure::Proven);
     }
-    let finished = Box::pin(hello.into_stream(tls.config().clone()));
+    let config = tls.config(&hello.client_hello()).clone();
+    let finished = Box::pin(hello.into_stream(config));
     let stream = turn.run(finished, deadline).await?.map_err(HandshakeFailure::Failed)?;
     Ok(Box::new(stream.into()))
 }

@@ -10,6 +10,7 @@ mod accept;
 mod certificate;
 mod chain;
 mod challenges;
+mod ciphers;
 mod client_auth;
 mod distinguished_name;
 mod expiry;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets};
 use rustls::version::TLS13;
 use rustls::{ALL_VERSIONS, ServerConfig, SupportedProtocolVersion};
 
@@ -55,6 +56,7 @@ pub(crate) use to_nodes::{
 };
 
 use certificate::Loaded;
+use ciphers::{Configs, provider};
 use files::Files;
 use resolver::Resolver;
 use settings::{ClientCertificates, MinVersion, TicketSecret, Tickets};
@@ -69,7 +71,7 @@ pub struct ServerTls {
     digest: [u8; 32],
     /// Of all but certificates and their keys.
     other_digest: [u8; 32],
-    config: Arc<ServerConfig>,
+    config: Configs,
     handshakes: Handshakes,
 }
 
@@ -117,7 +119,7 @@ impl ServerTls {
                 }
             }
         }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         let verifier = settings.client_certificates.as_ref();
         let verifier =
             verifier.map(|clients| client_auth::verifier(clients, &provider, &mut files));
@@ -138,7 +140,7 @@ impl ServerTls {
             certificates,
             digest: files.digest(|_| true),
             other_digest: files.digest(|path| !settings.is_of_certificate(path)),
-            config: Arc::new(config),
+            config: Configs::new(config),
             handshakes: Handshakes::new(settings.handshakes_max),
         };
         Ok(LoadedTls { tls, warnings })
@@ -147,21 +149,21 @@ impl ServerTls {
     /// With `settings` as they are, and no file: it refuses each handshake. `None` if the library refuses
     /// them.
     pub(crate) fn unread(settings: Settings) -> Option<Self> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         let config = config(&settings, provider, None, (&[], None)).ok()?;
         Some(Self {
             certificates: Vec::new(),
             digest: [0; 32],
             other_digest: [0; 32],
-            config: Arc::new(config),
+            config: Configs::new(config),
             handshakes: Handshakes::new(settings.handshakes_max),
             settings,
         })
     }
 
-    /// What rustls needs for a handshake.
-    pub(crate) fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+    /// What rustls needs for a handshake with the client that says `hello`.
+    pub(crate) fn config(&self, hello: &ClientHello<'_>) -> &Arc<ServerConfig> {
+        self.config.for_client(hello)
     }
 
     /// As configured.

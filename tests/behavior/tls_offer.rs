@@ -83,16 +83,24 @@ async fn versions() {
 }
 
 #[tokio::test]
-async fn ciphers_of_tls_1_3_in_the_order_of_the_client() {
+async fn ciphers_of_tls_1_3_with_aes_128_or_the_clients_chacha_first() {
     let offer = Offer::start("").await;
     let (aes, chacha) = ("TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256");
-    for suite in ["TLS_AES_256_GCM_SHA384", aes, chacha] {
+    let aes_256 = "TLS_AES_256_GCM_SHA384";
+    for suite in [aes_256, aes, chacha] {
         offer.accepts(&["-tls1_3", "-ciphersuites", suite], suite).await;
     }
-    for (first, second) in [(aes, chacha), (chacha, aes)] {
-        let both = format!("{first}:{second}");
-        offer.accepts(&["-ciphersuites", &both], &format!("Cipher is {first}")).await;
+    for (listed, used) in [
+        ([aes, aes_256, chacha], aes),
+        ([aes_256, chacha, aes], aes),
+        ([chacha, aes_256, aes], chacha),
+        ([chacha, aes, aes_256], chacha),
+    ] {
+        let listed = listed.join(":");
+        offer.accepts(&["-ciphersuites", &listed], &format!("Cipher is {used}")).await;
     }
+    let both = format!("{aes_256}:{chacha}");
+    offer.accepts(&["-ciphersuites", &both], &format!("Cipher is {aes_256}")).await;
     for suite in ["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"] {
         offer.refuses(&["-tls1_3", "-ciphersuites", suite]).await;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::{ClientConfig, ClientConnection, Resumption};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::ServerConnection;
+use rustls::server::Acceptor;
 use rustls::version::TLS12;
 use rustls::{HandshakeKind, RootCertStore};
 
@@ -44,7 +44,13 @@ impl Client {
     fn connect(&self, tls: &ServerTls) -> Result<(bool, bool), rustls::Error> {
         let name = "a.example".try_into().unwrap();
         let mut client = ClientConnection::new(self.config.clone(), name)?;
-        let mut server = ServerConnection::new(tls.config().clone())?;
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        let mut acceptor = Acceptor::default();
+        acceptor.read_tls(&mut &hello[..]).unwrap();
+        let accepted = acceptor.accept().map_err(|(error, _alert)| error)?.unwrap();
+        let config = tls.config(&accepted.client_hello()).clone();
+        let mut server = accepted.into_connection(config).map_err(|(error, _alert)| error)?;
         for _ in 0..10 {
             let mut bytes = Vec::new();
             while client.wants_write() {
