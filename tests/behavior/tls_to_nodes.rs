@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::support::socketio::{NodeServer, held, run_client};
 use crate::support::tls::{Authority, TlsFront};
-use crate::support::websocket::{frame, open, text};
+use crate::support::websocket::{accept, frame, open, switching, text};
 use crate::support::{
     Client, FakeNode, Proxy, ProxyProcess, Reply, Site, config, get, ok, request,
 };
@@ -88,6 +88,9 @@ async fn a_node_that_cannot_prove_who_it_is_gets_no_request_and_the_client_is_to
     refused(address, &trusting(&stranger, ""), "its certificate is not signed by").await;
     refused(address, "tls: on", "its certificate is not signed by").await;
     refused(elsewhere, &trusted, "its certificate has another name").await;
+    authority.issue_expired("expired", "node", &["127.0.0.1"]);
+    let (_expired, expired) = socketio(of_node(&authority, "expired", &[])).await;
+    refused(expired, &trusted, "its certificate has expired").await;
 
     assert_eq!(asked(elsewhere, "tls: { verify: off }").await.0, 200);
     let pinned =
@@ -204,6 +207,48 @@ async fn a_websocket_passes_through_tls_with_what_came_early_and_to_both_ends() 
     let front = TlsFront::start(&authority, "node", false, node.address).await;
     let proxy = Proxy::start(&config(&[front.address], &trusting(&authority, ""), ""));
     assert_eq!(get(proxy.address, "/").await.text(), "to the end");
+}
+
+#[tokio::test]
+async fn an_end_of_a_websocket_crosses_tls_behind_the_last_bytes() {
+    let authority = authority();
+    let acceptor = authority.acceptor("node", false);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let keys = format!("{}, health: off", trusting(&authority, ""));
+    let proxy = Proxy::start(&config(&[listener.local_addr().unwrap()], &keys, ""));
+    let address = proxy.address;
+    let tunnel = async || {
+        let client = tokio::spawn(async move { open(address, "/ws").await });
+        let mut node = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(node.read_u8().await.unwrap());
+        }
+        // The key of the handshake is always the same.
+        let switching = switching(&accept("dGhlIHNhbXBsZSBub25jZQ=="));
+        node.write_all(switching.as_bytes()).await.unwrap();
+        (client.await.unwrap(), node)
+    };
+
+    let (mut client, mut node) = tunnel().await;
+    client.send(text("last")).await;
+    client.stream.shutdown().await.unwrap();
+    let mut received = Vec::new();
+    // An error if close_notify were missing.
+    node.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received, text("last"));
+
+    let (mut client, mut node) = tunnel().await;
+    let large = frame(2, &vec![b'x'; 300_000], None);
+    let (sent, received) = tokio::join!(
+        async {
+            node.write_all(&large).await?;
+            node.shutdown().await
+        },
+        client.until_end()
+    );
+    sent.unwrap();
+    assert_eq!(received.len(), large.len());
 }
 
 /// A body that ends with the connection is complete only if the node said so (RFC 8446, section 6.1).
