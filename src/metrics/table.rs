@@ -338,7 +338,7 @@ pub(crate) const LOG_LINES_LOST: Metric = counter(
     &[],
     "Log lines that were dropped because standard error was not read fast enough",
 );
-/// See [`panics`](super::panics).
+/// Counted by [`count_panic`](super::count_panic).
 pub(crate) const PANICS: Metric =
     counter("sockeye_panics_total", &[], "Faults of Sockeye that ended an exchange or a task");
 /// The version, as a label.
