@@ -229,6 +229,10 @@ fn upstream_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> 
         let open = open_nodes(upstream, now) as f64;
         (vec![upstream.name().to_string()], Value::Level(open))
     };
+    let backups = |upstream: &Arc<Upstream>| {
+        let in_use = f64::from(u8::from(upstream.needs_backups(now)));
+        (vec![upstream.name().to_string()], Value::Level(in_use))
+    };
     let looked_up = |upstream: &Arc<Upstream>| {
         let did = upstream.discovery()?.counts();
         let outcomes = [
@@ -240,6 +244,7 @@ fn upstream_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> 
     };
     Some(match metric {
         table::UPSTREAM_NODES_OPEN => snapshot.upstreams().map(open).collect(),
+        table::UPSTREAM_BACKUPS_IN_USE => snapshot.upstreams().map(backups).collect(),
         table::DISCOVERY => snapshot.upstreams().filter_map(looked_up).flatten().collect(),
         _ => return None,
     })

@@ -229,6 +229,8 @@ pub(crate) struct Node {
     pub address: String,
     /// Its weight in balancing.
     pub weight: u32,
+    /// Whether it gets new sessions only while no other node can take one.
+    pub backup: bool,
     /// Its state, one of those in the manual.
     pub state: String,
     /// Why it is in this state.

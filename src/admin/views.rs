@@ -177,6 +177,7 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> model
         name: node.name().to_string(),
         address: node.address().to_string(),
         weight: node.weight(),
+        backup: node.is_backup(),
         state: state.label().to_owned(),
         reason: upstream.reason(node, state, now),
         note: upstream.note(node).map(Into::into),

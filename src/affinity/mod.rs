@@ -333,7 +333,9 @@ impl Affinity {
     ) -> Placement {
         let nodes = || -> Vec<Arc<Node>> {
             let indexes = order().unwrap_or_default();
-            indexes.into_iter().filter_map(|index| self.node(index)).collect()
+            let nodes = indexes.into_iter().filter_map(|index| self.node(index));
+            let (backups, others): (Vec<_>, Vec<_>) = nodes.partition(|node| node.is_backup());
+            [others, backups].concat()
         };
         match placement {
             Placement::Anywhere => match nodes() {

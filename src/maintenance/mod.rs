@@ -16,13 +16,15 @@ use crate::Instant;
 use crate::pool::resolve;
 use crate::upstream::Upstream;
 
-/// Advances the drains of `upstream`, rebalances its tunnels and repeats failed lookups of host names.
+/// Advances the drains of `upstream`, rebalances its tunnels, repeats failed lookups of host names, and
+/// logs whether backups are in use.
 /// How long until the next call, at most a second.
 pub(crate) fn tick(upstream: &Upstream, now: Instant) -> Duration {
     for node in upstream.all_nodes() {
         resolve::retry(node.host());
     }
     let next = drain::advance(upstream, now);
+    upstream.follow_backups(now);
     rebalance::advance(upstream, now);
     match upstream.settings().rebalance {
         Some(_) => next.min(rebalance::sample_pause()),

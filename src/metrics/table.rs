@@ -9,7 +9,7 @@ pub use super::metric::Metric;
 use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 58] = [
+pub const ALL: [Metric; 59] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -43,6 +43,7 @@ pub const ALL: [Metric; 58] = [
     TUNNEL_MESSAGES,
     IDLE_CONTRADICTIONS,
     UPSTREAM_NODES_OPEN,
+    UPSTREAM_BACKUPS_IN_USE,
     NODE_ANSWERS,
     NODE_HANDSHAKES,
     NODE_CONNECTS_FAILED,
@@ -233,6 +234,12 @@ pub(crate) const IDLE_CONTRADICTIONS: Metric = counter(
 /// The nodes that take new sessions.
 pub(crate) const UPSTREAM_NODES_OPEN: Metric =
     gauge("sockeye_upstream_nodes_open", &["upstream"], "Nodes that take new sessions");
+/// Whether backups are needed.
+pub(crate) const UPSTREAM_BACKUPS_IN_USE: Metric = gauge(
+    "sockeye_upstream_backups_in_use",
+    &["upstream"],
+    "1 while new sessions go to backups because no other node takes any, else 0",
+);
 /// See [`NodeCounts::answers`](super::NodeCounts::answers).
 pub(crate) const NODE_ANSWERS: Metric = counter(
     "sockeye_node_answers_total",

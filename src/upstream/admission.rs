@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::backups::BackupsInUse;
 use super::lease::Lease;
 use super::node::Node;
 use super::queue::{Queue, QueueEntry};
@@ -33,6 +34,7 @@ pub(super) struct SharedState {
     reconnecting: Mutex<Reconnecting>,
     /// Held while a node is ejected, so that two failures at once do not eject two nodes.
     ejecting: Mutex<()>,
+    pub(super) backups_in_use: BackupsInUse,
     /// The settings that the state here and in the nodes was written with; `None` at first.
     in_force: Mutex<Option<Settings>>,
 }
@@ -47,6 +49,7 @@ impl SharedState {
             closes: TokenBucket::new(base),
             reconnecting: Mutex::default(),
             ejecting: Mutex::default(),
+            backups_in_use: BackupsInUse::default(),
             in_force: Mutex::default(),
         }
     }
@@ -135,9 +138,10 @@ impl Upstream {
         token: AdmissionToken,
         now: Instant,
     ) -> Result<Lease, Wait> {
+        let tier = self.tier(tried, now);
         if token == AdmissionToken::Taken {
             let may = |node: &Node| self.is_open(node, now) && !is_tried(tried, node);
-            return self.choose(preference, now, may).map(Lease::new).ok_or(Wait::ForNode);
+            return self.choose((preference, tier), now, may).map(Lease::new).ok_or(Wait::ForNode);
         }
         let admission = &self.settings.admission;
         if let Some(rate) = admission.rate {
@@ -148,7 +152,7 @@ impl Upstream {
         }
         let has_turn =
             |node: &Node| admission.node_rate.is_none_or(|rate| node.bucket().next(rate) <= now);
-        let chosen = self.choose(preference, now, |node| {
+        let chosen = self.choose((preference, tier), now, |node| {
             self.is_open(node, now) && !is_tried(tried, node) && has_turn(node)
         });
         let Some(node) = chosen else { return Err(self.wait_for_node_rate(tried, now)) };
@@ -229,8 +233,10 @@ impl Upstream {
     /// Whether no node is available, or their rate is used up.
     fn wait_for_node_rate(&self, tried: &[Arc<Node>], now: Instant) -> Wait {
         let Some(rate) = self.settings.admission.node_rate else { return Wait::ForNode };
-        let open =
-            self.nodes.iter().filter(|node| self.is_open(node, now) && !is_tried(tried, node));
+        let tier = self.tier(tried, now);
+        let is_open =
+            |node: &Node| tier.has(node) && self.is_open(node, now) && !is_tried(tried, node);
+        let open = self.nodes.iter().filter(|node| is_open(node));
         open.map(|node| node.bucket().next(rate)).min().map_or(Wait::ForNode, Wait::ForTurn)
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::backups::Tier;
 use super::balance::{self, Candidate};
 use super::node::Node;
 use super::settings::Balance;
@@ -11,18 +12,21 @@ use super::{NodePreference, Upstream};
 use crate::Instant;
 
 impl Upstream {
-    /// The node that `preference` and the balance prefer, of those that `may` have a session.
+    /// The node that `preference` and the balance prefer, of those of `tier` that `may` have a session. The
+    /// node that is preferred most need not be of `tier`: it is where the client is already.
     pub(super) fn choose(
         &self,
-        preference: &NodePreference,
+        (preference, tier): (&NodePreference, Tier),
         now: Instant,
         may: impl Fn(&Node) -> bool,
     ) -> Option<Arc<Node>> {
-        if let Some(node) = preference.order.iter().find(|node| may(node)) {
+        let mut order = preference.order.iter().enumerate();
+        let preferred = order.find(|(rank, node)| may(node) && (*rank == 0 || tier.has(node)));
+        if let Some((_, node)) = preferred {
             return Some(node.clone());
         }
         let below = |n| fastrand::u64(..n);
-        let open = self.nodes.iter().filter(|node| may(node));
+        let open = self.nodes.iter().filter(|node| tier.has(node) && may(node));
         let loaded = |node: &'_ Arc<Node>| node.load().at(now);
         let chosen = match (&self.settings.balance, preference.key.as_deref()) {
             (Balance::RoundRobin, _) => {
@@ -61,7 +65,11 @@ impl Upstream {
         now: Instant,
     ) -> Vec<(Arc<Node>, bool)> {
         let mut order: Vec<Arc<Node>> = preference.order.clone();
-        let is_first_certain = order.iter().any(|node| self.is_open(node, now));
+        let (tier, first) = (self.tier(&[], now), preference.order.first());
+        let is_there = |node: &Arc<Node>| first.is_some_and(|first| Arc::ptr_eq(first, node));
+        let takes =
+            |node: &Arc<Node>| self.is_open(node, now) && (tier.has(node) || is_there(node));
+        let is_first_certain = order.iter().any(takes);
         let load = |node: &Node| node.load().at(now) / f64::from(node.weight());
         let mut rest: Vec<&Arc<Node>> =
             self.nodes.iter().filter(|node| !is_in(&preference.order, node)).collect();
@@ -81,10 +89,10 @@ impl Upstream {
         }
         order.extend(rest.into_iter().cloned());
         // Those that take no session come last, in the same order.
-        order.sort_by_key(|node| !self.is_open(node, now));
+        order.sort_by_key(|node| (!takes(node), !self.is_open(node, now)));
         let least = order.first().map(|node| load(node));
         let is_alike = |index: usize, node: &Arc<Node>| match &self.settings.balance {
-            _ if !self.is_open(node, now) => false,
+            _ if !takes(node) => false,
             _ if is_first_certain => index == 0,
             Balance::Rendezvous(_) if preference.key.is_some() => index == 0,
             Balance::LeastConnections | Balance::Rendezvous(_) => Some(load(node)) == least,

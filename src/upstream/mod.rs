@@ -16,6 +16,7 @@ mod connect_failures;
 mod availability;
 pub(crate) mod reconnecting;
 mod recent_exchanges;
+mod backups;
 mod balance;
 mod choice;
 pub(crate) mod rendezvous;
@@ -54,6 +55,8 @@ pub struct Upstream {
     nodes: Box<[Arc<Node>]>,
     retired: Box<[Retired]>,
     rendezvous: Rendezvous,
+    /// Whether some of its nodes are backups.
+    has_backups: bool,
     shared: Arc<SharedState>,
 }
 
@@ -116,6 +119,7 @@ impl Upstream {
             retired: carried.map(retire).unwrap_or_default(),
             nodes,
             rendezvous: Rendezvous::new(weighted),
+            has_backups: settings.nodes.iter().any(|node| node.backup),
             shared: carried
                 .map_or_else(|| Arc::new(SharedState::new(now)), |carried| carried.shared.clone()),
             discovery,
@@ -243,7 +247,9 @@ impl Upstream {
         tried: &[Arc<Node>],
         now: Instant,
     ) -> Result<Lease, NoNode> {
-        self.choose(preference, now, |node| self.is_open(node, now) && !is_tried(tried, node))
+        let tier = self.tier(tried, now);
+        let may = |node: &Node| self.is_open(node, now) && !is_tried(tried, node);
+        self.choose((preference, tier), now, may)
             .or_else(|| self.last_resort(tried))
             .map(Lease::new)
             .ok_or_else(|| NoNode { upstream: self.name().clone() })

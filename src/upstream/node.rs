@@ -29,6 +29,7 @@ pub struct Node {
     address: NodeAddress,
     weight: u32,
     drain: bool,
+    backup: bool,
     /// Several processes answer at its address. Kept with the name, whatever the address is.
     is_several: Arc<AtomicBool>,
     host: Arc<Host>,
@@ -80,10 +81,11 @@ impl Node {
     }
 
     /// The node of `settings`, which is the `carried` process: all that is known of it stays, whatever
-    /// its weight and drain are now.
+    /// its other settings are now.
     pub(super) fn carried(settings: &NodeSettings, carried: &Arc<Self>) -> Arc<Self> {
         let is_same = carried.address == settings.address
-            && (carried.weight, carried.drain) == (settings.weight, settings.drain);
+            && (carried.weight, carried.drain) == (settings.weight, settings.drain)
+            && carried.backup == settings.backup;
         if is_same {
             return carried.clone();
         }
@@ -121,6 +123,7 @@ impl Node {
             address: settings.address.clone(),
             weight: settings.weight,
             drain: settings.drain,
+            backup: settings.backup,
             is_several,
             host: Arc::new(Host::new(&settings.address)),
             observed,
@@ -140,6 +143,11 @@ impl Node {
     /// Its share of new sessions relative to the weights of the other nodes.
     pub fn weight(&self) -> u32 {
         self.weight
+    }
+
+    /// Whether it gets new sessions only while no other node can take one.
+    pub fn is_backup(&self) -> bool {
+        self.backup
     }
 
     /// Whether it was observed that several processes answer at its address (PM2, `node:cluster`).

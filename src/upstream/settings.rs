@@ -112,12 +112,14 @@ pub struct NodeSettings {
     pub weight: u32,
     /// Whether it gets no new session.
     pub drain: bool,
+    /// Whether it gets new sessions only while no node can that is no backup.
+    pub backup: bool,
 }
 
 impl NodeSettings {
     /// A node with this name and address, and defaults otherwise.
     pub fn new(name: &str, address: NodeAddress) -> Self {
-        Self { name: name.into(), address, weight: 1, drain: false }
+        Self { name: name.into(), address, weight: 1, drain: false, backup: false }
     }
 }
 

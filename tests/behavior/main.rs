@@ -10,6 +10,7 @@ mod access;
 mod admin;
 mod admission;
 mod affinity;
+mod backups;
 mod balance;
 mod basic_auth;
 mod browser;

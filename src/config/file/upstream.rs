@@ -141,6 +141,11 @@ pub(crate) struct Node {
     ///
     /// `sockeye drain` does the same until the process ends.
     pub(crate) drain: Option<bool>,
+    /// Use the node for new sessions only while no other node of the upstream can take one: all of
+    /// them drain, are unhealthy, ejected, unreachable or full.
+    ///
+    /// Its sessions stay there when another node is back. See [operating](operating.md#backups).
+    pub(crate) backup: Option<bool>,
 }
 
 /// Where Sockeye discovers the nodes; `dns` or `srv`.

@@ -55,6 +55,7 @@ fn node(settings: &NodeSettings) -> Node {
         name: is_named.then(|| settings.name.to_string()),
         weight: Some(RawScalar::new(settings.weight)),
         drain: Some(settings.drain),
+        backup: Some(settings.backup),
     }
 }
 

@@ -99,6 +99,10 @@ fn nodes(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Vec<No
             nodes.push(node);
         }
     }
+    if !nodes.is_empty() && nodes.iter().all(|node| node.backup) {
+        let diagnostic = Diagnostic::new("has only backups");
+        report.refuse_key(&path, None, diagnostic.help("remove backup: true from one of them"));
+    }
     nodes
 }
 
@@ -119,7 +123,8 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
     });
     let example = "address: 10.0.0.1:3000";
     let address = report.require(&path.key("address"), written, example, address::node)?;
-    Some(NodeSettings { name: name?, address, weight, drain: node.drain.unwrap_or(false) })
+    let (drain, backup) = (node.drain.unwrap_or(false), node.backup.unwrap_or(false));
+    Some(NodeSettings { name: name?, address, weight, drain, backup })
 }
 
 fn weight(path: &KeyPath, written: Option<&RawScalar>, report: &mut Report<'_>) -> u32 {

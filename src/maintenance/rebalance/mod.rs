@@ -23,7 +23,7 @@ use surplus::{Holding, surplus};
 ///
 /// The tunnels that were silent for longest go first, and none that has bytes to take. A tunnel need
 /// not be silent for long: where a room sends something each second, waiting for silence would move
-/// none. Clients of a node that drains will look for another one soon, so they count as reconnecting.
+/// none. Nothing is moved to or from backups. Clients of a node that drains will look for another one soon, so they count as reconnecting.
 pub(super) fn advance(upstream: &Upstream, now: Instant) {
     let Some(settings) = upstream.settings().rebalance else { return };
     for node in upstream.all_nodes() {
@@ -42,7 +42,7 @@ pub(super) fn advance(upstream: &Upstream, now: Instant) {
             counts.draining_nodes += 1;
             counts.draining += roster.present() as u64;
             draining_exchanges += exchanges;
-        } else if upstream.is_well(node, now) && node.failed_at().is_none() {
+        } else if !node.is_backup() && upstream.is_well(node, now) && node.failed_at().is_none() {
             let handshakes = node.handshakes_at(now).round() as u64;
             let load = roster.staying() as u64 + exchanges + handshakes;
             // Nothing is moved to a node that starts slowly, but what it lacks is not for others.

@@ -100,7 +100,9 @@ impl Upstream {
     /// Why `node` is in this state; `None` if there is nothing to say.
     pub fn reason(&self, node: &Node, state: NodeState, now: Instant) -> Option<String> {
         match state {
-            NodeState::Up => None,
+            NodeState::Up if !node.is_backup() => None,
+            NodeState::Up if self.needs_backups(now) => Some("backup, in use".to_owned()),
+            NodeState::Up => Some("backup, not needed now".to_owned()),
             NodeState::Starting => {
                 Some(format!("it gets {:.0} % of its share", self.share(node, now) * 100.0))
             }

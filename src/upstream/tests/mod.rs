@@ -18,7 +18,7 @@ pub(crate) fn node_at(address: SocketAddr) -> Arc<Node> {
     Arc::new(Node::new(&NodeSettings::new(&address.to_string(), host)))
 }
 
-fn node_settings(name: &str, weight: u32) -> NodeSettings {
+pub(crate) fn node_settings(name: &str, weight: u32) -> NodeSettings {
     let address = NodeAddress { host: name.into(), port: 3000 };
     NodeSettings { weight, ..NodeSettings::new(name, address) }
 }

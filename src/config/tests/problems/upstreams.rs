@@ -171,6 +171,15 @@ a.yaml:4:40: upstreams.chat.nodes[1]: has the same name as upstreams.chat.nodes[
 1 problem in a.yaml",
     ),
     (
+        "nodes: [{ address: b:1, backup: true }, { address: b:2, backup: true }]",
+        "
+a.yaml:4:5: upstreams.chat.nodes: has only backups
+ 4 |     nodes: [{ address: b:1, backup: true }, { address: b:2, backup: true }]
+   |     ^^^^^
+   = help: remove backup: true from one of them
+",
+    ),
+    (
         "nodes: [{ address: b:1, weight: 0 }]",
         "
 a.yaml:4:37: upstreams.chat.nodes[0].weight: `0` is not a weight
