@@ -41,7 +41,13 @@ fn read_a_tagged_sid(bencher: Bencher<'_, '_>, form: TagForm) {
     let call = Call { sid: Some(sid), ..handshake() };
     let headers = HeaderMap::new();
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let view = RequestView { call: Some(&call), headers: &headers, query: None, address };
+    let view = RequestView {
+        path: "/socket.io/",
+        call: Some(&call),
+        headers: &headers,
+        query: None,
+        address,
+    };
     assert!(matches!(upstream.affinity.locate(&view, now), Placement::Bound { .. }));
     bencher.bench_local(|| upstream.affinity.locate(divan::black_box(&view), now));
 }

@@ -62,6 +62,8 @@ pub struct RequestView<'a> {
     pub call: Option<&'a Call>,
     /// Its header fields, as the client sent them.
     pub headers: &'a HeaderMap,
+    /// Its path, as the client sent it.
+    pub path: &'a str,
     /// Its query, as the client sent it.
     pub query: Option<&'a str>,
     /// The client's address, as far as trusted proxies tell it.
@@ -392,6 +394,7 @@ impl RendezvousKey {
             Self::Header(name) => view.headers.get(name).map(|value| value.as_bytes().into()),
             Self::Query(name) => query::value_of(view.query?, name).map(Cow::Owned),
             Self::Cookie(name) => cookie_values(view.headers, name).next().map(Cow::Borrowed),
+            Self::Path(key) => key.find(view.path).map(|key| key.as_bytes().into()),
         }
     }
 }

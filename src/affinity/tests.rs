@@ -92,7 +92,13 @@ impl Request<'_> {
         }
         let call = call(&query);
         let address = [10, 0, 0, 1].into();
-        then(&RequestView { call: Some(&call), headers: &headers, query: Some(&query), address })
+        then(&RequestView {
+            call: Some(&call),
+            headers: &headers,
+            path: "/socket.io/",
+            query: Some(&query),
+            address,
+        })
     }
 }
 

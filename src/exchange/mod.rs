@@ -220,8 +220,9 @@ impl Proxy {
 
         // The affinity says where the session is.
         let address = entry.client();
-        let (query, headers) = (request.uri().query(), request.headers());
-        let view = RequestView { call: call.as_ref(), headers, query, address };
+        let (uri, headers) = (request.uri(), request.headers());
+        let (path, query) = (uri.path(), uri.query());
+        let view = RequestView { call: call.as_ref(), headers, path, query, address };
         let (route, placement, key) = self.place(route, &view).await?;
         let session_key = session_key(&placement, call.as_ref());
         let (shared, bounds) = (&*self.0, placement.bounds());

@@ -148,6 +148,10 @@ pub(crate) const SRV: &str = "[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?";
 /// The path of a route.
 pub(crate) const PATH: &str = "/[!$%&'()*+,./0-9:;=@A-Z_a-z|~-]*";
 
+/// A segment of a path, behind other ones.
+pub(crate) const PATH_KEY: &str =
+    "/((\\*|[!$%&'()+,.0-9;=@A-Z\\[\\]^_`a-z|~-][!$%&'()+,.0-9:;=@A-Z\\[\\]^_`a-z|~-]*)/)*:key";
+
 /// How the regular expression of a route begins.
 pub(crate) const PATH_REGEX: &str = r"^(\(\?i\))?\^/";
 

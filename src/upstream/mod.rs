@@ -19,6 +19,7 @@ mod recent_exchanges;
 mod backups;
 mod balance;
 mod choice;
+mod path_key;
 pub(crate) mod rendezvous;
 mod queue;
 mod admission;
@@ -38,6 +39,7 @@ pub(crate) use availability::DrainCause;
 pub(crate) use drain::Draining;
 pub use lease::Lease;
 pub use node::Node;
+pub(crate) use path_key::PathKey;
 pub use settings::{NodeAddress, NodeSettings};
 pub(crate) use settings::{RendezvousKey, Settings};
 
@@ -235,7 +237,7 @@ impl Upstream {
     }
 
     /// A lease for a request that belongs to no session and does not wait: on the node where a new session
-    /// would begin, whatever the rates. If no node is open, on one of the others: it may still be able to
+    /// would begin, whatever the rates, or on the node that it prefers most, if that is well. If no node is open, on one of the others: it may still be able to
     /// answer.
     ///
     /// # Errors
@@ -248,6 +250,11 @@ impl Upstream {
         now: Instant,
     ) -> Result<Lease, NoNode> {
         let tier = self.tier(tried, now);
+        // What it prefers most may be where it has been before, which a full node is no reason to leave.
+        let first = preference.order.first();
+        if let Some(node) = first.filter(|node| self.is_well(node, now) && !is_tried(tried, node)) {
+            return Ok(Lease::new(node.clone()));
+        }
         let may = |node: &Node| self.is_open(node, now) && !is_tried(tried, node);
         self.choose((preference, tier), now, may)
             .or_else(|| self.last_resort(tried))

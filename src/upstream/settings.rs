@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use super::health::settings::{Check, Health};
+use super::path_key::PathKey;
 use crate::http1::HeadLimits;
 use crate::net::proxy_header::Version;
 pub use crate::rate::Rate;
@@ -211,6 +212,8 @@ pub enum RendezvousKey {
     Query(Arc<str>),
     /// A cookie of the application's own.
     Cookie(Arc<str>),
+    /// A segment of the path, as the client sent it.
+    Path(PathKey),
 }
 
 /// How new sessions are paced, and how long they wait.

@@ -62,6 +62,7 @@ mod sids;
 mod soak;
 mod site;
 mod socketio;
+mod sockjs;
 mod stop;
 mod systemd;
 mod tidy;

@@ -107,4 +107,12 @@ pub(crate) struct RendezvousBy {
     #[serde(deserialize_with = "chosen")]
     #[schemars(with = "String", extend("pattern" = whole(patterns::TOKEN)))]
     pub(crate) cookie: Option<Chosen<String>>,
+    /// A segment of the path, as the client sends it: `/echo/*/:key`, where `*` is any one segment.
+    ///
+    /// For SockJS, whose paths have the session: see [operating](operating.md#sockjs).
+    #[serde(deserialize_with = "chosen")]
+    #[schemars(with = "String", extend(
+        "pattern" = whole(patterns::PATH_KEY), "not" = { "pattern": patterns::DOT_SEGMENTS }
+    ))]
+    pub(crate) path: Option<Chosen<String>>,
 }

@@ -141,6 +141,9 @@ fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
         RendezvousKey::Cookie(name) => {
             RendezvousBy { cookie: Some(Chosen::Is(name.to_string())), ..by }
         }
+        RendezvousKey::Path(key) => {
+            RendezvousBy { path: Some(Chosen::Is(key.to_string())), ..by }
+        }
     })
 }
 

@@ -5,8 +5,8 @@
 use super::affinity::token;
 use super::choose;
 use crate::config::file::affinity::{self as keys, Rendezvous, RendezvousBy};
-use crate::upstream::RendezvousKey;
 use crate::upstream::settings::Balance;
+use crate::upstream::{PathKey, RendezvousKey};
 use crate::yaml::{Diagnostic, KeyPath, Report, TextOr};
 
 /// The algorithm at `path`; by default `least-connections`.
@@ -57,20 +57,22 @@ pub(super) fn key(path: &KeyPath, written: &Rendezvous, report: &mut Report<'_>)
 
 fn property(path: &KeyPath, written: &RendezvousBy, report: &mut Report<'_>) -> RendezvousKey {
     let default = RendezvousKey::Address;
-    let [at_header, at_query, at_cookie] = ["header", "query", "cookie"].map(|key| path.key(key));
+    let [at_header, at_query, at_cookie, at_path] =
+        ["header", "query", "cookie", "path"].map(|key| path.key(key));
     let by_header = report.chosen(&at_header, written.header.as_ref(), "header: X-User-Id");
     let by_query = report.chosen(&at_query, written.query.as_ref(), "query: room");
     let by_cookie = report.chosen(&at_cookie, written.cookie.as_ref(), "cookie: user");
-    match (by_header, by_query, by_cookie) {
-        (Some(name), None, None) => report.read(&at_header, Some(name), default, header),
-        (None, Some(name), None) => report.read(&at_query, Some(name), default, query),
-        (None, None, Some(name)) => report.read(&at_cookie, Some(name), default, |name| {
+    let by_path = report.chosen(&at_path, written.path.as_ref(), "path: /echo/*/:key");
+    match [by_header, by_query, by_cookie, by_path] {
+        [Some(name), None, None, None] => report.read(&at_header, Some(name), default, header),
+        [None, Some(name), None, None] => report.read(&at_query, Some(name), default, query),
+        [None, None, Some(name), None] => report.read(&at_cookie, Some(name), default, |name| {
             token(name).map(|()| RendezvousKey::Cookie(name.into()))
         }),
-        (None, None, None)
-        | (Some(_), Some(_), _)
-        | (Some(_), _, Some(_))
-        | (_, Some(_), Some(_)) => {
+        [None, None, None, Some(text)] => report.read(&at_path, Some(text), default, |text| {
+            PathKey::parse(text).map(RendezvousKey::Path)
+        }),
+        [..] => {
             report
                 .refuse(path, Diagnostic::new("must be one property of the request").help(BY_HELP));
             default
@@ -107,5 +109,4 @@ pub(in crate::config) const RULES: [(&str, Balance); 3] = [
 
 const WHOLE_HELP: &str =
     "write { rendezvous: { by: address } }, or by a header, a query parameter or a cookie";
-const BY_HELP: &str =
-    "write by: address, by: { header: X-User-Id }, by: { query: room } or by: { cookie: user }";
+const BY_HELP: &str = "write by: address, or by: { header: X-User-Id }, { query: room }, { cookie: user } or { path: /echo/*/:key }";

@@ -33,6 +33,11 @@ impl NodeServer {
         Self::ready(Script::node("protocols.js", &[])).await
     }
 
+    /// A node of SockJS that greets its clients with `name`, ready.
+    pub(crate) async fn start_sockjs(name: &str) -> Self {
+        Self::ready(Script::node("sockjs_server.js", &["--name", name])).await
+    }
+
     async fn ready(mut script: Script) -> Self {
         let ready = script.event("ready", READY_WITHIN).await;
         let port = ready["port"].as_u64().and_then(|port| u16::try_from(port).ok());
@@ -153,6 +158,11 @@ pub(crate) async fn run_application(arguments: &[&str]) -> Value {
 /// Pages of several origins, as `tests/node/origins.js --help` says, and gives the result.
 pub(crate) async fn run_origins(arguments: &[&str]) -> Value {
     Script::node("origins.js", arguments).event("result", RESULT_WITHIN).await
+}
+
+/// Clients of SockJS, as `tests/node/sockjs.js --help` says, and gives the result.
+pub(crate) async fn run_sockjs(arguments: &[&str]) -> Value {
+    Script::node("sockjs.js", arguments).event("result", RESULT_WITHIN).await
 }
 
 /// Tokens and their keys, as `tests/node/tokens.js --help` says.

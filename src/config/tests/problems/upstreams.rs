@@ -283,7 +283,7 @@ a.yaml:4:61: upstreams.chat.affinity.rendezvous.by.header: `X User` is not a val
 a.yaml:4:51: upstreams.chat.affinity.rendezvous.by: `ip` is not a property of the request
  4 |     { nodes: [b:1], affinity: { rendezvous: { by: ip } } }
    |                                                   ^^
-   = help: write by: address, by: { header: X-User-Id }, by: { query: room } or by: { cookie: user }
+   = help: write by: address, or by: { header: X-User-Id }, { query: room }, { cookie: user } or { path: /echo/*/:key }
 1 problem in a.yaml",
     ),
     (
