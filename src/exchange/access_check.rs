@@ -35,7 +35,7 @@ pub(super) async fn check(
         rates.count(entry.client(), purpose.opens_session(), entry.began())?;
     }
     let host = || forwarded::original_host(headers, client).unwrap_or(host);
-    if purpose.is_upgrade() {
+    if purpose.is_websocket() {
         route.note_foreign_origin(headers, host);
     }
     let Some(access) = &route.access else { return Ok(Grant::default()) };

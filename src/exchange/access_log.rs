@@ -14,6 +14,7 @@ use http::{Method, StatusCode, Uri, Version};
 use tracing::{debug, error, info, warn};
 
 use super::error::{Blame, ExchangeError};
+use super::purpose::Purpose;
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
 use crate::logging::error_chain;
@@ -162,8 +163,9 @@ impl LogEntry {
     }
 
     /// What the line of its tunnel's end needs, in its own memory.
-    pub(super) fn for_tunnel(&self) -> TunnelLogEntry {
+    pub(super) fn for_tunnel(&self, purpose: Purpose) -> TunnelLogEntry {
         TunnelLogEntry {
+            transport: if purpose.is_websocket() { "websocket" } else { "upgrade" },
             protocol: self.protocol,
             client: self.client,
             path: self.path.clone(),
@@ -186,6 +188,7 @@ impl LogEntry {
 /// What the log line of a tunnel's end needs.
 #[derive(Debug)]
 pub(super) struct TunnelLogEntry {
+    transport: &'static str,
     protocol: Protocol,
     client: IpAddr,
     path: Arc<str>,
@@ -205,7 +208,7 @@ impl TunnelLogEntry {
         self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
         info!(
             client = %self.client, http = self.protocol.label(), path = &*self.path,
-            transport = "websocket",
+            transport = self.transport,
             session = self.sid.as_ref().map(tracing::field::display), node,
             end = report.end.label(), by = report.end.who().label(), code = report.close_code,
             fault = report.end.fault().map(tracing::field::display),
@@ -223,7 +226,7 @@ impl TunnelLogEntry {
         let (end, by) = ("panicked", Who::Proxy.label());
         self.counts.tunnels.ends.count([end, by]);
         error!(
-            client = %self.client, path = &*self.path, transport = "websocket",
+            client = %self.client, path = &*self.path, transport = self.transport,
             session = self.sid.as_ref().map(tracing::field::display), node, end, by,
             request = self.request_id, "tunnel ended"
         );
@@ -233,6 +236,7 @@ impl TunnelLogEntry {
     #[cfg(test)]
     pub(super) fn of_test(counts: Arc<RouteCounts>) -> Self {
         Self {
+            transport: "websocket",
             client: IpAddr::from([127, 0, 0, 1]),
             protocol: Protocol::Http1,
             path: "/".into(),

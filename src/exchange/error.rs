@@ -35,7 +35,7 @@ pub(crate) enum ExchangeError {
     #[error("the Engine.IO parameters of the query cannot be read: {0}")]
     BadCall(#[from] CallError),
     /// An upgrade request that RFC 6455, section 4.1 does not allow.
-    #[error("not a WebSocket handshake: {0}")]
+    #[error("not a valid handshake: {0}")]
     BadUpgrade(&'static str),
     /// No route serves the request's host and path.
     #[error("no route serves this host and path")]
@@ -142,7 +142,7 @@ pub(crate) enum ExchangeError {
         after: Duration,
     },
     /// The node's 101 is not the response to the client's handshake, or another would be taken for one (RFC 6455, section 4.1).
-    #[error("the node's response does not match this WebSocket handshake: {reason}")]
+    #[error("the node's response does not match this handshake: {reason}")]
     BadSwitch {
         /// The node's name.
         node: Arc<str>,

@@ -69,6 +69,7 @@ mod tests {
     use super::super::body::RequestBody;
     use super::super::tests::headers;
     use super::*;
+    use crate::route::AllowedUpgrades;
 
     fn connect(protocol: Option<&'static str>, fields: &[&str]) -> Request {
         let mut request = http::Request::new(RequestBody::default());
@@ -96,7 +97,8 @@ mod tests {
             let mut request = connect(Some("websocket"), &fields);
             translate(&mut request).unwrap();
             assert_eq!((request.method(), request.version()), (&Method::GET, Version::HTTP_11));
-            assert!(upgrade::requested(&request).unwrap().is_some());
+            let asked = upgrade::requested(&request, AllowedUpgrades::WebSocket);
+            assert!(asked.unwrap().is_some());
             let fields = request.headers();
             assert_eq!(fields["sec-websocket-protocol"], "x");
             assert_eq!(fields["sec-websocket-version"], "13");

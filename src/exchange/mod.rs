@@ -117,7 +117,7 @@ impl Proxy {
         // Record what the request shows of its session's way to a WebSocket.
         exchange.observe(exchange.observation());
 
-        // If it asks for a WebSocket, take what is needed to get the client's socket later.
+        // If it asks for a WebSocket or another protocol, take what is needed to get the client's socket later.
         let upgrade = handshake.map(|handshake| {
             let client_side = ClientSide::new(request);
             Box::new(UpgradeRequest { handshake, client_side })
@@ -198,7 +198,7 @@ impl Proxy {
             entry.set_call(call);
         }
         let handshake = requested_handshake(request, route.upstream(), call.as_ref(), entry)?;
-        let purpose = Purpose::new(request.method(), call.as_ref(), handshake.is_some());
+        let purpose = Purpose::of(request.method(), call.as_ref(), handshake.as_ref());
 
         if let Some(fields) = fields.as_mut().filter(|_| call.is_some() || purpose.is_upgrade()) {
             fields.keep_form();
@@ -266,14 +266,14 @@ impl Proxy {
 /// A route, where the session of a request is, and the key of `balance: rendezvous`.
 type Placed = (Arc<UpstreamRoute>, Placement, Option<Box<[u8]>>);
 
-/// The WebSocket handshake in `request`, if it is one. A wrong one is recorded for its session.
+/// The handshake in `request`, if it is one. A wrong one is recorded for its session.
 fn requested_handshake(
     request: &Request,
     route: Option<&Arc<UpstreamRoute>>,
     call: Option<&Call>,
     entry: &mut LogEntry,
 ) -> Result<Option<Handshake>, ExchangeError> {
-    let handshake = upgrade::requested(request);
+    let handshake = upgrade::requested(request, upgrade::allowed(route, call));
     if !matches!(handshake, Ok(None)) {
         entry.set_upgrade();
     }
@@ -294,7 +294,7 @@ struct RoutedRequest<'a> {
     client_paths: Option<Box<ClientPaths>>,
 }
 
-/// A WebSocket handshake, and the connection that asks for it.
+/// A handshake, and the connection that asks for it.
 struct UpgradeRequest {
     handshake: Handshake,
     client_side: ClientSide,
@@ -333,7 +333,10 @@ impl Exchange<'_> {
                 handshake.check(&switched)?;
                 self.count_answer(&node, switched.response.status(), entry);
                 self.count_switch(&node);
-                Ok((switch::switch(self, client_side, switched, entry.for_tunnel()), node))
+                Ok((
+                    switch::switch(self, client_side, switched, entry.for_tunnel(self.purpose)),
+                    node,
+                ))
             }
             Outcome::Answered(answer) => {
                 let node = answer.lease.node().clone();

@@ -93,6 +93,8 @@ impl<'a> NodeFields<'a> {
     /// among them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&HeaderName, &[u8])> {
         static HOST_NAME: HeaderName = HOST;
+        static CONNECTION_NAME: HeaderName = CONNECTION;
+        static UPGRADE_NAME: HeaderName = UPGRADE;
         static REQUEST_ID_NAME: HeaderName = X_REQUEST_ID;
         static X_FORWARDED_PREFIX: HeaderName = forwarded::X_FORWARDED_PREFIX;
         static UPGRADE_FIELDS: [(HeaderName, &[u8]); 2] =
@@ -100,7 +102,12 @@ impl<'a> NodeFields<'a> {
 
         let of_client = self.headers.iter().filter(|(name, _)| self.is_for_node(name));
         let of_client = of_client.map(|(name, value)| (name, value.as_bytes()));
-        let upgrade: &[_] = if self.purpose.is_upgrade() { &UPGRADE_FIELDS } else { &[] };
+        let upgrade: &[_] = if self.purpose.is_websocket() { &UPGRADE_FIELDS } else { &[] };
+        let other = (self.purpose == Purpose::OtherUpgrade).then(|| {
+            let protocols = self.headers.get_all(UPGRADE).into_iter();
+            let protocols = protocols.map(|value| (&UPGRADE_NAME, value.as_bytes()));
+            once((&CONNECTION_NAME, b"Upgrade".as_slice())).chain(protocols)
+        });
         let host = self.written.get(&HOST_NAME).map_or(self.host.as_bytes(), HeaderValue::as_bytes);
         let prefix = self.prefix.iter().map(|prefix| (&X_FORWARDED_PREFIX, prefix.as_bytes()));
         let of_proxy = self.forwarded.fields().chain(prefix);
@@ -108,6 +115,7 @@ impl<'a> NodeFields<'a> {
         once((&HOST_NAME, host))
             .chain(of_client)
             .chain(upgrade.iter().map(|(name, value)| (name, *value)))
+            .chain(other.into_iter().flatten())
             .chain(once((&REQUEST_ID_NAME, self.request_id.as_bytes())))
             .chain(of_proxy.filter(|(name, _)| !self.replace(name)))
             .chain(written.map(|(name, value)| (name, value.as_bytes())))
@@ -228,6 +236,12 @@ mod tests {
         let upgrade =
             ["accept-encoding", "connection", "cookie", "host", "upgrade", "x-request-id"];
         check(Purpose::UpgradeSession, &upgrade);
+        fields.insert(UPGRADE, HeaderValue::from_static("tcp"));
+        let sent = sent_for(Purpose::OtherUpgrade, &fields, "", "a.b");
+        assert_eq!(
+            (&sent[CONNECTION], &sent[UPGRADE]),
+            (&"Upgrade".parse().unwrap(), &"tcp".parse().unwrap())
+        );
     }
 
     /// What untrusted clients were seen to send, or what some proxy or CDN sets.

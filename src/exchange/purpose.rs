@@ -4,6 +4,7 @@
 
 use http::Method;
 
+use super::upgrade::Handshake;
 use crate::engineio::{Call, Transport};
 
 /// The purpose of a request. What follows from it is in its methods and nowhere else.
@@ -21,14 +22,27 @@ pub(super) enum Purpose {
     UpgradeSession,
     /// Opens a WebSocket that is not Engine.IO's.
     PlainUpgrade,
+    /// Asks for another protocol than WebSocket, on a route that allows it. What it does on the node is not
+    /// known, so it is asked for as any request is.
+    OtherUpgrade,
     /// Any other request: of an application, a preflight, or one that a node will refuse.
     Plain,
 }
 
 impl Purpose {
+    /// The purpose of a request with this method, these Engine.IO parameters and this handshake.
+    pub(super) fn of(method: &Method, call: Option<&Call>, handshake: Option<&Handshake>) -> Self {
+        match handshake {
+            Some(Handshake::Other(_)) => Self::OtherUpgrade,
+            None | Some(Handshake::WebSocket { .. }) => {
+                Self::new(method, call, handshake.is_some())
+            }
+        }
+    }
+
     /// The purpose of a request with this method and these Engine.IO parameters; `is_upgrade` if it
     /// is a WebSocket handshake.
-    pub(super) fn new(method: &Method, call: Option<&Call>, is_upgrade: bool) -> Self {
+    fn new(method: &Method, call: Option<&Call>, is_upgrade: bool) -> Self {
         let Some(call) = call else {
             return if is_upgrade { Self::PlainUpgrade } else { Self::Plain };
         };
@@ -51,6 +65,7 @@ impl Purpose {
             Self::Post => "posts to an Engine.IO session",
             Self::UpgradeSession => "moves an Engine.IO session to a WebSocket",
             Self::PlainUpgrade => "opens a WebSocket that is not Engine.IO's",
+            Self::OtherUpgrade => "asks for another protocol than WebSocket",
             Self::Plain => "is a plain request",
         }
     }
@@ -74,8 +89,13 @@ impl Purpose {
         matches!(self, Self::Poll | Self::Post | Self::UpgradeSession)
     }
 
-    /// Whether it asks for a WebSocket.
+    /// Whether it asks for a WebSocket or for another protocol.
     pub(super) fn is_upgrade(self) -> bool {
+        self.is_websocket() || self == Self::OtherUpgrade
+    }
+
+    /// Whether it asks for a WebSocket.
+    pub(super) fn is_websocket(self) -> bool {
         matches!(self, Self::OpenWebSocket | Self::UpgradeSession | Self::PlainUpgrade)
     }
 
@@ -127,6 +147,7 @@ mod tests {
             (Poll, false),
             (Post, false),
             (UpgradeSession, false),
+            (OtherUpgrade, false),
             (Plain, false),
         ] {
             assert_eq!(purpose.may_repeat(), may_repeat, "{purpose:?}");

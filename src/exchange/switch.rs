@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::SEC_WEBSOCKET_EXTENSIONS;
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_EXTENSIONS, UPGRADE};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -22,6 +22,7 @@ use super::error::ExchangeError;
 use super::extended_connect::{self, ExtendedConnect};
 use super::headers;
 use super::outcome::Switched;
+use super::purpose::Purpose;
 use super::tunnel_guards::TunnelGuards;
 use super::upgrade::put_upgrade;
 use crate::Instant;
@@ -144,8 +145,14 @@ pub(super) fn switch(
     match client.extended {
         Some(ExtendedConnect) => extended_connect::accept(&mut head),
         None => {
+            let chosen = head.headers.remove(UPGRADE);
             headers::remove_hop_by_hop(&mut head.headers);
             put_upgrade(&mut head.headers);
+            if let (Purpose::OtherUpgrade, Some(protocol)) = (exchange.purpose, chosen) {
+                head.headers.insert(UPGRADE, protocol);
+                // A 101 has none (RFC 9110, section 8.6).
+                head.headers.remove(CONTENT_LENGTH);
+            }
         }
     }
     Response::from_parts(head, ResponseBody::whole(Bytes::new()))
@@ -153,6 +160,7 @@ pub(super) fn switch(
 
 fn protocol(exchange: &Exchange<'_>) -> Protocol {
     match &exchange.call {
+        None if exchange.purpose == Purpose::OtherUpgrade => Protocol::Unknown,
         None => Protocol::Plain,
         Some(call) => Protocol::EngineIo {
             silence_max: exchange.bounds.map(SessionBounds::silence_max),

@@ -1,10 +1,13 @@
-//! The WebSocket handshake on both sides (RFC 6455, section 4).
+//! The handshake of an upgrade on both sides: of WebSocket (RFC 6455, section 4), and on routes that allow
+//! it of other protocols (RFC 9110, section 7.8).
 //!
 //! Only a 101 that answers this very handshake makes a tunnel. Every other response is an ordinary
 //! one. After it the client's connection is closed, because hyper would read bytes that a client
 //! sent ahead as its next request.
 //!
 //! Runs for every request.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,27 +22,53 @@ use super::context::Request;
 use super::error::ExchangeError;
 use super::headers;
 use super::outcome::Switched;
+use crate::engineio::Call;
+use crate::route::{AllowedUpgrades, UpstreamRoute};
 
-/// A client's WebSocket handshake.
+/// A client's handshake.
 #[derive(Debug)]
-pub(super) struct Handshake {
-    /// `Sec-WebSocket-Key`, to which the node's 101 has to fit.
-    key: HeaderValue,
+pub(super) enum Handshake {
+    /// For a WebSocket.
+    WebSocket {
+        /// `Sec-WebSocket-Key`, to which the node's 101 has to fit.
+        key: HeaderValue,
+    },
+    /// For one of these other protocols.
+    Other(Vec<Box<str>>),
 }
 
-/// The WebSocket handshake in `request`, if it is one. Other upgrades such as `Upgrade: h2c` do not
+/// Which protocols a request may ask for that goes to `route` and has these Engine.IO parameters.
+pub(super) fn allowed(route: Option<&Arc<UpstreamRoute>>, call: Option<&Call>) -> AllowedUpgrades {
+    match (route, call) {
+        (Some(route), None) => route.limits.upgrade,
+        // Engine.IO knows no other protocol than WebSocket.
+        (None, _) | (_, Some(_)) => AllowedUpgrades::WebSocket,
+    }
+}
+
+/// The handshake in `request`, if it is one for a protocol that may be asked for. Other upgrades do not
 /// reach a node: the field is removed like the others of the connection.
 ///
 /// # Errors
 ///
-/// It is a handshake, but not as RFC 6455, section 4.1 requires.
-pub(super) fn requested(request: &Request) -> Result<Option<Handshake>, ExchangeError> {
+/// It is a handshake, but not as RFC 6455, section 4.1, or RFC 9110, section 7.8, requires.
+pub(super) fn requested(
+    request: &Request,
+    allowed: AllowedUpgrades,
+) -> Result<Option<Handshake>, ExchangeError> {
     let fields = request.headers();
-    if !headers::lists(fields, &CONNECTION, "upgrade")
-        || !headers::lists(fields, &UPGRADE, "websocket")
-    {
+    if !headers::lists(fields, &CONNECTION, "upgrade") {
         return Ok(None);
     }
+    match allowed {
+        _ if headers::lists(fields, &UPGRADE, "websocket") => websocket(request).map(Some),
+        AllowedUpgrades::WebSocket => Ok(None),
+        AllowedUpgrades::Any => other(request),
+    }
+}
+
+fn websocket(request: &Request) -> Result<Handshake, ExchangeError> {
+    let fields = request.headers();
     let has_body = fields.contains_key(TRANSFER_ENCODING)
         || fields.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     let fault = match fields.get(SEC_WEBSOCKET_KEY) {
@@ -51,10 +80,58 @@ pub(super) fn requested(request: &Request) -> Result<Option<Handshake>, Exchange
         Some(_) if fields.get_all(SEC_WEBSOCKET_KEY).iter().nth(1).is_some() => {
             "there is more than one Sec-WebSocket-Key"
         }
-        Some(key) => return Ok(Some(Handshake { key: key.clone() })),
+        Some(key) => return Ok(Handshake::WebSocket { key: key.clone() }),
     };
     Err(ExchangeError::BadUpgrade(fault))
 }
+
+/// The handshake for other protocols than WebSocket. A protocol that carries HTTP is asked of no node: its
+/// requests would pass all rules by (`h2c` smuggling).
+fn other(request: &Request) -> Result<Option<Handshake>, ExchangeError> {
+    let fields = request.headers();
+    if request.version() != Version::HTTP_11
+        || ![Method::GET, Method::POST].contains(request.method())
+    {
+        return Ok(None);
+    }
+    let mut protocols = Vec::new();
+    for value in fields.get_all(UPGRADE) {
+        // Nodes get the field as it is, so each member must be one for every reader.
+        let text = value.to_str().map_err(|_| ExchangeError::BadUpgrade(NO_PROTOCOLS))?;
+        protocols.extend(text.split(',').map(|member| Box::<str>::from(member.trim())));
+    }
+    if protocols.is_empty() || protocols.iter().any(|protocol| carries_http(protocol)) {
+        return Ok(None);
+    }
+    if !protocols.iter().all(|protocol| is_protocol(protocol)) {
+        return Err(ExchangeError::BadUpgrade(NO_PROTOCOLS));
+    }
+    // Servers disagree about chunks before another protocol begins.
+    if fields.contains_key(TRANSFER_ENCODING) {
+        return Err(ExchangeError::BadUpgrade("its body has no Content-Length"));
+    }
+    Ok(Some(Handshake::Other(protocols)))
+}
+
+/// RFC 9110, section 7.8: a name and perhaps a version, both tokens.
+fn is_protocol(text: &str) -> bool {
+    let is_token = |part: &str| {
+        let is_byte = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !part.is_empty() && part.bytes().all(is_byte)
+    };
+    match text.split_once('/') {
+        Some((name, version)) => is_token(name) && is_token(version),
+        None => is_token(text),
+    }
+}
+
+/// Whether what follows the upgrade is HTTP, perhaps in TLS (RFC 2817).
+fn carries_http(protocol: &str) -> bool {
+    let name = protocol.split('/').next().unwrap_or_default();
+    ["h2c", "h2", "h3", "http", "tls"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+const NO_PROTOCOLS: &str = "Upgrade is not a list of protocols";
 
 /// Adds the fields of the handshake that belong to the connection.
 pub(super) fn put_upgrade(fields: &mut HeaderMap) {
@@ -87,7 +164,14 @@ impl Handshake {
     ///
     /// [`ExchangeError::BadSwitch`].
     pub(super) fn check(&self, switched: &Switched) -> Result<(), ExchangeError> {
-        match self.fault_of(switched.response.headers()) {
+        let (answer, is_whole) =
+            (switched.response.headers(), switched.response.body().has_whole_request);
+        let fault = match self {
+            Self::WebSocket { key } => fault_of_websocket(key, answer),
+            Self::Other(_) if !is_whole => Some("it came before the whole request was sent"),
+            Self::Other(asked) => fault_of_other(asked, answer),
+        };
+        match fault {
             None => Ok(()),
             Some(reason) => {
                 let node = switched.lease.node().name().clone();
@@ -95,29 +179,44 @@ impl Handshake {
             }
         }
     }
+}
 
-    /// What is wrong with a 101, if anything (RFC 6455, section 4.1, page 19).
-    fn fault_of(&self, answer: &HeaderMap) -> Option<&'static str> {
-        let only = |name: &HeaderName| {
-            let mut values = answer.get_all(name).into_iter();
-            values.next().filter(|_| values.next().is_none())
-        };
-        if !only(&UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        {
-            Some("Upgrade is not `websocket`")
-        } else if !headers::lists(answer, &CONNECTION, "upgrade") {
-            Some("Connection does not name Upgrade")
-        } else if only(&SEC_WEBSOCKET_ACCEPT).is_none_or(|value| *value != self.accept()) {
-            Some("Sec-WebSocket-Accept does not fit the key")
-        } else {
-            None
-        }
+/// What is wrong with a 101, if anything (RFC 6455, section 4.1, page 19).
+fn fault_of_websocket(key: &HeaderValue, answer: &HeaderMap) -> Option<&'static str> {
+    if !only(answer, &UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    {
+        Some("Upgrade is not `websocket`")
+    } else if !headers::lists(answer, &CONNECTION, "upgrade") {
+        Some("Connection does not name Upgrade")
+    } else if only(answer, &SEC_WEBSOCKET_ACCEPT).is_none_or(|value| *value != accept(key)) {
+        Some("Sec-WebSocket-Accept does not fit the key")
+    } else {
+        None
     }
+}
 
-    fn accept(&self) -> String {
-        let digest = Sha1::new().chain_update(self.key.as_bytes()).chain_update(GUID).finalize();
-        STANDARD.encode(digest)
+/// What is wrong with a 101 to a request for the protocols `asked`, if anything (RFC 9110, section 7.8).
+fn fault_of_other(asked: &[Box<str>], answer: &HeaderMap) -> Option<&'static str> {
+    let chosen = only(answer, &UPGRADE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !asked.iter().any(|protocol| protocol.eq_ignore_ascii_case(chosen.trim())) {
+        Some("Upgrade is not one of the protocols that were asked for")
+    } else if !headers::lists(answer, &CONNECTION, "upgrade") {
+        Some("Connection does not name Upgrade")
+    } else {
+        None
     }
+}
+
+/// The value of a field that is there once.
+fn only<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = fields.get_all(name).into_iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn accept(key: &HeaderValue) -> String {
+    let digest = Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize();
+    STANDARD.encode(digest)
 }
 
 /// RFC 6455, section 1.3.
@@ -141,7 +240,7 @@ mod tests {
         let check = |connection, upgrade, expected| {
             let lines =
                 [("connection", connection), ("upgrade", upgrade), ("sec-websocket-key", "k")];
-            let asked = requested(&request(&lines)).unwrap().is_some();
+            let asked = requested(&request(&lines), AllowedUpgrades::WebSocket).unwrap().is_some();
             assert_eq!(asked, expected, "{connection} / {upgrade}");
         };
         check("Upgrade", "websocket", true);
@@ -156,7 +255,7 @@ mod tests {
     fn a_handshake_that_breaks_the_rfc_is_refused_with_the_cause() {
         let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
         let check = |request: &Request, expected: &str| {
-            let error = requested(request).unwrap_err().to_string();
+            let error = requested(request, AllowedUpgrades::WebSocket).unwrap_err().to_string();
             assert!(error.ends_with(expected), "{error}");
         };
         check(&request(&upgrade), "Sec-WebSocket-Key is missing");
@@ -172,10 +271,11 @@ mod tests {
     #[test]
     fn a_101_must_answer_this_handshake() {
         // The example of RFC 6455, section 1.3.
-        let handshake = Handshake { key: HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==") };
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
         let check = |lines: &[(&'static str, &'static str)], expected: Option<&str>| {
-            assert_eq!(handshake.fault_of(request(lines).headers()), expected, "{lines:?}");
+            let fault = fault_of_websocket(&key, request(lines).headers());
+            assert_eq!(fault, expected, "{lines:?}");
         };
         let good =
             [("upgrade", "WebSocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept)];
@@ -186,5 +286,58 @@ mod tests {
         let wrong = Some("Sec-WebSocket-Accept does not fit the key");
         check(&good[..2], wrong);
         check(&[good[0], good[1], ("sec-websocket-accept", "x")], wrong);
+    }
+
+    /// What a GET with `Upgrade: upgrade` asks for on a route that allows it.
+    fn asked_for(upgrade: &'static str, more: &[(&'static str, &'static str)]) -> String {
+        let lines = [&[("connection", "Upgrade"), ("upgrade", upgrade)], more].concat();
+        match requested(&request(&lines), AllowedUpgrades::Any) {
+            Ok(Some(Handshake::Other(protocols))) => protocols.join(" "),
+            Ok(Some(Handshake::WebSocket { .. })) => "a WebSocket".to_owned(),
+            Ok(None) => "nothing".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn protocols_that_carry_http_and_what_is_no_protocol_are_not_asked_for() {
+        assert_eq!(asked_for("tcp", &[]), "tcp");
+        assert_eq!(asked_for("SPDY/3.1, tcp", &[]), "SPDY/3.1 tcp");
+        assert_eq!(asked_for("tcp, WebSocket", &[("sec-websocket-key", "k")]), "a WebSocket");
+        for http in ["h2c", "H2C", "h2", "HTTP/2.0", "TLS/1.0", "tcp, h2c", "http/1.1"] {
+            assert_eq!(asked_for(http, &[]), "nothing", "{http}");
+        }
+        for wrong in ["", "t cp", "tcp,", "a/b/c", "a/", "tcp;q=1"] {
+            assert!(asked_for(wrong, &[]).ends_with(NO_PROTOCOLS), "{wrong}");
+        }
+        let chunked = asked_for("tcp", &[("transfer-encoding", "chunked")]);
+        assert!(chunked.ends_with("its body has no Content-Length"), "{chunked}");
+
+        let lines = [("connection", "upgrade"), ("upgrade", "tcp")];
+        let by = |method: Method, version| {
+            let mut request = request(&lines);
+            (*request.method_mut(), *request.version_mut()) = (method, version);
+            requested(&request, AllowedUpgrades::Any).unwrap().is_some()
+        };
+        assert!(by(Method::POST, Version::HTTP_11));
+        assert!(!by(Method::PUT, Version::HTTP_11));
+        assert!(!by(Method::GET, Version::HTTP_10));
+        assert!(requested(&request(&lines), AllowedUpgrades::WebSocket).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_101_must_name_a_protocol_that_was_asked_for() {
+        let asked = ["SPDY/3.1".into(), "tcp".into()];
+        let check = |lines: &[(&'static str, &'static str)], is_right: bool| {
+            let fault = fault_of_other(&asked, request(lines).headers());
+            assert_eq!(fault.is_none(), is_right, "{lines:?}: {fault:?}");
+        };
+        let connection = ("connection", "upgrade");
+        check(&[connection, ("upgrade", "spdy/3.1")], true);
+        check(&[connection, ("upgrade", "tcp")], true);
+        check(&[connection, ("upgrade", "h2c")], false);
+        check(&[connection, ("upgrade", "tcp"), ("upgrade", "tcp")], false);
+        check(&[connection], false);
+        check(&[("upgrade", "tcp")], false);
     }
 }

@@ -100,6 +100,8 @@ pub(crate) struct NodeSocket {
     pub stream: NetStream,
     /// Bytes that came after the 101; they come before what is read from the socket.
     pub read_ahead: Bytes,
+    /// Whether the node had the whole request before it answered.
+    pub has_whole_request: bool,
 }
 
 /// A request without an answer.
@@ -342,7 +344,8 @@ where
         *response.headers_mut() = head.headers;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             let read_ahead = connection.received.split().freeze();
-            let socket = NodeSocket { stream: connection.stream, read_ahead };
+            let has_whole_request = upload.is_done() && write_error.is_none();
+            let socket = NodeSocket { stream: connection.stream, read_ahead, has_whole_request };
             return Reply::Switched(response.map(|()| socket));
         }
         connection.idle_timeout = limits.idle;

@@ -111,6 +111,17 @@ pub struct Limits {
     /// The longest request body, in bytes. `None` is `auto`: the session's `maxPayload`, or else
     /// [`Limits::BODY_BYTES_MAX`].
     pub body_bytes_max: Option<u64>,
+    /// Which protocols a client may ask for.
+    pub upgrade: AllowedUpgrades,
+}
+
+/// Which protocols a client may ask for by `Upgrade`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllowedUpgrades {
+    /// WebSocket.
+    WebSocket,
+    /// Any protocol that is not HTTP.
+    Any,
 }
 
 impl Limits {
@@ -145,6 +156,7 @@ impl Default for Limits {
             request_body_timeout: Duration::from_secs(30),
             response_body_timeout: Silence::Auto,
             body_bytes_max: None,
+            upgrade: AllowedUpgrades::WebSocket,
         }
     }
 }

@@ -27,6 +27,17 @@ pub(super) struct Flows {
     pub(super) from_node: Flow,
     /// The code of the Close frame that we sent to the client; else of the one to the node.
     pub(super) own_close_code: Option<u16>,
+    /// What the end of one direction is for the other one.
+    pub(super) half_close: HalfClose,
+}
+
+/// What the end of one direction is for the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HalfClose {
+    /// Its end, soon: a WebSocket has no use for half a connection.
+    Ends,
+    /// Nothing: it goes on. With the side whose direction has ended first.
+    Kept(Option<Side>),
 }
 
 /// What an end waits for.
@@ -71,6 +82,13 @@ impl Flows {
         if down.source() == SourceState::Failed || up.is_sink_failed() {
             return Some(End::NodeReset);
         }
+        if let HalfClose::Kept(first) = self.half_close {
+            let both_ended = [up, down].iter().all(|flow| flow.source() == SourceState::Ended);
+            return first.filter(|_| both_ended).map(|first| match first {
+                Side::Client => End::ClientLeft,
+                Side::Node => End::NodeLeft,
+            });
+        }
         match (up.source(), down.source()) {
             (SourceState::Ended, _) => Some(End::ClientLeft),
             (_, SourceState::Ended) => Some(End::NodeLeft),
@@ -79,6 +97,24 @@ impl Flows {
                 SourceState::Flowing | SourceState::Failed | SourceState::Silent,
             ) => None,
         }
+    }
+
+    /// Passes the end of a direction on while the other one goes on, if it may. Returns whether there is
+    /// something to write.
+    #[inline]
+    pub(super) fn pass_half_close(&mut self) -> bool {
+        let HalfClose::Kept(mut first) = self.half_close else { return false };
+        let mut passed = false;
+        for side in Side::ALL {
+            let from = self.flows_of(side).0;
+            if from.source() == SourceState::Ended && !from.is_finishing() {
+                from.finish(Ending::Fin);
+                first = first.or(Some(side));
+                passed = true;
+            }
+        }
+        self.half_close = HalfClose::Kept(first);
+        passed
     }
 
     /// The flow from `side`, and the flow to it.

@@ -116,7 +116,10 @@ impl Gate {
             (Passing::Everything, Position::Boundary | Position::Frame) => {
                 self.passing = Passing::UpToClose;
             }
-            (Passing::Everything, Position::Closed(_) | Position::Unparsable(_))
+            (
+                Passing::Everything,
+                Position::Closed(_) | Position::Unparsable(_) | Position::Unframed,
+            )
             | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => (),
         }
     }
@@ -139,7 +142,7 @@ impl Gate {
             (passing @ Passing::Closed, _)
             | (
                 passing @ (Passing::Everything | Passing::UpToClose | Passing::Frame),
-                Position::Closed(_) | Position::Unparsable(_),
+                Position::Closed(_) | Position::Unparsable(_) | Position::Unframed,
             ) => (InsertPoint::Nowhere, passing),
         };
         self.passing = passing;
@@ -151,7 +154,10 @@ impl Gate {
         match (self.passing, self.scanner.position()) {
             (Passing::Everything, Position::Boundary) => InsertPoint::Here,
             (Passing::Everything, Position::Frame) => InsertPoint::AfterFrame,
-            (Passing::Everything, Position::Closed(_) | Position::Unparsable(_))
+            (
+                Passing::Everything,
+                Position::Closed(_) | Position::Unparsable(_) | Position::Unframed,
+            )
             | (Passing::UpToClose | Passing::Frame | Passing::Nothing | Passing::Closed, _) => {
                 InsertPoint::Nowhere
             }
@@ -201,7 +207,9 @@ impl Gate {
     pub(super) fn close_seen(&self) -> Option<Option<u16>> {
         match self.scanner.position() {
             Position::Closed(code) => Some(code),
-            Position::Boundary | Position::Frame | Position::Unparsable(_) => None,
+            Position::Boundary | Position::Frame | Position::Unparsable(_) | Position::Unframed => {
+                None
+            }
         }
     }
 
@@ -213,7 +221,7 @@ impl Gate {
 
     /// Whether no Close frame can be found any more.
     pub(super) fn is_unparsable(&self) -> bool {
-        matches!(self.scanner.position(), Position::Unparsable(_))
+        matches!(self.scanner.position(), Position::Unparsable(_) | Position::Unframed)
     }
 
     /// How long the session may be silent by its open packet; only once.
@@ -298,7 +306,10 @@ impl Gate {
             (Some(Breach::TooBig), _) => Some(End::TooBig),
             (Some(Breach::TooFast), _) => Some(End::TooFast),
             (None, Position::Unparsable(error)) => Some(End::BadFrame(error)),
-            (None, Position::Boundary | Position::Frame | Position::Closed(_)) => None,
+            (
+                None,
+                Position::Boundary | Position::Frame | Position::Closed(_) | Position::Unframed,
+            ) => None,
         }
     }
 
@@ -316,7 +327,7 @@ impl Gate {
             passed += followed.passed;
             match self.scanner.position() {
                 Position::Closed(_) => self.passing = Passing::Closed,
-                Position::Unparsable(_) => self.passing = Passing::Nothing,
+                Position::Unparsable(_) | Position::Unframed => self.passing = Passing::Nothing,
                 Position::Boundary | Position::Frame
                     if followed.passed == 0 || followed.dropped > 0 =>
                 {
@@ -335,7 +346,7 @@ impl Gate {
         self.passing = match self.scanner.position() {
             Position::Boundary => Passing::Nothing,
             Position::Closed(_) => Passing::Closed,
-            Position::Frame | Position::Unparsable(_) => Passing::Frame,
+            Position::Frame | Position::Unparsable(_) | Position::Unframed => Passing::Frame,
         };
         followed
     }
@@ -350,7 +361,10 @@ impl Gate {
             match self.scanner.position() {
                 Position::Closed(_) => rest = &[],
                 Position::Boundary | Position::Frame if passed + dropped == 0 => break,
-                Position::Boundary | Position::Frame | Position::Unparsable(_) => (),
+                Position::Boundary
+                | Position::Frame
+                | Position::Unparsable(_)
+                | Position::Unframed => (),
             }
         }
         Followed { passed: 0, dropped: chunk.len() - rest.len() }

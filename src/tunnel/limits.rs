@@ -110,7 +110,9 @@ impl Limits {
         match (self.stalled_client, protocol) {
             (StalledClient::After(timeout), _) => timeout,
             (StalledClient::Auto, Protocol::EngineIo { .. }) => Self::ENGINEIO_STALLED_CLIENT,
-            (StalledClient::Auto, Protocol::Plain) => Self::PLAIN_STALLED_CLIENT,
+            (StalledClient::Auto, Protocol::Plain | Protocol::Unknown) => {
+                Self::PLAIN_STALLED_CLIENT
+            }
         }
     }
 
@@ -158,15 +160,17 @@ impl Limits {
             (IdleTimeout::Auto, Protocol::EngineIo { silence_max: Some(silence_max), .. }) => {
                 Some(*silence_max)
             }
-            (IdleTimeout::Auto, Protocol::Plain | Protocol::EngineIo { silence_max: None, .. }) => {
-                Some(Self::PLAIN_IDLE_TIMEOUT)
-            }
+            (
+                IdleTimeout::Auto,
+                Protocol::Plain | Protocol::Unknown | Protocol::EngineIo { silence_max: None, .. },
+            ) => Some(Self::PLAIN_IDLE_TIMEOUT),
         }
     }
 
     /// What `keepalive` means for a tunnel of this protocol.
     pub(super) fn keepalive(&self, protocol: &Protocol) -> Option<KeepaliveTimes> {
         match (self.keepalive, protocol) {
+            (_, Protocol::Unknown) => None,
             (Keepalive::On(times), _) => Some(times),
             (Keepalive::Auto, Protocol::Plain) => Some(KeepaliveTimes::default()),
             (Keepalive::Auto, Protocol::EngineIo { .. }) | (Keepalive::Off, _) => None,

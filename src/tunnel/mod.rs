@@ -1,4 +1,4 @@
-//! A WebSocket after the 101.
+//! A WebSocket, or a stream of another protocol, after the 101.
 //!
 //! [`run`] moves bytes between two streams, follows the frames in them without changing them, and
 //! reports at the end why it ended and who ended it. It knows no HTTP, no nodes and no
@@ -102,6 +102,9 @@ pub struct Setup {
 pub enum Protocol {
     /// Any protocol over WebSocket.
     Plain,
+    /// Another protocol than WebSocket, of which nothing is known: bytes both ways, and each side may end
+    /// its own direction before the other does.
+    Unknown,
     /// An Engine.IO session.
     EngineIo {
         /// After this long without a byte both sides have given the session up, as its handshake by

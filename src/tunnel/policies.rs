@@ -62,7 +62,12 @@ impl Policies {
             let keepalive = KeepaliveMonitor::new(times, demand, payload, now);
             Box::new(KeepaliveState { keepalive, ack_timeouts })
         });
-        let idle_messages = limits.idle_messages.map(|timeout| {
+        let idle_messages = match protocol {
+            Protocol::Plain | Protocol::EngineIo { .. } => limits.idle_messages,
+            // It has no messages.
+            Protocol::Unknown => None,
+        };
+        let idle_messages = idle_messages.map(|timeout| {
             deadlines.set(Timer::IdleMessages, now.checked_add(timeout));
             let discounts_heartbeats = matches!(protocol, Protocol::EngineIo { .. });
             Box::new(IdleMessages { timeout, discounts_heartbeats, seen: 0 })

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::close_rules::Flows;
+use super::close_rules::{Flows, HalfClose};
 use super::closing::{ANSWER_TIMEOUT, Closing};
 use super::deadlines::{Deadlines, Due, Timer};
 use super::flow::Flow;
@@ -57,15 +57,24 @@ where
             now,
         );
         let flow = |gate, read_ahead| Flow::new(gate, read_ahead, limits.buffer_bytes, now);
-        let scanner = |sender, limits| Scanner::new(sender, setup.extensions, limits);
-        let from_client = scanner(Sender::Client, Some(Box::new(client_limits)));
-        let from_node = scanner(Sender::Node, None);
+        let (half_close, from_client, from_node) = match setup.protocol {
+            Protocol::Unknown => {
+                setup.roster_guard.set_busy();
+                let [client, node] = [Sender::Client, Sender::Node].map(Scanner::unframed);
+                (HalfClose::Kept(None), client, node)
+            }
+            Protocol::Plain | Protocol::EngineIo { .. } => {
+                let scanner = |sender, limits| Scanner::new(sender, setup.extensions, limits);
+                let client = scanner(Sender::Client, Some(Box::new(client_limits)));
+                (HalfClose::Ends, client, scanner(Sender::Node, None))
+            }
+        };
         let mut deadlines = Deadlines::new(now);
         deadlines.set(Timer::Expired, setup.expires_at);
         let policies = Policies::new(&limits, &setup.protocol, &mut deadlines, now);
         let idle_timeout = limits.idle_timeout(&setup.protocol);
         let open_packet = match setup.protocol {
-            Protocol::Plain => None,
+            Protocol::Plain | Protocol::Unknown => None,
             Protocol::EngineIo { silence_max: _, open } => open.map(OpenPacketReader::new),
         };
         let upgrade = |sender| {
@@ -79,6 +88,7 @@ where
             from_client: flow(from_client, &setup.client_read_ahead),
             from_node: flow(from_node, &setup.node_read_ahead),
             own_close_code: None,
+            half_close,
         };
         let mut tunnel = Self {
             client,
@@ -174,7 +184,9 @@ where
     /// waiting bytes were taken, so the roster entry remembers that there were any.
     #[inline]
     fn update_roster(&self, (up, down): (FlowStep, FlowStep), now: Instant) {
-        if up.waits || down.waits {
+        if self.flows.half_close != HalfClose::Ends {
+            // It is never moved, and a drain ends it last: its client may not be able to connect again.
+        } else if up.waits || down.waits {
             self.roster_guard.set_busy();
         } else if up.arrived || down.arrived || self.roster_guard.is_busy() {
             self.roster_guard.set_active(now);
@@ -200,7 +212,8 @@ where
     fn advance_close(&mut self, now: Instant) -> bool {
         let begins = self.closing.is_none();
         if begins {
-            let Some(end) = self.flows.cause() else { return false };
+            let passed = self.flows.pass_half_close();
+            let Some(end) = self.flows.cause() else { return passed };
             self.begin_close(end, now);
         }
         // `begin_close` may have inserted Close frames.
@@ -231,7 +244,12 @@ where
     /// write.
     fn on_wake(&mut self, shutdown_deadline: Option<Instant>, now: Instant) -> bool {
         if let (Some(deadline), None) = (shutdown_deadline, &self.closing) {
-            self.deadlines.set(Timer::ShutdownSlot, Some(shutdown_slot(now, deadline)));
+            let share = match self.flows.half_close {
+                HalfClose::Ends => fastrand::f64(),
+                // It may not be able to connect again, so it has all the time that there is.
+                HalfClose::Kept(_) => 1.0,
+            };
+            self.deadlines.set(Timer::ShutdownSlot, Some(shutdown_slot(now, deadline, share)));
         }
         let mut changed = false;
         if let (Some(dismissal), None) = (self.roster_guard.dismissal(), &self.closing) {
@@ -292,10 +310,10 @@ where
     }
 }
 
-/// A random time in a shutdown that ends at `deadline`, early enough that both sides can still
-/// answer: the clients should not all reconnect at once.
-fn shutdown_slot(now: Instant, deadline: Instant) -> Instant {
+/// The time at `share` of a shutdown that ends at `deadline`, early enough that both sides can still
+/// answer. A random share keeps the clients from reconnecting all at once.
+fn shutdown_slot(now: Instant, deadline: Instant, share: f64) -> Instant {
     let window = deadline.saturating_duration_since(now);
     let for_the_answer = ANSWER_TIMEOUT.min(window / 4);
-    now + (window - for_the_answer).mul_f64(fastrand::f64())
+    now + (window - for_the_answer).mul_f64(share)
 }

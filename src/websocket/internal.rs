@@ -89,6 +89,6 @@ fn facts<'a>(
 fn continues(scanner: &Scanner) -> bool {
     match scanner.position() {
         Position::Boundary | Position::Frame => scanner.breach().is_none(),
-        Position::Closed(_) | Position::Unparsable(_) => false,
+        Position::Closed(_) | Position::Unparsable(_) | Position::Unframed => false,
     }
 }

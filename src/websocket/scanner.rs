@@ -51,6 +51,8 @@ enum State {
     },
     Closed(Option<u16>),
     Unparsable(FrameError),
+    /// There are no frames.
+    Unframed,
 }
 
 /// The role of a frame in its message.
@@ -95,6 +97,11 @@ impl Scanner {
         }
     }
 
+    /// Counts the bytes of a stream of another protocol, of which there is nothing to follow.
+    pub(crate) fn unframed(sender: Sender) -> Self {
+        Self { state: State::Unframed, ..Self::new(sender, Extensions::None, None) }
+    }
+
     /// Follows `chunk`, read at `now`, as far as `until` says.
     ///
     /// It stops before the head of a frame that is incomplete, exceeds a limit
@@ -125,6 +132,7 @@ impl Scanner {
             State::Payload { .. } | State::Close { .. } => Position::Frame,
             State::Closed(code) => Position::Closed(code),
             State::Unparsable(error) => Position::Unparsable(error),
+            State::Unframed => Position::Unframed,
         }
     }
 
@@ -204,7 +212,7 @@ impl Scanner {
             }
             State::Close { .. } => self.scan_close(chunk),
             State::Closed(_) => Step::Stop,
-            State::Unparsable(_) => Step::Follow(chunk.len()),
+            State::Unparsable(_) | State::Unframed => Step::Follow(chunk.len()),
         }
     }
 

@@ -50,6 +50,8 @@ pub(crate) enum Position {
     Closed(Option<u16>),
     /// Unknown: the stream broke the protocol and is no longer followed.
     Unparsable(FrameError),
+    /// Nowhere: the stream has no frames.
+    Unframed,
 }
 
 /// What our Pings through one tunnel carry.

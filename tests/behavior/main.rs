@@ -47,6 +47,7 @@ mod leaving;
 mod log;
 mod metrics;
 mod names;
+mod other_protocols;
 mod packaging;
 mod password_flood;
 mod paths;

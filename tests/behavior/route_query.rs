@@ -168,7 +168,7 @@ fn an_upgrade_is_completed_as_a_client_does() {
     check(
         &["POST", "http://www.example.com/chat", "--header", "Upgrade:websocket"],
         1,
-        &["not a WebSocket handshake: the method is not GET"],
+        &["not a valid handshake: the method is not GET"],
     );
 }
 

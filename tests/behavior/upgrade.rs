@@ -178,7 +178,7 @@ async fn a_handshake_that_breaks_the_rfc_is_refused() {
         client.send(&wrong).await;
         let answer = client.response().await;
         assert_eq!(answer.status(), 400, "{wrong}");
-        assert!(answer.text().contains("not a WebSocket handshake"), "{}", answer.text());
+        assert!(answer.text().contains("not a valid handshake"), "{}", answer.text());
     }
     assert!(node.requests().is_empty());
 }

@@ -2,6 +2,7 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -13,7 +14,7 @@ use crate::config::schema::whole;
 use crate::form::Form;
 use crate::form::patterns;
 use crate::form::section::{Pass, Section, key};
-use crate::route::{Limits, Silence};
+use crate::route::{AllowedUpgrades, Limits, Silence};
 use crate::site::keys::{self as site, Compress, Files, Redirect, Respond};
 use crate::tunnel::{self, IdleTimeout, KeepaliveTimes, MessageMax, StalledClient};
 use crate::yaml::{Chosen, List, RawScalar, TextOr, chosen};
@@ -147,6 +148,13 @@ pub(crate) struct Route {
     /// other requests 64MiB.
     #[schemars(extend("x-accepts" = BODY_MAX.accepts()))]
     pub(crate) body_max: Option<RawScalar>,
+    /// Which protocols clients may ask for by `Upgrade`.
+    ///
+    /// `any`: also others than WebSocket, by GET and POST over HTTP/1.1, as `docker attach`, `kubectl exec`
+    /// and Tailscale do; never `h2c` and other forms of HTTP, whose requests would pass all rules by. See
+    /// [other protocols](operating.md#other-protocols).
+    #[schemars(extend("x-accepts" = UPGRADE.accepts()))]
+    pub(crate) upgrade: Option<RawScalar>,
     /// The limits of its WebSockets.
     pub(crate) tunnel: Option<Tunnel>,
 }
@@ -256,6 +264,7 @@ impl Section<Limits> for Route {
         key!(pass, self.request_body_timeout => limits.request_body_timeout, REQUEST_BODY_TIMEOUT);
         key!(pass, self.response_body_timeout => limits.response_body_timeout, RESPONSE_BODY_TIMEOUT);
         key!(pass, self.body_max => limits.body_bytes_max, BODY_MAX);
+        key!(pass, self.upgrade => limits.upgrade, UPGRADE);
     }
 }
 
@@ -295,6 +304,8 @@ const RESPONSE_BODY_TIMEOUT: Form<Silence, Duration> = Form::duration_or(
 );
 const BODY_MAX: Form<Option<u64>, u64> =
     Form::size_or(&[("auto", None)], 1..=1 << 40, Some, |max| *max);
+const UPGRADE: Form<AllowedUpgrades, Infallible> =
+    Form::word(&[("websocket", AllowedUpgrades::WebSocket), ("any", AllowedUpgrades::Any)]);
 const IDLE_TIMEOUT: Form<IdleTimeout, Duration> = Form::duration_or(
     &[("auto", IdleTimeout::Auto), ("off", IdleTimeout::Off)],
     Duration::from_secs(1)..=Duration::from_hours(24),

@@ -144,8 +144,9 @@ impl Case<'_> {
         shown.route = Some(named(route));
 
         let call = Call::parse(uri.query())?;
-        let handshake = upgrade::requested(self.request)?;
-        let purpose = Purpose::new(method, call.as_ref(), handshake.is_some());
+        let handshake =
+            upgrade::requested(self.request, upgrade::allowed(route.upstream(), call.as_ref()))?;
+        let purpose = Purpose::of(method, call.as_ref(), handshake.as_ref());
         shown.request.purpose = Some(purpose.sentence().to_owned());
         self.check_access(route, (host, purpose), shown)?;
         if is_preflight(method, headers)
@@ -160,8 +161,8 @@ impl Case<'_> {
         let (client, has_body) = (self.client, false);
         let asked = Asked { route, client, host, purpose, is_engineio, head, has_body };
         let Some(route) = self.target(&asked, shown)? else { return Ok(()) };
-        let view =
-            RequestView { call: call.as_ref(), headers, query: uri.query(), address: self.address };
+        let (path, query, address) = (uri.path(), uri.query(), self.address);
+        let view = RequestView { call: call.as_ref(), headers, path, query, address };
         let (route, placement) = locate::known_now(route, &view, Instant::now());
         shown.affinity = Some(nodes::session(route, &placement));
         let key = route.upstream.settings().balance.key().and_then(|key| key.value_in(&view));

@@ -7,6 +7,7 @@ mod passing;
 mod policies;
 mod sockets;
 mod time;
+mod unknown;
 
 use std::time::Duration;
 

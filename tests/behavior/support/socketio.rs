@@ -38,6 +38,11 @@ impl NodeServer {
         Self::ready(Script::node("sockjs_server.js", &["--name", name])).await
     }
 
+    /// A node that hijacks connections as Docker does, ready.
+    pub(crate) async fn start_hijack() -> Self {
+        Self::ready(Script::node("hijack_server.js", &[])).await
+    }
+
     async fn ready(mut script: Script) -> Self {
         let ready = script.event("ready", READY_WITHIN).await;
         let port = ready["port"].as_u64().and_then(|port| u16::try_from(port).ok());
