@@ -137,8 +137,8 @@ pub mod internal {
     pub mod upstream {
         pub use crate::upstream::settings::{Rate, Settings};
         pub use crate::upstream::{
-            AdmissionToken, Lease, Node, NodeAddress, NodePreference, NodeSettings, QueueFull,
-            QueuedHandshake, Upstream, Wait,
+            AdmissionToken, Endpoint, Lease, Node, NodeAddress, NodePreference, NodeSettings,
+            QueueFull, QueuedHandshake, Upstream, Wait,
         };
     }
 }

@@ -191,9 +191,10 @@ fn outcome(checked: &Checked) -> &'static str {
 fn unreachable(error: &ConnectError) -> ServiceFault {
     match error {
         ConnectError::Tls { source, .. } => ServiceFault::NoTls(source.kind),
-        ConnectError::Resolve { .. } | ConnectError::Io { .. } | ConnectError::TimedOut { .. } => {
-            ServiceFault::Unreachable
-        }
+        ConnectError::Resolve { .. }
+        | ConnectError::Io { .. }
+        | ConnectError::Unix { .. }
+        | ConnectError::TimedOut { .. } => ServiceFault::Unreachable,
     }
 }
 

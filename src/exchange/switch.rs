@@ -207,11 +207,11 @@ impl PendingTunnel {
     fn start(mut self, socket: RawSocket) {
         let RawSocket { stream, read_ahead, permit, options } = socket;
         self.setup.client_read_ahead = read_ahead;
-        set_socket_options(stream.socket(), Side::Client, &self.setup.limits, options);
+        set_socket_options(&stream, Side::Client, &self.setup.limits, options);
         // Without TLS the sockets themselves, so that no byte pays for the choice.
         match stream {
             NetStream::Plain(stream) => self.start_with(stream, permit),
-            stream @ NetStream::Tls(_) => self.start_with(stream, permit),
+            stream @ (NetStream::Tls(_) | NetStream::Unix(_)) => self.start_with(stream, permit),
         }
     }
 
@@ -221,12 +221,14 @@ impl PendingTunnel {
         C: Stream + Send + 'static,
     {
         let Self { node, setup, lease, entry, tasks } = self;
-        set_socket_options(node.socket(), Side::Node, &setup.limits, None);
+        set_socket_options(&node, Side::Node, &setup.limits, None);
         let open = setup.counts.open.of(entry.protocol()).begin();
         let guards = TunnelGuards { entry, lease, permit, open };
         match node {
             NetStream::Plain(node) => tasks.spawn(guards.guard(tunnel::run(client, node, setup))),
-            node @ NetStream::Tls(_) => tasks.spawn(guards.guard(tunnel::run(client, node, setup))),
+            node @ (NetStream::Tls(_) | NetStream::Unix(_)) => {
+                tasks.spawn(guards.guard(tunnel::run(client, node, setup)));
+            }
         }
     }
 }

@@ -23,9 +23,9 @@ pub(crate) fn server() -> String {
     format!("({IPV4}|{IPV6})?:{}", port(1))
 }
 
-/// A node's host and port.
+/// A node's host and port, or the path of its Unix socket.
 pub(crate) fn node() -> String {
-    format!("({IPV6}|({IPV4}|{NAME})\\.?):{}", port(1))
+    format!("({IPV6}|({IPV4}|{NAME})\\.?):{}|unix:(/[!-.0-~]+)+", port(1))
 }
 
 /// A host name, not an IP address, and a port.

@@ -188,7 +188,11 @@ async fn finish(
                     let sentence = format!("the request cannot be read: {error}");
                     refuse(&mut stream, client, status, &sentence).await;
                 }
-                (None, Some(Truncation::Reset)) => reset_on_close(stream.socket()),
+                (None, Some(Truncation::Reset)) => {
+                    if let Some(socket) = stream.tcp() {
+                        reset_on_close(socket);
+                    }
+                }
                 (None, Some(Truncation::Fin) | None) => close(&mut stream).await,
             }
             ConnectionEnd::Failed(error)

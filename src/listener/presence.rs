@@ -33,7 +33,8 @@ pub(super) trait Presence {
 impl Presence for NetStream {
     fn poll_unread(&self, cx: &mut Context<'_>) -> Poll<Unread> {
         // Of the socket, also with TLS: a client that leaves sends FIN behind its close_notify.
-        let socket = self.socket();
+        // No client comes by a Unix socket.
+        let Some(socket) = self.tcp() else { return Poll::Pending };
         if ready!(socket.poll_read_ready(cx)).is_err() {
             return Poll::Ready(Unread::End);
         }

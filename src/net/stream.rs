@@ -1,6 +1,6 @@
-//! A TCP connection to a client or a node, plain or with TLS.
+//! A connection to a client or a node: TCP, plain or with TLS, or a Unix socket.
 //!
-//! What HTTP and tunnels need is the same for both: bytes, whether there is something to read, and the
+//! What HTTP and tunnels need is the same for all: bytes, whether there is something to read, and the
 //! socket below for what only the kernel knows.
 //!
 //! Runs for every byte.
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 use super::socket;
@@ -22,14 +22,17 @@ pub(crate) enum NetStream {
     Plain(TcpStream),
     /// TLS. Boxed: it is ten times the size of a socket, and a stream is moved several times.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Bytes as they are, on a Unix socket.
+    Unix(UnixStream),
 }
 
 impl NetStream {
-    /// The socket. Its bytes are the stream's only without TLS.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// The TCP socket; `None` for a Unix socket. Its bytes are the stream's only without TLS.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Unix(_) => None,
         }
     }
 
@@ -46,23 +49,30 @@ impl NetStream {
                     false => Poll::Ready(Ok(())),
                 }
             }
+            Self::Unix(socket) => socket.poll_read_ready(cx),
         }
     }
 
     /// Whether some of the written bytes have not left: they wait in the kernel, or before it, until the
-    /// peer has read the bytes before them. Unknown behind a FIN.
+    /// peer has read the bytes before them. Unknown behind a FIN, and for a Unix socket.
     pub(crate) fn has_unsent(&self) -> bool {
         let is_kept = match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Unix(_) => false,
             Self::Tls(stream) => stream.get_ref().1.wants_write(),
         };
-        is_kept || socket::has_unsent(self.socket())
+        is_kept || self.tcp().is_some_and(socket::has_unsent)
     }
 }
 
 impl From<TcpStream> for NetStream {
     fn from(socket: TcpStream) -> Self {
         Self::Plain(socket)
+    }
+}
+
+impl From<UnixStream> for NetStream {
+    fn from(socket: UnixStream) -> Self {
+        Self::Unix(socket)
     }
 }
 
@@ -76,6 +86,7 @@ impl AsyncRead for NetStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
         }
     }
 }
@@ -90,6 +101,7 @@ impl AsyncWrite for NetStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
         }
     }
 
@@ -102,6 +114,7 @@ impl AsyncWrite for NetStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
         }
     }
 
@@ -114,6 +127,7 @@ impl AsyncWrite for NetStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
@@ -121,6 +135,7 @@ impl AsyncWrite for NetStream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

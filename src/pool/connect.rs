@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,11 +17,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use super::options::ConnectOptions;
-use super::resolve;
+use super::{resolve, unix};
 use crate::Instant;
 use crate::net::{NetStream, socket};
 use crate::tls::NodeTlsFault;
-use crate::upstream::Node;
+use crate::upstream::host::Host;
+use crate::upstream::{Endpoint, Node};
 
 /// Why there is no connection to a node.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,16 @@ pub(crate) enum ConnectError {
     Io {
         /// The node's name.
         node: Arc<str>,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Its Unix socket does not accept a connection.
+    #[error("cannot connect to node {node}: {}", unix::advice(path, source))]
+    Unix {
+        /// The node's name.
+        node: Arc<str>,
+        /// The path of the socket.
+        path: Arc<Path>,
         /// What the system says.
         source: io::Error,
     },
@@ -87,10 +99,32 @@ async fn connect_within(
     node: &Node,
     options: ConnectOptions<'_>,
 ) -> Result<NetStream, ConnectError> {
-    let timeout = options.timeout;
-    let deadline = Instant::now() + timeout;
-    let timed_out = || ConnectError::TimedOut { node: node.name().clone(), timeout };
+    let deadline = Instant::now() + options.timeout;
+    let mut stream: NetStream = match node.host() {
+        Host::Unix(path) => unix::connect(node, path, deadline).await?.into(),
+        Host::Literal(_) | Host::Name(_) => connect_tcp(node, options, deadline).await?.into(),
+    };
+    if options.has_header() {
+        let written = timeout_at(deadline, options.write_header(&mut stream)).await;
+        let written = written.unwrap_or_else(|elapsed| Err(elapsed.into()));
+        written.map_err(|source| failed(node, options, source))?;
+    }
+    let (Some(tls), Endpoint::Tcp(address)) = (options.tls, node.address()) else {
+        return Ok(stream);
+    };
+    // The configuration refuses TLS over Unix sockets.
+    let NetStream::Plain(socket) = stream else { return Ok(stream) };
+    let handshake = timeout_at(deadline, tls.handshake(socket, &address.host)).await;
+    let handshake = handshake.unwrap_or_else(|_elapsed| Err(NodeTlsFault::timed_out()));
+    let failed = |source| ConnectError::Tls { node: node.name().clone(), source };
+    Ok(NetStream::Tls(handshake.map_err(failed)?))
+}
 
+async fn connect_tcp(
+    node: &Node,
+    options: ConnectOptions<'_>,
+    deadline: Instant,
+) -> Result<TcpStream, ConnectError> {
     let unresolved = |source| ConnectError::Resolve { node: node.name().clone(), source };
     let addresses = timeout_at(deadline, resolve::addresses(node.host()))
         .await
@@ -105,20 +139,15 @@ async fn connect_within(
             stream
         }),
     };
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::TimedOut => timed_out(),
-        _ => ConnectError::Io { node: node.name().clone(), source },
-    };
-    let mut socket = connected.map_err(failed)?;
-    if options.has_header() {
-        let written = timeout_at(deadline, options.write_header(&mut socket)).await;
-        written.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(failed)?;
+    connected.map_err(|source| failed(node, options, source))
+}
+
+fn failed(node: &Node, options: ConnectOptions<'_>, source: io::Error) -> ConnectError {
+    let node = node.name().clone();
+    match source.kind() {
+        io::ErrorKind::TimedOut => ConnectError::TimedOut { node, timeout: options.timeout },
+        _ => ConnectError::Io { node, source },
     }
-    let Some(tls) = options.tls else { return Ok(socket.into()) };
-    let handshake = timeout_at(deadline, tls.handshake(socket, &node.address().host)).await;
-    let handshake = handshake.unwrap_or_else(|_elapsed| Err(NodeTlsFault::timed_out()));
-    let failed = |source| ConnectError::Tls { node: node.name().clone(), source };
-    Ok(NetStream::Tls(handshake.map_err(failed)?))
 }
 
 /// A connect to one of several addresses.
@@ -183,7 +212,9 @@ impl ConnectError {
     pub(crate) fn what(&self) -> Option<&'static str> {
         match self {
             Self::Tls { source, .. } => Some(source.kind.what()),
-            Self::Resolve { .. } | Self::Io { .. } | Self::TimedOut { .. } => None,
+            Self::Resolve { .. } | Self::Io { .. } | Self::Unix { .. } | Self::TimedOut { .. } => {
+                None
+            }
         }
     }
 
@@ -195,6 +226,7 @@ impl ConnectError {
             Self::Resolve { .. } => false,
             // It does not matter whose fault it is: no request can be sent to it.
             Self::TimedOut { .. } | Self::Tls { .. } => true,
+            Self::Unix { source, .. } => unix::counts_against_node(source),
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::ConnectionRefused
@@ -234,8 +266,8 @@ mod tests {
     async fn a_connection_has_no_delay() {
         let (_listener, address) = listen().await;
         let stream = connect(&node_at(address), ConnectOptions::within(ENOUGH)).await.unwrap();
-        assert_eq!(stream.socket().peer_addr().unwrap(), address);
-        assert!(stream.socket().nodelay().unwrap());
+        assert_eq!(stream.tcp().unwrap().peer_addr().unwrap(), address);
+        assert!(stream.tcp().unwrap().nodelay().unwrap());
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ pub(crate) mod resolve;
 mod sending;
 #[cfg(test)]
 mod tests;
+mod unix;
 mod upload;
 
 use std::collections::{HashMap, VecDeque};

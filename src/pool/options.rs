@@ -3,13 +3,13 @@
 //! Runs for every request.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 use crate::Instant;
+use crate::net::NetStream;
 use crate::net::proxy_header::Version;
 use crate::tls::NodeTls;
 use crate::upstream::settings::Settings;
@@ -86,15 +86,29 @@ impl<'a> ConnectOptions<'a> {
     }
 
     /// Writes the header on a socket that was just connected.
-    pub(super) async fn write_header(&self, socket: &mut TcpStream) -> io::Result<()> {
+    pub(super) async fn write_header(&self, stream: &mut NetStream) -> io::Result<()> {
         let Some((version, opener)) = self.proxy_header else { return Ok(()) };
-        // What the client would have connected to without a proxy.
-        let destination = socket.peer_addr()?;
-        let header = match opener {
-            Opener::Client(address) => version.for_client(address, destination),
-            Opener::Proxy => version.for_own(socket.local_addr()?, destination),
+        // What the client would have connected to without a proxy. A Unix socket has no such address.
+        let addresses = match stream.tcp() {
+            Some(socket) => Some((socket.local_addr()?, socket.peer_addr()?)),
+            None => None,
+        };
+        let header = match (opener, addresses) {
+            (Opener::Client(client), Some((_, node))) => version.for_client(client, node),
+            (Opener::Client(client), None) => version.for_client(client, unspecified(client)),
+            (Opener::Proxy, Some((own, node))) => version.for_own(own, node),
+            (Opener::Proxy, None) => version.for_nobody(),
         };
         // Shorter than any segment: an empty socket takes it at once.
-        socket.write_all(&header).await
+        stream.write_all(&header).await
     }
+}
+
+/// No address of the family of `client`.
+fn unspecified(client: SocketAddr) -> SocketAddr {
+    let address: IpAddr = match client.ip().to_canonical() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(address, 0)
 }

@@ -17,11 +17,12 @@ use crate::upstream::host::{Host, NamedHost, Resolution};
 ///
 /// # Errors
 ///
-/// The resolver's error, if no address was ever known.
+/// The resolver's error, if no address was ever known. A Unix socket has none.
 pub(super) async fn addresses(host: &Host) -> io::Result<Arc<[SocketAddr]>> {
     match host {
         Host::Literal(addresses) => Ok(addresses.clone()),
         Host::Name(named) => addresses_of(named).await,
+        Host::Unix(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
     }
 }
 

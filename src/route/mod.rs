@@ -33,7 +33,9 @@ pub(crate) use pattern::{HostPattern, PathPattern};
 pub(crate) use redirect::Redirect;
 pub(crate) use rewrite::{PathPrefix, PathRewrite};
 pub(crate) use rivals::Miss;
-pub(crate) use settings::{AllowedUpgrades, Limits, PageRules, Settings, Silence, TargetSettings, UpstreamSettings};
+pub(crate) use settings::{
+    AllowedUpgrades, Limits, PageRules, Settings, Silence, TargetSettings, UpstreamSettings,
+};
 pub(crate) use target::{Policy, Target, UpstreamRoute};
 pub(crate) use template::{Template, Variables};
 

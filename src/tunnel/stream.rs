@@ -54,7 +54,9 @@ impl Stream for TcpStream {
 
 impl Stream for NetStream {
     fn set_unacknowledged_max(&self, max: Duration) {
-        socket::set_unacknowledged_max(self.socket(), max);
+        if let Some(socket) = self.tcp() {
+            socket::set_unacknowledged_max(socket, max);
+        }
     }
 
     fn has_unsent(&self) -> bool {
@@ -82,18 +84,19 @@ impl Stream for Http2Stream {
 impl Stream for DuplexStream {}
 
 /// Sets the socket options that a tunnel with `limits` needs on the socket to `side`, except
-/// `known` ones that are set already.
+/// `known` ones that are set already. A Unix socket has none of them.
 pub(crate) fn set_socket_options(
-    stream: &TcpStream,
+    stream: &NetStream,
     side: Side,
     limits: &Limits,
     known: Option<SocketOptions>,
 ) {
+    let Some(socket) = stream.tcp() else { return };
     let options = options(limits);
     if known != Some(options) {
-        options.set_on(stream);
+        options.set_on(socket);
     }
-    stream.set_unacknowledged_max(limits.unacknowledged_max(side));
+    socket.set_unacknowledged_max(limits.unacknowledged_max(side));
 }
 
 /// The kernel probes a silent host when the tunnel pings a silent side, or would by default.
@@ -117,6 +120,7 @@ mod tests {
     async fn both_sockets_follow_the_settings() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = NetStream::from(stream);
         let second = Duration::from_secs(1);
         let times = KeepaliveTimes { every: 7 * second, lost_after: 40 * second };
         let limits = Limits {
@@ -131,7 +135,7 @@ mod tests {
             (Side::Client, Limits::default(), (25, 5, 130)),
         ] {
             set_socket_options(&stream, side, &limits, None);
-            let socket = SockRef::from(&stream);
+            let socket = SockRef::from(stream.tcp().unwrap());
             let seconds = |duration: Duration| duration.as_secs();
             let set = (
                 seconds(socket.tcp_keepalive_time().unwrap()),

@@ -1,4 +1,4 @@
-//! The socket addresses of a node, as far as they are known; `pool::resolve` looks them up.
+//! The socket address of a node, or all of them, as far as they are known; `pool::resolve` looks them up.
 //!
 //! An address that the operator wrote as numbers needs no resolver. The addresses of a name are kept
 //! until the name resolves to others: if it does not resolve, a session's requests go to the last
@@ -8,6 +8,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
-use super::settings::NodeAddress;
+use super::settings::{Endpoint, NodeAddress};
 use crate::Instant;
 use crate::tasks::Tasks;
 
@@ -26,6 +27,8 @@ pub(crate) enum Host {
     Literal(Arc<[SocketAddr]>),
     /// A host name.
     Name(NamedHost),
+    /// The path of a Unix socket.
+    Unix(Arc<Path>),
 }
 
 /// A host name and its lookups.
@@ -69,6 +72,14 @@ pub(crate) struct Progress {
 }
 
 impl Host {
+    /// Where a node listens.
+    pub(super) fn at(endpoint: &Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Tcp(address) => Self::new(address),
+            Endpoint::Unix(path) => Self::Unix(path.clone()),
+        }
+    }
+
     /// Parses the host part, once.
     pub(crate) fn new(address: &NodeAddress) -> Self {
         match address.host.parse::<IpAddr>() {
@@ -88,10 +99,10 @@ impl Host {
         }
     }
 
-    /// The host at `address` of the process that was at the `former` host: while the name does not
+    /// The host at `endpoint` of the process that was at the `former` host: while the name does not
     /// resolve, the former addresses count.
-    pub(super) fn following(address: &NodeAddress, former: &Self) -> Self {
-        let host = Self::new(address);
+    pub(super) fn following(endpoint: &Endpoint, former: &Self) -> Self {
+        let host = Self::at(endpoint);
         if let (Self::Name(named), Self::Literal(addresses)) = (&host, former) {
             let until = Instant::now() + CACHED;
             let answer = Addresses { addresses: addresses.clone(), until, is_hint: true };
@@ -112,7 +123,7 @@ impl Host {
     /// Whether the name lost its addresses, or none was ever known.
     pub(crate) fn is_unresolved(&self) -> bool {
         match self {
-            Self::Literal(_) => false,
+            Self::Literal(_) | Self::Unix(_) => false,
             Self::Name(named) => named.resolution.is_unresolved.load(Ordering::Relaxed),
         }
     }
@@ -120,7 +131,7 @@ impl Host {
     /// Why the last lookup failed, if it did.
     pub(super) fn failure(&self) -> Option<Arc<str>> {
         match self {
-            Self::Literal(_) => None,
+            Self::Literal(_) | Self::Unix(_) => None,
             Self::Name(named) => named.resolution.failure(),
         }
     }
@@ -286,7 +297,7 @@ mod tests {
     #[test]
     fn an_address_from_elsewhere_stays_though_the_resolver_does_not_know_the_name() {
         let named = NodeAddress { host: "n1.invalid".into(), port: 3000 };
-        let host = Host::following(&named, &host("10.0.0.9"));
+        let host = Host::following(&named.into(), &host("10.0.0.9"));
         let Host::Name(named) = &host else { panic!("a name") };
         named.resolution.answered(Err(io::Error::other("No such name")));
         assert!(!host.is_unresolved());

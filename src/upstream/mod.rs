@@ -7,6 +7,7 @@
 //! Runs for every request.
 
 pub(crate) mod settings;
+mod endpoint;
 mod node;
 pub(crate) mod host;
 mod mass_disconnect;
@@ -40,7 +41,7 @@ pub(crate) use drain::Draining;
 pub use lease::Lease;
 pub use node::Node;
 pub(crate) use path_key::PathKey;
-pub use settings::{NodeAddress, NodeSettings};
+pub use settings::{Endpoint, NodeAddress, NodeSettings};
 pub(crate) use settings::{RendezvousKey, Settings};
 
 use crate::Instant;

@@ -16,7 +16,7 @@ use super::host::Host;
 use super::load::Load;
 use super::mass_disconnect::MassDisconnect;
 use super::recent_exchanges::RecentExchanges;
-use super::settings::{NodeAddress, NodeSettings};
+use super::settings::{Endpoint, NodeAddress, NodeSettings};
 use crate::Instant;
 use crate::metrics::NodeCounts;
 use crate::rate::TokenBucket;
@@ -26,7 +26,7 @@ use crate::tunnel::Roster;
 #[derive(Debug)]
 pub struct Node {
     name: Arc<str>,
-    address: NodeAddress,
+    address: Endpoint,
     weight: u32,
     drain: bool,
     backup: bool,
@@ -107,10 +107,14 @@ impl Node {
     /// have its address, or one of both has the address that DNS gave for the name, and the other has
     /// the name alone.
     pub(super) fn is_process_of(&self, settings: &NodeSettings) -> bool {
+        if self.address == settings.address {
+            return true;
+        }
+        let (Endpoint::Tcp(own), Endpoint::Tcp(theirs)) = (&self.address, &settings.address) else {
+            return false;
+        };
         let is_by_name = |address: &NodeAddress| *self.name == *address.to_string();
-        self.address == settings.address
-            || (self.address.port == settings.address.port
-                && is_by_name(&self.address) != is_by_name(&settings.address))
+        own.port == theirs.port && is_by_name(own) != is_by_name(theirs)
     }
 
     fn from_parts(
@@ -125,7 +129,7 @@ impl Node {
             drain: settings.drain,
             backup: settings.backup,
             is_several,
-            host: Arc::new(Host::new(&settings.address)),
+            host: Arc::new(Host::at(&settings.address)),
             observed,
         }
     }
@@ -136,7 +140,7 @@ impl Node {
     }
 
     /// Where it listens.
-    pub fn address(&self) -> &NodeAddress {
+    pub fn address(&self) -> &Endpoint {
         &self.address
     }
 

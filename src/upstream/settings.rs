@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::endpoint::Endpoint;
 pub(crate) use super::health::settings::{Check, Health};
 use super::path_key::PathKey;
 use crate::http1::HeadLimits;
@@ -108,7 +109,7 @@ pub struct NodeSettings {
     /// What affinity, logs and metrics call it: `name`, else the address as written.
     pub name: Arc<str>,
     /// Where it listens.
-    pub address: NodeAddress,
+    pub address: Endpoint,
     /// Its share of new sessions relative to the others' weights; 1 to 1000.
     pub weight: u32,
     /// Whether it gets no new session.
@@ -119,12 +120,12 @@ pub struct NodeSettings {
 
 impl NodeSettings {
     /// A node with this name and address, and defaults otherwise.
-    pub fn new(name: &str, address: NodeAddress) -> Self {
-        Self { name: name.into(), address, weight: 1, drain: false, backup: false }
+    pub fn new(name: &str, address: impl Into<Endpoint>) -> Self {
+        Self { name: name.into(), address: address.into(), weight: 1, drain: false, backup: false }
     }
 }
 
-/// Where a node listens: `host:port`, the host an IP address (IPv6 in brackets) or a name.
+/// Where a node listens on TCP: `host:port`, the host an IP address (IPv6 in brackets) or a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeAddress {
     /// An IP address without brackets, or a host name.

@@ -73,4 +73,5 @@ mod tls_reload;
 mod tls_to_nodes;
 mod tokens;
 mod tunnel;
+mod unix_nodes;
 mod upgrade;

@@ -17,6 +17,7 @@ const { startSocketIo } = require('./lib/socketio_server');
 const options = readArguments('Usage: node server.js [options] < a pipe that stays open', {
   line: { kind: 'number', otherwise: 4, help: 'socket.io server line: 4 or 2' },
   port: { kind: 'number', otherwise: 0, help: 'port on 127.0.0.1; 0 lets the system choose' },
+  socket: { kind: 'text', help: 'path of a Unix socket to listen on instead' },
   name: { kind: 'text', otherwise: 'n1', help: 'what whoami answers as node' },
   path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
   redis: { kind: 'text', help: 'Unix socket of a Redis that joins the nodes' },
@@ -57,8 +58,9 @@ async function main() {
     report('stopping', { ...counts });
     stop(io, echo);
   });
-  httpServer.listen(options.port, '127.0.0.1', () => {
-    report('ready', { ready: true, port: httpServer.address().port, pid: process.pid, name: options.name });
+  const { port, socket } = options;
+  httpServer.listen(socket === undefined ? { port, host: '127.0.0.1' } : { path: socket }, () => {
+    report('ready', { ready: true, port: httpServer.address().port ?? 1, pid: process.pid, name: options.name });
   });
 }
 

@@ -100,7 +100,7 @@ fn call(sid: Option<Sid>) -> Call {
 }
 
 fn view<'a>(call: Option<&'a Call>, headers: &'a HeaderMap) -> RequestView<'a> {
-    RequestView { call, headers, query: None, address: [10, 0, 0, 1].into() }
+    RequestView { call, headers, path: "/", query: None, address: [10, 0, 0, 1].into() }
 }
 
 fn nodes() -> &'static Upstream {

@@ -121,7 +121,8 @@ pub(crate) struct Upstream {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Node {
-    /// The host and port: an IP address (IPv6 in brackets) or a host name.
+    /// The host and port: an IP address (IPv6 in brackets) or a host name; or `unix:` and the path of a
+    /// Unix socket: `unix:/run/app/1.sock`.
     #[schemars(extend(
         "x-accepts" = Accepts::form("address", patterns::node()), "x-needed" = true
     ))]

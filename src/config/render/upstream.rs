@@ -9,7 +9,7 @@ use crate::config::file::affinity::{Affinity, Balance, Cookie, Rendezvous, Rende
 use crate::config::file::health::{Health, HttpCheck};
 use crate::config::file::pacing::Rates;
 use crate::config::file::upstream::{Discover, Node, Upstream};
-use crate::config::resolve::{BALANCE_RULES, node_address};
+use crate::config::resolve::{BALANCE_RULES, endpoint};
 use crate::form::section;
 use crate::upstream::health::settings::{self as health, Check};
 use crate::upstream::settings::{self, Source};
@@ -45,7 +45,7 @@ pub(super) fn render(group: &UpstreamSettings) -> (String, Option<Upstream>) {
 fn node(settings: &NodeSettings) -> Node {
     // The name of a node that has none is its address as written, which may be no name: it may
     // hold brackets.
-    let is_named = node_address(&settings.name).as_ref() != Ok(&settings.address);
+    let is_named = endpoint(&settings.name).as_ref() != Ok(&settings.address);
     Node {
         address: Some(if is_named {
             RawScalar::new(&settings.address)
@@ -141,9 +141,7 @@ fn key(key: &RendezvousKey) -> TextOr<RendezvousBy> {
         RendezvousKey::Cookie(name) => {
             RendezvousBy { cookie: Some(Chosen::Is(name.to_string())), ..by }
         }
-        RendezvousKey::Path(key) => {
-            RendezvousBy { path: Some(Chosen::Is(key.to_string())), ..by }
-        }
+        RendezvousKey::Path(key) => RendezvousBy { path: Some(Chosen::Is(key.to_string())), ..by },
     })
 }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::upstream::NodeAddress;
+use crate::upstream::{Endpoint, NodeAddress};
 use crate::yaml::Diagnostic;
 
 /// An address to listen on. `:80` is `0.0.0.0:80`; port 0 lets the system choose.
@@ -49,10 +49,22 @@ pub(super) fn network(text: &str) -> Result<IpNet, Diagnostic> {
     })
 }
 
+/// Where a node listens: its address, or the path of its Unix socket.
+pub(in crate::config) fn endpoint(text: &str) -> Result<Endpoint, Diagnostic> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Endpoint::unix(path),
+        None => node(text).map(Endpoint::Tcp),
+    }
+}
+
 /// The address of a node.
-pub(in crate::config) fn node(text: &str) -> Result<NodeAddress, Diagnostic> {
+pub(super) fn node(text: &str) -> Result<NodeAddress, Diagnostic> {
     if let Some((scheme, rest)) = text.split_once("://") {
         return Err(not_a_url(scheme, rest));
+    }
+    if text.starts_with("unix:") || text.starts_with("https+unix:") {
+        let diagnostic = Diagnostic::new("is a Unix socket");
+        return Err(diagnostic.help("write nodes: [unix:/run/app/1.sock], without TLS"));
     }
     if let Some((before, _)) = text.split_once('/') {
         return Err(
@@ -124,6 +136,10 @@ fn not_a_url(scheme: &str, rest: &str) -> Diagnostic {
         (false, _) => format!("{authority}:80"),
     };
     let help = match scheme {
+        _ if scheme.contains("unix") => {
+            let path = rest.trim_start_matches('/');
+            format!("write unix:/{path}; there is no TLS to Unix sockets")
+        }
         "https" | "wss" => format!("write {address}, and tls: on in the upstream"),
         _ => format!("write {address}"),
     };

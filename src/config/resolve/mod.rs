@@ -29,7 +29,7 @@ mod upstream;
 
 use std::net::SocketAddr;
 
-pub(super) use address::node as node_address;
+pub(super) use address::endpoint;
 pub(super) use balance::RULES as BALANCE_RULES;
 pub(super) use tls::{CLIENT_AUTH, MIN_VERSIONS, TICKETS};
 

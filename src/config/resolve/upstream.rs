@@ -11,7 +11,7 @@ use crate::config::file::upstream::{self as keys, Node, Upstream};
 use crate::config::named_files::NamedFiles;
 use crate::form::section;
 use crate::upstream::settings::Discover;
-use crate::upstream::{NodeAddress, NodeSettings, Settings};
+use crate::upstream::{Endpoint, NodeSettings, Settings};
 use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 
 /// The upstreams, by name. One without a route is accepted: its route may come later.
@@ -56,9 +56,19 @@ fn one(
     let settings = Settings::new(name, nodes(path, upstream, report));
     let settings = section::read(path, Some(upstream), settings, report);
     let discover = discover(path, upstream, report);
-    let tls = upstream.tls.as_ref();
+    let at_tls = path.key("tls");
+    let tls = node_tls::resolve(&at_tls, upstream.tls.as_ref(), discover.as_ref(), files, report);
+    let is_unix = |node: &NodeSettings| matches!(node.address, Endpoint::Unix(_));
+    if tls.is_some() && settings.nodes.iter().any(is_unix) {
+        let diagnostic = Diagnostic::new("cannot be used with nodes on Unix sockets");
+        report.refuse_key(
+            &at_tls,
+            None,
+            diagnostic.help("remove it: nobody else reads a Unix socket"),
+        );
+    }
     let upstream = Settings {
-        tls: node_tls::resolve(&path.key("tls"), tls, discover.as_ref(), files, report),
+        tls,
         discover,
         balance: balance::resolve(&path.key("balance"), upstream.balance.as_ref(), report),
         health: health::resolve(&path.key("health"), upstream.health.as_ref(), report),
@@ -109,7 +119,7 @@ fn nodes(path: &KeyPath, upstream: &Upstream, report: &mut Report<'_>) -> Vec<No
 fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<NodeSettings> {
     let node = match node {
         TextOr::Text(text) => {
-            let address = report.optional(path, Some(text), address::node)?;
+            let address = report.optional(path, Some(text), address::endpoint)?;
             return Some(NodeSettings::new(text, address));
         }
         TextOr::Map(node) => node,
@@ -122,7 +132,7 @@ fn node(path: &KeyPath, node: &TextOr<Node>, report: &mut Report<'_>) -> Option<
         is_name(name).then(|| Some(name.into())).ok_or_else(refused)
     });
     let example = "address: 10.0.0.1:3000";
-    let address = report.require(&path.key("address"), written, example, address::node)?;
+    let address = report.require(&path.key("address"), written, example, address::endpoint)?;
     let (drain, backup) = (node.drain.unwrap_or(false), node.backup.unwrap_or(false));
     Some(NodeSettings { name: name?, address, weight, drain, backup })
 }
@@ -138,7 +148,7 @@ fn weight(path: &KeyPath, written: Option<&RawScalar>, report: &mut Report<'_>) 
 #[derive(Default)]
 struct Taken {
     names: HashMap<Box<str>, KeyPath>,
-    addresses: HashMap<NodeAddress, KeyPath>,
+    addresses: HashMap<Endpoint, KeyPath>,
 }
 
 impl Taken {

@@ -71,7 +71,9 @@ pub(super) fn serve<S: ClientService>(
 ) -> Serving<S> {
     let Transport { stream, client, http: _ } = transport;
     // The host of a client may be gone while a tunnel waits for nothing else to be sent.
-    set_unacknowledged_max(stream.socket(), UNACKNOWLEDGED_MAX);
+    if let Some(socket) = stream.tcp() {
+        set_unacknowledged_max(socket, UNACKNOWLEDGED_MAX);
+    }
     let progress = Arc::<Progress>::default();
     let notifier: Weak<Progress> = Arc::downgrade(&progress);
     let wire = Wire::new(stream, progress.clone(), Instant::now());

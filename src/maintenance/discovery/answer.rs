@@ -86,7 +86,8 @@ pub(super) fn wait_after_failure(failures: u32, every: Duration) -> Duration {
 fn settled(mut nodes: Vec<NodeSettings>) -> Vec<NodeSettings> {
     nodes.sort_unstable_by(|one, other| {
         let key = |node: &NodeSettings| (node.name.clone(), std::cmp::Reverse(node.weight));
-        key(one).cmp(&key(other)).then_with(|| one.address.host.cmp(&other.address.host))
+        let address = |node: &NodeSettings| node.address.to_string();
+        key(one).cmp(&key(other)).then_with(|| address(one).cmp(&address(other)))
     });
     nodes.dedup_by(|one, other| one.name == other.name);
     nodes.truncate(NODES_MAX);

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use super::answer::{DnsAnswer, nodes_at};
 use super::services::services;
-use crate::upstream::settings::{Discover, NodeAddress, NodeSettings, Source};
+use crate::upstream::settings::{Discover, Endpoint, NodeAddress, NodeSettings, Source};
 
 /// Why a lookup found nothing.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +135,8 @@ pub(super) fn ttl(records: &[Record]) -> Duration {
 }
 
 fn is_at(node: &NodeSettings, family: impl Fn(&IpAddr) -> bool) -> bool {
-    node.address.host.parse().is_ok_and(|address| family(&address))
+    let Endpoint::Tcp(address) = &node.address else { return false };
+    address.host.parse().is_ok_and(|address| family(&address))
 }
 
 /// The name to look up. The system's search list applies to the system's servers only.

@@ -29,10 +29,10 @@ use crate::pool::{
     Reply, SendFault, SendLimits, Sharing, connect,
 };
 use crate::tls::NodeTlsFault;
-use crate::upstream::Node;
 use crate::upstream::health::CheckOutcome;
 use crate::upstream::health::settings::{Check, HttpCheck};
 use crate::upstream::settings::Settings;
+use crate::upstream::{Endpoint, Node};
 
 /// One check of one node, from its first byte to its last. Dropping it closes its connections.
 #[derive(Debug)]
@@ -165,7 +165,11 @@ impl<'a> CheckRun<'a> {
         // The configuration accepts only paths that a request can have.
         *request.uri_mut() = target.parse::<Uri>().unwrap_or_default();
         let fields = request.headers_mut();
-        if let Ok(host) = self.node.address().to_string().try_into() {
+        let host = match self.node.address() {
+            Endpoint::Tcp(address) => address.to_string(),
+            Endpoint::Unix(_) => "localhost".to_owned(),
+        };
+        if let Ok(host) = host.try_into() {
             fields.insert(HOST, host);
         }
         fields.insert(USER_AGENT, AGENT);

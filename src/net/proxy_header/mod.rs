@@ -109,6 +109,14 @@ impl Version {
             Self::V2 => v2::encode_local(),
         }
     }
+
+    /// The header of a connection of our own between sockets without IP addresses.
+    pub fn for_nobody(self) -> Vec<u8> {
+        match self {
+            Self::V1 => v1::UNKNOWN.to_vec(),
+            Self::V2 => v2::encode_local(),
+        }
+    }
 }
 
 /// Two addresses of one family.

@@ -81,6 +81,9 @@ fn port(text: &[u8]) -> Option<u16> {
     from_utf8(text).ok()?.parse().ok()
 }
 
+/// The line of a connection of which no addresses are known.
+pub(super) const UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
+
 /// The line of a connection between two addresses.
 pub(super) fn encode(pair: Pair) -> Vec<u8> {
     let line = match pair {

@@ -10,7 +10,7 @@ async fn a_request_that_was_not_sent_comes_back() {
     socket.set_zero_linger().unwrap();
     let connection = bench.take().unwrap();
     drop(socket);
-    connection.stream.socket().ready(Interest::READABLE).await.unwrap();
+    connection.stream.tcp().unwrap().ready(Interest::READABLE).await.unwrap();
     let error = post_nothing(connection, RequestFraming::Length(9)).await.unwrap_err();
     assert!(error.unsent.is_some(), "{error:?}");
 }
@@ -156,8 +156,8 @@ async fn an_upgraded_connection_belongs_to_its_caller() {
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nfirst";
     let (sent, ()) = tokio::join!(get(connection), answer_with(&mut socket, switch));
     let Reply::Switched(response) = sent.unwrap() else { panic!("a 101 was sent") };
-    let NodeSocket { mut stream, read_ahead } = response.into_body();
-    assert_eq!(read_ahead, "first");
+    let NodeSocket { mut stream, read_ahead, has_whole_request } = response.into_body();
+    assert!(read_ahead == "first" && has_whole_request);
     stream.write_all(b"second").await.unwrap();
     drop(stream);
     let mut second = String::new();

@@ -88,7 +88,7 @@ async fn the_pool_is_bounded() {
 async fn until_closed(bench: &Bench<'_>) {
     let identity = bench.node.identity();
     let idle = bench.pool.idle().of_node.get_mut(&identity).unwrap().pop_back().unwrap();
-    timeout(ENOUGH, idle.connection.stream.socket().ready(Interest::READABLE))
+    timeout(ENOUGH, idle.connection.stream.tcp().unwrap().ready(Interest::READABLE))
         .await
         .unwrap()
         .unwrap();

@@ -34,7 +34,7 @@ fn a_node_that_moved_is_another_process() {
     old.nodes()[0].connect_failures().failed(now, now);
 
     let mut moved = settings(&[("a", 1)]);
-    moved.nodes[0].address.port = 3001;
+    moved.nodes[0].address = NodeAddress { host: "a".into(), port: 3001 }.into();
     let new = Upstream::new(&moved, Some(&old));
     let node = new.node("a").unwrap();
     assert_eq!(node.exchanges(), 0);
@@ -50,7 +50,7 @@ fn a_process_whose_name_moved_stays_known_as_retired() {
     let now = Instant::now();
     former.set_drain(DrainCause::Ordered, true, now);
     let mut moved = settings(&[("a", 1), ("b", 1)]);
-    moved.nodes[0].address.port = 3001;
+    moved.nodes[0].address = NodeAddress { host: "a".into(), port: 3001 }.into();
     let new = Upstream::new(&moved, Some(&old));
     new.enact(now);
     let [retired] = new.retired() else { panic!("{:?}", new.retired()) };
@@ -69,7 +69,7 @@ fn a_process_whose_name_moved_stays_known_as_retired() {
 fn the_address_that_dns_tells_for_a_name_comes_and_goes() {
     let at = |host: &str| {
         let mut settings = settings(&[("n1.test:3000", 1)]);
-        settings.nodes[0].address.host = host.into();
+        settings.nodes[0].address = NodeAddress { host: host.into(), port: 3000 }.into();
         settings
     };
     let told = Upstream::new(&at("10.0.0.9"), None);

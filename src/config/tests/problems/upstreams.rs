@@ -177,7 +177,33 @@ a.yaml:4:5: upstreams.chat.nodes: has only backups
  4 |     nodes: [{ address: b:1, backup: true }, { address: b:2, backup: true }]
    |     ^^^^^
    = help: remove backup: true from one of them
-",
+1 problem in a.yaml",
+    ),
+    (
+        "{ nodes: ['unix:app.sock', 'unix://run/app.sock', 'https+unix:/a'], tls: on }",
+        "
+a.yaml:4:15: upstreams.chat.nodes[0]: `unix:app.sock` has no absolute path of a socket
+ 4 |     { nodes: ['unix:app.sock', 'unix://run/app.sock', 'https+unix:/a'], tls: on }
+   |               ^^^^^^^^^^^^^^^
+   = help: write unix:/run/app/1.sock, without spaces
+a.yaml:4:32: upstreams.chat.nodes[1]: `unix://run/app.sock` has no absolute path of a socket
+ 4 |     { nodes: ['unix:app.sock', 'unix://run/app.sock', 'https+unix:/a'], tls: on }
+   |                                ^^^^^^^^^^^^^^^^^^^^^
+   = help: write unix:/run/app/1.sock, without spaces
+a.yaml:4:55: upstreams.chat.nodes[2]: `https+unix:/a` is a Unix socket
+ 4 |     { nodes: ['unix:app.sock', 'unix://run/app.sock', 'https+unix:/a'], tls: on }
+   |                                                       ^^^^^^^^^^^^^^^
+   = help: write nodes: [unix:/run/app/1.sock], without TLS
+3 problems in a.yaml",
+    ),
+    (
+        "{ nodes: [unix:/run/a.sock], tls: on }",
+        "
+a.yaml:4:34: upstreams.chat.tls: cannot be used with nodes on Unix sockets
+ 4 |     { nodes: [unix:/run/a.sock], tls: on }
+   |                                  ^^^
+   = help: remove it: nobody else reads a Unix socket
+1 problem in a.yaml",
     ),
     (
         "nodes: [{ address: b:1, weight: 0 }]",
