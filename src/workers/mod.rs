@@ -21,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -49,8 +49,8 @@ pub(crate) fn per_core() -> NonZeroUsize {
 /// workers are ready.
 ///
 /// If `shutdown` has begun when `control` returns, connections and all other tasks of the workers have
-/// time until its deadline; otherwise they are cut at once. Then the threads are joined; a thread that
-/// is stuck in a task is abandoned after one second.
+/// time until its deadline, and the tasks of the first worker run as long; otherwise they are cut at once. Then
+/// the threads are joined; a thread that is stuck in a task is abandoned after one second.
 ///
 /// # Errors
 ///
@@ -102,7 +102,10 @@ where
             stop.cancel();
             answer
         };
-        tokio::join!(controlled, serve_queue(own_queue, counts, service, tasks, shutdown)).0
+        let served = serve_queue(own_queue, counts, service, tasks, shutdown.clone());
+        let answer = tokio::join!(controlled, served).0;
+        others_ended(&mut threads, shutdown).await;
+        answer
     });
     // Does not wait for blocking tasks: a lookup or a read that hangs must not delay the end.
     runtime.shutdown_background();
@@ -171,6 +174,23 @@ async fn serve_queue<S: ClientService>(
     }
 }
 
+/// Waits for the other workers until the deadline of a shutdown, if one has begun.
+async fn others_ended(threads: &mut [Thread], mut shutdown: ShutdownWatch) {
+    if !shutdown.has_begun() {
+        return;
+    }
+    let ended = async {
+        for thread in threads {
+            // Fails when the thread ends.
+            let _ = (&mut thread.ended).await;
+        }
+    };
+    tokio::select! {
+        () = ended => (),
+        () = shutdown.over() => (),
+    }
+}
+
 /// Begins to serve a connection in a task of its own.
 fn begin<S: ClientService>(
     accepted: Accepted,
@@ -218,6 +238,8 @@ struct Thread {
     number: usize,
     /// Disconnected when the thread is done.
     done: blocking::Receiver<Infallible>,
+    /// The same, to be awaited.
+    ended: oneshot::Receiver<Infallible>,
     handle: Option<JoinHandle<()>>,
 }
 
@@ -235,9 +257,10 @@ impl Thread {
         S: ClientService,
     {
         let (alive, done) = blocking::channel();
+        let (running, ended) = oneshot::channel();
         let (ready, readiness) = blocking::channel();
         let main = move || {
-            let _alive = alive;
+            let _alive = (running, alive);
             let runtime = match new_runtime() {
                 Ok(runtime) => runtime,
                 Err(source) => {
@@ -258,7 +281,7 @@ impl Thread {
             .name(format!("sockeye-{number}"))
             .spawn(main)
             .map_err(|source| StartError::Thread { number, source })?;
-        let thread = Self { number, done, handle: Some(handle) };
+        let thread = Self { number, done, ended, handle: Some(handle) };
         match readiness.recv() {
             Ok(Ok(())) => Ok(thread),
             Ok(Err(source)) => Err(StartError::Runtime(source)),

@@ -207,6 +207,54 @@ fn a_shutdown_waits_for_answers_and_no_longer() {
 }
 
 #[test]
+fn a_shutdown_waits_for_a_worker_after_the_first_has_ended() {
+    let (shutdown, watch) = Shutdown::new();
+    let release = Arc::new(Semaphore::new(0));
+    let released = release.clone();
+    let make_service = move |_tasks| {
+        let released = released.clone();
+        service_fn(move |_request: Request<ClientBody>| {
+            let released = released.clone();
+            async move {
+                if thread::current().name() == Some("sockeye-1") {
+                    released.acquire().await.unwrap().forget();
+                }
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+            }
+        })
+    };
+    let (ended, has_ended) = blocking::channel();
+    let waiting = thread::spawn(move || {
+        let end = has_ended.recv_timeout(JOIN_TIMEOUT + Duration::from_millis(500));
+        release.add_permits(1);
+        end
+    });
+    let mut clients = run(workers(2), unlimited(), make_service, watch, async |control| {
+        let listener = listener();
+        let address = listener.local_address();
+        let accepting = control.accept(listener);
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            clients.push(client);
+        }
+        accepting.stop().await;
+        shutdown.begin(Duration::from_secs(3600));
+        clients
+    })
+    .unwrap();
+    // Fails if the waiting thread has given up, as it should have.
+    let _ = ended.send(());
+    assert_eq!(waiting.join().unwrap(), Err(blocking::RecvTimeoutError::Timeout));
+    for client in &mut clients {
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_does_not_end_within_the_shutdown_is_cut() {
     let (shutdown, watch) = Shutdown::new();
     let make_service = |_tasks| {
