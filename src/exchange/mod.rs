@@ -180,10 +180,7 @@ impl Proxy {
         // Host and path decide the route.
         let host = target::host(request.method(), request.uri(), request.headers())?;
         let name = host.as_ref().map_or("", Authority::as_str);
-        let route = snapshot
-            .routes
-            .find(target::host_name(name), request.uri().path())
-            .ok_or(ExchangeError::NoRoute)?;
+        let route = target::route(&snapshot.routes, target::host_name(name), request.uri().path())?;
         entry.set_counts(route.counts.clone());
 
         // What it sets in the response depends on the request, which may be gone when there is one.

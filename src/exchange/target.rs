@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use http::Method;
 use http::header::{HOST, HeaderMap};
@@ -13,7 +14,7 @@ use percent_encoding::percent_decode;
 
 use super::error::ExchangeError;
 use crate::engineio::{Sid, put_with_sid};
-use crate::route::PathRewrite;
+use crate::route::{PathRewrite, Route, RouteTable};
 
 /// The authority that a request names: that of an absolute target, which replaces `Host`, else that
 /// of its one `Host` (RFC 9112, sections 3.2 and 3.2.2). An HTTP/1.0 request may have `None`: only
@@ -107,6 +108,49 @@ fn check_path(path: &str) -> Result<(), ExchangeError> {
     Ok(())
 }
 
+/// The route for a request, which has the same route in another spelling: nodes may decode `%61` to `a` (RFC
+/// 3986, section 6.2.2.2) and read `//` as `/`, as this proxy does when it removes a prefix. Otherwise a
+/// client could choose the spelling that avoids the rules of a route.
+///
+/// # Errors
+///
+/// [`ExchangeError::NoRoute`]; [`ExchangeError::BadTarget`] if the plain spelling has another route.
+pub(super) fn route<'r>(
+    routes: &'r RouteTable,
+    host: &str,
+    path: &str,
+) -> Result<&'r Arc<Route>, ExchangeError> {
+    let route = routes.find(host, path).ok_or(ExchangeError::NoRoute)?;
+    let Some(plain) = plain_spelling(path) else { return Ok(route) };
+    match routes.find(host, &plain) {
+        Some(other) if Arc::ptr_eq(other, route) => Ok(route),
+        _ => Err(ExchangeError::BadTarget("its path has another route if it is written plainly")),
+    }
+}
+
+/// `path` with single slashes, and without percent-encoded letters, digits and `-._~`. `None` if that is
+/// what it is.
+fn plain_spelling(path: &str) -> Option<String> {
+    let bytes = path.as_bytes();
+    if memchr::memchr(b'%', bytes).is_none() && memmem::find(bytes, b"//").is_none() {
+        return None;
+    }
+    let mut plain = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(next) = rest.chars().next() {
+        let encoded = rest.strip_prefix('%').and_then(|hex| hex.get(..2));
+        let unreserved = encoded.and_then(|hex| u8::from_str_radix(hex, 16).ok()).map(char::from);
+        let unreserved =
+            unreserved.filter(|byte| byte.is_ascii_alphanumeric() || "-._~".contains(*byte));
+        let (read, length) = unreserved.map_or_else(|| (next, next.len_utf8()), |byte| (byte, 3));
+        if read != '/' || !plain.ends_with('/') {
+            plain.push(read);
+        }
+        rest = &rest[length..];
+    }
+    Some(plain)
+}
+
 /// The host and the port of an authority. `None` if it is not `uri-host [ ":" port ]`: there is a
 /// user, which is an error by RFC 9110, section 4.2.4, no host, or no valid port.
 fn split(authority: &str) -> Option<(&str, Option<u16>)> {
@@ -163,6 +207,19 @@ pub(super) fn for_node<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_has_one_plain_spelling() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(plain_spelling(path).as_deref().unwrap_or(path), expected, "{path}");
+        };
+        check("/a/b", "/a/b");
+        check("/%61dmin/%7Ea%2D", "/admin/~a-");
+        check("/a%2Fb%20c%25", "/a%2Fb%20c%25");
+        check("/%zz%+1%4", "/%zz%+1%4");
+        check("//a///b//", "/a/b/");
+        check("/\u{e4}%C3%A4", "/\u{e4}%C3%A4");
+    }
 
     /// `Err` is written as `None`.
     fn check(target: &str, hosts: &[&str], expected: Option<&str>) {

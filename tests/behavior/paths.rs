@@ -216,6 +216,28 @@ async fn a_regular_expression_serves_what_no_prefix_but_the_shortest_does() {
 }
 
 #[tokio::test]
+async fn no_spelling_of_a_path_avoids_the_route_of_the_plain_one() {
+    let node = FakeNode::start(|_| ok("")).await;
+    let address = node.address;
+    let proxy = Proxy::start(&format!(
+        "listeners: [{{ bind: '127.0.0.1:0' }}]\n\
+         upstreams: {{ chat: {{ nodes: ['{address}'], health: off }} }}\n\
+         routes:\n\
+         - {{ path: /app, strip_prefix: /app, upstream: chat }}\n\
+         - {{ path: /app/admin, respond: {{ status: 403 }} }}\n"
+    ));
+    assert_eq!(get(proxy.address, "/app/admin/x").await.status(), 403);
+    for target in ["/app//admin/x", "/app/%61dmin", "/app/ad%6din/x?y", "/app///admin"] {
+        assert_eq!(get(proxy.address, target).await.status(), 400, "{target}");
+    }
+    assert_eq!(node.requests().len(), 0);
+    for target in ["/app//administrators", "/app/%7Euser//x", "/app/a%2Fb"] {
+        assert_eq!(get(proxy.address, target).await.status(), 200, "{target}");
+    }
+    assert_eq!(last(&node).head.target, "/a%2Fb");
+}
+
+#[tokio::test]
 async fn the_log_shows_the_path_of_the_client() {
     let node = FakeNode::engineio("a").await;
     let yaml = yaml(&node, "path: /app/socket.io/, strip_prefix: /app");

@@ -157,7 +157,7 @@ async fn nothing_hidden_nothing_outside_and_nothing_of_another_route_is_served()
     check("/in.js", 200).await;
     check("/app%2Ejs", 200).await;
     check("/private/a", 403).await;
-    check("/%70rivate/a", 404).await;
+    check("/%70rivate/a", 400).await;
     check("/app.js/", 404).await;
     check("/app.js/x", 404).await;
     check(&format!("/{}", "a".repeat(300)), 404).await;
@@ -242,16 +242,16 @@ async fn a_redirect_keeps_parts_of_the_request_and_leads_nowhere_else() {
     let proxy = proxy(
         &node,
         "{ path: /, redirect: { to: 'https://${hostname}${target}', status: 301 } }, \
-         { path: /old/, redirect: { to: '/new${path}' } }, \
-         { path: { regex: '^//' }, redirect: { to: '${target}' } }",
+         { path: /old/, redirect: { to: '/new${path}' } }",
     );
-    let check = async |target: &str, status: u16, location: &str| {
+    let to_itself = super::site::proxy(&node, "{ redirect: { to: '${target}' } }");
+    let check = async |proxy: &Proxy, target: &str, status: u16, location: &str| {
         let response = get(proxy.address, target).await;
         assert_eq!((response.status(), response.head.field("location")), (status, Some(location)));
     };
-    check("/x?y=1", 301, "https://test/x?y=1").await;
-    check("/old/x?y", 307, "/new/old/x").await;
-    check("//evil.example/", 307, "/evil.example/").await;
+    check(&proxy, "/x?y=1", 301, "https://test/x?y=1").await;
+    check(&proxy, "/old/x?y", 307, "/new/old/x").await;
+    check(&to_itself, "//evil.example/", 307, "/evil.example/").await;
 
     let (_, response) = websocket::ask(proxy.address, "/old/", &[]).await;
     assert_eq!((response.status(), response.head.field("connection")), (307, Some("close")));

@@ -138,9 +138,9 @@ impl Case<'_> {
         let host = host.as_ref().map_or("", Authority::as_str);
         let name = target::host_name(host);
         name.clone_into(&mut shown.request.host);
-        let route = self.snapshot.routes.find(name, uri.path());
+        let route = target::route(&self.snapshot.routes, name, uri.path());
         self.show_others(name, shown);
-        let route = route.ok_or(ExchangeError::NoRoute)?;
+        let route = route?;
         shown.route = Some(named(route));
 
         let call = Call::parse(uri.query())?;
