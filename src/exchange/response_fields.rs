@@ -6,10 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    ACCEPT_RANGES, CONNECTION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE,
-    ETAG, LAST_MODIFIED,
-};
+use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 use super::access_log::LogEntry;
@@ -125,13 +122,29 @@ impl ResponseFields {
 pub(super) fn put_page(page: &Page, response: &mut Response) {
     *response.body_mut() = ResponseBody::whole(page.body());
     let fields = response.headers_mut();
-    for gone in
-        [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_LANGUAGE, ETAG, LAST_MODIFIED, ACCEPT_RANGES]
-    {
+    for gone in OF_BODY {
         fields.remove(gone);
     }
     fields.insert(CONTENT_TYPE, page.content_type());
 }
+
+/// What is said of the body that is replaced.
+static OF_BODY: [&str; 14] = [
+    "accept-ranges",
+    "content-digest",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-length",
+    "content-location",
+    "content-md5",
+    "content-range",
+    "digest",
+    "etag",
+    "last-modified",
+    "repr-digest",
+    "trailer",
+];
 
 fn is_changed(route: &Policy) -> bool {
     route.changes.is_some() || route.error_pages.is_some() || route.compression.is_some()

@@ -76,6 +76,10 @@ pub(super) async fn answer<'a>(
             let location = redirect.location(&variables).ok_or(ExchangeError::BadHost)?;
             ("redirect", redirect_to(location, redirect.status))
         }
+        // Over HTTP/2, a 2xx would open the WebSocket (RFC 8441, section 5).
+        Target::Respond(respond) if asked.purpose.is_upgrade() && respond.is_success() => {
+            return Err(ExchangeError::OnlyFiles);
+        }
         Target::Respond(respond) => ("respond", respond.response().map(ResponseBody::whole)),
     };
     Ok(ControlFlow::Break(asked.completed(word, response, (entry, fields))))

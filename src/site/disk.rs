@@ -17,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tokio::task::spawn_blocking;
 use tower_http::services::fs::{Backend, File};
 
+use crate::descriptors::Reserve;
+
 /// The files below a directory.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
@@ -63,6 +65,10 @@ async fn blocking<T: Send + 'static>(
 fn open(root: &Path, path: &Path) -> io::Result<fs::File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = fs::File::from(rustix::fs::open(located(root, path)?, flags, Mode::empty())?);
+    if Reserve::new().contains(&file) {
+        let error = "no descriptors are left for files: the rest is for connections to nodes";
+        return Err(io::Error::other(error));
+    }
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(io::ErrorKind::NotFound.into()),

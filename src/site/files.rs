@@ -120,9 +120,15 @@ impl Files {
                 request.headers_mut().append(&name, value.clone());
             }
         }
+        if let Some(range) = request.headers_mut().remove(RANGE)
+            && let Some(range) = one_range(&range)
+        {
+            request.headers_mut().insert(RANGE, range);
+        }
         let mut answer = self.ask(request.clone()).await?;
         if let Some(response) = &answer
-            && response.status() == StatusCode::PARTIAL_CONTENT
+            && [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE]
+                .contains(&response.status())
             && !is_same(headers, response.headers())
         {
             // The client has a part of another version (RFC 9110, section 13.1.5).
@@ -154,6 +160,17 @@ impl Files {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The one range of bytes that a field names. All others are ignored, with the whole file for an answer
+/// (RFC 9110, section 14.2).
+fn one_range(field: &HeaderValue) -> Option<HeaderValue> {
+    let (unit, range) = field.to_str().ok()?.split_once('=')?;
+    let (first, last) = range.trim().split_once('-')?;
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() < 19;
+    let is_range = is_number(first) && is_number(last) && !(first.is_empty() && last.is_empty());
+    let is_bytes = unit.eq_ignore_ascii_case("bytes");
+    HeaderValue::try_from(format!("bytes={first}-{last}")).ok().filter(|_| is_range && is_bytes)
 }
 
 /// Whether a browser wants to show what it gets.
@@ -191,3 +208,26 @@ const PASSED: [HeaderName; 6] =
 
 /// How much of a file is read at a time: twice as much is in memory for each file that is sent.
 const CHUNK_BYTES: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_names_not_one_range_of_bytes_is_ignored() {
+        for (field, expected) in [
+            ("bytes=0-4", Some("bytes=0-4")),
+            ("Bytes= 5- ", Some("bytes=5-")),
+            ("bytes=-7", Some("bytes=-7")),
+            ("bytes=-", None),
+            ("bytes=a-b", None),
+            ("bytes=0-1,3-4", None),
+            ("bytes=0-99999999999999999999", None),
+            ("items=0-4", None),
+            ("bytes", None),
+        ] {
+            let found = one_range(&HeaderValue::from_static(field));
+            assert_eq!(found.as_ref().map(|it| it.to_str().unwrap()), expected, "{field}");
+        }
+    }
+}

@@ -56,14 +56,20 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let body = &mut *self;
+        let mut read = 0;
         while let Some(encoder) = &mut body.encoder {
             match Pin::new(&mut body.inner).poll_frame(cx)? {
                 Poll::Ready(Some(frame)) => match frame.into_data() {
                     Ok(data) => {
                         encoder.write(&data)?;
                         body.is_behind = true;
+                        read += data.len();
                         if encoder.written() >= CHUNK_BYTES {
                             return Poll::Ready(Some(Ok(Frame::data(encoder.take().into()))));
+                        }
+                        if read >= READ_MAX {
+                            cx.waker().wake_by_ref();
+                            return Poll::Pending;
                         }
                     }
                     Err(other) => {
@@ -97,6 +103,10 @@ impl<B> CompressedBody<B> {
         Some(rest.map(|rest| Frame::data(rest.into())).map_err(E::from))
     }
 }
+
+/// How much is compressed at a time, in bytes. Until then, all other connections of the worker wait, also if
+/// it becomes so little that there is nothing to send.
+const READ_MAX: usize = 64 * 1024;
 
 /// How much is sent at a time, in bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -173,11 +183,32 @@ mod tests {
             let mut body = CompressedBody::new(script, coding, Permit::take().unwrap())
                 .unwrap_or_else(|_| panic!());
             let mut all = Vec::new();
-            while let Poll::Ready(Some(piece)) = poll(&mut body) {
-                assert!(piece.len() < 1024 * 1024, "{name}: {}", piece.len());
-                all.extend(piece);
+            loop {
+                match poll(&mut body) {
+                    Poll::Ready(Some(piece)) => {
+                        assert!(piece.len() < 1024 * 1024, "{name}: {}", piece.len());
+                        all.extend(piece);
+                    }
+                    Poll::Ready(None) => break,
+                    Poll::Pending => (),
+                }
             }
             assert_eq!(decoded(coding, &all), noise.concat(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_becomes_little_lets_others_have_their_turn() {
+        for (name, coding) in Coding::NAMED {
+            let zeros = Bytes::from(vec![0; 16 * 1024]);
+            let script = Script((0..64).map(|_| Some(zeros.clone())).collect());
+            let mut body = CompressedBody::new(script, coding, Permit::take().unwrap())
+                .unwrap_or_else(|_| panic!());
+            let mut turns = 0;
+            while poll(&mut body) != Poll::Ready(None) {
+                turns += 1;
+            }
+            assert!(turns >= 64 * zeros.len() / READ_MAX, "{name}: {turns}");
         }
     }
 }

@@ -111,8 +111,9 @@ impl Drop for Permit {
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// How many responses the process compresses at the same time: a quarter of a gigabyte.
-const COMPRESSED_MAX: usize = 256;
+/// How many responses the process compresses at the same time: up to about 270 MB, with Brotli, which needs
+/// most.
+const COMPRESSED_MAX: usize = 128;
 
 /// The levels that cost about as much time as the network saves.
 const GZIP_LEVEL: u32 = 5;
