@@ -125,7 +125,7 @@ async fn a_node_that_resets_its_connection_resets_the_stream_and_one_that_leaves
         assert_eq!(answer.status(), 200);
         // It is a reset, because the node has not read this.
         sent.send_data(websocket::text("unread").into(), false).unwrap();
-        soon(stream.readable()).await.unwrap();
+        soon(stream.peek(&mut [0])).await.unwrap();
         let last = websocket::frame(1, b"last", None);
         stream.write_all(&last).await.unwrap();
         let mut received = answer.into_body();

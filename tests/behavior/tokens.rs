@@ -200,9 +200,9 @@ async fn real_clients_connect_with_a_token_and_learn_that_they_are_refused_witho
 
 #[tokio::test]
 async fn real_clients_lose_their_session_by_each_transport_when_their_token_expires() {
-    // 27 of the 30 seconds by which clocks may differ have passed already.
-    let issuer = Issuer::start(&["--lifetime=-27"]).await;
     let server = NodeServer::start(&[]).await;
+    // 22 of the 30 seconds by which clocks may differ have passed already.
+    let issuer = Issuer::start(&["--lifetime=-22"]).await;
     let route = issuer.route(", close_expired: true");
     let proxy = Proxy::start(&config(&[server.address().parse().unwrap()], "", &route));
     let url = format!("http://{}", proxy.address);
