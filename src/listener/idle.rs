@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::Instant;
 use crate::clock::{AtomicInstant, Epoch};
+use crate::shutdown::Notifier;
 
 /// The connections of all listeners on which clients speak HTTP. Clones share them.
 #[derive(Clone, Default)]
@@ -33,12 +34,23 @@ struct Known {
 }
 
 /// A connection that can be closed while it is idle.
-pub(super) trait Idle: Send + Sync {
+pub(super) trait Idle: Notifier {
+    /// Whether it is idle now.
+    fn is_idle(&self) -> bool;
+
+    /// Since when, if it is.
+    fn idle_time(&self) -> &IdleTime;
+
     /// When it became idle; `None` if it is busy, or about to close.
-    fn idle_since(&self) -> Option<Instant>;
+    fn idle_since(&self) -> Option<Instant> {
+        self.idle_time().since().filter(|_| self.is_idle())
+    }
 
     /// Closes it, if it is still idle since `since`.
-    fn close_idle(&self, since: Instant);
+    fn close_idle(&self, since: Instant) {
+        self.idle_time().end(since);
+        self.wake();
+    }
 }
 
 /// Since when a connection is idle.
@@ -158,13 +170,17 @@ mod tests {
     struct Connection(IdleTime);
 
     impl Idle for Connection {
-        fn idle_since(&self) -> Option<Instant> {
-            self.0.since()
+        fn is_idle(&self) -> bool {
+            true
         }
 
-        fn close_idle(&self, since: Instant) {
-            self.0.end(since);
+        fn idle_time(&self) -> &IdleTime {
+            &self.0
         }
+    }
+
+    impl Notifier for Connection {
+        fn wake(&self) {}
     }
 
     fn address(port: u16) -> SocketAddr {

@@ -13,7 +13,6 @@ use std::task::Waker;
 
 use super::head_guard::{HeadGuard, Stage};
 use super::idle::{Idle, IdleTime};
-use crate::Instant;
 use crate::net::{SocketReceiver, UpgradeHandoff};
 use crate::shutdown::{Notifier, TaskWaker};
 
@@ -244,13 +243,12 @@ impl Notifier for Progress {
 }
 
 impl Idle for Progress {
-    fn idle_since(&self) -> Option<Instant> {
-        self.idle.since().filter(|_| self.phase() == Phase::Idle)
+    fn is_idle(&self) -> bool {
+        self.phase() == Phase::Idle
     }
 
-    fn close_idle(&self, since: Instant) {
-        self.idle.end(since);
-        self.task.wake();
+    fn idle_time(&self) -> &IdleTime {
+        &self.idle
     }
 }
 

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
 use super::frame_guard::{Flood, Stage};
-use crate::Instant;
 use crate::listener::idle::{Idle, IdleTime};
 use crate::listener::progress::Phase;
 use crate::net::StreamOwner;
@@ -137,13 +136,12 @@ impl Notifier for Progress {
 }
 
 impl Idle for Progress {
-    fn idle_since(&self) -> Option<Instant> {
-        self.idle.since().filter(|_| self.phase() == Phase::Idle)
+    fn is_idle(&self) -> bool {
+        self.phase() == Phase::Idle
     }
 
-    fn close_idle(&self, since: Instant) {
-        self.idle.end(since);
-        self.task.wake();
+    fn idle_time(&self) -> &IdleTime {
+        &self.idle
     }
 }
 
