@@ -42,11 +42,7 @@ fn redirect(request: &Request, port: u16, entry: &LogEntry) -> Result<Response, 
     let location =
         HeaderValue::from_bytes(location.as_bytes()).map_err(|_| ExchangeError::BadHost)?;
     let mut response = Response::new(ResponseBody::whole(""));
-    // A client may repeat a POST as a GET after 301 (RFC 9110, section 15.4.2).
-    *response.status_mut() = match *request.method() {
-        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
-        _ => StatusCode::PERMANENT_REDIRECT,
-    };
+    *response.status_mut() = status(request.method());
     let fields = response.headers_mut();
     fields.insert(LOCATION, location);
     fields.insert(X_REQUEST_ID, entry.request_id().clone());
@@ -56,6 +52,15 @@ fn redirect(request: &Request, port: u16, entry: &LogEntry) -> Result<Response, 
     }
     entry.answered("self", response.status());
     Ok(response)
+}
+
+/// The status of a redirect to https.
+pub(super) fn status(method: &Method) -> StatusCode {
+    match *method {
+        Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
+        // A client may repeat a POST as a GET after 301 (RFC 9110, section 15.4.2).
+        _ => StatusCode::PERMANENT_REDIRECT,
+    }
 }
 
 fn location(host: &str, port: u16, target: Option<&PathAndQuery>) -> String {

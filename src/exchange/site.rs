@@ -76,11 +76,10 @@ pub(super) async fn answer<'a>(
             let location = redirect.location(&variables).ok_or(ExchangeError::BadHost)?;
             ("redirect", redirect_to(location, redirect.status))
         }
-        // Over HTTP/2, a 2xx would open the WebSocket (RFC 8441, section 5).
-        Target::Respond(respond) if asked.purpose.is_upgrade() && respond.is_success() => {
-            return Err(ExchangeError::OnlyFiles);
+        Target::Respond(respond) => {
+            asked.check_for_response(respond.status)?;
+            ("respond", respond.response().map(ResponseBody::whole))
         }
-        Target::Respond(respond) => ("respond", respond.response().map(ResponseBody::whole)),
     };
     Ok(ControlFlow::Break(asked.completed(word, response, (entry, fields))))
 }
@@ -120,6 +119,15 @@ impl Asked<'_> {
         match is_read(self.head.0) {
             true => Ok(()),
             false => Err(ExchangeError::MethodNotAllowed),
+        }
+    }
+
+    /// Refuses an upgrade to a response of success: over HTTP/2, a 2xx opens a WebSocket (RFC 8441, section
+    /// 5).
+    pub(super) fn check_for_response(&self, status: StatusCode) -> Result<(), ExchangeError> {
+        match self.purpose.is_upgrade() && status.is_success() {
+            true => Err(ExchangeError::OnlyFiles),
+            false => Ok(()),
         }
     }
 

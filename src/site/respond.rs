@@ -28,11 +28,6 @@ impl Respond {
         response
     }
 
-    /// Whether it says that all is well.
-    pub(crate) fn is_success(&self) -> bool {
-        self.status.is_success()
-    }
-
     /// The longest `body`, in bytes.
     pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 

@@ -125,16 +125,16 @@ impl Case<'_> {
     fn decide(&self, shown: &mut Preview) -> Result<(), ExchangeError> {
         let (method, uri, headers) =
             (self.request.method(), self.request.uri(), self.request.headers());
+        let host = target::host(method, uri, headers)?;
         if target::is_server(uri) {
             shown.answered(204, "self", "`OPTIONS *` is about the proxy itself");
             return Ok(());
         }
         if let Some(port) = redirect::port(self.request, self.client) {
             let reason = format!("the listener redirects all requests to https, port {port}");
-            shown.answered(301, "self", &reason);
+            shown.answered(redirect::status(method).as_u16(), "self", &reason);
             return Ok(());
         }
-        let host = target::host(method, uri, headers)?;
         let host = host.as_ref().map_or("", Authority::as_str);
         let name = target::host_name(host);
         name.clone_into(&mut shown.request.host);
@@ -205,8 +205,12 @@ impl Case<'_> {
                 shown.answered(redirect.status.as_u16(), "redirect", &reason);
             }
             Target::Respond(respond) => {
-                let status = respond.response().status().as_u16();
-                shown.answered(status, "respond", "the response that the route has");
+                asked.check_for_response(respond.status)?;
+                shown.answered(
+                    respond.status.as_u16(),
+                    "respond",
+                    "the response that the route has",
+                );
             }
         }
         Ok(None)
