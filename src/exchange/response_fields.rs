@@ -19,7 +19,7 @@ use super::headers::X_REQUEST_ID;
 use crate::access::is_preflight;
 use crate::net::ClientInfo;
 use crate::route::{Changes, FieldRules, FieldValues, PageRules, Policy, Variables};
-use crate::site::{ErrorPages, Page};
+use crate::site::{DIGESTS, ErrorPages, Page};
 
 /// The rules of the route, and their values for one request.
 #[derive(Debug)]
@@ -125,24 +125,23 @@ pub(super) fn put_page(page: &Page, response: &mut Response) {
     for gone in OF_BODY {
         fields.remove(gone);
     }
+    for gone in &DIGESTS {
+        fields.remove(gone);
+    }
     fields.insert(CONTENT_TYPE, page.content_type());
 }
 
 /// What is said of the body that is replaced.
-static OF_BODY: [&str; 14] = [
+static OF_BODY: [&str; 10] = [
     "accept-ranges",
-    "content-digest",
     "content-disposition",
     "content-encoding",
     "content-language",
     "content-length",
     "content-location",
-    "content-md5",
     "content-range",
-    "digest",
     "etag",
     "last-modified",
-    "repr-digest",
     "trailer",
 ];
 

@@ -16,7 +16,9 @@ mod render;
 mod resolve;
 mod respond;
 
-pub(crate) use compression::{Coding, CompressedBody, Compression, Permit, put_coding, put_vary};
+pub(crate) use compression::{
+    Coding, CompressedBody, Compression, DIGESTS, Permit, put_coding, put_vary,
+};
 pub(crate) use error_pages::{ErrorPages, PAGE_BYTES_MAX, Page};
 pub(crate) use file_body::FileBody;
 pub(crate) use file_path::decoded;

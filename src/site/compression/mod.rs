@@ -153,8 +153,8 @@ pub(crate) fn put_coding(headers: &mut HeaderMap, coding: Coding) {
     }
 }
 
-/// They are of the bytes before the compression.
-static DIGESTS: [HeaderName; 4] = [
+/// What identifies the bytes of a body, which are others when it was compressed or replaced.
+pub(crate) static DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
