@@ -43,7 +43,7 @@ pub struct Policy {
     pub host: HostPattern,
     /// The paths.
     pub path: PathPattern,
-    /// Who may use it; `None`: everybody.
+    /// The rules for its clients. `None` if every client may use it.
     pub(crate) access: Option<Arc<Access>>,
     /// How its target's paths differ from those of clients.
     pub(crate) rewrite: Option<Arc<PathRewrite>>,

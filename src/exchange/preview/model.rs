@@ -18,7 +18,7 @@ pub(crate) struct Preview {
     pub listener: Option<String>,
     /// The route.
     pub route: Option<RouteName>,
-    /// Who may use the route, one sentence for each rule.
+    /// The rules for the clients of the route, and what they say about this one.
     pub access: Vec<Rule>,
     /// What is changed on the way to the node.
     pub changes: Changes,
