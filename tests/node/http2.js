@@ -67,6 +67,8 @@ async function converse(transports) {
     if (seen.at(-1) !== name) seen.push(name);
   };
   const refused = new Promise((_, reject) => socket.on('connect_error', reject));
+  // The handshake of Engine.IO. A fast upgrade ends before the namespace is connected.
+  socket.io.once('open', note);
   await Promise.race([new Promise((resolve) => socket.on('connect', resolve)), refused]);
   note();
   if (transports.length > 1 && seen.at(-1) !== 'websocket') {
