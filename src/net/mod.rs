@@ -12,6 +12,7 @@ mod network_counts;
 mod peek;
 mod permits;
 pub(crate) mod proxy_header;
+mod read_ahead;
 pub(crate) mod socket;
 mod stream;
 
@@ -23,5 +24,6 @@ pub(crate) use handoff::{RawSocket, RawStream, SocketReceiver, StreamHandoff, Up
 pub(crate) use http2_stream::{Http2Stream, StreamOwner};
 pub(crate) use peek::peek_more;
 pub(crate) use permits::{ConnectionLimit, ConnectionPermit};
+pub(crate) use read_ahead::ReadAhead;
 pub(crate) use socket::SocketOptions;
 pub(crate) use stream::NetStream;

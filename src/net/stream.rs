@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
-use super::socket;
+use super::{ReadAhead, socket};
 
 /// A connection whose handshake, if any, is complete.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) enum NetStream {
     /// Bytes as they are.
     Plain(TcpStream),
     /// TLS. Boxed: it is ten times the size of a socket, and a stream is moved several times.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<ReadAhead>>),
     /// Bytes as they are, on a Unix socket.
     Unix(UnixStream),
 }
@@ -31,7 +31,7 @@ impl NetStream {
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(socket) => Some(socket),
-            Self::Tls(stream) => Some(stream.get_ref().0),
+            Self::Tls(stream) => Some(stream.get_ref().0.socket()),
             Self::Unix(_) => None,
         }
     }
@@ -44,7 +44,7 @@ impl NetStream {
             Self::Tls(stream) => {
                 let (socket, session) = stream.get_ref();
                 match session.wants_read() {
-                    true => socket.poll_read_ready(cx),
+                    true => socket.poll_readable(cx),
                     // Decrypted bytes wait.
                     false => Poll::Ready(Ok(())),
                 }

@@ -17,6 +17,7 @@ use super::challenges::Challenges;
 use super::handshakes::HandshakeStop;
 use crate::Instant;
 use crate::metrics::TlsHandshakes;
+use crate::net::ReadAhead;
 
 /// Why there is no TLS session.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,7 @@ pub(crate) async fn accept(
     socket: TcpStream,
     tls: &ServerTls,
     counts: &TlsHandshakes,
-) -> Result<Box<TlsStream<TcpStream>>, HandshakeFailure> {
+) -> Result<Box<TlsStream<ReadAhead>>, HandshakeFailure> {
     let _open = counts.open.begin();
     let accepted = shake_hands(socket, tls, counts).await;
     match &accepted {
@@ -73,13 +74,14 @@ async fn shake_hands(
     socket: TcpStream,
     tls: &ServerTls,
     counts: &TlsHandshakes,
-) -> Result<Box<TlsStream<TcpStream>>, HandshakeFailure> {
+) -> Result<Box<TlsStream<ReadAhead>>, HandshakeFailure> {
     let timeout = tls.settings().handshake_timeout;
     let waiting = counts.waiting.begin();
     let mut turn = tls.handshakes().begin(Instant::now() + timeout).await?;
     drop(waiting);
     let deadline = Instant::now() + timeout;
-    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket);
+    let hello =
+        LazyConfigAcceptor::new(rustls::server::Acceptor::default(), ReadAhead::new(socket));
     let hello = turn.run(Box::pin(hello), deadline).await?.map_err(HandshakeFailure::Failed)?;
     turn.progress();
     if let Some((name, challenges)) = asked_proof(&hello.client_hello(), tls)
@@ -109,7 +111,7 @@ fn asked_proof<'t>(
 }
 
 /// Shows the proof and closes.
-async fn show_proof(hello: StartHandshake<TcpStream>, proof: CertifiedKey) -> io::Result<()> {
+async fn show_proof(hello: StartHandshake<ReadAhead>, proof: CertifiedKey) -> io::Result<()> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -25,6 +25,7 @@ use super::certificate::Certificate;
 use super::client_auth;
 use super::fault::{Fault, Part};
 use super::files::{Files, ReadFile};
+use crate::net::ReadAhead;
 pub(crate) use fault::{NodeTlsFault, NodeTlsFaultKind};
 pub(crate) use settings::{Fingerprint, NodeTlsSettings, Verify, parse_fingerprint};
 use verifier::WithoutAuthority;
@@ -137,12 +138,13 @@ impl NodeTls {
         &self,
         socket: TcpStream,
         host: &str,
-    ) -> Result<Box<TlsStream<TcpStream>>, NodeTlsFault> {
+    ) -> Result<Box<TlsStream<ReadAhead>>, NodeTlsFault> {
         let name = match &self.settings.server_name {
             Some(name) => name.clone(),
             None => server_name(host).ok_or(NodeTlsFaultKind::NoName)?,
         };
-        let connected = TlsConnector::from(self.config.clone()).connect(name, socket).await;
+        let connected =
+            TlsConnector::from(self.config.clone()).connect(name, ReadAhead::new(socket)).await;
         connected.map(|stream| Box::new(stream.into())).map_err(NodeTlsFault::new)
     }
 }
