@@ -46,6 +46,7 @@ mod insight;
 mod config;
 mod form;
 mod yaml;
+mod nginx;
 mod admin;
 mod cli;
 
@@ -118,6 +119,13 @@ pub mod internal {
     }
     pub mod http2 {
         pub use crate::listener::http2::internal::{follow_frames, prepare};
+    }
+    pub mod nginx {
+        pub use crate::nginx::{
+            Directive, Files, Finding, Level, LevelId, Listen, Location, LocationKind, Map, Method,
+            Model, Parsed, PathRegex, Position, Read, ReadError, Selection, Server, ServerName,
+            Settings, Upstream, UpstreamServer, Word, as_json, as_text, parse, read, size, time,
+        };
     }
     pub mod metrics {
         pub use crate::metrics::table::{ALL, BUILD, Metric, RELOADS};
