@@ -123,8 +123,9 @@ pub mod internal {
     pub mod nginx {
         pub use crate::nginx::{
             Directive, Files, Finding, Level, LevelId, Listen, Location, LocationKind, Map, Method,
-            Model, Parsed, PathRegex, Position, Read, ReadError, Selection, Server, ServerName,
-            Settings, Upstream, UpstreamServer, Word, as_json, as_text, parse, read, size, time,
+            Model, Parsed, PathRegex, Position, RULES, Read, ReadError, Rule, Selection, Server,
+            ServerName, Settings, Upstream, UpstreamServer, Word, as_json, as_text, findings,
+            parse, read, size, time,
         };
     }
     pub mod metrics {

@@ -6,6 +6,7 @@
 //! Runs at start, at reload, or on a timer.
 
 mod finding;
+mod findings;
 mod model;
 mod reader;
 mod tree;
@@ -13,6 +14,7 @@ mod tree;
 use std::path::Path;
 
 pub use finding::{Finding, Level, as_json, as_text};
+pub use findings::{RULES, Rule, findings};
 pub use model::{
     Level as Settings, LevelId, Listen, Location, LocationKind, Map, Method, Model, PathRegex,
     Selection, Server, ServerName, Upstream, UpstreamServer, size, time,

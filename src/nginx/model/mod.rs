@@ -15,6 +15,7 @@ mod upstream;
 
 use super::finding::Finding;
 use super::tree::{Directive, Position};
+pub(super) use fold::{Part, parts};
 pub use listen::{Listen, ServerName};
 pub use location::{Location, LocationKind};
 pub use regex::PathRegex;
