@@ -48,6 +48,7 @@ mod form;
 mod yaml;
 mod nginx;
 mod admin;
+mod doctor;
 mod cli;
 
 // WHAT KEEPS IT RUNNING

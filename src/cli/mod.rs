@@ -5,7 +5,9 @@
 //! Runs at start, at reload, or on a timer.
 
 mod check;
+mod deployment;
 mod describe;
+mod doctor;
 mod drain;
 mod query;
 mod route;
@@ -21,6 +23,7 @@ use clap_complete::Shell;
 
 use crate::logging::errors;
 use crate::server::Stopped;
+use doctor::DoctorArguments;
 use drain::{DrainArguments, NodeArguments};
 use query::QueryArguments;
 use route::RouteArguments;
@@ -63,6 +66,10 @@ enum Command {
     /// Say which route, upstream and node a request would take, what is changed on the way, who may use
     /// it, and why it takes no other route; nothing is sent. Fails if the request would be refused
     Route(RouteArguments),
+    /// Speak to a running set-up as a client does, through any proxy, and say what is wrong with it, whose
+    /// fault it is and what to change. Exit codes: 0 sound, 1 something breaks, 2 wrong use, 3 something
+    /// could not be seen
+    Doctor(DoctorArguments),
     /// Print the JSON Schema of the configuration, by which editors complete and check it
     Schema {
         /// The schema of the files under include, which have upstreams and routes alone
@@ -96,6 +103,8 @@ long polling and the upgrade from one to the other. Try it:
   sockeye check
   sockeye run
 
+`sockeye doctor URL` says what is wrong with a set-up, behind any proxy.
+
 With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes, reload,
 drain and undrain talk to the running process.
 
@@ -116,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Route(arguments) => return route::route(&arguments),
+        Command::Doctor(arguments) => return doctor::doctor(&arguments),
         Command::Schema { included } => describe::schema(included),
         Command::Completions { shell } => describe::completions(Arguments::command(), shell),
         Command::Man { command } => describe::man(Arguments::command(), command.as_deref()),

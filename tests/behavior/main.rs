@@ -24,6 +24,7 @@ mod connections;
 mod cors;
 mod dead_host;
 mod discovery;
+mod doctor;
 mod drain;
 mod earlier_rules;
 mod edge;

@@ -111,6 +111,11 @@ impl NodeTls {
         &self.settings
     }
 
+    /// For another client of the same nodes.
+    pub(crate) fn client_config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
     /// What a node is shown that asks for a certificate.
     pub(crate) fn client_certificate(&self) -> Option<&Arc<Certificate>> {
         self.client_certificate.as_ref()

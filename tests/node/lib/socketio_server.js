@@ -4,6 +4,7 @@
  */
 
 const { serve } = require('./application');
+const { answerDoctor } = require('./doctor_lines');
 const { report } = require('./report');
 
 /**
@@ -17,6 +18,7 @@ async function startSocketIo(httpServer, options, counts) {
   for (const name of ['/', '/chat']) {
     io.of(name).on('connection', (socket) => serve(socket, options.name));
   }
+  answerDoctor(io);
   io.of('/').on('connection', (socket) => watch(socket, counts));
   io.engine.on('connection', () => counts.sessions_at.push(Date.now()));
   io.engine.on('connection_error', ({ code, message }) => {

@@ -1,0 +1,223 @@
+//! Sessions that are left alone but for their heartbeat, until something ends them; and how fast a server
+//! answers meanwhile.
+//!
+//! Runs at start, at reload, or on a timer.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::ask::Answer;
+use super::measured::{Cut, Delays, Idle, Watch};
+use super::packets;
+use super::road::{Failure, FailureKind, Road, millis};
+use super::session::Session;
+use super::socket::End;
+use super::trace::{NOWHERE, echo, open_alone};
+use crate::Instant;
+
+/// Watches one session of each transport for `patience`.
+pub(super) async fn idle(road: &Road, eio: u8, patience: Duration) -> Idle {
+    let (polling, websocket) =
+        tokio::join!(watch_polling(road, eio, patience), watch_socket(road, eio, patience));
+    Idle { patience_ms: millis(patience), polling, websocket }
+}
+
+/// Polls, one poll after the other. `None` if there is no session.
+async fn watch_polling(road: &Road, eio: u8, patience: Duration) -> Option<Watch> {
+    let (session, _) = Session::open(road, eio).await.ok()?;
+    let begun = Instant::now();
+    if eio != 3 {
+        session.post(&packets::connect(eio, "/", None)).await.ok().filter(|a| a.status == 200)?;
+    }
+    let mut watch = Watch::default();
+    let mut heartbeat = Heartbeat::new(session.open.ping_interval_ms, begun);
+    while let Some(left) = patience.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+        let asked = Instant::now();
+        let polled = match eio {
+            // The client sends the heartbeat in this version.
+            3 => poll_with_heartbeat(&session, heartbeat.every, left).await,
+            _ => session.poll(left).await,
+        };
+        match polled {
+            Ok(poll) if poll.status == 200 => {
+                let found = packets::unwrap(eio, &poll.body);
+                if found.iter().any(|packet| packet == "1") {
+                    let detail = "the server closed the session".to_owned();
+                    let in_order = true;
+                    watch.cut = Some(Cut { detail, in_order, status: Some(200), ..cut(asked) });
+                    break;
+                }
+                if eio == 3 && found.iter().any(|packet| packet == "3") {
+                    heartbeat.came(&mut watch);
+                }
+                if eio != 3 && found.iter().any(|packet| packet == "2") {
+                    heartbeat.came(&mut watch);
+                    if session.post("3").await.is_err() {
+                        break;
+                    }
+                }
+            }
+            Ok(poll) => {
+                let detail = format!("a poll was answered with {}", poll.status);
+                watch.cut = Some(Cut { status: Some(poll.status), detail, ..cut(asked) });
+                break;
+            }
+            Err(Failure { kind: FailureKind::TimedOut, .. }) => break,
+            Err(failure) => {
+                watch.cut = Some(Cut { detail: failure.detail, ..cut(asked) });
+                break;
+            }
+        }
+    }
+    watch.lived_ms = millis(begun.elapsed());
+    heartbeat.missed(&mut watch);
+    if watch.cut.is_none() {
+        session.end().await;
+    }
+    Some(watch)
+}
+
+/// Polls, and sends the heartbeat meanwhile.
+async fn poll_with_heartbeat(
+    session: &Session<'_>,
+    every: Duration,
+    within: Duration,
+) -> Result<Answer, Failure> {
+    let heartbeats = async {
+        loop {
+            sleep(every).await;
+            // The poll shows what became of the session.
+            let _ = session.post("2").await;
+        }
+    };
+    tokio::select! {
+        polled = session.poll(within) => polled,
+        never = heartbeats => never,
+    }
+}
+
+/// A WebSocket. `None` if there is none.
+async fn watch_socket(road: &Road, eio: u8, patience: Duration) -> Option<Watch> {
+    let (_, opened) = open_alone(road, eio).await;
+    let (mut socket, open) = opened?;
+    if eio != 3 {
+        socket.send(&packets::connect(eio, "/", None)).await.ok()?;
+    }
+    let begun = Instant::now();
+    let (mut watch, mut spoke) = (Watch::default(), begun);
+    let mut heartbeat = Heartbeat::new(open.ping_interval_ms, begun);
+    while let Some(left) = patience.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()) {
+        let within = if eio == 3 { left.min(heartbeat.left()) } else { left };
+        let sent = match socket.receive(within).await {
+            Ok(message) if message == b"2" => {
+                heartbeat.came(&mut watch);
+                spoke = Instant::now();
+                socket.send("3").await
+            }
+            Ok(_) => Ok(()),
+            Err(End::Silent) if eio == 3 && within < left => {
+                heartbeat.came(&mut watch);
+                spoke = Instant::now();
+                socket.send("2").await
+            }
+            Err(End::Silent) => break,
+            Err(end) => Err(end),
+        };
+        if let Err(end) = sent {
+            let (in_order, close_code) = match end {
+                End::Closed { code } => (true, code),
+                End::Dropped { .. } | End::Malformed { .. } | End::Silent => (false, None),
+            };
+            let detail = end.to_string();
+            watch.cut = Some(Cut { in_order, close_code, detail, ..cut(spoke.max(socket.heard)) });
+            break;
+        }
+    }
+    watch.lived_ms = millis(begun.elapsed());
+    heartbeat.missed(&mut watch);
+    socket.close().await;
+    Some(watch)
+}
+
+fn cut(quiet_since: Instant) -> Cut {
+    Cut {
+        silent_ms: millis(quiet_since.elapsed()),
+        status: None,
+        close_code: None,
+        in_order: false,
+        detail: String::new(),
+    }
+}
+
+/// When the next heartbeat is expected.
+struct Heartbeat {
+    every: Duration,
+    last: Instant,
+}
+
+impl Heartbeat {
+    fn new(every_ms: Option<u64>, begun: Instant) -> Self {
+        // No server has none, or one of more than a day.
+        let every = every_ms.unwrap_or(25_000).clamp(100, 86_400_000);
+        Self { every: Duration::from_millis(every), last: begun }
+    }
+
+    fn left(&self) -> Duration {
+        self.every.saturating_sub(self.last.elapsed())
+    }
+
+    fn came(&mut self, watch: &mut Watch) {
+        watch.heartbeats += 1;
+        self.late(watch);
+        self.last = Instant::now();
+    }
+
+    /// At the end: one that should have come long ago.
+    fn missed(&self, watch: &mut Watch) {
+        if watch.cut.is_none() {
+            self.late(watch);
+        }
+    }
+
+    fn late(&self, watch: &mut Watch) {
+        let late = millis(self.last.elapsed().saturating_sub(self.every));
+        watch.heartbeat_late_ms = watch.heartbeat_late_ms.max(late);
+    }
+}
+
+/// Asks for an echo again and again for `patience`. `None` if there is no WebSocket.
+pub(super) async fn delays(road: &Road, eio: u8, patience: Duration) -> Option<Delays> {
+    let (_, opened) = open_alone(road, eio).await;
+    let (mut socket, _) = opened?;
+    let (begun, mut taken) = (Instant::now(), Vec::new());
+    let asking = async {
+        while begun.elapsed() < patience {
+            match echo(&mut socket, eio, NOWHERE).await {
+                Ok(took) => taken.push(millis(took)),
+                Err(_) => break,
+            }
+            sleep(EVERY).await;
+        }
+    };
+    // An echo that has begun may end after the patience.
+    let _ = timeout(patience + GRACE, asking).await;
+    socket.close().await;
+    taken.sort_unstable();
+    let longest_ms = *taken.last()?;
+    Some(Delays {
+        samples: u32::try_from(taken.len()).unwrap_or(u32::MAX),
+        median_ms: taken.get(taken.len() / 2).copied().unwrap_or_default(),
+        longest_ms,
+        stalls: u32::try_from(taken.iter().filter(|took| **took >= STALL_MS).count()).unwrap_or(0),
+    })
+}
+
+/// How often an echo is asked for.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// An answer that takes as long is not the network's doing.
+pub(super) const STALL_MS: u64 = 1_000;
+
+/// Added to a deadline for what is under way.
+const GRACE: Duration = Duration::from_secs(5);
