@@ -80,7 +80,7 @@ fn server_name(upstream: &settings::Settings) -> Option<String> {
 }
 
 /// For nodes without TLS.
-fn trusting_nobody() -> ClientConfig {
+pub(super) fn trusting_nobody() -> ClientConfig {
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider has ciphers for both versions");

@@ -9,13 +9,14 @@ mod deployment;
 mod describe;
 mod doctor;
 mod drain;
+mod init;
 mod query;
 mod route;
 mod route_text;
 mod run;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -25,6 +26,7 @@ use crate::logging::errors;
 use crate::server::Stopped;
 use doctor::DoctorArguments;
 use drain::{DrainArguments, NodeArguments};
+use init::InitArguments;
 use query::QueryArguments;
 use route::RouteArguments;
 
@@ -45,6 +47,8 @@ enum Command {
         #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
         config: PathBuf,
     },
+    /// Write a configuration file for the nodes that run on this machine
+    Init(InitArguments),
     /// Read a configuration file and print everything that is wrong with it
     Check {
         /// The YAML file
@@ -103,6 +107,7 @@ long polling and the upgrade from one to the other. Try it:
   sockeye check
   sockeye run
 
+`sockeye init` writes such a file for the nodes that run on this machine, and
 `sockeye doctor URL` says what is wrong with a set-up, behind any proxy.
 
 With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes, reload,
@@ -113,11 +118,13 @@ Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
 /// Runs the program on this process's arguments.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Run { config } if is_missing(&config) => Err(NO_FILE.into()),
         Command::Run { config } => match run::run(&config) {
             Ok(Stopped::InOrder) => Ok(()),
             Ok(Stopped::Cut) => return ExitCode::FAILURE,
             Err(error) => Err(error),
         },
+        Command::Init(arguments) => init::init(&arguments),
         Command::Check { file } => check::check(&file),
         Command::Status(arguments) => query::status(&arguments),
         Command::Nodes(arguments) => query::nodes(&arguments),
@@ -138,6 +145,16 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// Whether nobody named the file and there is none.
+fn is_missing(file: &Path) -> bool {
+    file == Path::new(FILE_DEFAULT) && !file.exists()
+}
+
+const FILE_DEFAULT: &str = "sockeye.yaml";
+
+const NO_FILE: &str = "there is no sockeye.yaml here: `sockeye init` writes one for the nodes on this \
+                       machine, --config names another file";
 
 type Outcome = Result<(), Box<dyn Error>>;
 

@@ -5,6 +5,7 @@
 //!   every step of which has a deadline and a bound
 //! - `trace`, `stickiness`, `watch`, `limits`, `abilities`, `http2`, `past`, `own_node`, `rooms`: the probes,
 //!   which gather facts and have no opinion
+//! - `local`: nodes on this machine, for `sockeye init`
 //! - `observations`, `measured`, `product`, `counters`: the facts
 //! - `verdict`: the opinions; `text`: the report for people
 //!
@@ -16,6 +17,7 @@ mod counters;
 mod gather;
 mod http2;
 mod limits;
+mod local;
 mod measured;
 mod observations;
 mod own_node;
@@ -34,6 +36,7 @@ mod verdict;
 mod watch;
 
 pub(crate) use gather::{NodeTarget, Settings, observe};
+pub(crate) use local::{LocalNode, USUAL_PORTS, listening, local_nodes};
 pub(crate) use measured::Memory;
 pub(crate) use product::Product;
 pub(crate) use target::{DEFAULT_PATH, Target};

@@ -2,6 +2,7 @@
 //! that are there must be found.
 
 mod broken;
+mod init;
 mod nodes;
 mod rooms;
 mod sound;
