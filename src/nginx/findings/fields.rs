@@ -58,6 +58,13 @@ fn missing(route: &Route<'_>, pass: &Directive, lost: &[String], found: &mut Fou
     if !is_sent("x-forwarded-for") {
         found.add("forwarded-for-missing", &pass.at, what());
     }
+    let is_behind_proxy = route.model.effective(route.level(), "set_real_ip_from").is_some();
+    let appending = route.sets("x-forwarded-for").filter(|it| {
+        it.argument(1).is_some_and(|value| value.contains("$proxy_add_x_forwarded_for"))
+    });
+    if let Some(directive) = appending.filter(|_| !is_behind_proxy) {
+        found.add("client-address-forged", &directive.at, directive.shown());
+    }
     let ends_tls = route.server.listens.iter().any(|listen| listen.is_tls);
     if ends_tls && !is_sent("x-forwarded-proto") {
         found.add("forwarded-proto-missing", &pass.at, what());

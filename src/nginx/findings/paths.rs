@@ -20,6 +20,7 @@ pub(super) fn look(model: &Model, routes: &[Route<'_>], found: &mut Found) {
             stolen_script(model, route, found);
         }
         slash_redirect(route, found);
+        within_word(route, found);
     }
     for server in &model.servers {
         shadowed(&server.locations, found);
@@ -151,6 +152,15 @@ fn slash_redirect(route: &Route<'_>, found: &mut Found) {
     let Some(without) = pattern.strip_suffix('/') else { return };
     if route.model.find(route.server, without).1 {
         found.add("slash-redirect", route.at(), route.location.shown.clone());
+    }
+}
+
+/// A prefix that goes on in the middle of a word.
+fn within_word(route: &Route<'_>, found: &mut Found) {
+    let pattern = &*route.location.pattern;
+    let is_prefix = matches!(route.location.kind, LocationKind::Prefix | LocationKind::PrefixFirst);
+    if is_prefix && route.pass.is_some() && pattern.len() > 1 && !pattern.ends_with('/') {
+        found.add("prefix-within-word", route.at(), route.location.shown.clone());
     }
 }
 

@@ -38,7 +38,7 @@ const AFFINITY: &str = "Sockeye keeps a session on its node by its sid";
 const PREFIXES: &str = "a path is matched by whole segments, and the most specific route is taken";
 
 /// The table, in the order of the manual.
-pub const RULES: [Rule; 52] = [
+pub const RULES: [Rule; 54] = [
     // What loses a transport.
     rule(
         "upgrade-missing",
@@ -131,20 +131,27 @@ pub const RULES: [Rule; 52] = [
         Breaks,
         "the location is one exact path without the slash that Socket.IO sends",
         "the handshake gets 404",
-        "a prefix is matched with and without its slash",
+        "sockeye route says which route a path has, and which ones just miss it",
     ),
     rule(
         "slash-redirect",
         BreaksWhen,
         "the path without its slash is redirected, which WebSockets do not follow",
         "new WebSocket(\".../ws\") fails and .../ws/ works",
-        "a prefix is matched with and without its slash",
+        "path: /ws matches with a slash at its end and without",
     ),
     rule(
         "static-steals",
         BreaksWhen,
         "an expression for static files matches below the path of Socket.IO",
         "404 for /socket.io/socket.io.js",
+        PREFIXES,
+    ),
+    rule(
+        "prefix-within-word",
+        Hint,
+        "a location without a slash at its end matches within a word",
+        "/wsx goes where /ws goes",
         PREFIXES,
     ),
     rule(
@@ -275,6 +282,13 @@ pub const RULES: [Rule; 52] = [
         "nodes do not get the client's address",
         "all clients have the proxy's address, or one that they made up",
         TOLD,
+    ),
+    rule(
+        "client-address-forged",
+        Hint,
+        "$proxy_add_x_forwarded_for keeps what the client itself wrote",
+        "limits and logs by X-Forwarded-For can be evaded",
+        "X-Forwarded-For is only taken from trusted_proxies",
     ),
     rule(
         "forwarded-proto-missing",

@@ -33,7 +33,7 @@ const UPGRADE: &str = "proxy_pass http://app:3000; proxy_http_version 1.1; proxy
     proxy_set_header Connection $upgrades; proxy_read_timeout 1h; proxy_buffering off; set $upgrades $http_connection;";
 const FIELDS: &str = "proxy_pass http://app:3000; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection $upgrades; proxy_read_timeout 1h; proxy_buffering off; set $upgrades $http_connection;
-    proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $scheme;";
 
 /// A mistake, a text that has it, and one that does not although it is near.
@@ -103,6 +103,7 @@ fn paths() -> Vec<Example> {
         ("slash-missing", within("= /socket.io", FIELDS), within("= /socket.io/", FIELDS)),
         ("slash-redirect", within("/ws/", UPGRADE), within("/ws", UPGRADE)),
         ("static-steals", sound("} location ~* \\.(js|css)$ { expires 1d;"), sound("} location ~* \\.css$ { expires 1d;")),
+        ("prefix-within-word", within("/ws", UPGRADE), within("/ws/", UPGRADE)),
         ("expression-loose", within("~* \\.io", FIELDS), within("~ ^/socket\\.io/", FIELDS)),
         ("expression-shadowed", "server { location ~ ^/a { } location ~ ^/a/b { } }".into(),
             "server { location ~ ^/a/b { } location ~ ^/a { } location ~ ^/c$ { } location ~ ^/c$|^/d { } }".into()),
@@ -161,7 +162,15 @@ fn request_fields() -> Vec<Example> {
         ("host-missing", without("proxy_set_header Host $host;"), sound("")),
         (
             "forwarded-for-missing",
-            without("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;"),
+            without("proxy_set_header X-Forwarded-For $remote_addr;"),
+            sound(""),
+        ),
+        (
+            "client-address-forged",
+            sound("").replace(
+                "X-Forwarded-For $remote_addr",
+                "X-Forwarded-For $proxy_add_x_forwarded_for",
+            ),
             sound(""),
         ),
         (

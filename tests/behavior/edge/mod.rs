@@ -3,4 +3,5 @@
 mod acme;
 mod application;
 mod browsers;
+mod nginx;
 mod pebble;

@@ -13,6 +13,8 @@ pub struct Head {
     pub method: String,
     /// The target, or the status of a response.
     pub target: String,
+    /// The version of a request, or how the reason of a response begins.
+    pub version: String,
     /// The fields in order, names in lower case.
     pub fields: Vec<(String, String)>,
 }
@@ -33,11 +35,12 @@ impl Head {
         let mut first = lines.next().unwrap_or_default().split(' ');
         let method = first.next().unwrap_or_default().to_owned();
         let target = first.next().unwrap_or_default().to_owned();
+        let version = first.next().unwrap_or_default().to_owned();
         let fields = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
-        Self { method, target, fields }
+        Self { method, target, version, fields }
     }
 }
 
