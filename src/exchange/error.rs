@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::ALLOW;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue};
 
-use crate::access::{RateBound, Refusal};
+use super::facts::{BAD_REQUEST, UNKNOWN_SID, facts, of_refusal};
+pub(crate) use super::facts::{Blame, Facts, Retry};
+use crate::access::Refusal;
 use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
@@ -159,59 +161,6 @@ pub(crate) enum ExchangeError {
     },
 }
 
-/// The party that caused an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blame {
-    /// The client or its network.
-    Client,
-    /// A node.
-    Node,
-    /// The operator, by the configuration or the state of the nodes.
-    Operator,
-    /// The authorization service of the route.
-    AuthService,
-}
-
-impl Blame {
-    /// The word for logs and metrics.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Node => "node",
-            Self::Operator => "operator",
-            Self::AuthService => "auth_service",
-        }
-    }
-}
-
-/// What follows from an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// The status of our response.
-    pub status: StatusCode,
-    /// The party that caused it.
-    pub blame: Blame,
-    /// The word for logs and metrics.
-    pub label: &'static str,
-    /// Engine.IO's own error code, if there is one.
-    pub engineio_code: Option<u16>,
-    /// Whether the request may be sent again.
-    pub retry: Retry,
-    /// Whether it counts against the node when it happens to a handshake.
-    pub against_node: bool,
-}
-
-/// Whether a request may be sent again after an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Retry {
-    /// Never.
-    Never,
-    /// No byte was sent: to another node, whatever the request is.
-    Unsent,
-    /// It may have reached the node: once more, if it opens a session and had no body.
-    Once,
-}
-
 impl ExchangeError {
     /// What follows from each error, in one table.
     pub(crate) fn facts(&self) -> Facts {
@@ -260,7 +209,10 @@ impl ExchangeError {
 
     /// After how many seconds the client may try again: `Retry-After`.
     pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
-        if let Self::Refused(refusal) = self { refusal.retry_after() } else { None }
+        match self {
+            Self::Refused(refusal) => refusal.retry_after(),
+            _ => None,
+        }
     }
 
     /// What the client is asked for: `WWW-Authenticate`.
@@ -325,56 +277,6 @@ impl ExchangeError {
 /// What TLS has against the node, which is the same for every client.
 fn of_connect(error: &ConnectError) -> String {
     error.what().map(|what| format!(": {what}")).unwrap_or_default()
-}
-
-/// What follows from each refusal.
-fn of_refusal(refusal: &Refusal) -> Facts {
-    match refusal {
-        Refusal::Address => facts(403, Blame::Client, "address_refused").engineio(FORBIDDEN),
-        Refusal::Origin => facts(403, Blame::Client, "origin_refused").engineio(FORBIDDEN),
-        Refusal::TooFast(RateBound::Requests, _) => facts(429, Blame::Client, "client_requests"),
-        Refusal::TooFast(RateBound::Sessions, _) => facts(429, Blame::Client, "client_sessions"),
-        Refusal::Token(_) => facts(401, Blame::Client, "token_refused"),
-        Refusal::Credentials(_) => facts(401, Blame::Client, "credentials_refused"),
-        Refusal::Password(..) => facts(401, Blame::Client, "password_refused"),
-        Refusal::PasswordsBusy => facts(503, Blame::Operator, "passwords_busy"),
-        Refusal::ByService(refusal) => match refusal.status {
-            StatusCode::UNAUTHORIZED => facts(401, Blame::Client, "auth_required"),
-            StatusCode::FORBIDDEN => {
-                facts(403, Blame::Client, "auth_forbidden").engineio(FORBIDDEN)
-            }
-            redirect => facts(redirect.as_u16(), Blame::Client, "auth_redirected"),
-        },
-        Refusal::Service(fault) => match fault.is_absence() {
-            true => facts(503, Blame::AuthService, "auth_unavailable"),
-            false => facts(502, Blame::AuthService, "auth_failed"),
-        },
-    }
-}
-
-/// Engine.IO's code for a session that the server does not have.
-const UNKNOWN_SID: u16 = 1;
-
-/// Engine.IO's code for a request that it cannot parse.
-const BAD_REQUEST: u16 = 3;
-
-/// Engine.IO's code for a client that the application does not want.
-const FORBIDDEN: u16 = 4;
-
-fn facts(status: u16, blame: Blame, label: &'static str) -> Facts {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let (engineio_code, retry, against_node) = (None, Retry::Never, false);
-    Facts { status, blame, label, engineio_code, retry, against_node }
-}
-
-impl Facts {
-    fn engineio(self, code: u16) -> Self {
-        Self { engineio_code: Some(code), ..self }
-    }
-
-    fn of_node(self, retry: Retry) -> Self {
-        Self { retry, against_node: true, ..self }
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod compressed;
 mod context;
 mod error;
 mod extended_connect;
+mod facts;
 mod forwarded;
 mod headers;
 mod hold;
