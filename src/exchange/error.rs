@@ -17,6 +17,7 @@ use crate::access::Refusal;
 use crate::engineio::CallError;
 use crate::http1::HeadFault;
 use crate::pool::ConnectError;
+use crate::site::FileError;
 
 /// Why a request got our own response instead of a node's.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub(crate) enum ExchangeError {
     /// A file is there and cannot be read.
     #[error("the file cannot be read")]
     FileFailed(#[source] io::Error),
+    /// This process can open no more files now.
+    #[error("no file can be opened now")]
+    FilesBusy(#[source] io::Error),
     /// The rules of the route refuse the client.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -161,6 +165,15 @@ pub(crate) enum ExchangeError {
     },
 }
 
+impl From<FileError> for ExchangeError {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Busy(error) => Self::FilesBusy(error),
+            FileError::Failed(error) => Self::FileFailed(error),
+        }
+    }
+}
+
 impl ExchangeError {
     /// What follows from each error, in one table.
     pub(crate) fn facts(&self) -> Facts {
@@ -178,6 +191,7 @@ impl ExchangeError {
             Self::MethodNotAllowed => facts(405, Client, "method_not_allowed"),
             Self::OnlyFiles => facts(404, Client, "only_files"),
             Self::FileFailed(_) => facts(500, Operator, "file_failed"),
+            Self::FilesBusy(_) => facts(503, Operator, "files_busy"),
             Self::Refused(refusal) => of_refusal(refusal),
             Self::BodyStalled(_) => facts(408, Client, "body_stalled"),
             Self::BodyTooLarge(_) => facts(413, Client, "body_too_large"),
@@ -211,6 +225,7 @@ impl ExchangeError {
     pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
         match self {
             Self::Refused(refusal) => refusal.retry_after(),
+            Self::FilesBusy(_) => Some(HeaderValue::from_static("1")),
             _ => None,
         }
     }
@@ -260,6 +275,7 @@ impl ExchangeError {
             | Self::MethodNotAllowed
             | Self::OnlyFiles
             | Self::FileFailed(_)
+            | Self::FilesBusy(_)
             | Self::Refused(_)
             | Self::BodyStalled(_)
             | Self::BodyTooLarge(_)
@@ -305,7 +321,8 @@ mod tests {
                 Self::NoFile => Self::MethodNotAllowed,
                 Self::MethodNotAllowed => Self::OnlyFiles,
                 Self::OnlyFiles => Self::FileFailed(source()),
-                Self::FileFailed(_) => Self::Refused(Refusal::Address),
+                Self::FileFailed(_) => Self::FilesBusy(source()),
+                Self::FilesBusy(_) => Self::Refused(Refusal::Address),
                 Self::Refused(refusal) => {
                     refusal.next().map_or(Self::BodyStalled(after), Self::Refused)
                 }

@@ -150,8 +150,14 @@ impl Asked<'_> {
                 Cow::Owned(written)
             }
         };
-        let found = files.find(&looked_for, (method, headers)).await;
-        match found.map_err(ExchangeError::FileFailed)? {
+        match files.find(&looked_for, (method, headers)).await? {
+            // The root, which a prefix alone means: links of its page are relative to a slash.
+            Found::File(_) if looked_for.ends_with('/') && !path.ends_with('/') => {
+                Ok(directory(uri.path_and_query()))
+            }
+            Found::File(_) if path.ends_with('/') && self.has_other_index(files, snapshot) => {
+                Ok(index(files, uri))
+            }
             Found::File(response) => Ok(Some(of_file(*response))),
             Found::Directory => Ok(directory(uri.path_and_query())),
             Found::Nothing => Ok(None),
@@ -168,8 +174,7 @@ impl Asked<'_> {
             return Ok(found);
         }
         let (method, uri, headers) = self.head;
-        let found = files.fallback(uri.path(), (method, headers)).await;
-        match found.map_err(ExchangeError::FileFailed)? {
+        match files.fallback(uri.path(), (method, headers)).await? {
             Found::File(response) => Ok(of_file(*response)),
             Found::Directory | Found::Nothing => Err(ExchangeError::NoFile),
         }
@@ -185,6 +190,19 @@ impl Asked<'_> {
         let found = snapshot.routes.find(target::host_name(self.host), &decoded);
         found.is_some_and(|route| std::ptr::eq(&**route, self.route))
     }
+
+    /// Whether the index of the directory has a route of its own, whose rules a request for the directory
+    /// must not avoid. One that leads to the directory has none.
+    fn has_other_index(&self, files: &Files, snapshot: &Snapshot) -> bool {
+        let path = files.index_of(self.head.1.path());
+        let found = snapshot.routes.find(target::host_name(self.host), &path);
+        found.is_some_and(|route| match route.target {
+            Target::Redirect(_) => false,
+            Target::Upstream(_) | Target::Files(..) | Target::Respond(_) => {
+                !std::ptr::eq(&**route, self.route)
+            }
+        })
+    }
 }
 
 fn is_read(method: &Method) -> bool {
@@ -197,10 +215,20 @@ fn of_file(response: http::Response<site::FileBody>) -> Response {
 
 /// The redirect to the path of a directory, which ends with a slash. `None` if the path could name a host.
 fn directory(target: Option<&PathAndQuery>) -> Option<Response> {
-    let target = target.filter(|target| !target.path().starts_with("//"))?;
-    let query = target.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = HeaderValue::try_from(format!("{}/{query}", target.path())).ok()?;
-    Some(redirect_to(location, StatusCode::PERMANENT_REDIRECT))
+    let target = target?;
+    elsewhere(format!("{}/", target.path()), target.query(), StatusCode::PERMANENT_REDIRECT)
+}
+
+/// The redirect to the index of the directory at `uri` by its own name. `None` if the path could name a
+/// host.
+fn index(files: &Files, uri: &Uri) -> Option<Response> {
+    elsewhere(files.index_of(uri.path()), uri.query(), StatusCode::TEMPORARY_REDIRECT)
+}
+
+fn elsewhere(path: String, query: Option<&str>, status: StatusCode) -> Option<Response> {
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let location = HeaderValue::try_from(format!("{path}{query}")).ok();
+    Some(redirect_to(location.filter(|_| !path.starts_with("//"))?, status))
 }
 
 fn redirect_to(location: HeaderValue, status: StatusCode) -> Response {

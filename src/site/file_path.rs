@@ -6,8 +6,9 @@
 //! Pure. Runs for every request.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use http::Uri;
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 /// The path of a file or directory below a root.
@@ -46,9 +47,15 @@ impl FilePath {
         })
     }
 
-    /// As the target of a request.
-    pub(super) fn to_uri(&self) -> Option<Uri> {
-        utf8_percent_encode(&self.0, ENCODED).to_string().parse().ok()
+    /// From the root on, which is the slash at its beginning.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The type of its content, by its name.
+    pub(super) fn content_type(&self) -> HeaderValue {
+        let known = mime_guess::from_path(&self.0).first_raw();
+        HeaderValue::from_static(known.unwrap_or("application/octet-stream"))
     }
 
     /// Whether it is a page, which names the other files.
@@ -57,6 +64,11 @@ impl FilePath {
         extension
             .is_some_and(|it| it.eq_ignore_ascii_case("html") || it.eq_ignore_ascii_case("htm"))
     }
+}
+
+/// `name` as a segment of the path of a request.
+pub(super) fn encoded(name: &str) -> impl fmt::Display + '_ {
+    utf8_percent_encode(name, ENCODED)
 }
 
 /// Where a host publishes facts about itself (RFC 8615).
@@ -124,11 +136,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_asked_for_by_a_valid_target() {
-        for path in ["/a b/%?#<>\"`.html", "/ü/é", "/a+b&c=d;e@f:g", "/100%"] {
-            let uri = FilePath(path.to_owned()).to_uri().unwrap();
-            assert_eq!(decoded(uri.path()).unwrap(), path);
+    fn a_name_is_written_as_a_part_of_a_target() {
+        for name in ["a b%?#<>\"`.html", "ü", "a+b&c=d;e@f:g", "100%"] {
+            let uri: http::Uri = format!("/{}", encoded(name)).parse().unwrap();
+            assert_eq!(decoded(uri.path()).unwrap().strip_prefix('/'), Some(name));
             assert_eq!(uri.query(), None);
         }
+    }
+
+    #[test]
+    fn a_name_says_what_a_file_is() {
+        let check = |path: &str, expected: &str| {
+            let path = FilePath::parse(path, "index.html").unwrap();
+            assert_eq!(path.content_type(), expected);
+        };
+        check("/", "text/html");
+        check("/app.js", "text/javascript");
+        check("/a.wasm", "application/wasm");
+        check("/a.unknown", "application/octet-stream");
+        check("/a", "application/octet-stream");
     }
 }

@@ -1,24 +1,22 @@
 //! Files of a directory as responses.
 //!
-//! Ranges, conditions and files that are compressed in advance are the business of tower-http; which file
-//! a path means, and what is no file, is ours.
-//!
 //! Runs for every request.
 
-use std::io;
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, ETAG, HeaderName, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use tower_http::services::ServeDir;
-use tower_http::services::fs::{DefaultServeDirFallback, ServeFileSystemResponseBody};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::disk::Disk;
+use super::compression::{Coding, put_vary, quality, ranked};
+use super::disk::{Disk, Entry, FileError};
 use super::file_body::FileBody;
-use super::file_path::FilePath;
+use super::file_path::{self, FilePath};
+use super::range::{self, Part};
+use super::version::{Condition, Version};
 
 /// The settings of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +40,7 @@ impl FilesSettings {
 #[derive(Debug)]
 pub(crate) struct Files {
     settings: FilesSettings,
-    directory: ServeDir<DefaultServeDirFallback, Disk>,
+    disk: Disk,
 }
 
 /// What is at a path.
@@ -59,13 +57,7 @@ pub(crate) enum Found {
 impl Files {
     /// The files of a directory, which need not exist yet.
     pub(crate) fn new(settings: &FilesSettings) -> Self {
-        let directory = ServeDir::with_backend(&settings.root, Disk::new(&settings.root))
-            .precompressed_br()
-            .precompressed_gzip()
-            .precompressed_zstd()
-            .ignore_multi_range_requests(true)
-            .with_buf_chunk_size(CHUNK_BYTES);
-        Self { settings: settings.clone(), directory }
+        Self { settings: settings.clone(), disk: Disk::new(&settings.root) }
     }
 
     /// What is at `path`, for a GET or HEAD with these fields.
@@ -77,7 +69,7 @@ impl Files {
         &self,
         path: &str,
         request: (&Method, &HeaderMap),
-    ) -> io::Result<Found> {
+    ) -> Result<Found, FileError> {
         match FilePath::parse(path, &self.settings.index) {
             Some(path) => self.open(&path, request).await,
             None => Ok(Found::Nothing),
@@ -94,10 +86,10 @@ impl Files {
         &self,
         path: &str,
         (method, headers): (&Method, &HeaderMap),
-    ) -> io::Result<Found> {
+    ) -> Result<Found, FileError> {
         let Some(fallback) = &self.settings.fallback else { return Ok(Found::Nothing) };
         let names_a_file = path.rsplit('/').next().is_some_and(|last| last.contains('.'));
-        if names_a_file && !accepts_pages(headers) {
+        if !accepts_pages(headers).unwrap_or(!names_a_file) {
             return Ok(Found::Nothing);
         }
         match FilePath::parse(&format!("/{fallback}"), &self.settings.index) {
@@ -106,128 +98,122 @@ impl Files {
         }
     }
 
+    /// The path at which the index of the directory at `path` has a name of its own, percent-encoded.
+    pub(crate) fn index_of(&self, path: &str) -> String {
+        format!("{path}{}", file_path::encoded(&self.settings.index))
+    }
+
     async fn open(
         &self,
         path: &FilePath,
         (method, headers): (&Method, &HeaderMap),
-    ) -> io::Result<Found> {
-        let Some(uri) = path.to_uri() else { return Ok(Found::Nothing) };
-        let mut request = Request::new(());
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = uri;
-        for name in PASSED {
-            for value in headers.get_all(&name) {
-                request.headers_mut().append(&name, value.clone());
+    ) -> Result<Found, FileError> {
+        let codings = ranked(headers, &Coding::PREFERRED);
+        let (file, metadata, coding) = match self.disk.open(path.as_str(), codings).await? {
+            Entry::File(file, metadata, coding) => (file, metadata, coding),
+            Entry::Directory => return Ok(Found::Directory),
+            Entry::Nothing => return Ok(Found::Nothing),
+        };
+        let modified = metadata.modified().ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let version = Version::new(metadata.len(), modified, coding);
+        let mut response = Response::new(FileBody::none());
+        version.write(response.headers_mut());
+        put_vary(response.headers_mut());
+        match version.check(headers) {
+            Condition::Holds => {
+                // Ranges are for GET alone (RFC 9110, section 14.2).
+                let part = match *method == Method::GET && version.is_continued(headers) {
+                    true => range::part(headers, metadata.len()),
+                    false => Part::Whole,
+                };
+                let content = put_part(&mut response, part, metadata.len());
+                if let Some((first, length)) = content {
+                    self.put_content(path, coding, response.headers_mut());
+                    if *method != Method::HEAD {
+                        *response.body_mut() = FileBody::new(file, first, length);
+                    }
+                }
             }
+            Condition::NotModified => {
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                self.put_cache_control(path, response.headers_mut());
+            }
+            Condition::Failed => *response.status_mut() = StatusCode::PRECONDITION_FAILED,
         }
-        if let Some(range) = request.headers_mut().remove(RANGE)
-            && let Some(range) = one_range(&range)
-        {
-            request.headers_mut().insert(RANGE, range);
-        }
-        let mut answer = self.ask(request.clone()).await?;
-        if let Some(response) = &answer
-            && [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE]
-                .contains(&response.status())
-            && !is_same(headers, response.headers())
-        {
-            // The client has a part of another version (RFC 9110, section 13.1.5).
-            request.headers_mut().remove(RANGE);
-            answer = self.ask(request).await?;
-        }
-        let Some(mut response) = answer else { return Ok(Found::Nothing) };
-        if response.status() == StatusCode::TEMPORARY_REDIRECT {
-            return Ok(Found::Directory);
-        }
-        if let Some(value) = &self.settings.cache_control {
-            // A new release has new names for all but its pages.
-            let value =
-                if path.is_page() { HeaderValue::from_static("no-cache") } else { value.clone() };
-            response.headers_mut().insert(CACHE_CONTROL, value);
-        }
-        let length = length_of(&response).filter(|_| method != Method::HEAD).unwrap_or(0);
-        Ok(Found::File(Box::new(response.map(|body| FileBody::new(body, length)))))
+        Ok(Found::File(Box::new(response)))
     }
 
-    /// `None` if there is no such file.
-    async fn ask(
-        &self,
-        request: Request<()>,
-    ) -> io::Result<Option<Response<ServeFileSystemResponseBody>>> {
-        match self.directory.clone().try_call(request).await {
-            Ok(response) => Ok(Some(response).filter(|it| it.status() != StatusCode::NOT_FOUND)),
-            Err(error) if is_absence(&error) => Ok(None),
-            Err(error) => Err(error),
+    /// What the content is.
+    fn put_content(&self, path: &FilePath, coding: Option<Coding>, fields: &mut HeaderMap) {
+        fields.insert(CONTENT_TYPE, path.content_type());
+        fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        if let Some(coding) = coding {
+            fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }
+        self.put_cache_control(path, fields);
+    }
+
+    fn put_cache_control(&self, path: &FilePath, fields: &mut HeaderMap) {
+        let Some(value) = &self.settings.cache_control else { return };
+        // A new release has new names for all but its pages.
+        let value = match path.is_page() {
+            true => HeaderValue::from_static("no-cache"),
+            false => value.clone(),
+        };
+        fields.insert(CACHE_CONTROL, value);
     }
 }
 
-/// The one range of bytes that a field names. All others are ignored, with the whole file for an answer
-/// (RFC 9110, section 14.2).
-fn one_range(field: &HeaderValue) -> Option<HeaderValue> {
-    let (unit, range) = field.to_str().ok()?.split_once('=')?;
-    let (first, last) = range.trim().split_once('-')?;
-    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() < 19;
-    let is_range = is_number(first) && is_number(last) && !(first.is_empty() && last.is_empty());
-    let is_bytes = unit.eq_ignore_ascii_case("bytes");
-    HeaderValue::try_from(format!("bytes={first}-{last}")).ok().filter(|_| is_range && is_bytes)
-}
-
-/// Whether a browser wants to show what it gets.
-fn accepts_pages(headers: &HeaderMap) -> bool {
+/// Whether a browser wants to show what it gets. `None` if it does not say.
+fn accepts_pages(headers: &HeaderMap) -> Option<bool> {
     let values = headers.get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    let mut members = values.flat_map(|value| value.split(','));
-    members.any(|member| member.trim_start().starts_with("text/html"))
+    values.flat_map(|value| value.split(',')).find_map(|member| {
+        let (media_type, parameters) = member.split_once(';').unwrap_or((member, ""));
+        let is_page = media_type.trim().eq_ignore_ascii_case("text/html");
+        is_page.then(|| quality(parameters) > 0)
+    })
 }
 
-/// Whether the file is the one that `If-Range` names, or it names none.
-fn is_same(request: &HeaderMap, response: &HeaderMap) -> bool {
-    let Some(condition) = request.get(IF_RANGE) else { return true };
-    [ETAG, LAST_MODIFIED].iter().any(|name| response.get(name) == Some(condition))
+/// Makes `response` one with `part` of a file of `length` bytes. Returns the first byte of the content, and its
+/// length; `None` if there is none.
+fn put_part(response: &mut Response<FileBody>, part: Part, length: u64) -> Option<(u64, u64)> {
+    let (status, range, content) = match part {
+        Part::Whole => (StatusCode::OK, None, Some((0, length))),
+        Part::Bytes(first, last) => {
+            let range = format!("bytes {first}-{last}/{length}");
+            let content = (first, last.saturating_sub(first).saturating_add(1));
+            (StatusCode::PARTIAL_CONTENT, Some(range), Some(content))
+        }
+        Part::Nothing => {
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(format!("bytes */{length}")), None)
+        }
+    };
+    *response.status_mut() = status;
+    let length = HeaderValue::from(content.map_or(0, |(_, length)| length));
+    let fields = response.headers_mut();
+    fields.insert(CONTENT_LENGTH, length);
+    if let Some(range) = range.and_then(|range| HeaderValue::try_from(range).ok()) {
+        fields.insert(CONTENT_RANGE, range);
+    }
+    content
 }
-
-fn length_of<B>(response: &Response<B>) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Whether there is no such file, or there can be none.
-fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory
-            | io::ErrorKind::InvalidFilename
-            | io::ErrorKind::InvalidInput
-    )
-}
-
-/// The fields of a request that decide what of a file is sent.
-const PASSED: [HeaderName; 6] =
-    [ACCEPT_ENCODING, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE];
-
-/// How much of a file is read at a time: twice as much is in memory for each file that is sent.
-const CHUNK_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_names_not_one_range_of_bytes_is_ignored() {
-        for (field, expected) in [
-            ("bytes=0-4", Some("bytes=0-4")),
-            ("Bytes= 5- ", Some("bytes=5-")),
-            ("bytes=-7", Some("bytes=-7")),
-            ("bytes=-", None),
-            ("bytes=a-b", None),
-            ("bytes=0-1,3-4", None),
-            ("bytes=0-99999999999999999999", None),
-            ("items=0-4", None),
-            ("bytes", None),
-        ] {
-            let found = one_range(&HeaderValue::from_static(field));
-            assert_eq!(found.as_ref().map(|it| it.to_str().unwrap()), expected, "{field}");
-        }
+    fn a_client_may_say_whether_it_wants_pages() {
+        let check = |accept: &'static str, expected: Option<bool>| {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(accepts_pages(&headers), expected, "{accept}");
+        };
+        check("text/html,application/xhtml+xml,*/*;q=0.8", Some(true));
+        check("*/*, Text/HTML ; q=0.1", Some(true));
+        check("text/html;level=1;q=0.5", Some(true));
+        check("text/html;q=0, */*", Some(false));
+        check("text/html-x, */*", None);
+        check("", None);
     }
 }

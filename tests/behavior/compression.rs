@@ -116,6 +116,25 @@ async fn what_must_stay_as_it_is_stays() {
 }
 
 #[tokio::test]
+async fn what_did_not_change_has_the_tag_that_the_client_knows() {
+    let node = node().await;
+    let proxy = proxy(&node, "on");
+    let check = async |known: &str, tag: &str| {
+        let mut client = Client::connect(proxy.address).await;
+        let fields =
+            ["Accept-Encoding: gzip", &format!("If-None-Match: {known}"), "Connection: close"];
+        client.send(request("HEAD", "/?fields=ETag:'a'&status=304", &fields, "")).await;
+        let all = String::from_utf8(client.until_end().await).unwrap().to_lowercase();
+        assert!(all.starts_with("http/1.1 304 "), "{all}");
+        assert!(all.contains(&format!("etag: {tag}\r\n")), "{known}: {all}");
+        assert!(all.contains("vary: accept-encoding\r\n"), "{known}: {all}");
+    };
+    check("\"b\", W/\"a\"", "w/\"a\"").await;
+    check("\"a\"", "\"a\"").await;
+    check("*", "w/\"a\"").await;
+}
+
+#[tokio::test]
 async fn only_what_is_written_is_compressed() {
     let node = node().await;
     let check = async |compress: &str, expected: Option<&str>| {

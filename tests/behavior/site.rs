@@ -75,7 +75,7 @@ async fn files_are_sent_with_what_browsers_and_caches_need() {
     let script = get(proxy.address, "/app.js").await;
     assert_eq!((script.status(), &*script.text()), (200, "0123456789"));
     assert_eq!(script.head.field("cache-control"), Some("max-age=60"));
-    assert_eq!(script.head.field("vary"), Some("accept-encoding"));
+    assert_eq!(script.head.field("vary"), Some("Accept-Encoding"));
     let (tag, date) =
         (script.head.field("etag").unwrap(), script.head.field("last-modified").unwrap());
 
@@ -94,11 +94,24 @@ async fn files_are_sent_with_what_browsers_and_caches_need() {
     check(&["Range: bytes=2-4", "If-Range: \"other\""], 200, "0123456789").await;
     check(&["Range: bytes=2-4,6-7"], 200, "0123456789").await;
     check(&["Range: bytes=20-"], 416, "").await;
+    let all = check(&["Range: bytes=-1000"], 206, "0123456789").await;
+    assert_eq!(all.head.field("content-range"), Some("bytes 0-9/10"));
+    let lines = ["If-None-Match: \"other\"", &format!("If-None-Match: {tag}")];
+    let known = check(&lines, 304, "").await;
+    assert_eq!(known.head.field("vary"), Some("Accept-Encoding"));
+    assert_eq!(known.head.field("cache-control"), Some("max-age=60"));
+    let failed = check(&["If-Match: \"other\""], 412, "").await;
+    assert_eq!(failed.head.field("cache-control"), None);
     let gzip = check(&["Accept-Encoding: gzip"], 200, "GZ").await;
     assert_eq!(gzip.head.field("content-encoding"), Some("gzip"));
     assert_ne!(gzip.head.field("etag"), Some(tag));
     check(&["Accept-Encoding: gzip, br"], 200, "BR").await;
     check(&["Accept-Encoding: zstd"], 200, "0123456789").await;
+    check(&["Accept-Encoding: identity;q=1, gzip;q=0.5"], 200, "0123456789").await;
+    let path = directory.path().join("www/app.js.zst");
+    std::fs::write(path, "ZST").unwrap();
+    let zstd = check(&["Accept-Encoding: gzip, deflate, br, zstd"], 200, "ZST").await;
+    assert_eq!(zstd.head.field("content-encoding"), Some("zstd"));
     assert!(node.requests().is_empty());
 }
 
@@ -126,6 +139,65 @@ async fn head_says_what_get_would_and_both_versions_of_http_say_the_same() {
     let request = Request::post("http://test/app.js").body(()).unwrap();
     let head = http2::ask(&mut requests, request).await.into_parts().0;
     assert_eq!((head.status.as_u16(), head.headers["allow"].to_str().unwrap()), (405, "GET, HEAD"));
+}
+
+#[tokio::test]
+async fn a_range_is_for_get_alone_and_an_empty_file_has_none() {
+    let (node, directory) = (FakeNode::start(|_| ok("node")).await, directory());
+    std::fs::write(directory.path().join("www/empty"), "").unwrap();
+    let proxy = proxy(&node, &format!("{{ files: {{ root: {} }} }}", www(&directory)));
+    let mut client = Client::connect(proxy.address).await;
+    client.send(request("HEAD", "/app.js", &["Range: bytes=2-4", "Connection: close"], "")).await;
+    let head = String::from_utf8(client.until_end().await).unwrap().to_lowercase();
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert!(head.contains("content-length: 10\r\n") && !head.contains("content-range"), "{head}");
+
+    let empty = ask(&proxy, "GET", "/empty", &["Range: bytes=0-"]).await;
+    assert_eq!((empty.status(), empty.head.field("content-length")), (200, Some("0")));
+    assert_eq!(empty.head.field("content-range"), None);
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_cannot_be_opened_leaves_the_plain_one() {
+    let (node, directory) = (FakeNode::start(|_| ok("node")).await, directory());
+    let root = Path::new(&www(&directory)).to_owned();
+    std::os::unix::fs::symlink("style.css.br", root.join("style.css.br")).unwrap();
+    std::fs::create_dir(root.join("style.css.gz")).unwrap();
+    std::fs::write(root.join("style.css"), "p {}").unwrap();
+    let proxy = proxy(&node, &format!("{{ files: {{ root: {} }} }}", www(&directory)));
+    for coding in ["br", "gzip", "br, gzip"] {
+        let field = format!("Accept-Encoding: {coding}");
+        let response = ask(&proxy, "GET", "/style.css", &[&field]).await;
+        assert_eq!((response.status(), &*response.text()), (200, "p {}"), "{coding}");
+        let mut client = Client::connect(proxy.address).await;
+        client.send(request("HEAD", "/style.css", &[&field, "Connection: close"], "")).await;
+        let head = String::from_utf8(client.until_end().await).unwrap().to_lowercase();
+        assert!(head.contains("content-length: 4\r\n"), "{head}");
+        assert!(!head.contains("content-encoding"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn the_rules_for_an_index_hold_for_its_directory() {
+    let (node, directory) = (FakeNode::start(|_| ok("node")).await, directory());
+    let root = www(&directory);
+    let proxy = proxy(
+        &node,
+        &format!(
+            "{{ files: {{ root: {root} }} }}, \
+             {{ path: {{ exact: /docs/index.html }}, files: {{ root: {root} }}, deny: [127.0.0.0/8] }}, \
+             {{ path: {{ exact: /index.html }}, redirect: {{ to: / }} }}"
+        ),
+    );
+    assert_eq!(get(proxy.address, "/docs/index.html").await.status(), 403);
+    let response = get(proxy.address, "/docs/?x=1").await;
+    assert_eq!(
+        (response.status(), response.head.field("location")),
+        (307, Some("/docs/index.html?x=1"))
+    );
+    // A redirect to the directory is no rule for its index.
+    assert_eq!(get(proxy.address, "/").await.text(), "<h1>index</h1>");
+    assert_eq!(get(proxy.address, "/index.html").await.head.field("location"), Some("/"));
 }
 
 #[tokio::test]
@@ -187,6 +259,13 @@ async fn a_directory_leads_to_its_index_with_prefix_and_query() {
     assert_eq!(get(proxy.address, "/site/docs/").await.text(), "<h1>docs</h1>");
     assert_eq!(get(proxy.address, "/site/").await.text(), "<h1>index</h1>");
     assert_eq!(get(proxy.address, "/docs/").await.status(), 404);
+
+    let route =
+        format!("{{ path: /site, strip_prefix: /site, files: {{ root: {} }} }}", www(&directory));
+    let proxy = super::site::proxy(&node, &route);
+    let response = get(proxy.address, "/site?x=1").await;
+    assert_eq!((response.status(), response.head.field("location")), (308, Some("/site/?x=1")));
+    assert_eq!(get(proxy.address, "/site/").await.text(), "<h1>index</h1>");
 }
 
 #[tokio::test]
@@ -203,6 +282,8 @@ async fn an_application_with_paths_of_its_own_gets_its_page_and_a_missing_script
     check("/users/", &["Accept: */*"], 200).await;
     check("/users/a.b", &["Accept: text/html,*/*;q=0.8"], 200).await;
     check("/assets/gone.js", &["Accept: */*"], 404).await;
+    check("/assets/gone.js", &["Accept: text/html;q=0, */*"], 404).await;
+    check("/users/7", &["Accept: application/json, text/html;q=0"], 404).await;
 }
 
 #[tokio::test]
@@ -252,6 +333,9 @@ async fn a_redirect_keeps_parts_of_the_request_and_leads_nowhere_else() {
     check(&proxy, "/x?y=1", 301, "https://test/x?y=1").await;
     check(&proxy, "/old/x?y", 307, "/new/old/x").await;
     check(&to_itself, "//evil.example/", 307, "/evil.example/").await;
+    let by_field = super::site::proxy(&node, "{ redirect: { to: '/${header.x-to}' } }");
+    let response = ask(&by_field, "GET", "/", &["X-To: a\t/evil.example"]).await;
+    assert_eq!(response.head.field("location"), Some("/a%09/evil.example"));
 
     let (_, response) = websocket::ask(proxy.address, "/old/", &[]).await;
     assert_eq!((response.status(), response.head.field("connection")), (307, Some("close")));

@@ -16,6 +16,7 @@ use http::header::{
 use http::{HeaderMap, StatusCode};
 
 pub(crate) use accepted::Coding;
+pub(super) use accepted::{quality, ranked};
 pub(crate) use body::CompressedBody;
 pub(crate) use encoder::Permit;
 
@@ -33,7 +34,7 @@ pub(crate) struct Compression {
 impl Default for Compression {
     fn default() -> Self {
         Self {
-            codings: vec![Coding::Zstd, Coding::Br, Coding::Gzip],
+            codings: Coding::PREFERRED.to_vec(),
             bytes_min: 1024,
             types: TYPES.iter().filter_map(|text| MediaType::parse(text)).collect(),
         }
@@ -87,7 +88,7 @@ const TYPES: [&str; 10] = [
 impl Compression {
     /// The coding for a client that sent these fields.
     pub(crate) fn coding(&self, request: &HeaderMap) -> Option<Coding> {
-        accepted::preferred(request, &self.codings)
+        ranked(request, &self.codings).into_iter().next()
     }
 
     /// Whether a response may be compressed, whatever its client accepts.
