@@ -3,6 +3,7 @@
 //! Pure. Runs for every request.
 
 use http::{HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::template::{Template, Variables};
 
@@ -16,17 +17,15 @@ pub(crate) struct Redirect {
 }
 
 impl Redirect {
-    /// The `Location` for a request.
+    /// The `Location` for a request. What no URL has is percent-encoded: browsers leave out tabs, and take a
+    /// backslash for a slash, so that a field of a client could name a host by them.
     pub(crate) fn location(&self, variables: &Variables<'_>) -> Option<HeaderValue> {
         let location = self.to.value(variables)?;
-        let slashes = |byte: &&u8| matches!(byte, b'/' | b'\\');
-        match location.as_bytes().iter().take_while(slashes).count() {
-            0 | 1 => Some(location),
-            // Two of them begin the name of a host, for browsers also the other way round.
-            many => {
-                let rest = location.as_bytes().get(many - 1..).unwrap_or_default();
-                HeaderValue::from_bytes(&[b"/", rest.get(1..).unwrap_or_default()].concat()).ok()
-            }
+        let location = percent_encode(location.as_bytes(), NOT_OF_URLS).to_string();
+        // Two slashes begin the name of a host.
+        match location.trim_start_matches('/') {
+            rest if rest.len() == location.len() => HeaderValue::try_from(location).ok(),
+            rest => HeaderValue::try_from(format!("/{rest}")).ok(),
         }
     }
 
@@ -43,14 +42,34 @@ impl Redirect {
     ];
 }
 
+/// What is not valid in a URL, apart from bytes that are not ASCII.
+const NOT_OF_URLS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderName};
+    use proptest::prelude::*;
 
     use super::*;
 
     #[test]
     fn it_leads_where_its_author_says_with_parts_of_the_request() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("x-tab", "\t/evil.example"), ("x-back", "\\/evil\\"), ("x-text", "a b")]
+        {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.insert("cookie", HeaderValue::from_static("a=\t/evil.example"));
         let check = |to: &str, target: &str, expected: &str| {
             let redirect = Redirect { to: Template::parse(to).unwrap(), status: Redirect::STATUS };
             let variables = Variables {
@@ -59,7 +78,7 @@ mod tests {
                 scheme: "https",
                 request_id: &HeaderValue::from_static("id-1"),
                 uri: &target.parse().unwrap(),
-                headers: &HeaderMap::new(),
+                headers: &headers,
                 may_say: |_| true,
                 owned: None,
             };
@@ -76,5 +95,40 @@ mod tests {
         check("${target}", "//evil.example//x?//y", "/evil.example//x?//y");
         check("/${query}", "/x?/evil.example", "/evil.example");
         check("/${query}", "/x?//evil.example", "/evil.example");
+        check("/${header.x-tab}", "/", "/%09/evil.example");
+        check("/${header.x-back}", "/", "/%5C/evil%5C");
+        check("/${cookie.a}", "/", "/%09/evil.example");
+        check("/q?${header.x-text}", "/", "/q?a%20b");
+    }
+
+    proptest! {
+        #[test]
+        fn no_client_chooses_the_host(
+            template in prop::sample::select(vec!["${header.x}", "/${header.x}${query}", "/a/../${cookie.c}", "${target}"]),
+            said in prop::collection::vec(prop::sample::select(b"/\\\t :@?#.a\x80\xff".to_vec()), 0..12),
+            query in "[/:@.a?]{0,8}",
+        ) {
+            let value = HeaderValue::from_bytes(&said).unwrap();
+            let cookie = HeaderValue::from_bytes(&[b"c=", &said[..]].concat()).unwrap();
+            let headers = [("x", value), ("cookie", cookie)];
+            let headers = headers.map(|(name, value)| (HeaderName::from_static(name), value));
+            let headers = HeaderMap::from_iter(headers);
+            let redirect = Redirect { to: Template::parse(template).unwrap(), status: Redirect::STATUS };
+            let variables = Variables {
+                client_address: [10, 0, 0, 9].into(),
+                host: "a.b",
+                scheme: "https",
+                request_id: &HeaderValue::from_static("id-1"),
+                uri: &format!("//x?{query}").parse().unwrap(),
+                headers: &headers,
+                may_say: |_| true,
+                owned: None,
+            };
+            if let Some(location) = redirect.location(&variables) {
+                let location = location.to_str().unwrap();
+                prop_assert!(location.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\'));
+                prop_assert!(!location.starts_with("//"), "{location}");
+            }
+        }
     }
 }
