@@ -47,7 +47,8 @@ impl<T> FollowedFile<T> {
     ) -> Result<Arc<Self>, FileFault> {
         let path = path.to_owned();
         let fault = |reason| FileFault { path: path.clone(), reason };
-        let bytes = source::read(&path, BYTES_MAX).map_err(|error| fault(error.to_string()))?;
+        let bytes =
+            source::read_regular(&path, BYTES_MAX).map_err(|error| fault(error.to_string()))?;
         let current = ArcSwap::from_pointee(parsed(&bytes, parse).map_err(fault)?);
         Ok(Arc::new(Self { path, parse, current, read: Mutex::new(Read::Bytes(bytes)) }))
     }
@@ -59,7 +60,7 @@ impl<T> FollowedFile<T> {
 
     /// Reads it again. Blocks for some seconds at most.
     pub(super) fn refresh(&self) {
-        let read = source::read(&self.path, BYTES_MAX);
+        let read = source::read_regular(&self.path, BYTES_MAX);
         let now = match &read {
             Ok(bytes) => Read::Bytes(bytes.clone()),
             Err(error) => Read::Failed(error.kind()),

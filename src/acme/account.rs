@@ -14,6 +14,7 @@ use super::nonces::repeat;
 use super::retry::Cause;
 use super::store::Store;
 use super::{ExternalAccount, Settings};
+use crate::yaml::source;
 
 /// An account as the store has it.
 #[derive(Deserialize, Serialize)]
@@ -77,7 +78,9 @@ fn customer(eab: &ExternalAccount) -> Result<ExternalAccountKey, Failure> {
         let advice = "write what the authority shows as the HMAC key into the file of acme.eab";
         Failure::new(Cause::Local, format!("{}: {error}", path.display()), advice).of_all()
     };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let bytes = source::read_regular(path, KEY_FILE_BYTES_MAX);
+    let bytes = bytes.map_err(|error| wrong(error.to_string()))?;
+    let text = String::from_utf8_lossy(&bytes);
     // Some authorities show it with padding, and some in plain base64.
     let text = text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_");
     match URL_SAFE_NO_PAD.decode(&text) {
@@ -86,6 +89,9 @@ fn customer(eab: &ExternalAccount) -> Result<ExternalAccountKey, Failure> {
         Err(error) => Err(wrong(format!("is not base64url: {error}"))),
     }
 }
+
+/// Far more than a key takes.
+const KEY_FILE_BYTES_MAX: usize = 64 * 1024;
 
 async fn register(
     settings: &Settings,

@@ -71,7 +71,7 @@ impl<'r> Files<'r> {
 ///
 /// The error of the system; [`io::ErrorKind::TimedOut`] after some seconds.
 pub(crate) fn read_file(path: &Path) -> io::Result<Contents> {
-    let bytes = source::read(path, FILE_BYTES_MAX)?;
+    let bytes = source::read_regular(path, FILE_BYTES_MAX)?;
     let path = path.to_owned();
     let metadata = source::within_deadline(move |_| path.metadata())?;
     Ok(Contents { bytes, is_readable_by_all: metadata.permissions().mode() & 0o004 != 0 })

@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::source::{read_until, within_deadline};
+use super::source::{check_kind, read_until, within_deadline};
 use crate::Instant;
 
 /// What is at one path that a file includes.
@@ -69,13 +69,7 @@ impl Reader {
     }
 
     fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let found = fs::metadata(path)?;
-        if found.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !found.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
+        check_kind(path)?;
         read_until(self.end, path, self.bytes_left)
     }
 }

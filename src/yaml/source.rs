@@ -27,11 +27,20 @@ pub(crate) fn is_read_once(path: &Path) -> bool {
         || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// The name of the configuration at `path` in messages.
+/// The name of the configuration at `path` in messages, on one line.
 pub(crate) fn name_of(path: &Path) -> String {
     match is_standard_input(path) {
         true => "standard input".to_owned(),
-        false => path.display().to_string(),
+        false => on_one_line(path),
+    }
+}
+
+/// `path` with its control characters as text.
+pub(crate) fn on_one_line(path: &Path) -> String {
+    let name = path.display().to_string();
+    match name.contains(char::is_control) {
+        true => name.escape_debug().to_string(),
+        false => name,
     }
 }
 
@@ -43,6 +52,34 @@ pub(crate) fn name_of(path: &Path) -> String {
 pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
     within_deadline(move |end| read_until(end, &path, bytes_max))
+}
+
+/// The bytes of the regular file at `path`, at most `bytes_max` and one more: a pipe is not waited for, and a
+/// device is not opened.
+///
+/// # Errors
+///
+/// As [`read`], or the file is of another kind.
+pub(crate) fn read_regular(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    within_deadline(move |end| {
+        check_kind(&path)?;
+        read_until(end, &path, bytes_max)
+    })
+}
+
+/// Checks that there is a regular file at `path`.
+///
+/// # Errors
+///
+/// There is none, or one of another kind.
+pub(crate) fn check_kind(path: &Path) -> io::Result<()> {
+    let found = path.metadata()?;
+    match (found.is_file(), found.is_dir()) {
+        (true, _) => Ok(()),
+        (false, true) => Err(io::ErrorKind::IsADirectory.into()),
+        (false, false) => Err(io::Error::other("it is not a regular file")),
+    }
 }
 
 /// The result of `work`, which gets its deadline but may ignore it and block. Blocks this thread for
@@ -183,9 +220,26 @@ mod tests {
     }
 
     #[test]
+    fn only_a_regular_file_is_read_where_one_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&*pipe, Path::new("/dev/zero")] {
+            let error = read_regular(path, 9).unwrap_err();
+            assert_eq!(error.to_string(), "it is not a regular file", "{}", path.display());
+        }
+        let error = read_regular(directory.path(), 9).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+        let file = directory.path().join("file");
+        std::fs::write(&file, "0123456789").unwrap();
+        assert_eq!(read_regular(&file, 4).unwrap(), b"01234");
+    }
+
+    #[test]
     fn standard_input_has_a_name() {
         assert!(is_read_once(Path::new("-")));
         assert_eq!(name_of(Path::new("-")), "standard input");
         assert_eq!(name_of(Path::new("./-")), "./-");
+        assert_eq!(name_of(Path::new("ü\x1b[2J\n.yaml")), "ü\\u{1b}[2J\\n.yaml");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -30,7 +30,7 @@ pub(super) fn resolve(
     let written = report.chosen(&at_files, route.files.as_ref(), "files: { root: /srv/www }");
     let directory = written.and_then(|written| {
         let directory = site::files(&at_files, written, |text| files.absolute(text), report)?;
-        if files.reader().is_some() && !directory.root.is_dir() {
+        if files.reader().is_some() && !is_directory(&directory.root) {
             report.warn(&at_files.key("root"), "is not a directory that can be read now");
         }
         Some(directory)
@@ -158,6 +158,12 @@ pub(super) fn compression(
     site::compression(&at, written, report).map(Arc::new)
 }
 
+/// Whether there is a directory at `path`: no, if its file system does not say so in time.
+fn is_directory(path: &Path) -> bool {
+    let path = path.to_owned();
+    source::within_deadline(move |_| Ok(path.is_dir())).unwrap_or(false)
+}
+
 /// Finds and reads pages.
 pub(super) fn page_reader(
     files: &mut NamedFiles,
@@ -166,7 +172,8 @@ pub(super) fn page_reader(
         let path = files.locate(text);
         let read = files
             .reader()
-            .map(|_| source::read(&path, site::PAGE_BYTES_MAX).map_err(|error| error.to_string()));
+            .map(|_| source::read_regular(&path, site::PAGE_BYTES_MAX))
+            .map(|read| read.map_err(|error| error.to_string()));
         (path, read)
     }
 }

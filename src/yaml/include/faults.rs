@@ -49,7 +49,8 @@ pub(super) fn unreachable(base: &Path, written: &str, error: &io::Error) -> Diag
             .help("create the directory, or correct the path"),
         io::ErrorKind::PermissionDenied => Diagnostic::new("cannot be read: permission denied")
             .help("let the user that Sockeye runs as read the directory"),
-        _ => Diagnostic::new(format!("cannot be read: {error}")),
+        _ => Diagnostic::new(format!("cannot be read: {error}"))
+            .help("write a directory, or a regular file, whose file system responds"),
     }
 }
 
@@ -66,7 +67,8 @@ pub(super) fn unreadable(error: &io::Error) -> Diagnostic {
         }
         io::ErrorKind::PermissionDenied => Diagnostic::new("cannot be read: permission denied")
             .help("let the user that Sockeye runs as read the file"),
-        _ => Diagnostic::new(format!("cannot be read: {error}")),
+        _ => Diagnostic::new(format!("cannot be read: {error}"))
+            .help("put a regular file there, or remove it"),
     }
 }
 

@@ -17,6 +17,7 @@ use super::directory::{FoundFile, Place, identity, read_places};
 use super::key_path::{KeyPath, Step};
 use super::problem::Diagnostic;
 use super::report::Report;
+use super::source::on_one_line;
 use super::source_map::SourceMap;
 use super::{TEXT_BYTES_MAX, decode, events, read_text, without_mark};
 
@@ -184,7 +185,7 @@ impl Joining {
         if is_in_directory {
             path.extend(file.path.file_name());
         }
-        path.display().to_string()
+        on_one_line(&path)
     }
 
     /// Why a file is not included that is known by another name.
