@@ -5,8 +5,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Outcome;
+use super::{Outcome, printable};
 use crate::config::{self, Config};
+use crate::yaml::source::name_of;
 
 /// Prints a summary of the file at `path`, or fails with all its problems.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what the command is for")]
@@ -15,7 +16,7 @@ pub(super) fn check(path: &Path) -> Outcome {
     config.snapshot(None)?;
     refuse_expired(&config)?;
     for warning in &config.warnings {
-        eprintln!("warning: {warning}");
+        eprintln!("warning: {}", printable(warning));
     }
     let included = config.included.iter().filter(|path| path.is_file()).count();
     let with = match included {
@@ -24,7 +25,7 @@ pub(super) fn check(path: &Path) -> Outcome {
     };
     println!(
         "{}{with} is fine: {}, {}, {}",
-        path.display(),
+        name_of(path),
         counted(config.listeners.len(), "listener"),
         counted(config.upstreams.len(), "upstream"),
         counted(config.routes.len(), "route"),

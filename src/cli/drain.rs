@@ -12,8 +12,8 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::Outcome;
 use super::query::{self, QueryArguments};
+use super::{Outcome, printable};
 use crate::admin::model::{Draining, NodeCommandResult, Nodes};
 use crate::admin::tables;
 
@@ -46,7 +46,7 @@ pub(super) fn drain(arguments: &DrainArguments) -> Outcome {
     }
     let answer = serde_json::from_value(answer)?;
     if arguments.no_wait {
-        return print(&format!("{}\n", tables::commanded(&answer)));
+        return print(&format!("{}\n", printable(&tables::commanded(&answer))));
     }
     wait(node, &answer)
 }
@@ -58,7 +58,7 @@ pub(super) fn undrain(arguments: &NodeArguments) -> Outcome {
         return print(&format!("{answer:#}\n"));
     }
     let answer: NodeCommandResult = serde_json::from_value(answer)?;
-    let sentence = tables::commanded(&answer);
+    let sentence = printable(&tables::commanded(&answer));
     match answer.node.draining {
         None => print(&format!("{sentence}\n")),
         Some(_) => Err(format!("it drains for another reason too: {sentence}").into()),
@@ -92,7 +92,7 @@ fn wait(arguments: &NodeArguments, begun: &NodeCommandResult) -> Outcome {
             None => first,
             Some(_) => busy.unwrap_or(first),
         };
-        let sentence = tables::draining(&begun.upstream, node);
+        let sentence = printable(&tables::draining(&begun.upstream, node));
         let is_over = node.draining.is_none() || busy.is_none();
         let figures = Some((node.tunnels, node.exchanges));
         if is_terminal {

@@ -163,6 +163,32 @@ type Outcome = Result<(), Box<dyn Error>>;
 fn print_failure(error: &(dyn Error + 'static)) {
     for (index, error) in errors(error).enumerate() {
         let prefix = if index == 0 { "sockeye" } else { "  because" };
-        eprintln!("{prefix}: {error}");
+        eprintln!("{prefix}: {}", printable(&error.to_string()));
+    }
+}
+
+/// `text` for a terminal: names of files, hosts and nodes may have characters that move the cursor, or change
+/// the order in which text is shown.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_order = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match (c == '\n', c.is_control() || is_order) {
+            (false, true) => shown.extend(c.escape_default()),
+            (true, _) | (false, false) => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn what_would_change_the_terminal_is_shown_as_text() {
+        assert_eq!(printable("ü: a\n | b"), "ü: a\n | b");
+        assert_eq!(printable("a\x1b[2Jb\r\u{9b}c"), "a\\u{1b}[2Jb\\r\\u{9b}c");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
     }
 }

@@ -11,7 +11,7 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Outcome;
+use super::{Outcome, printable};
 use crate::admin::model::{Refusal, Status};
 use crate::admin::{client, tables};
 use crate::config;
@@ -85,7 +85,7 @@ fn query<T: DeserializeOwned>(
     }
     let answer = serde_json::from_value(answer)?;
     if !arguments.json {
-        print!("{}", table(&answer));
+        print!("{}", printable(&table(&answer)));
     }
     Ok(answer)
 }

@@ -29,7 +29,7 @@ pub(crate) use key_path::{KeyPath, Step};
 pub(crate) use problem::Diagnostic;
 pub use problem::{Problem, Problems, Span};
 pub(crate) use report::Report;
-pub(crate) use secrets::is_secret;
+pub(crate) use secrets::{is_secret, is_secret_field};
 pub(crate) use shorthand::{Chosen, List, RawScalar, TextOr, TextOrList, chosen};
 use snippet::Snippet;
 pub(crate) use source_map::SourceMap;

@@ -90,6 +90,12 @@ impl<'a> Report<'a> {
     pub(crate) fn refuse(&mut self, path: &KeyPath, diagnostic: Diagnostic) {
         let span = self.source_map.value(path);
         let value = self.source_map.scalar(path).map(shown);
+        let diagnostic = match self.source_map.repeats_secret(path) {
+            // What is said of another value quotes it.
+            true => Diagnostic::new("repeats a secret by an alias, and cannot be used here")
+                .help("write the value itself"),
+            false => diagnostic,
+        };
         self.add(path, span, value, diagnostic);
     }
 

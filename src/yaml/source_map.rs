@@ -68,6 +68,15 @@ impl SourceMap {
         mark.scalar.as_deref().filter(|text| is_shown && !text.is_empty())
     }
 
+    /// Whether the value at `path` is that of a secret elsewhere, which an alias repeats.
+    pub(crate) fn repeats_secret(&self, path: &KeyPath) -> bool {
+        let (mark, depth) = self.deepest(path);
+        depth == path.steps().len()
+            && mark.scalar.is_some()
+            && !is_secret(path)
+            && self.secrets.contains(&mark.value)
+    }
+
     /// Makes the value at `path` known as `key` of the same map too.
     pub(crate) fn rename(&mut self, path: &KeyPath, key: &str) {
         let Some((parent, old)) = path.split_last() else { return };

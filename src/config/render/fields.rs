@@ -8,13 +8,13 @@ use super::list;
 use super::upstream::HIDDEN;
 use crate::config::file::fields::{self as keys, Headers};
 use crate::route::{Cors, FieldRules, Template};
-use crate::yaml::{KeyPath, List, RawScalar, is_secret};
+use crate::yaml::{List, RawScalar, is_secret_field};
 
 /// `request_headers:` or `response_headers:`
 pub(super) fn render(rules: &FieldRules) -> Option<Headers> {
     let values = |written: &[(HeaderName, Template)]| {
         let shown = |(name, template): &(HeaderName, Template)| {
-            let is_hidden = is_secret(&KeyPath::root().key(name.as_str()));
+            let is_hidden = is_secret_field(name.as_str());
             let value = if is_hidden { HIDDEN.to_owned() } else { template.to_string() };
             (name.to_string(), Some(RawScalar::new(value)))
         };

@@ -205,6 +205,17 @@ fn the_keys_of_secrets_are_secret_and_no_other() {
 }
 
 #[test]
+fn an_alias_of_a_secret_is_not_shown() {
+    let text = "upstreams:
+  a: { nodes: [b:1], affinity: { sid: { keys: &k [0123456789abcdef0123456789abcdef-hush] } } }
+  b: { nodes: *k }
+routes: [{ upstream: a, auth: { basic: { passwords: [&s hush] } } }, { path: /b, upstream: *s }]";
+    let problems = parse("a.yaml", text).unwrap_err().to_string();
+    assert!(problems.contains("repeats a secret by an alias"), "{problems}");
+    assert!(!problems.contains("hush"), "{problems}");
+}
+
+#[test]
 fn a_byte_order_mark_and_windows_line_ends_do_no_harm() {
     let text = "\u{feff}upstreams: { a: { nodes: [b:1] } }\r\nroutes: [{ upstream: a }]\r\n";
     assert_eq!(parse("a.yaml", text).unwrap().routes.len(), 1);

@@ -12,7 +12,7 @@ use crate::exchange::node_fields::{NodeFields, Sender};
 use crate::exchange::response_fields::variables;
 use crate::exchange::target;
 use crate::route::Policy;
-use crate::yaml::{KeyPath, is_secret};
+use crate::yaml::is_secret_field;
 
 impl Case<'_> {
     /// Shows what `route` changes.
@@ -80,7 +80,7 @@ fn differences<'f>(
 
 /// A field as it is shown. Values that may be secrets are not.
 fn written(name: &HeaderName, value: &[u8]) -> [String; 2] {
-    let is_hidden = is_secret(&KeyPath::root().key(name.as_str()));
+    let is_hidden = is_secret_field(name.as_str());
     let value = if is_hidden { "(hidden)".to_owned() } else { text(value) };
     [name.to_string(), value]
 }
