@@ -81,6 +81,29 @@ fn check_opens_the_files_of_keys_and_passwords() {
     check("basic: { htpasswd_file: FILE }", Some("ann:$apr1$a$b"), "line 1: the hash is neither");
 }
 
+#[test]
+fn check_prints_no_control_characters_and_waits_for_no_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a\u{1b}[2J.yaml");
+    std::fs::write(&path, "routes: [{ respond: { body: ok } }]\n").unwrap();
+    let fine = sockeye(&["check", path.to_str().unwrap()]);
+    let said = text(&fine.stdout);
+    assert_eq!(fine.status.code(), Some(0), "{}", text(&fine.stderr));
+    assert!(said.contains("a\\u{1b}[2J.yaml is fine: 1 listener, 0 upstreams, 1 route"), "{said}");
+
+    let pipe = directory.path().join("\u{1b}pipe.html");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let page = "error_pages: { 404: \"\\epipe.html\" }\nroutes: [{ respond: { body: ok } }]\n";
+    std::fs::write(&path, page).unwrap();
+    let begun = tokio::time::Instant::now();
+    let refused = sockeye(&["check", path.to_str().unwrap()]);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot be read: it is not a regular file"), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
 #[tokio::test]
 async fn run_tells_what_it_serves_and_ends_with_0_on_a_signal() {
     let node = FakeNode::start(|_| ok("yes")).await;
@@ -113,7 +136,7 @@ fn the_program_tells_other_programs_about_itself() {
     let schema = sockeye(&["schema"]);
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
     let needed = serde_json::json!([
-        { "required": ["routes", "upstreams"] },
+        { "required": ["routes"] },
         { "required": ["include"] },
     ]);
     assert_eq!(schema["anyOf"], needed, "{schema:#}");

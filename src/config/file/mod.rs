@@ -68,9 +68,9 @@ pub(super) struct File {
     /// The addresses that clients connect to.
     #[schemars(length(min = 1), extend("x-default" = "one, `0.0.0.0:8080`"))]
     pub(super) listeners: List<Listener>,
-    /// The named groups of nodes.
+    /// The named groups of nodes. Not needed if every route has `files`, `redirect` or `respond` alone.
     #[schemars(extend(
-        "propertyNames" = { "pattern": whole(patterns::WORD) }, "x-needed" = true
+        "propertyNames" = { "pattern": whole(patterns::WORD) }, "minProperties" = 1
     ))]
     pub(super) upstreams: Option<BTreeMap<String, Option<Upstream>>>,
     /// Which requests go to which upstream.

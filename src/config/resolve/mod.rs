@@ -84,7 +84,7 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
             report,
         ),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
-        upstreams: upstream::resolve(&top.key("upstreams"), file.upstreams.as_ref(), files, report),
+        upstreams: upstream::resolve(&top.key("upstreams"), file, files, report),
         error_pages,
         routes: route::resolve(&top.key("routes"), file, files, report),
         warnings: Vec::new(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{address, affinity, balance, discover, health, node_tls, pacing};
 use crate::config::UpstreamSettings;
+use crate::config::file::File;
 use crate::config::file::upstream::{self as keys, Node, Upstream};
 use crate::config::named_files::NamedFiles;
 use crate::form::section;
@@ -17,18 +18,20 @@ use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, TextOr, units};
 /// The upstreams, by name. One without a route is accepted: its route may come later.
 pub(super) fn resolve(
     path: &KeyPath,
-    written: Option<&BTreeMap<String, Option<Upstream>>>,
+    file: &File,
     files: &mut NamedFiles,
     report: &mut Report<'_>,
 ) -> Vec<UpstreamSettings> {
-    let Some(written) = written.filter(|upstreams| !upstreams.is_empty()) else {
+    let written = file.upstreams.as_ref();
+    if written.map_or_else(|| !all_routes_answer(file), BTreeMap::is_empty) {
         let diagnostic = Diagnostic::new("has no upstream");
         report
             .refuse(path, diagnostic.help("write upstreams: { chat: { nodes: [10.0.0.1:3000] } }"));
         return Vec::new();
-    };
+    }
     let items = written
-        .iter()
+        .into_iter()
+        .flatten()
         .map(|(name, item)| (path.key(name), item.as_ref().map(|upstream| (name, upstream))));
     let mut upstreams = Vec::new();
     for (path, (name, upstream)) in report.filled(items) {
@@ -43,6 +46,17 @@ pub(super) fn resolve(
         upstreams.push(one(name, &path, upstream, files, report));
     }
     upstreams
+}
+
+/// Whether every route answers without a node.
+fn all_routes_answer(file: &File) -> bool {
+    let routes = file.routes.as_deref().unwrap_or_default();
+    !routes.is_empty()
+        && routes.iter().flatten().all(|route| {
+            let answers =
+                route.files.is_some() || route.redirect.is_some() || route.respond.is_some();
+            answers && route.upstream.is_none()
+        })
 }
 
 fn one(

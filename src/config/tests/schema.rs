@@ -38,7 +38,7 @@ fn the_schema_refuses_what_the_program_refuses() {
     check(json!({ "log": { "format": "xml" } }), true);
     check(json!({ "log": { "level": "loud" } }), true);
     check(json!({ "logs": {} }), true);
-    check(json!({ "upstreams": null }), true);
+    check(json!({ "upstreams": null, "routes": [{ "respond": { "body": "ok" } }] }), false);
     check(json!({ "upstreams": {} }), true);
     check(json!({ "upstreams": { "chat": null } }), true);
     check(json!({ "upstreams": { "chat": {} } }), true);

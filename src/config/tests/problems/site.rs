@@ -1,6 +1,7 @@
 //! Problems in what a route answers without a node.
 
 use std::fs;
+use std::process::Command;
 
 use crate::config::parse;
 
@@ -55,6 +56,9 @@ fn what_is_wrong_is_reported_with_what_to_write() {
     check(&of_success, ".error_pages.200", "is not the status of an error", "400 to 599");
     let gone = page("502: gone.html");
     check(&gone, ".error_pages.502", "cannot be read: No such file", "exists");
+    let made = Command::new("mkfifo").arg(directory.path().join("pipe.html")).status();
+    assert!(made.unwrap().success());
+    check(&page("502: pipe.html"), ".error_pages.502", "cannot be read: it is not", "exists");
     check(&page("502: a.png"), ".error_pages.502", "is not the name of a page", ".html");
     check(&page("502: long.html"), ".error_pages.502", "is a file of more than 256KiB", "shorter");
 
@@ -65,4 +69,21 @@ fn what_is_wrong_is_reported_with_what_to_write() {
     check(none, ".compress.types", "is empty", "compress: off");
     let media_type = "upstream: chat, compress: { types: [html] }";
     check(media_type, ".compress.types[0]", "is not a media type", "text/html");
+}
+
+#[test]
+fn upstreams_are_needed_by_routes_that_go_there() {
+    let routes = |routes: &str| parse("a.yaml", &format!("routes: [{routes}]"));
+    let answered = "{ path: /a, respond: {} }, { path: /b, redirect: { to: / } }, \
+                    { path: /c, files: { root: /srv } }";
+    assert!(routes(answered).unwrap().upstreams.is_empty());
+    for needed in
+        ["{ path: /a, files: { root: /srv }, upstream: x }", "{ upstream: x }", "{ path: / }"]
+    {
+        let problems = routes(&format!("{answered}, {needed}")).unwrap_err();
+        assert!(
+            problems.to_string().contains("upstreams: has no upstream"),
+            "{needed}: {problems}"
+        );
+    }
 }
