@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Look;
+use regex_syntax::hir::literal::{Extractor, Literal};
 
 use crate::yaml::Diagnostic;
 
@@ -42,6 +43,13 @@ impl PathRegex {
         if !parsed.properties().look_set_prefix().contains(Look::Start) {
             let diagnostic = Diagnostic::new("has an alternative that begins anywhere");
             return Err(diagnostic.help("write ^/(a|b)/ instead of ^/a/|/b/"));
+        }
+        let begins = Extractor::new().extract(&parsed);
+        let is_doubled = |begin: &Literal| begin.as_bytes().starts_with(b"//");
+        if begins.literals().is_some_and(|all| !all.is_empty() && all.iter().all(is_doubled)) {
+            let diagnostic =
+                Diagnostic::new("begins with two slashes, which no path of a route does");
+            return Err(diagnostic.help("write one: `//a` is refused if `/a` has another route"));
         }
         let mut builder = RegexBuilder::new(text);
         builder.unicode(false).size_limit(BYTES_MAX).dfa_size_limit(BYTES_MAX);
@@ -91,6 +99,8 @@ const BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -104,6 +114,8 @@ mod tests {
         check(r"^/v[0-9]+/socket\.io/", "/x/v12/socket.io/", false);
         check("^/(a|b)$", "/a", true);
         check("^/(a|b)$", "/a/", false);
+        check("^//?a", "/a", true);
+        check("^/.*//", "/a//b", true);
         check("(?i)^/chat$", "/Chat", true);
         check(r"^/.*\xff", "/ä", false);
         check("^/(a*)*$", &format!("/{}b", "a".repeat(60_000)), false);
@@ -124,6 +136,22 @@ mod tests {
         check("^/(", "unclosed group");
         check("^/(?!x)", "look-around");
         check(r"^/(a)\1", "backreferences");
+        check("^//", "two slashes");
+        check("(?i)^//a", "two slashes");
+        check("^/(/a|/b)", "two slashes");
         check("^/(((a{100}){100}){100})", "too large");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_was_written(
+            text in r"(\(\?i\))?\^/[/ab.*+?()|\[\]{}0-9^$\\]{0,12}",
+            path in "[/ab0]{0,8}",
+        ) {
+            if let Ok(regex) = PathRegex::parse(&text) {
+                let _ = regex.matches(&format!("/{path}"));
+                prop_assert_eq!(PathRegex::parse(regex.as_str()).unwrap(), regex);
+            }
+        }
     }
 }

@@ -33,12 +33,12 @@ pub(super) fn prefix(text: &str) -> Result<PathPattern, Diagnostic> {
         let diagnostic = Diagnostic::new("ends with `*`, but a path is a prefix without it");
         return Err(diagnostic.help(format!("write {before}")));
     }
-    path(text).map(|path| PathPattern::Prefix(path.into()))
+    path_of_route(text).map(|path| PathPattern::Prefix(path.into()))
 }
 
 /// Exactly the path `text`.
 pub(super) fn exact(text: &str) -> Result<PathPattern, Diagnostic> {
-    path(text).map(|path| PathPattern::Exact(path.into()))
+    path_of_route(text).map(|path| PathPattern::Exact(path.into()))
 }
 
 /// The segments of `text`, which are removed from paths or added to them.
@@ -69,6 +69,15 @@ fn not_a_host(text: &str) -> Diagnostic {
         return diagnostic.help("write \"*.example.com\", or \"*\" for all hosts");
     }
     Diagnostic::new("is not a host name").help("write a name such as chat.example.com")
+}
+
+/// A path by which a route is found: a request has the route of its path with single slashes.
+fn path_of_route(text: &str) -> Result<&str, Diagnostic> {
+    if text.contains("//") {
+        let diagnostic = Diagnostic::new("has two slashes in a row, which no path of a route has");
+        return Err(diagnostic.help("write one: `//a` is refused if `/a` has another route"));
+    }
+    path(text)
 }
 
 fn path(text: &str) -> Result<&str, Diagnostic> {

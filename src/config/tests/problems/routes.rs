@@ -31,6 +31,15 @@ a.yaml:3:5: routes[0].upstreem: is not a known key
 1 problem in a.yaml",
     ),
     (
+        "path: /a//b, upstream: chat",
+        "
+a.yaml:3:11: routes[0].path: `/a//b` has two slashes in a row, which no path of a route has
+ 3 | - { path: /a//b, upstream: chat }
+   |           ^^^^^
+   = help: write one: `//a` is refused if `/a` has another route
+1 problem in a.yaml",
+    ),
+    (
         "upstream: billing",
         "
 a.yaml:3:15: routes[0].upstream: `billing` is not an upstream
