@@ -174,7 +174,7 @@ impl Snapshot {
     }
 
     /// Applies this snapshot to the state of the nodes.
-    fn enact(&self, now: Instant) {
+    pub(crate) fn enact(&self, now: Instant) {
         for upstream in self.all_upstreams() {
             upstream.enact(now);
         }

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use percent_encoding::percent_decode_str;
 
 use crate::exchange::preview::{Described, Preview, Reached, preview};
+use crate::listener::head_guard::HeadGuard;
 use crate::listener::{self, Selection};
 use crate::net::Scheme;
 use crate::snapshot::Snapshot;
@@ -63,6 +64,10 @@ pub(crate) fn explain(
         redirect_to: listener.redirect_http,
     });
     let mut shown = preview(snapshot, described, &settings.unwrap_or_default());
+    let limits = reached.map(|listener| listener.head).unwrap_or_default();
+    if let Err(refusal) = HeadGuard::new(limits).inspect(&described.head()) {
+        shown = shown.refused_by_listener(refusal.fault.status(), refusal.fault.to_string());
+    }
     shown.listener = reached.map(|listener| listener.bind.to_string());
     // A path alone says nothing of a port.
     shown.notes.extend(note.filter(|_| described.names_host));

@@ -15,7 +15,8 @@ use clap::Args;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{print_failure, route_text};
+use super::{print_failure, printable, route_text};
+use crate::Instant;
 use crate::admin::model::Refusal;
 use crate::admin::{client, explain};
 use crate::config;
@@ -56,7 +57,7 @@ pub(super) fn route(arguments: &RouteArguments) -> ExitCode {
     let printed = shown.and_then(|shown| {
         let text = match arguments.json {
             true => format!("{:#}\n", serde_json::to_value(&shown)?),
-            false => route_text::text(&shown),
+            false => printable(&route_text::text(&shown)),
         };
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -78,6 +79,8 @@ fn read(arguments: &RouteArguments, file: &Path) -> Result<Preview, Box<dyn Erro
     let described = Described::new((method, url), header, *client)?;
     let config = config::load(file)?;
     let snapshot = config.snapshot(None)?;
+    // As a process would: nodes drain that the file drains.
+    snapshot.enact(Instant::now());
     Ok(explain(&snapshot, &config.listeners, &described))
 }
 

@@ -26,7 +26,11 @@ fn file(yaml: &str) -> tempfile::NamedTempFile {
 const YAML: &str = "
 listeners: [{ bind: ':8080', trusted_proxies: [10.9.0.0/16] }]
 upstreams:
-  chat: { nodes: [{ address: '10.0.0.1:1', name: n1 }, { address: '10.0.0.2:1', name: n2 }] }
+  chat:
+    nodes:
+      - { address: '10.0.0.1:1', name: n1 }
+      - { address: '10.0.0.2:1', name: n2 }
+      - { address: '10.0.0.4:1', name: n4, drain: true }
   web: { nodes: ['10.0.0.3:1'], affinity: cookie }
 routes:
   - { host: chat.example.com, path: /socket.io/, upstream: chat }
@@ -37,8 +41,11 @@ routes:
     strip_prefix: /app
     deny: [192.0.2.0/24]
     auth: { basic: { passwords: ['ann:$2y$05$abcdefghijklmnopqrstuuu9bJ8gW5sWhhVnhlvYsPBWkzBR5Yl5C'] } }
-    request_headers: { set: { Host: app.internal, Authorization: hidden-secret }, remove: [X-Debug] }
-    response_headers: { set: { X-Frame-Options: DENY } }
+    request_headers:
+      set: { Host: app.internal, Authorization: hidden-secret, X-Auth-Token: hidden-secret }
+      add: { Cookie: a=hidden-secret }
+      remove: [X-Debug]
+    response_headers: { set: { X-Frame-Options: DENY, X-Credential: hidden-secret } }
     cors: { origins: ['https://www.example.com'] }
 ";
 
@@ -67,6 +74,7 @@ fn a_request_has_a_route_an_upstream_and_nodes() {
             "upstream   chat",
             "affinity   sid: any node may get it",
             "node       n1: may get it",
+            "n4: if no other can",
             "*.example.com /: matches, but its host is less specific",
             "app.example.com /app/: the host does not match",
         ],
@@ -91,9 +99,13 @@ fn what_is_changed_and_who_may_use_it_is_said() {
             "path       the node gets /x?y=1",
             "+ host: app.internal",
             "+ authorization: (hidden)",
+            "+ x-auth-token: (hidden)",
+            "+ cookie: (hidden)",
+            "+ x-credential: (hidden)",
             "- x-debug",
             "x-forwarded-prefix: /app",
-            "to client  + x-frame-options: DENY",
+            "to client  + ",
+            "+ x-frame-options: DENY",
             "cors       pages of https://www.example.com may read the response",
         ],
     );
@@ -138,6 +150,21 @@ fn a_request_that_goes_nowhere_says_why() {
         1,
         &["none"],
     );
+}
+
+#[test]
+fn what_the_listener_refuses_is_refused() {
+    let request = ["GET", "http://www.example.com/"];
+    let refused = |field: &str, part: &str| {
+        check(&[&request[..], &["--header", field]].concat(), 1, &["refused    400 refused", part]);
+    };
+    refused("Transfer-Encoding: gzip", "Transfer-Encoding is chunked");
+    refused("Content-Length: -1", "not one decimal number");
+    check(&[&request[..], &["--header", "Content-Length: 1"]].concat(), 0, &["upstream   web"]);
+    let long = format!("X: {}", "a".repeat(70_000));
+    check(&[&request[..], &["--header", &long]].concat(), 1, &["refused    431 refused"]);
+    check(&["OPTIONS", "*"], 0, &["answered   200 self"]);
+    check(&["GET", "HTTPS://www.example.com?x=1"], 0, &["upstream   web"]);
 }
 
 #[test]

@@ -13,8 +13,8 @@ mod request;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::HeaderValue;
 use http::uri::Authority;
+use http::{HeaderValue, StatusCode};
 use ipnet::IpNet;
 
 use super::access_check::visitor;
@@ -95,6 +95,17 @@ impl Preview {
         Self { live: true, ..self }
     }
 
+    /// The same request, which its listener refuses before a route is found.
+    pub(crate) fn refused_by_listener(self, status: StatusCode, reason: String) -> Self {
+        let label = "refused".to_owned();
+        Self {
+            request: RequestSummary { purpose: None, ..self.request },
+            outcome: label.clone(),
+            answer: Some(OwnAnswer { status: status.as_u16(), label, reason }),
+            ..Self::default()
+        }
+    }
+
     fn refuse(&mut self, error: &ExchangeError) {
         let facts = error.facts();
         "refused".clone_into(&mut self.outcome);
@@ -127,7 +138,7 @@ impl Case<'_> {
             (self.request.method(), self.request.uri(), self.request.headers());
         let host = target::host(method, uri, headers)?;
         if target::is_server(uri) {
-            shown.answered(204, "self", "`OPTIONS *` is about the proxy itself");
+            shown.answered(200, "self", "`OPTIONS *` is about the proxy itself");
             return Ok(());
         }
         if let Some(port) = redirect::port(self.request, self.client) {

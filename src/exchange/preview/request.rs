@@ -72,24 +72,46 @@ impl Described {
     }
 }
 
+impl Described {
+    /// The head as a client of HTTP/1.1 sends it. A path alone is one of any host.
+    pub(crate) fn head(&self) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.uri).into_bytes();
+        if !self.headers.contains_key(HOST) {
+            head.extend_from_slice(b"host: any\r\n");
+        }
+        for (name, value) in &self.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                head.extend_from_slice(part);
+            }
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+}
+
 /// The scheme, whether it is one of WebSockets, and the URL.
 fn parse_url(url: &str) -> Result<(Scheme, bool, Uri), String> {
     if url.len() > URL_BYTES_MAX {
         return Err(format!("the URL has more than {URL_BYTES_MAX} bytes"));
     }
-    let (scheme, is_websocket, rest) = match url.split_once("://") {
-        Some(("http", rest)) => (Scheme::Http, false, rest),
-        Some(("ws", rest)) => (Scheme::Http, true, rest),
-        Some(("https", rest)) => (Scheme::Https, false, rest),
-        Some(("wss", rest)) => (Scheme::Https, true, rest),
-        _ if url.starts_with('/') || url == "*" => {
-            let uri = url.parse().map_err(|_| not_a_url(url))?;
-            return Ok((Scheme::Http, false, uri));
-        }
-        Some(_) | None => return Err(not_a_url(url)),
+    if url.starts_with('/') || url == "*" {
+        let uri = url.parse().map_err(|_| not_a_url(url))?;
+        return Ok((Scheme::Http, false, uri));
+    }
+    let Some((scheme, rest)) = url.split_once("://") else { return Err(not_a_url(url)) };
+    let (scheme, is_websocket) = match &*scheme.to_ascii_lowercase() {
+        "http" => (Scheme::Http, false),
+        "ws" => (Scheme::Http, true),
+        "https" => (Scheme::Https, false),
+        "wss" => (Scheme::Https, true),
+        _ => return Err(not_a_url(url)),
     };
-    let uri: Uri = format!("{}://{rest}", scheme.as_str()).parse().map_err(|_| not_a_url(url))?;
-    Ok((scheme, is_websocket, uri))
+    // The path may be left out before the query too (RFC 3986, section 3.3).
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    let slash = if target.starts_with('?') { "/" } else { "" };
+    let uri = format!("{}://{authority}{slash}{target}", scheme.as_str());
+    Ok((scheme, is_websocket, uri.parse().map_err(|_| not_a_url(url))?))
 }
 
 fn parse_field(field: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -148,11 +170,25 @@ mod tests {
         assert_eq!(found.uri, "/x?y=1");
         assert_eq!(found.headers[HOST], "a.b:8443");
         assert_eq!(found.headers[UPGRADE], "websocket");
+        let found = described("HTTPS://a.b?x=1", &[]).unwrap();
+        assert_eq!((found.scheme, found.uri.to_string()), (Scheme::Https, "/?x=1".to_owned()));
         let found = described("/x", &["Host: c.d", "upgrade:WebSocket"]).unwrap();
         assert_eq!(found.headers[HOST], "c.d");
         assert_eq!(found.headers[CONNECTION], "Upgrade");
         assert_eq!(described("http://a.b", &["Host: c"]).unwrap().headers[HOST], "c");
         assert!(described("http://a.b", &[]).unwrap().headers.get(UPGRADE).is_none());
+    }
+
+    #[test]
+    fn its_head_is_that_of_a_client() {
+        let head = |url: &str, fields: &[&str]| {
+            String::from_utf8(described(url, fields).unwrap().head()).unwrap()
+        };
+        assert_eq!(
+            head("http://a.b/x?y", &["X-A: 1"]),
+            "GET /x?y HTTP/1.1\r\nx-a: 1\r\nhost: a.b\r\n\r\n"
+        );
+        assert_eq!(head("/", &[]), "GET / HTTP/1.1\r\nhost: any\r\n\r\n");
     }
 
     #[test]
