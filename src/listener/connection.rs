@@ -142,7 +142,8 @@ pub(crate) fn serve<S: ClientService>(
                 Ok(counted) => counted,
                 Err(end) => return end,
             };
-            let opened = Transport::open(socket, client, &settings, (&shutdown, &counts.tls));
+            let known = (&shutdown, &counts.tls, &idle);
+            let opened = Transport::open(socket, client, &settings, known);
             let transport = match opened.await {
                 Ok(transport) => transport,
                 Err(end) => return end,

@@ -4,33 +4,69 @@
 //!
 //! Runs for every request.
 
+use std::sync::{Arc, Weak};
+
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::idle::{Idle, IdleTime, OfListener};
 use super::transport::HttpVersion;
 use super::{ConnectionEnd, Settings};
+use crate::Instant;
 use crate::net::peek_more;
-use crate::shutdown::ShutdownWatch;
+use crate::shutdown::{Notifier, ShutdownWatch};
 
-/// Waits for the first bytes of a client. When the shutdown begins before, it is left to HTTP/1, which
-/// ends it. Cancel safe.
+/// A connection of which no byte has come. A new client may take its place.
+#[derive(Debug, Default)]
+struct Silent {
+    idle: IdleTime,
+    closes: Notify,
+}
+
+impl Idle for Silent {
+    fn is_idle(&self) -> bool {
+        true
+    }
+
+    fn idle_time(&self) -> &IdleTime {
+        &self.idle
+    }
+}
+
+impl Notifier for Silent {
+    fn wake(&self) {
+        self.closes.notify_one();
+    }
+}
+
+/// Waits for the first bytes of a client, known to `idle` meanwhile. When the shutdown begins before, it is
+/// left to HTTP/1, which ends it. Cancel safe.
 ///
 /// # Errors
 ///
-/// The client sent nothing for the keep-alive timeout, or a part of the preface and no more.
+/// The client sent nothing for the keep-alive timeout, or until a new client needed its place, or a part of
+/// the preface and no more.
 pub(super) async fn detect(
     socket: &TcpStream,
     settings: &Settings,
     shutdown: &ShutdownWatch,
+    idle: &OfListener,
 ) -> Result<HttpVersion, ConnectionEnd> {
     let mut shutdown = shutdown.clone();
+    let silent = Arc::new(Silent::default());
+    silent.idle.begin(Instant::now());
+    let known: Weak<Silent> = Arc::downgrade(&silent);
+    idle.add(known);
     tokio::select! {
         begun = timeout(settings.keep_alive_timeout, socket.readable()) => {
             // A socket that failed is left to HTTP/1, too.
             let _ready = begun.map_err(|_elapsed| ConnectionEnd::Idle)?;
         }
+        () = silent.closes.notified() => return Err(ConnectionEnd::Replaced),
         _deadline = shutdown.begun() => return Ok(HttpVersion::Http1),
     }
+    drop(silent);
     tokio::select! {
         found = timeout(settings.header_timeout, version(socket)) => {
             found.map_err(|_elapsed| ConnectionEnd::SlowHead)

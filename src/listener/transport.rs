@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
+use super::idle::OfListener;
 use super::settings::{Http2, ProxyProtocol};
 use super::{ConnectionEnd, Settings, prior_knowledge};
 use crate::metrics::TlsHandshakes;
@@ -55,10 +56,10 @@ impl Transport {
         socket: TcpStream,
         client: ClientInfo,
         settings: &Settings,
-        (shutdown, counts): (&ShutdownWatch, &TlsHandshakes),
+        (shutdown, counts, idle): (&ShutdownWatch, &TlsHandshakes, &OfListener),
     ) -> Result<Self, ConnectionEnd> {
         let Some(tls) = &settings.tls else {
-            let http = prior_knowledge::detect(&socket, settings, shutdown).await?;
+            let http = prior_knowledge::detect(&socket, settings, shutdown, idle).await?;
             return Ok(Self { stream: socket.into(), client, http });
         };
         let stream = accept(socket, tls, counts).await.map_err(ConnectionEnd::Handshake)?;
