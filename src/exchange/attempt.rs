@@ -204,7 +204,10 @@ async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Box<Connectio
     let opened = Box::pin(exchange.shared.pool.open(node, options)).await;
     opened.map_err(|source| Failure {
         node: node.clone(),
-        error: ExchangeError::Connect { node: node.name().clone(), source },
+        error: match source.is_own_shortage() {
+            true => ExchangeError::NoSocket(source),
+            false => ExchangeError::Connect { node: node.name().clone(), source },
+        },
         is_unsent: true,
     })
 }

@@ -109,6 +109,9 @@ pub(crate) enum ExchangeError {
         /// What failed.
         source: ConnectError,
     },
+    /// This process can open no connection to any node.
+    #[error("the proxy has no socket left for a connection to a node")]
+    NoSocket(#[source] ConnectError),
     /// The node ended the connection before the head of its response.
     #[error("the node closed the connection before it responded")]
     NodeBrokeOff {
@@ -205,6 +208,8 @@ impl ExchangeError {
             Self::NodeDead { .. } => facts(502, Node, "node_dead"),
             Self::NodeDrained { .. } => facts(503, Operator, "node_drained"),
             Self::Connect { .. } => facts(502, Node, "connect").of_node(Unsent),
+            // Another node may have an idle connection.
+            Self::NoSocket(_) => Facts { retry: Unsent, ..facts(503, Operator, "no_socket") },
             Self::NodeBrokeOff { .. } => facts(502, Node, "node_broke_off").of_node(Once),
             Self::BadAnswer { .. } => facts(502, Node, "bad_answer").of_node(Once),
             Self::NodeNotReading { .. } => facts(504, Node, "node_not_reading").of_node(Never),
@@ -225,7 +230,7 @@ impl ExchangeError {
     pub(crate) fn retry_after(&self) -> Option<HeaderValue> {
         match self {
             Self::Refused(refusal) => refusal.retry_after(),
-            Self::FilesBusy(_) => Some(HeaderValue::from_static("1")),
+            Self::FilesBusy(_) | Self::NoSocket(_) => Some(HeaderValue::from_static("1")),
             _ => None,
         }
     }
@@ -283,6 +288,7 @@ impl ExchangeError {
             | Self::SessionGone
             | Self::SessionUnknown
             | Self::NoNode
+            | Self::NoSocket(_)
             | Self::NotAdmitted(_)
             | Self::QueueFull
             | Self::Stopping => None,
@@ -340,7 +346,10 @@ mod tests {
                     let timed_out = ConnectError::TimedOut { node: node.clone(), timeout: after };
                     Self::Connect { node, source: timed_out }
                 }
-                Self::Connect { .. } => Self::NodeBrokeOff { node, source: source() },
+                Self::Connect { .. } => {
+                    Self::NoSocket(ConnectError::TimedOut { node, timeout: after })
+                }
+                Self::NoSocket(_) => Self::NodeBrokeOff { node, source: source() },
                 Self::NodeBrokeOff { .. } => Self::BadAnswer { node, source: HeadFault::Version },
                 Self::BadAnswer { .. } => Self::NodeNotReading { node, after },
                 Self::NodeNotReading { .. } => Self::SearchIncomplete { node: None },
@@ -357,7 +366,8 @@ mod tests {
         for error in ExchangeError::all() {
             let facts = error.facts();
             assert!(error.node().is_some() || !facts.against_node, "{error:?}");
-            assert!(facts.retry == Retry::Never || facts.against_node, "{error:?}");
+            let is_ours = matches!(error, ExchangeError::NoSocket(_));
+            assert!(facts.retry == Retry::Never || facts.against_node || is_ours, "{error:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
@@ -225,17 +226,31 @@ impl ConnectError {
             // The process may be well, whatever is known of its name.
             Self::Resolve { .. } => false,
             // It does not matter whose fault it is: no request can be sent to it.
-            Self::TimedOut { .. } | Self::Tls { .. } => true,
-            Self::Unix { source, .. } => unix::counts_against_node(source),
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-            ),
+            Self::TimedOut { .. } | Self::Tls { .. } | Self::Unix { .. } | Self::Io { .. } => {
+                !self.is_own_shortage()
+            }
         }
     }
+
+    /// Whether this process or its machine is out of what each connection needs.
+    pub(crate) fn is_own_shortage(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Unix { source, .. } => is_own_shortage(source),
+            Self::Resolve { .. } | Self::Tls { .. } | Self::TimedOut { .. } => false,
+        }
+    }
+}
+
+fn is_own_shortage(error: &io::Error) -> bool {
+    let shortages = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        // All ports of this machine are in use towards the node.
+        Errno::ADDRNOTAVAIL,
+    ];
+    Errno::from_io_error(error).is_some_and(|errno| shortages.contains(&errno))
 }
 
 #[cfg(test)]
@@ -365,12 +380,23 @@ mod tests {
 
     #[test]
     fn a_shortage_of_this_machine_does_not_count_against_the_node() {
-        let tells = |kind: io::ErrorKind| {
-            ConnectError::Io { node: "a".into(), source: kind.into() }.counts_against_node()
+        let (node, path): (Arc<str>, Arc<Path>) = ("a".into(), Path::new("/a").into());
+        let check = |errno: Errno, is_own: bool| {
+            let (node, path) = (node.clone(), path.clone());
+            let by_tcp = ConnectError::Io { node: node.clone(), source: errno.into() };
+            let by_path = ConnectError::Unix { node, path, source: errno.into() };
+            for error in [by_tcp, by_path] {
+                assert_eq!(error.is_own_shortage(), is_own, "{error:?}");
+                assert_eq!(error.counts_against_node(), !is_own, "{error:?}");
+            }
         };
-        assert!(tells(io::ErrorKind::ConnectionRefused));
-        assert!(tells(io::ErrorKind::HostUnreachable));
-        assert!(!tells(io::ErrorKind::AddrNotAvailable));
-        assert!(!tells(io::ErrorKind::Other));
+        for own in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL] {
+            check(own, true);
+        }
+        for of_node in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::NETUNREACH, Errno::NOTDIR] {
+            check(of_node, false);
+        }
+        let unresolved = ConnectError::Resolve { node, source: Errno::MFILE.into() };
+        assert!(!unresolved.counts_against_node());
     }
 }

@@ -3,10 +3,12 @@
 //! Runs for every request.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout_at};
 
@@ -25,10 +27,15 @@ pub(super) async fn connect(
     deadline: Instant,
 ) -> Result<UnixStream, ConnectError> {
     let attempts = async {
+        let mut pause = RETRY_AFTER;
         loop {
             match UnixStream::connect(path).await {
                 // The queue of the socket is full. A connect to TCP would wait in the kernel.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(RETRY_AFTER).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Many may wait: not all of them at the same moment.
+                    sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                    pause = (pause * 2).min(RETRY_AFTER_MAX);
+                }
                 connected => return connected,
             }
         }
@@ -43,7 +50,18 @@ pub(super) async fn connect(
 
 /// What is wrong at `path`, and what to do.
 pub(super) fn advice(path: &Path, error: &io::Error) -> String {
+    // Asked only when a connect has failed, and the system has just looked at it.
+    let is_socket = path.metadata().map_or(true, |found| found.file_type().is_socket());
     let path = path.display();
+    match Errno::from_io_error(error) {
+        Some(Errno::PROTOTYPE) => {
+            return format!("the socket {path} is of another type: it has to be SOCK_STREAM");
+        }
+        Some(Errno::LOOP) => {
+            return format!("the links at {path} lead round in a circle: correct the path");
+        }
+        Some(_) | None => (),
+    }
     match error.kind() {
         io::ErrorKind::NotFound => {
             format!("there is no socket {path}: start the node, or correct the path")
@@ -52,28 +70,23 @@ pub(super) fn advice(path: &Path, error: &io::Error) -> String {
             "the user of this process may not use the socket {path}: permit it to write to the socket and \
              to search its directories, for example by a group"
         ),
-        io::ErrorKind::ConnectionRefused => format!(
+        io::ErrorKind::ConnectionRefused if is_socket => format!(
             "nothing listens on the socket {path}, which an earlier process has left: start the node"
         ),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
+            format!("{path} is no socket: correct the path, or remove the file and start the node")
+        }
         io::ErrorKind::TimedOut => format!("the socket {path} did not accept in time"),
         _ => format!("the socket {path} cannot be used"),
     }
 }
 
-/// Whether the node or its operator is to blame: no request can be sent to it.
-pub(super) fn counts_against_node(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::TimedOut
-    )
-}
-
-/// How soon a connect is repeated for which there was no room: a busy process accepts within that time.
+/// How soon a connect is repeated for which there was no room: a busy process accepts within that time. Each
+/// further one comes after twice as long.
 const RETRY_AFTER: Duration = Duration::from_millis(5);
+
+/// How soon at the latest.
+const RETRY_AFTER_MAX: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -109,10 +122,20 @@ mod tests {
         assert!(error.ends_with("which an earlier process has left: start the node"), "{error}");
         let denied = advice(&path, &io::ErrorKind::PermissionDenied.into());
         assert!(denied.contains("permit it to write to the socket"), "{denied}");
-        // A file, and no socket.
         let file = directory.path().join("2.sock");
         std::fs::write(&file, "").unwrap();
-        error_at(&file, ENOUGH).await;
+        for no_socket in [&file, &file.join("3.sock")] {
+            let error = error_at(no_socket, ENOUGH).await.to_string();
+            assert!(error.contains(" is no socket: "), "{error}");
+        }
+        let round = directory.path().join("4.sock");
+        std::os::unix::fs::symlink(&round, &round).unwrap();
+        let error = error_at(&round, ENOUGH).await.to_string();
+        assert!(error.contains("round in a circle"), "{error}");
+        let datagrams = directory.path().join("5.sock");
+        let _socket = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
+        let error = error_at(&datagrams, ENOUGH).await.to_string();
+        assert!(error.contains("has to be SOCK_STREAM"), "{error}");
     }
 
     #[tokio::test]

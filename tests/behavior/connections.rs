@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::future::select_all;
+use http::Request;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::interval;
 
+use crate::support::http2;
 use crate::support::websocket::{open, text};
 use crate::support::{
-    Client, Exposition, FakeNode, ProxyProcess, Reply, Site, config, get, ok, request,
+    Client, Exposition, FakeNode, Proxy, ProxyProcess, Reply, Site, config, get, ok, request,
 };
 
 /// The program, under bounds on its open files as a shell sets them.
@@ -171,6 +174,67 @@ async fn at_the_limit_the_connection_that_was_idle_longest_makes_room() {
         let ends = r#"sockeye_connection_ends_total{reason="replaced"}"#;
         Exposition::until(site.admin.unwrap(), ends, 1.0).await;
     }
+}
+
+#[tokio::test]
+async fn at_the_limit_a_connection_without_a_byte_makes_room_too() {
+    let node = node().await;
+    for http2 in ["off", "on"] {
+        let yaml = format!(
+            "listeners: [{{ bind: '127.0.0.1:0', http2: {http2} }}]\nmax_connections: 1\n\
+             upstreams: {{ a: {{ nodes: ['{}'] }} }}\nroutes: [{{ path: /, upstream: a }}]\n",
+            node.address
+        );
+        let proxy = Proxy::start(&yaml);
+        let mut silent = Client::connect(proxy.address).await;
+        let mut late = Client::connect(proxy.address).await;
+        assert_eq!(late.get("/").await.text(), "yes", "{http2}");
+        assert_eq!(silent.until_end().await, b"");
+    }
+}
+
+#[tokio::test]
+async fn out_of_descriptors_files_and_nodes_are_unavailable_and_no_node_is_blamed() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("large"), vec![b'x'; 4 << 20]).unwrap();
+    let node = FakeNode::start(|_| Reply::Silence).await;
+    let yaml = format!(
+        "listeners: [{{ bind: '127.0.0.1:0', http2: on }}]\n\
+         upstreams: {{ chat: {{ nodes: ['{}'], health: off }} }}\n\
+         routes: [{{ path: /, upstream: chat }}, {{ path: /files/, strip_prefix: /files, \
+         files: {{ root: {} }} }}]\n",
+        node.address,
+        directory.path().display()
+    );
+    let mut proxy = ProxyProcess::start_by(bounded("ulimit -n 64"), &yaml).await;
+    let mut requests = http2::connect(proxy.address).await;
+    let mut refused = None;
+    let mut open = Vec::new();
+    while refused.is_none() && open.len() < 64 {
+        let request = Request::get("http://test/files/large").body(()).unwrap();
+        let response = http2::ask(&mut requests, request).await;
+        match response.status().as_u16() {
+            200 => open.push(response),
+            status => refused = Some((status, response.headers()["retry-after"].clone())),
+        }
+    }
+    assert_eq!(refused, Some((503, "1".parse().unwrap())));
+
+    // The rest is for connections to nodes, until there is none. Bodies are not read: those of the files take
+    // up the window of the connection.
+    let mut pending: Vec<_> = (0..32)
+        .map(|_| {
+            let request = Request::get("http://test/").body(()).unwrap();
+            requests.send_request(request, true).unwrap().0
+        })
+        .collect();
+    let (first, _, _others) = http2::soon(select_all(pending.drain(..))).await;
+    let response = first.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+    let line = proxy.until_log("no_socket").await;
+    assert!(line.contains("Too many open files") && line.contains("operator"), "{line}");
+    drop(open);
 }
 
 #[tokio::test]

@@ -51,9 +51,13 @@ pub(super) fn network(text: &str) -> Result<IpNet, Diagnostic> {
 
 /// Where a node listens: its address, or the path of its Unix socket.
 pub(in crate::config) fn endpoint(text: &str) -> Result<Endpoint, Diagnostic> {
-    match text.strip_prefix("unix:") {
-        Some(path) => Endpoint::unix(path),
-        None => node(text).map(Endpoint::Tcp),
+    match text.split_once(':') {
+        Some(("unix", path)) => Endpoint::unix(path),
+        Some((scheme, path)) if scheme.eq_ignore_ascii_case("unix") && port(path).is_none() => {
+            let diagnostic = Diagnostic::new(format!("begins with `{scheme}:`"));
+            Err(diagnostic.help(format!("write unix:{path}")))
+        }
+        Some(_) | None => node(text).map(Endpoint::Tcp),
     }
 }
 

@@ -206,6 +206,15 @@ a.yaml:4:34: upstreams.chat.tls: cannot be used with nodes on Unix sockets
 1 problem in a.yaml",
     ),
     (
+        "nodes: ['UNIX:/run/a.sock']",
+        "
+a.yaml:4:13: upstreams.chat.nodes[0]: `UNIX:/run/a.sock` begins with `UNIX:`
+ 4 |     nodes: ['UNIX:/run/a.sock']
+   |             ^^^^^^^^^^^^^^^^^^
+   = help: write unix:/run/a.sock
+1 problem in a.yaml",
+    ),
+    (
         "nodes: [{ address: b:1, weight: 0 }]",
         "
 a.yaml:4:37: upstreams.chat.nodes[0].weight: `0` is not a weight
