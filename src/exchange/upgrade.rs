@@ -96,9 +96,11 @@ fn other(request: &Request) -> Result<Option<Handshake>, ExchangeError> {
     }
     let mut protocols = Vec::new();
     for value in fields.get_all(UPGRADE) {
-        // Nodes get the field as it is, so each member must be one for every reader.
+        // Nodes get the field as it is, so each member must be one for every reader. Empty ones are none
+        // (RFC 9110, section 5.6.1.2).
         let text = value.to_str().map_err(|_| ExchangeError::BadUpgrade(NO_PROTOCOLS))?;
-        protocols.extend(text.split(',').map(|member| Box::<str>::from(member.trim())));
+        let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
+        protocols.extend(members.map(Box::<str>::from));
     }
     if protocols.is_empty() || protocols.iter().any(|protocol| carries_http(protocol)) {
         return Ok(None);
@@ -125,10 +127,11 @@ fn is_protocol(text: &str) -> bool {
     }
 }
 
-/// Whether what follows the upgrade is HTTP, perhaps in TLS (RFC 2817).
+/// Whether what follows the upgrade is HTTP, perhaps in TLS (RFC 2817). Servers know drafts of HTTP/2 by
+/// names such as `h2c-14`.
 fn carries_http(protocol: &str) -> bool {
-    let name = protocol.split('/').next().unwrap_or_default();
-    ["h2c", "h2", "h3", "http", "tls"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    let name = protocol.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    ["http", "tls"].contains(&&*name) || name.starts_with("h2") || name.starts_with("h3")
 }
 
 const NO_PROTOCOLS: &str = "Upgrade is not a list of protocols";
@@ -304,10 +307,17 @@ mod tests {
         assert_eq!(asked_for("tcp", &[]), "tcp");
         assert_eq!(asked_for("SPDY/3.1, tcp", &[]), "SPDY/3.1 tcp");
         assert_eq!(asked_for("tcp, WebSocket", &[("sec-websocket-key", "k")]), "a WebSocket");
-        for http in ["h2c", "H2C", "h2", "HTTP/2.0", "TLS/1.0", "tcp, h2c", "http/1.1"] {
+        for http in [
+            "h2c", "H2C", "h2", "HTTP/2.0", "TLS/1.0", "tcp, h2c", "http/1.1", "h2c-14", "H2C-17/x",
+        ] {
             assert_eq!(asked_for(http, &[]), "nothing", "{http}");
         }
-        for wrong in ["", "t cp", "tcp,", "a/b/c", "a/", "tcp;q=1"] {
+        assert_eq!(asked_for("tcp,,x", &[]), "tcp x");
+        assert_eq!(asked_for(", tcp , ", &[]), "tcp");
+        for empty in ["", ",", " , ,"] {
+            assert_eq!(asked_for(empty, &[]), "nothing", "{empty:?}");
+        }
+        for wrong in ["t cp", "tcp,;", "a/b/c", "a/", "tcp;q=1"] {
             assert!(asked_for(wrong, &[]).ends_with(NO_PROTOCOLS), "{wrong}");
         }
         let chunked = asked_for("tcp", &[("transfer-encoding", "chunked")]);
