@@ -24,8 +24,17 @@ pub(super) struct BufferedBody {
     _reservation: Reservation,
 }
 
-/// Reads `body` if its declared length is at most `bytes_max` and the budget has as much left;
-/// otherwise leaves it unchanged and returns `None`.
+/// Which bodies are buffered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Buffering {
+    /// Those that declare a length of at most this many bytes.
+    Declared(usize),
+    /// These, and those that declare none and are no longer.
+    All(usize),
+}
+
+/// Reads `body` if it is to be buffered and the budget has as much left; otherwise what it sends is
+/// unchanged, and the result is `None`.
 ///
 /// # Errors
 ///
@@ -33,15 +42,20 @@ pub(super) struct BufferedBody {
 pub(super) async fn read(
     body: &mut RequestBody,
     budget: &Arc<Budget>,
-    bytes_max: usize,
+    which: Buffering,
     stalled_after: Duration,
 ) -> Result<Option<BufferedBody>, ExchangeError> {
-    let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-    let Some(length) = length.filter(|length| (1..=bytes_max).contains(length)) else {
-        return Ok(None);
+    let declared = body.size_hint().exact().map(|length| usize::try_from(length).ok());
+    let length = match (which, declared) {
+        (Buffering::Declared(max) | Buffering::All(max), Some(length)) => {
+            length.filter(|length| (1..=max).contains(length))
+        }
+        (Buffering::All(max), None) => Some(max),
+        (Buffering::Declared(_), None) => None,
     };
+    let Some(length) = length else { return Ok(None) };
     let Some(_reservation) = budget.reserve(length) else { return Ok(None) };
-    let mut bytes = BytesMut::with_capacity(length);
+    let mut bytes = BytesMut::with_capacity(if declared.is_some() { length } else { 0 });
     loop {
         let frame = timeout(stalled_after, body.frame()).await;
         match frame.map_err(|_elapsed| ExchangeError::BodyStalled(stalled_after))? {
@@ -51,10 +65,14 @@ pub(super) async fn read(
                 if let Ok(data) = frame.into_data() {
                     bytes.extend_from_slice(&data);
                 }
+                if declared.is_none() && bytes.len() > length {
+                    *body = std::mem::take(body).behind(bytes.freeze());
+                    return Ok(None);
+                }
             }
         }
     }
-    if bytes.len() != length {
+    if declared.is_some() && bytes.len() != length {
         return Err(ExchangeError::ClientGone);
     }
     Ok(Some(BufferedBody { bytes: bytes.freeze(), _reservation }))

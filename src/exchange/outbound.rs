@@ -10,7 +10,7 @@ use http::header::{EXPECT, HeaderValue};
 use http::{Method, Version};
 
 use super::body::RequestBody;
-use super::buffered_body::{self, BufferedBody};
+use super::buffered_body::{self, BufferedBody, Buffering};
 use super::context::{Exchange, Request};
 use super::error::ExchangeError;
 use super::node_fields::NodeFields;
@@ -43,12 +43,12 @@ impl Outbound {
         placement: &Placement,
         request_id: &HeaderValue,
     ) -> Result<Self, ExchangeError> {
-        let (untagged, buffered_max) = match placement {
-            Placement::Bound { sid, .. } => (sid.as_ref(), buffered_body::BYTES_MAX),
-            Placement::Unknown { .. } => (None, buffered_body::SEARCH_BYTES_MAX),
-            Placement::Anywhere | Placement::Preferred(_) | Placement::Gone { .. } => {
-                (None, buffered_body::BYTES_MAX)
-            }
+        let small = Buffering::Declared(buffered_body::BYTES_MAX);
+        let (untagged, buffering) = match placement {
+            Placement::Bound { sid, .. } => (sid.as_ref(), small),
+            // Otherwise only one node could be asked.
+            Placement::Unknown { .. } => (None, Buffering::All(buffered_body::SEARCH_BYTES_MAX)),
+            Placement::Anywhere | Placement::Preferred(_) | Placement::Gone { .. } => (None, small),
         };
         let bytes_max = exchange.body_bytes_max();
         let (head, mut body) = mem::take(request).into_parts();
@@ -63,7 +63,7 @@ impl Outbound {
             false => {
                 let stalled_after = exchange.route.limits.request_body_timeout;
                 let budget = &exchange.shared.budget;
-                buffered_body::read(&mut body, budget, buffered_max, stalled_after).await?
+                buffered_body::read(&mut body, budget, buffering, stalled_after).await?
             }
         };
         let framing = match &buffered {

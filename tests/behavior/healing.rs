@@ -52,6 +52,27 @@ async fn a_message_arrives_once_and_whole_at_the_node_that_has_the_session() {
 }
 
 #[tokio::test]
+async fn a_message_without_a_declared_length_arrives_too() {
+    let (nodes, proxy) = nodes_and_proxy().await;
+    let target = "/socket.io/?EIO=4&transport=polling&sid=c-from-elsewhere";
+    let head =
+        format!("POST {target} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let mut client = Client::connect(proxy.address).await;
+    client.send(format!("{head}3\r\n4he\r\n3\r\nllo\r\n0\r\n\r\n")).await;
+    assert_eq!(client.response().await.text(), "ok");
+    let is_taken = |node: &FakeNode| node.requests().iter().any(|asked| asked.body == b"4hello");
+    assert!(is_taken(&nodes[2]));
+
+    // What is too long to be kept goes to one node, as a whole.
+    let proxy = Proxy::default_before(&[&nodes[2]]);
+    let chunk = format!("{:x}\r\n{}\r\n", 200_000, "4".repeat(200_000));
+    let mut client = Client::connect(proxy.address).await;
+    client.send(format!("{head}{}0\r\n\r\n", chunk.repeat(10))).await;
+    assert_eq!(client.response().await.text(), "ok");
+    assert_eq!(nodes[2].requests().iter().map(|request| request.body.len()).max(), Some(2_000_000));
+}
+
+#[tokio::test]
 async fn a_preflight_goes_to_one_node_and_teaches_nothing() {
     for name in ["a", "b", "c"] {
         let nodes =

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -27,6 +27,8 @@ enum Kind {
     Streamed(ClientBody),
     /// A body from an embedder's server.
     Foreign(UnsyncBoxBody<Bytes, BodyError>),
+    /// What was read of a body of unknown length, and the rest.
+    Begun(Bytes, RequestBody),
 }
 
 impl RequestBody {
@@ -35,6 +37,11 @@ impl RequestBody {
 
     fn new(kind: Kind) -> Self {
         Self(Some(Box::new(kind)))
+    }
+
+    /// The same behind `begun`, which was read of it. Its length must not be known.
+    pub(in crate::exchange) fn behind(self, begun: Bytes) -> Self {
+        Self::new(Kind::Begun(begun, self))
     }
 
     /// Its framing on the connection to a node.
@@ -78,6 +85,8 @@ impl Body for RequestBody {
         match kind {
             Kind::Streamed(body) => Pin::new(body).poll_frame(cx),
             Kind::Foreign(body) => Pin::new(body).poll_frame(cx),
+            Kind::Begun(begun, rest) if begun.is_empty() => Pin::new(rest).poll_frame(cx),
+            Kind::Begun(begun, _) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(begun))))),
         }
     }
 
@@ -86,6 +95,7 @@ impl Body for RequestBody {
             None => true,
             Some(Kind::Streamed(body)) => body.is_end_stream(),
             Some(Kind::Foreign(body)) => body.is_end_stream(),
+            Some(Kind::Begun(begun, rest)) => begun.is_empty() && rest.is_end_stream(),
         }
     }
 
@@ -94,6 +104,12 @@ impl Body for RequestBody {
             None => SizeHint::with_exact(0),
             Some(Kind::Streamed(body)) => body.size_hint(),
             Some(Kind::Foreign(body)) => body.size_hint(),
+            Some(Kind::Begun(begun, rest)) => {
+                let mut hint = SizeHint::new();
+                let begun = u64::try_from(begun.len()).unwrap_or(u64::MAX);
+                hint.set_lower(rest.size_hint().lower().saturating_add(begun));
+                hint
+            }
         }
     }
 }
