@@ -49,9 +49,15 @@ impl Upstream {
         self.tier(&[], now) == Tier::Backup
     }
 
-    /// Logs it when backups begin to be needed, and when they no longer are.
+    /// Logs it when backups begin to be needed, and when they no longer are. Without checks, a node that
+    /// accepts no connection is tried again and again: until one succeeds, backups still are.
     pub(crate) fn follow_backups(&self, now: Instant) {
-        let is_needed = self.needs_backups(now);
+        let was_needed = self.shared.backups_in_use.0.load(Ordering::Relaxed);
+        let is_needed = self.needs_backups(now)
+            || (was_needed
+                && !self.nodes.iter().any(|node| {
+                    !node.is_backup() && self.is_open(node, now) && node.failed_at().is_none()
+                }));
         if self.shared.backups_in_use.0.swap(is_needed, Ordering::Relaxed) == is_needed {
             return;
         }
@@ -127,6 +133,28 @@ mod tests {
         let _sessions = [(); 2].map(|()| opened(&upstream, &any));
         let third = upstream.admit(&any, &[], AdmissionToken::Due, Instant::now()).unwrap_err();
         assert!(matches!(third, Wait::ForTurn(_)), "{third:?}");
+    }
+
+    #[test]
+    fn backups_are_in_use_until_another_node_accepts_a_connection() {
+        let upstream = Upstream::new(&settings(), None);
+        let in_use = |now| {
+            upstream.follow_backups(now);
+            upstream.shared.backups_in_use.0.load(Ordering::Relaxed)
+        };
+        let begun = Instant::now();
+        assert!(!in_use(begun));
+        let [a, b, _] = upstream.nodes() else { panic!("three nodes") };
+        for node in [a, b] {
+            node.connect_failures().failed(begun, begun);
+        }
+        assert!(in_use(begun));
+        // The next new session tries one of them again.
+        let later = begun + std::time::Duration::from_secs(3600);
+        assert!(!upstream.needs_backups(later));
+        assert!(in_use(later));
+        a.connected();
+        assert!(!in_use(later));
     }
 
     #[test]
