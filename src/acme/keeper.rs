@@ -29,7 +29,7 @@ pub(crate) struct Wanted {
 pub(crate) type WantedNames = watch::Sender<Option<Wanted>>;
 
 /// Keeps the certificates of all names current.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     wanted: watch::Receiver<Option<Wanted>>,
     status: Status,

@@ -34,7 +34,7 @@ use crate::Instant;
 use crate::listener::{self, AcceptBounds, Accepted, BindError, Listener, serve};
 use crate::net::ClientBody;
 use crate::shutdown::ShutdownWatch;
-use crate::tasks::Tasks;
+use crate::tasks::{Tasks, survived};
 pub(crate) use readiness::FirstAnswers;
 pub(crate) use route_preview::explain;
 use slots::{Slot, Slots};
@@ -72,10 +72,23 @@ impl Admin {
     }
 
     /// Shows `state` and carries out commands on it, as long as it is polled. Its connections end with
-    /// it.
-    pub(crate) async fn serve(self, state: AdminState) {
-        let address = self.local_address();
+    /// it. The address stays open after a panic.
+    pub(crate) async fn serve(mut self, state: AdminState) {
         let state = Arc::new(state);
+        loop {
+            let again = self.0.try_clone();
+            if survived("admin", self.serve_once(state.clone())).await.is_some() {
+                return;
+            }
+            match again {
+                Ok(listener) => self = Self(listener),
+                Err(error) => return warn!(%error, "the admin listener is not started again"),
+            }
+        }
+    }
+
+    async fn serve_once(self, state: Arc<AdminState>) {
+        let address = self.local_address();
         let shutdown = ShutdownWatch::never();
         let (sender, mut accepted) = mpsc::channel(1);
         let tasks = Tasks::default();

@@ -185,6 +185,18 @@ impl LogEntry {
     }
 }
 
+impl Drop for LogEntry {
+    /// Names the request that a panic ends: the line of the panic itself does not know it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!(
+                client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
+                transport = self.transport, request = &*self.id(), "the request has panicked"
+            );
+        }
+    }
+}
+
 /// What the log line of a tunnel's end needs.
 #[derive(Debug)]
 pub(super) struct TunnelLogEntry {

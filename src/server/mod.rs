@@ -180,7 +180,7 @@ impl Server {
             background.spawn(cutting);
             spawn_timers(&background, &current, &config);
             let (keeper, wanted, certificates) = Keeper::new();
-            background.spawn(keeper.run());
+            background.spawn_lasting("keep_certificates", move || keeper.clone().run());
             if let Some(admin) = admin {
                 background.spawn(admin.serve(AdminState {
                     current: current.clone(),
