@@ -6,13 +6,16 @@
 //! directory. If the file is a symlink, its target and the target's directory are watched too. A network
 //! mount reports nothing, so the file's [`Stamp`] is also checked every [`CHECK_INTERVAL`].
 //!
-//! Events in the directory may concern other files, such as a log that is written all the time: the file
-//! counts as changed only if its stamp changed.
+//! Events in the directory may concern other files, such as a log that is written all the time. Those of
+//! names that do not lead to the file are left out; for all others, the file counts as changed only if its
+//! stamp changed.
 //!
 //! Runs at start, at reload, or on a timer.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -33,6 +36,7 @@ pub(super) struct FileWatch {
     watcher: Option<RecommendedWatcher>,
     /// Files and directories.
     watched: BTreeSet<PathBuf>,
+    names: Arc<Mutex<Names>>,
     events: mpsc::Receiver<()>,
     had_event: bool,
     /// Of the configuration file; `None` before the first check.
@@ -45,9 +49,12 @@ impl FileWatch {
     /// Watches the file at `path`, which need not exist, and `others`.
     pub(super) fn new(path: &Path, others: Vec<PathBuf>) -> Self {
         let (sender, events) = mpsc::channel(1);
+        let names = Arc::new(Mutex::new(Names::default()));
+        let known = names.clone();
         let send = move |event: notify::Result<Event>| {
+            let names = known.lock().unwrap_or_else(PoisonError::into_inner);
             // A full channel has an event already. After a failure of the watch, the file is checked.
-            if event.map_or(true, |event| may_change(event.kind)) {
+            if event.map_or(true, |event| may_change(event.kind) && names.concern(&event)) {
                 let _ = sender.try_send(());
             }
         };
@@ -67,6 +74,7 @@ impl FileWatch {
             others: Vec::new(),
             watcher: watcher.ok(),
             watched: BTreeSet::new(),
+            names,
             events,
             // The file may have changed since it was read.
             had_event: true,
@@ -138,7 +146,12 @@ impl FileWatch {
     fn follow(&mut self) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let paths = [&self.path].into_iter().chain(&self.others);
-        let wanted: BTreeSet<PathBuf> = paths.flat_map(|path| places_of(path)).collect();
+        let wanted: BTreeSet<PathBuf> = paths.clone().flat_map(|path| places_of(path)).collect();
+        let names = Names::new(paths.map(PathBuf::as_path), &wanted);
+        let former = {
+            let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *known, names.clone())
+        };
         for left in self.watched.difference(&wanted) {
             // Fails for a path that was deleted, which is no longer watched anyway.
             let _ = watcher.unwatch(left);
@@ -158,7 +171,8 @@ impl FileWatch {
                 ),
             }
         }
-        let is_new = !wanted.is_subset(&self.watched);
+        // An event of a new name was left out until now.
+        let is_new = !wanted.is_subset(&self.watched) || former != names;
         self.watched = wanted;
         is_new
     }
@@ -176,6 +190,51 @@ fn directory_of(path: &Path) -> Option<PathBuf> {
     Some(if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_owned() })
 }
 
+/// The names of which an event may change a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names {
+    /// In any directory: of the files, and of the links and directories on the way to them.
+    entries: BTreeSet<OsString>,
+    /// Files and directories whose own events count.
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Names {
+    fn new<'p>(paths: impl Iterator<Item = &'p Path>, watched: &BTreeSet<PathBuf>) -> Self {
+        let mut entries = BTreeSet::new();
+        for path in paths {
+            add_names(path, &mut entries, LINKS_MAX);
+        }
+        Self { entries, watched: watched.clone() }
+    }
+
+    /// Whether `event` is of one of them. One that says not what it is of may be of any.
+    fn concern(&self, event: &Event) -> bool {
+        let is_known = |path: &PathBuf| {
+            self.watched.contains(path)
+                || path.file_name().is_none_or(|name| self.entries.contains(name))
+        };
+        event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(is_known)
+    }
+}
+
+/// Adds the names on the way to the file at `path`: each of them may be a link, such as `..data` of
+/// Kubernetes, which is replaced.
+fn add_names(path: &Path, names: &mut BTreeSet<OsString>, links_left: usize) {
+    for place in path.ancestors() {
+        names.extend(place.file_name().map(OsStr::to_owned));
+        if let Some(left) = links_left.checked_sub(1)
+            && let Ok(target) = place.read_link()
+        {
+            add_names(&target_of(place, &target), names, left);
+        }
+    }
+}
+
+fn target_of(link: &Path, target: &Path) -> PathBuf {
+    link.parent().map_or_else(|| target.to_owned(), |directory| directory.join(target))
+}
+
 /// Whether a file's content may have changed. Reads do not count: reading the file would cause the next
 /// event.
 fn may_change(kind: EventKind) -> bool {
@@ -188,6 +247,9 @@ fn may_change(kind: EventKind) -> bool {
         | EventKind::Other => true,
     }
 }
+
+/// The system follows 40 links on the way to a file.
+const LINKS_MAX: usize = 40;
 
 /// An editor saves a file with several events within milliseconds.
 const QUIET: Duration = Duration::from_millis(100);
@@ -227,6 +289,45 @@ mod tests {
         }
         fs::write(&path, "two").unwrap();
         seen(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_neighbor_wakes_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sockeye.yaml");
+        fs::write(&path, "one").unwrap();
+        let mut watch = watch(&path).await;
+        // What the check before has caused.
+        while timeout(QUIET * 2, watch.events.recv()).await.is_ok() {}
+        let log = directory.path().join("log");
+        fs::write(&log, "a line").unwrap();
+        fs::rename(&log, directory.path().join("log.1")).unwrap();
+        assert!(timeout(QUIET * 2, watch.events.recv()).await.is_err());
+        fs::write(&path, "two").unwrap();
+        assert!(timeout(QUIET * 2, watch.events.recv()).await.is_ok());
+    }
+
+    /// As Kubernetes updates a ConfigMap: the file is a link to one in `..data`, a link that is replaced.
+    #[tokio::test]
+    async fn a_link_on_the_way_that_is_replaced_is_noticed_by_its_event() {
+        use std::os::unix::fs::symlink;
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let put = |version: &str| {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("sockeye.yaml"), version).unwrap();
+            symlink(version, at("..data_tmp")).unwrap();
+            fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        };
+        put("..1");
+        symlink("..data/sockeye.yaml", at("sockeye.yaml")).unwrap();
+        let mut watch = watch(&at("sockeye.yaml")).await;
+        for version in ["..2", "..3"] {
+            let begun = Instant::now();
+            put(version);
+            seen(&mut watch).await;
+            assert!(begun.elapsed() < CHECK_INTERVAL, "it was an event and not a check");
+        }
     }
 
     /// Like a file that is mounted by itself: its events are in another directory.
