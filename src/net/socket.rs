@@ -126,6 +126,11 @@ pub(crate) fn has_unsent(stream: &TcpStream) -> bool {
     !is_writable
 }
 
+/// Whether the connection has failed. Behind a FIN of the peer, no read says so. What it says is said once.
+pub(crate) fn is_reset(stream: &TcpStream) -> bool {
+    !matches!(stream.take_error(), Ok(None))
+}
+
 /// Asks the kernel: the runtime's readiness may be outdated.
 fn is_writable(stream: &TcpStream) -> bool {
     let mut stream = [PollFd::new(stream, PollFlags::OUT)];

@@ -21,7 +21,8 @@ pub(super) enum Timer {
     StalledClient,
     /// The node took none of the bytes that wait for it.
     StalledNode,
-    /// A side may have been quiet so long that it needs a Ping or is lost.
+    /// A side may have been quiet so long that it needs a Ping or is lost; or without frames, a side whose
+    /// direction has ended may have been reset.
     Keepalive,
     /// The tunnel has reached its maximum age.
     MaxAge,

@@ -29,6 +29,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin {
         false
     }
 
+    /// See [`socket::is_reset`].
+    fn is_reset(&self) -> bool {
+        false
+    }
+
     /// Ends the stream because the other side of the tunnel was reset. A socket gets a FIN: a reset
     /// would discard what the kernel has not sent yet.
     fn poll_pass_reset(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -50,6 +55,10 @@ impl Stream for TcpStream {
     fn has_unsent(&self) -> bool {
         socket::has_unsent(self)
     }
+
+    fn is_reset(&self) -> bool {
+        socket::is_reset(self)
+    }
 }
 
 impl Stream for NetStream {
@@ -61,6 +70,10 @@ impl Stream for NetStream {
 
     fn has_unsent(&self) -> bool {
         self.has_unsent()
+    }
+
+    fn is_reset(&self) -> bool {
+        self.tcp().is_some_and(socket::is_reset)
     }
 }
 

@@ -13,7 +13,7 @@ use super::close_rules::{Flows, HalfClose};
 use super::closing::{ANSWER_TIMEOUT, Closing};
 use super::deadlines::{Deadlines, Due, Timer};
 use super::flow::Flow;
-use super::flow_state::{FlowStep, PollContext};
+use super::flow_state::{FlowStep, PollContext, SourceState};
 use super::gate::{FirstFrames, Gate, Strictness};
 use super::open_packet::OpenPacketReader;
 use super::policies::Policies;
@@ -21,7 +21,7 @@ use super::scratch_buffer::with_scratch;
 use super::traffic_metrics::TrafficMetrics;
 use super::upgrade_progress::UpgradeReader;
 use super::wakeups::Wakeups;
-use super::{End, IdleTimeout, Protocol, Report, RosterGuard, Setup, Stream};
+use super::{End, IdleTimeout, Protocol, Report, RosterGuard, Setup, Side, Stream};
 use crate::Instant;
 use crate::websocket::{Scanner, Sender, SenderLimits};
 
@@ -213,6 +213,9 @@ where
         let begins = self.closing.is_none();
         if begins {
             let passed = self.flows.pass_half_close();
+            if passed {
+                self.deadlines.set_earlier(Timer::Keepalive, now + RESET_CHECK_EVERY);
+            }
             let Some(end) = self.flows.cause() else { return passed };
             self.begin_close(end, now);
         }
@@ -270,6 +273,9 @@ where
                 (Timer::StalledClient, _) => self.begin_close(End::StalledClient, now),
                 (Timer::StalledNode, _) => self.begin_close(End::StalledNode, now),
                 (Timer::ShutdownSlot, _) => self.begin_close(End::Shutdown, now),
+                (Timer::Keepalive, _) if self.flows.half_close != HalfClose::Ends => {
+                    self.check_resets(now);
+                }
                 (Timer::Keepalive, _) => self.check_keepalive(now),
                 (Timer::CloseFrame, _) => {
                     Closing::on_close_frame_timeout(&mut self.flows, &mut self.deadlines, now);
@@ -277,6 +283,20 @@ where
                 (Timer::Cut, None) => debug_assert!(false, "a cut without a cause"),
             }
             changed = true;
+        }
+    }
+
+    /// Finds out whether a side is gone from which nothing more is read.
+    fn check_resets(&mut self, now: Instant) {
+        let is_reset = [self.client.is_reset(), self.node.is_reset()];
+        for (side, is_reset) in [Side::Client, Side::Node].into_iter().zip(is_reset) {
+            let (from, to) = self.flows.flows_of(side);
+            if is_reset && from.source() == SourceState::Ended && !to.is_sink_done() {
+                to.fail_sink();
+            }
+        }
+        if self.closing.is_none() {
+            self.deadlines.set(Timer::Keepalive, Some(now + RESET_CHECK_EVERY));
         }
     }
 
@@ -309,6 +329,9 @@ where
         }
     }
 }
+
+/// How often a side is looked at whose direction has ended while the other one goes on.
+const RESET_CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// The time at `share` of a shutdown that ends at `deadline`, early enough that both sides can still
 /// answer. A random share keeps the clients from reconnecting all at once.

@@ -25,6 +25,33 @@ async fn a_reset_of_the_node_reaches_the_client_at_once() {
     assert_eq!((report.end, report.end.who()), (End::NodeReset, Who::Node));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reset_behind_a_fin_ends_a_stream_of_another_protocol() {
+    for side in Side::ALL {
+        let (client, client_side) = pair().await;
+        let (node, node_side) = pair().await;
+        let mut tunnel = JoinSet::new();
+        let (_shutdown, watch) = Shutdown::new();
+        let setup = Setup { protocol: Protocol::Unknown, ..setup(watch) };
+        tunnel.spawn(run(client_side, node_side, setup));
+        let (mut gone, mut silent) = match side {
+            Side::Client => (client, node),
+            Side::Node => (node, client),
+        };
+        gone.shutdown().await.unwrap();
+        expect_fin(&mut silent).await;
+        let begun = Instant::now();
+        reset(gone);
+        let report = tunnel.join_next().await.unwrap().unwrap();
+        let expected = match side {
+            Side::Client => End::ClientReset,
+            Side::Node => End::NodeReset,
+        };
+        assert_eq!(report.end, expected);
+        assert!(begun.elapsed() < 60 * SECOND, "{:?}", begun.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn megabytes_arrive_whole_over_sockets() {
     let (mut client, mut node, _tunnel) = start().await;
