@@ -69,7 +69,9 @@ fn inside(directives: &[Directive], block: Option<&str>, found: &mut Found) {
                     | "server"
             ),
             Some("server") => {
-                ONLY_HTTP.contains(&name) || name == "server" && directive.block.is_some()
+                ONLY_HTTP.contains(&name)
+                    || name == "proxy_pass"
+                    || name == "server" && directive.block.is_some()
             }
             Some("location") => {
                 ONLY_HTTP.contains(&name) || matches!(name, "server" | "listen" | "server_name")

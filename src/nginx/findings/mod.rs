@@ -2,8 +2,6 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-#[cfg(test)]
-mod corpus;
 mod fields;
 mod limits;
 mod loading;

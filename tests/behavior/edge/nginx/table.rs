@@ -1,4 +1,4 @@
-//! The table beside a configuration: what stands for what in it, and which requests are sent.
+//! The table next to a configuration: what stands for what in it, and which requests are sent.
 
 use std::path::{Path, PathBuf};
 
@@ -159,7 +159,7 @@ impl Case {
             "write" => self.writes.push(replacement(rest)),
             "repair" => self.repairs.push(replacement(rest)),
             "everywhere" => self.everywhere.push(difference(rest)),
-            // A test beside the findings reads these.
+            // A test next to the findings reads these.
             "finds" => (),
             _ => {
                 let request = self.request(number, word, rest);

@@ -1,4 +1,4 @@
-//! The configurations of `tests/nginx`: each has the mistakes that the table beside it names, and no other.
+//! The configurations of `tests/nginx`: each has the mistakes that the table next to it names, and no other.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

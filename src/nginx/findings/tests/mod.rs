@@ -1,5 +1,7 @@
 //! Each mistake is found where it is, and not where it is not.
 
+mod corpus;
+
 use super::*;
 use crate::nginx::reader::parse;
 
