@@ -94,15 +94,21 @@ fn find(ports: &[u16], package: Option<&Package>) -> Result<Found, Box<dyn Error
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let tls = std::sync::Arc::new(trusting_nobody());
     let nodes: Vec<LocalNode> = runtime.block_on(local_nodes(ports, &tls));
-    let nodes: Vec<LocalNode> = nodes.into_iter().filter(|node| !node.is_proxy).collect();
+    let (proxies, nodes): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| node.is_proxy);
     if let Some(first) = nodes.first() {
         let alike = nodes.iter().filter(|node| node.path == first.path);
-        let addresses = alike.map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let addresses = alike.map(|node| node.address.clone()).collect();
         return Ok(Found { nodes: addresses, path: Some(first.path.clone()), is_guess: false });
     }
     if package.is_some() {
         let nodes = vec!["127.0.0.1:3000".to_owned()];
         return Ok(Found { nodes, path: None, is_guess: true });
+    }
+    if let Some(proxy) = proxies.first() {
+        let what = format!("only a proxy answers a handshake of Engine.IO, at {}", proxy.address);
+        return Err(
+            format!("{what}: name its nodes with --nodes 10.0.0.1:3000,10.0.0.2:3000").into()
+        );
     }
     let what = "no port of this machine answers a handshake of Engine.IO at /socket.io/, and there is no \
                 package.json with socket.io here";
@@ -127,6 +133,8 @@ impl Package {
     }
 
     fn parse(text: &str) -> Option<Self> {
+        // npm takes a file with a mark of its encoding too.
+        let text = text.trim_start_matches('\u{feff}');
         let package: Value = serde_json::from_str(text).ok()?;
         let dependencies = package.get("dependencies")?.as_object()?;
         let version =
@@ -187,6 +195,7 @@ mod tests {
         check(adapter, Some(("4", true)));
         check(r#"{"dependencies":{"express":"4"}}"#, None);
         check(r#"{"devDependencies":{"socket.io":"4"}}"#, None);
+        check("\u{feff}{\"dependencies\":{\"socket.io\":\"4\"}}", Some(("4", false)));
         check("[]", None);
         check("{", None);
     }

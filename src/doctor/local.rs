@@ -9,9 +9,11 @@ use std::time::Duration;
 use http::HeaderMap;
 use rustls::ClientConfig;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
-use super::ask::{Ask, ask};
+use super::ask::{Answer, Ask, Line};
 use super::packets::Open;
+use super::product::Signs;
 use super::road::Road;
 use super::target::Target;
 use crate::tasks::Tasks;
@@ -19,11 +21,11 @@ use crate::tasks::Tasks;
 /// A port of this machine that answers a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalNode {
-    /// The port.
-    pub(crate) port: u16,
+    /// Its address, as a configuration has it.
+    pub(crate) address: String,
     /// The path at which it answers.
     pub(crate) path: String,
-    /// Whether it is a proxy that tags its sessions, as Sockeye does.
+    /// Whether it says that it is a proxy, or tags its sessions as Sockeye does.
     pub(crate) is_proxy: bool,
 }
 
@@ -47,7 +49,8 @@ pub(crate) async fn local_nodes(ports: &[u16], tls: &Arc<ClientConfig>) -> Vec<L
         tasks.spawn(async move {
             let turn = turns.acquire().await;
             // Who waits for it waits for all.
-            let _ = tell.send(at_port(port, &tls).await);
+            let found = timeout(PORT_WITHIN, at_port(port, &tls)).await;
+            let _ = tell.send(found.ok().flatten());
             drop(turn);
         });
         asked.push(told);
@@ -63,20 +66,39 @@ pub(crate) async fn local_nodes(ports: &[u16], tls: &Arc<ClientConfig>) -> Vec<L
 pub(crate) const USUAL_PORTS: [u16; 12] =
     [3000, 3001, 3002, 3003, 4000, 5000, 5001, 8000, 8001, 8081, 8082, 9000];
 
+/// A port may listen at one of the addresses alone: Node.js takes `localhost` for ::1.
 async fn at_port(port: u16, tls: &Arc<ClientConfig>) -> Option<LocalNode> {
+    for host in ["127.0.0.1", "[::1]"] {
+        let address = format!("{host}:{port}");
+        if let Some(node) = at_address(&address, tls).await {
+            return Some(node);
+        }
+    }
+    None
+}
+
+async fn at_address(address: &str, tls: &Arc<ClientConfig>) -> Option<LocalNode> {
     for path in PATHS {
-        let target = Target::parse(&format!("http://127.0.0.1:{port}{path}")).ok()?;
+        let target = Target::parse(&format!("http://{address}{path}")).ok()?;
         let (road, _) = Road::find(target, HeaderMap::new(), tls.clone()).await.ok()?;
         let asked = Ask::get(road.target.engineio(4, "polling", None)).within(WITHIN);
         // What speaks no HTTP here speaks none at another path.
-        let answer = ask(&road, asked).await.ok()?;
+        let answer = Line::open(&road).await.ok()?.ask(asked).await.ok()?;
         if let Some(open) = Open::in_body(&answer.body) {
-            let is_proxy = open.sid.get(20..21) == Some(".");
-            return Some(LocalNode { port, path: path.to_owned(), is_proxy });
+            let is_tagged = open.sid.get(20..21) == Some(".");
+            let (address, path) = (address.to_owned(), path.to_owned());
+            return Some(LocalNode { address, path, is_proxy: is_tagged || is_proxy(&answer) });
         }
         // Socket.IO 3 and newer refuse old clients, and old servers answer new clients.
     }
     None
+}
+
+/// Whether a proxy shows itself, before a node that has a port too.
+fn is_proxy(answer: &Answer) -> bool {
+    let fields = ["server", "via"].into_iter();
+    let fields = fields.filter_map(|name| Some((name.to_owned(), answer.field(name)?))).collect();
+    Signs { fields, ..Signs::default() }.product().is_some()
 }
 
 /// The ports in a table of the kernel on which any or the loopback address listens (proc(5)).
@@ -104,7 +126,10 @@ const PATHS: [&str; 2] = ["/socket.io/", "/engine.io/"];
 
 const WITHIN: Duration = Duration::from_secs(2);
 
-const AT_ONCE: usize = 16;
+/// At all its addresses and paths: what does not even accept a connection is not waited for.
+const PORT_WITHIN: Duration = Duration::from_secs(5);
+
+const AT_ONCE: usize = 64;
 
 /// More than a machine for applications has.
 const PORTS_MAX: usize = 512;

@@ -16,11 +16,13 @@ const { startSocketIo } = require('./lib/socketio_server');
 
 const options = readArguments('Usage: node server.js [options] < a pipe that stays open', {
   line: { kind: 'number', otherwise: 4, help: 'socket.io server line: 4 or 2' },
-  port: { kind: 'number', otherwise: 0, help: 'port on 127.0.0.1; 0 lets the system choose' },
+  host: { kind: 'text', otherwise: '127.0.0.1', help: 'address to listen at' },
+  port: { kind: 'number', otherwise: 0, help: 'port; 0 lets the system choose' },
   socket: { kind: 'text', help: 'path of a Unix socket to listen on instead' },
   name: { kind: 'text', otherwise: 'n1', help: 'what whoami answers as node' },
   path: { kind: 'text', otherwise: '/socket.io/', help: 'path of Socket.IO' },
   redis: { kind: 'text', help: 'Unix socket of a Redis that joins the nodes' },
+  'redis-delay': { kind: 'number', otherwise: 0, help: 'milliseconds that each message to that Redis waits' },
   streams: { kind: 'switch', help: 'join the nodes by streams of Redis, and recover connections' },
   speak: { kind: 'text', help: 'room that hears a number each second, on all nodes' },
   'allow-eio3': { kind: 'switch', help: 'serve clients of the 2.x line too' },
@@ -31,6 +33,7 @@ const options = readArguments('Usage: node server.js [options] < a pipe that sta
   chain: { kind: 'text', help: 'PEM file of a certificate: the node then speaks TLS' },
   key: { kind: 'text', help: 'PEM file of its key' },
   'client-ca': { kind: 'text', help: 'PEM file: clients must show a certificate of this authority' },
+  transports: { kind: 'list', otherwise: ['polling', 'websocket'], help: 'what is offered' },
   'max-payload': { kind: 'number', otherwise: 1_000_000, help: 'bytes' },
 });
 
@@ -59,7 +62,7 @@ async function main() {
     stop(io, echo);
   });
   const { port, socket } = options;
-  httpServer.listen(socket === undefined ? { port, host: '127.0.0.1' } : { path: socket }, () => {
+  httpServer.listen(socket === undefined ? { port, host: options.host } : { path: socket }, () => {
     report('ready', { ready: true, port: httpServer.address().port ?? 1, pid: process.pid, name: options.name });
   });
 }

@@ -42,6 +42,29 @@ fn a_configuration_is_written_for_the_nodes_that_run() {
 }
 
 #[test]
+fn a_proxy_is_no_node_and_a_node_may_listen_at_one_address_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let nginx =
+        "daemon off; user root root; pid pid; error_log stderr; events {} http { access_log off;
+        client_body_temp_path t; proxy_temp_path t; fastcgi_temp_path t; uwsgi_temp_path t;
+        scgi_temp_path t; server { listen 127.0.0.1:8000;
+        location /socket.io/ { proxy_pass http://[::1]:3000; } } }";
+    std::fs::write(directory.path().join("nginx.conf"), nginx).unwrap();
+    let output = alone(
+        directory.path(),
+        "mkfifo hold ready; exec 7<>hold\n\
+         node \"$2\" --host ::1 --port 3000 <hold >ready 2>/dev/null & nodes=$!; head -n 1 ready\n\
+         nginx -p . -c nginx.conf >/dev/null 2>&1 & nodes=\"$nodes $!\"\n\
+         timeout 20 sh -c 'until test -s pid; do :; done'\n\
+         \"$1\" init; code=$?\n\
+         kill $nodes; exit $code",
+    );
+    assert_eq!(output.status.code(), Some(0), "{} {}", text(&output.stdout), text(&output.stderr));
+    let written = std::fs::read_to_string(directory.path().join("sockeye.yaml")).unwrap();
+    assert!(written.contains("[::1]:3000") && !written.contains(":8000"), "{written}");
+}
+
+#[test]
 fn without_nodes_the_package_is_a_hint_and_without_it_nothing_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let nothing = alone(directory.path(), "\"$1\" init");
