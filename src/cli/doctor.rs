@@ -100,7 +100,8 @@ fn look(settings: &Settings, admin: Option<SocketAddr>) -> Result<Report, Box<dy
     let memory = admin.map(|address| Memory::first(memory(address)));
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut observations = runtime.block_on(doctor::observe(settings));
-    drop(runtime);
+    // A lookup of a name that hangs in the system is not waited for.
+    runtime.shutdown_background();
     observations.memory = admin.zip(memory).map(|(address, mut first)| {
         let between_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         first.second(self::memory(address), between_ms);
@@ -125,7 +126,7 @@ fn print(report: &Report, as_json: bool) -> Result<(), Box<dyn Error>> {
         false => Colours::Off,
     };
     let text = match as_json {
-        true => format!("{:#}\n", serde_json::to_value(report)?),
+        true => doctor::escaped(&format!("{:#}\n", serde_json::to_value(report)?)),
         false => doctor::text(report, colours),
     };
     stdout.write_all(text.as_bytes())?;

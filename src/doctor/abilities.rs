@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::ask::{Answer, Ask, Switch, ask, joined, switch};
+use super::ask::{Answer, Ask, Switch, ask, joined, shown, switch};
 use super::limits;
 use super::measured::{Compression, Cors, VersionAnswer};
 use super::packets::Open;
@@ -63,5 +63,8 @@ pub(super) async fn compression(road: &Road, eio: u8) -> Option<Compression> {
 
 fn all(answer: &Answer, name: &str) -> Vec<String> {
     let values = answer.fields.get_all(name).iter();
-    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    values.take(VALUES_MAX).map(shown).collect()
 }
+
+/// Two are one too many.
+const VALUES_MAX: usize = 8;

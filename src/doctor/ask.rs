@@ -18,6 +18,7 @@ use super::socket::Socket;
 use crate::Instant;
 
 /// A request.
+#[derive(Clone)]
 pub(super) struct Ask {
     pub(super) method: Method,
     /// Path and query.
@@ -74,19 +75,20 @@ impl Answer {
     /// The first characters of the body, on one line.
     pub(super) fn excerpt(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        let printable = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        printable.take(EXCERPT_CHARS).collect::<String>().trim().to_owned()
+        let printable = text.chars().take(EXCERPT_CHARS).collect::<String>();
+        super::text::clean(&printable).trim().to_owned()
     }
 }
 
 /// All values of a field, joined as one.
 pub(super) fn joined(fields: &HeaderMap<HeaderValue>, name: &str) -> Option<String> {
-    let values: Vec<String> = fields
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        .collect();
+    let values: Vec<String> = fields.get_all(name).iter().map(shown).collect();
     (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// The value of a field as text, cut to what a person reads.
+pub(super) fn shown(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).chars().take(VALUE_CHARS).collect()
 }
 
 /// A connection that is kept for several requests.
@@ -177,9 +179,16 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Sends a request on a connection of its own.
+/// Sends a request on a connection of its own; again, if it is refused for a moment.
 pub(super) async fn ask(road: &Road, ask: Ask) -> Result<Answer, Failure> {
-    Line::open(road).await?.ask(ask).await
+    let mut tries = 0;
+    loop {
+        let answer = Line::open(road).await?.ask(ask.clone()).await?;
+        tries += 1;
+        if !road.manners.wait(&answer, tries).await {
+            return Ok(answer);
+        }
+    }
 }
 
 /// What became of a WebSocket handshake.
@@ -194,11 +203,20 @@ pub(super) enum Switch {
 
 /// Asks for a WebSocket on a connection of its own.
 pub(super) async fn switch(road: &Road, target: String, fields: HeaderMap<HeaderValue>) -> Switch {
-    let begun = Instant::now();
-    match timeout(STEP, try_switch(road, target, fields, begun)).await {
-        Ok(Ok(switch)) => switch,
-        Ok(Err(failure)) => Switch::Failed(failure),
-        Err(_elapsed) => Switch::Failed(late(begun)),
+    let mut tries = 0;
+    loop {
+        let begun = Instant::now();
+        let tried = try_switch(road, target.clone(), fields.clone(), begun);
+        let switch = match timeout(STEP, tried).await {
+            Ok(Ok(switch)) => switch,
+            Ok(Err(failure)) => Switch::Failed(failure),
+            Err(_elapsed) => Switch::Failed(late(begun)),
+        };
+        let Switch::Answered(answer) = &switch else { return switch };
+        tries += 1;
+        if !road.manners.wait(answer, tries).await {
+            return switch;
+        }
     }
 }
 
@@ -275,3 +293,5 @@ const AGENT: &str = concat!("sockeye-doctor/", env!("CARGO_PKG_VERSION"));
 const BODY_BYTES_MAX: usize = 4 << 20;
 
 const EXCERPT_CHARS: usize = 120;
+
+const VALUE_CHARS: usize = 200;

@@ -1,7 +1,7 @@
 //! `sockeye doctor`: speaks to a running set-up as a client does, and says what is wrong, whose fault it is, and
 //! what to change.
 //!
-//! - `target`, `road`, `ask`, `socket`, `packets`, `session`: a small client of HTTP, WebSocket and Engine.IO,
+//! - `target`, `road`, `manners`, `ask`, `socket`, `packets`, `session`: a small client of HTTP, WebSocket and Engine.IO,
 //!   every step of which has a deadline and a bound
 //! - `trace`, `stickiness`, `watch`, `limits`, `abilities`, `http2`, `past`, `own_node`, `rooms`: the probes,
 //!   which gather facts and have no opinion
@@ -18,6 +18,7 @@ mod gather;
 mod http2;
 mod limits;
 mod local;
+mod manners;
 mod measured;
 mod observations;
 mod own_node;
@@ -40,7 +41,7 @@ pub(crate) use local::{LocalNode, USUAL_PORTS, listening, local_nodes};
 pub(crate) use measured::Memory;
 pub(crate) use product::Product;
 pub(crate) use target::{DEFAULT_PATH, Target};
-pub(crate) use text::{Colours, text};
+pub(crate) use text::{Colours, escaped, text};
 
 use serde::Serialize;
 

@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::manners::Manners;
 use super::target::Target;
 use crate::Instant;
 use crate::tasks::Tasks;
@@ -32,6 +33,8 @@ pub(super) struct Road {
     pub(super) fields: HeaderMap<HeaderValue>,
     /// Own the connections.
     pub(super) tasks: Tasks,
+    /// Shared by all copies.
+    pub(super) manners: Arc<Manners>,
     addresses: Vec<SocketAddr>,
     tls: Arc<rustls::ClientConfig>,
 }
@@ -101,7 +104,8 @@ impl Road {
         if addresses.is_empty() {
             return Err(failed("the name has no address".to_owned()));
         }
-        let road = Self { target, fields, tasks: Tasks::default(), addresses, tls };
+        let (tasks, manners) = (Tasks::default(), Arc::default());
+        let road = Self { target, fields, tasks, manners, addresses, tls };
         Ok((road, begun.elapsed()))
     }
 

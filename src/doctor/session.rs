@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
+use tokio::time::sleep;
+
 use super::ask::{Answer, Ask, Line, Switch, ask, switch};
 use super::packets::{self, Connected, Open};
 use super::road::{Failure, Road};
@@ -33,8 +35,16 @@ pub(super) enum Refused {
 impl<'a> Session<'a> {
     /// Opens a session on a new connection.
     pub(super) async fn open(road: &'a Road, eio: u8) -> Result<(Self, Answer), Refused> {
-        let mut line = Line::open(road).await.map_err(Refused::Failed)?;
-        Self::open_on(&mut line, road, eio).await
+        let mut tries = 0;
+        loop {
+            let mut line = Line::open(road).await.map_err(Refused::Failed)?;
+            let opened = Self::open_on(&mut line, road, eio).await;
+            let Err(Refused::Answered(answer)) = &opened else { return opened };
+            tries += 1;
+            if !road.manners.wait(answer, tries).await {
+                return opened;
+            }
+        }
     }
 
     /// Opens a session on this connection.
@@ -47,6 +57,7 @@ impl<'a> Session<'a> {
         let answer = line.ask(Ask::get(target)).await.map_err(Refused::Failed)?;
         let open = (answer.status == 200).then(|| Open::in_body(&answer.body)).flatten();
         let Some(open) = open else { return Err(Refused::Answered(answer)) };
+        road.manners.opened();
         let cookies = cookies(&answer.fields);
         let packets = packets::unwrap(eio, &answer.body);
         let greetings = packets.iter().filter_map(|packet| packets::connected(packet, "/"));
@@ -99,6 +110,7 @@ impl<'a> Session<'a> {
     pub(super) async fn connected(&self, namespace: &str, within: Duration) -> Option<Connected> {
         let begun = Instant::now();
         while let Some(left) = within.checked_sub(begun.elapsed()) {
+            let asked = Instant::now();
             let answer = self.poll(left).await.ok().filter(|answer| answer.status == 200)?;
             for packet in packets::unwrap(self.eio, &answer.body) {
                 if packet == "2" && self.eio != 3 {
@@ -108,6 +120,7 @@ impl<'a> Session<'a> {
                     return Some(connected);
                 }
             }
+            pace(asked).await;
         }
         None
     }
@@ -130,6 +143,12 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Waits before the next poll if the one that was `asked` was answered at once: a server that always does is
+/// not to be flooded.
+pub(super) async fn pace(asked: Instant) {
+    sleep(POLL_EVERY.saturating_sub(asked.elapsed())).await;
+}
+
 /// The cookies of an answer as a client sends them back.
 fn cookies(fields: &HeaderMap<HeaderValue>) -> Option<HeaderValue> {
     let pairs: Vec<&str> = fields
@@ -140,5 +159,8 @@ fn cookies(fields: &HeaderMap<HeaderValue>) -> Option<HeaderValue> {
         .collect();
     HeaderValue::from_str(&pairs.join("; ")).ok().filter(|_| !pairs.is_empty())
 }
+
+/// Ten polls a second are what a busy client sends.
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
 const END_WITHIN: Duration = Duration::from_secs(2);

@@ -224,9 +224,32 @@ fn state(state: State) -> (&'static str, u8) {
     }
 }
 
-/// What a server has sent must not steer the terminal.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// What a server has sent must not steer the terminal, nor change the direction of the text.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// JSON without characters that would steer a terminal: they are escaped, which only strings need.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\n' => text.push('\n'),
+            // All of them are below U+10000.
+            steering if steers(steering) => {
+                let _ = write!(text, "\\u{:04x}", u32::from(steering));
+            }
+            plain => text.push(plain),
+        }
+    }
+    text
+}
+
+/// Control characters, separators of lines, and marks of direction (Unicode, annex 9).
+fn steers(character: char) -> bool {
+    let is_mark = matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    character.is_control() || is_mark
 }
 
 #[derive(Clone, Copy)]
@@ -256,7 +279,7 @@ mod tests {
     use crate::doctor::observations::Step;
 
     fn report() -> Report {
-        let detail = "\u{1b}[31mred\u{7}".to_owned();
+        let detail = "\u{1b}[31mred\u{7}\u{9b}2J\u{202e}".to_owned();
         let step = Step { name: "DNS", took_ms: Some(1), ok: true, detail };
         let trace = Trace { steps: vec![step], ..Trace::default() };
         let url = Some("http://a/socket.io/".to_owned());
@@ -266,8 +289,12 @@ mod tests {
     #[test]
     fn what_a_server_sent_does_not_steer_the_terminal() {
         let plain = text(&report(), Colours::Off);
-        assert!(plain.chars().all(|c| c == '\n' || !c.is_control()), "{plain:?}");
+        assert!(plain.chars().all(|c| c == '\n' || !steers(c)), "{plain:?}");
         let coloured = text(&report(), Colours::On);
         assert!(coloured.contains("\u{1b}[32mok\u{1b}[0m") && !coloured.contains('\u{7}'));
+        let value = serde_json::to_value(report()).unwrap();
+        let json = escaped(&format!("{value:#}"));
+        assert!(json.chars().all(|c| c == '\n' || !steers(c)), "{json:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value);
     }
 }
