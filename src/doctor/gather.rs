@@ -97,27 +97,36 @@ async fn gather(settings: &Settings, seen: &mut Observations) {
     begin.done("DNS", took, road.target.host.clone());
     seen.trace = trace(&road, eio, begin).await;
     identify(&road, settings, seen).await;
+    if seen.trace.is_too_old(eio) {
+        return;
+    }
     if seen.trace.open().is_none() {
         without_session(&road, settings, seen).await;
+    }
+    if seen.trace.any_open().is_none() {
         return;
     }
     let watching = async {
         tokio::join!(watch::idle(&road, eio, patience), watch::delays(&road, eio, patience))
     };
     let (watched, ()) = tokio::join!(watching, others(&road, settings, seen));
+    seen.held_off = road.manners.held_off();
     (seen.idle, seen.delays) = (Some(watched.0), watched.1);
 }
 
 /// What needs no patience, and the nodes.
 async fn others(road: &Road, settings: &Settings, seen: &mut Observations) {
     let eio = settings.eio;
-    seen.stickiness = Some(stickiness::stickiness(road, eio).await);
-    let origin = settings.origin.as_deref().unwrap_or(SOME_ORIGIN);
-    seen.cors = abilities::cors(road, eio, origin).await;
-    seen.other_version = abilities::other_version(road, if eio == 3 { 4 } else { 3 }).await;
-    seen.compression = abilities::compression(road, eio).await;
-    seen.http2 = http2::http2(road, eio).await;
-    seen.payload = Some(limits::payload(road, eio, settings.payload_bytes_max).await);
+    if seen.trace.open().is_some() {
+        seen.stickiness = Some(stickiness::stickiness(road, eio).await);
+        let origin = settings.origin.as_deref().unwrap_or(SOME_ORIGIN);
+        seen.cors = abilities::cors(road, eio, origin).await;
+        seen.other_version = abilities::other_version(road, if eio == 3 { 4 } else { 3 }).await;
+        seen.compression = abilities::compression(road, eio).await;
+        seen.http2 = http2::http2(road, eio).await;
+    }
+    let open = (seen.trace.open().is_some(), seen.trace.any_open());
+    seen.payload = Some(limits::payload(road, eio, (settings.payload_bytes_max, open)).await);
     let past = nodes(settings, &road.tasks).await;
     if let Some(namespace) = &settings.rooms {
         let reachable =
@@ -163,8 +172,9 @@ async fn own_node(road: &Road, settings: &Settings, seen: &mut Observations) {
             seen.arrival = Some(node.arrival(road, settings.eio).await);
         }
         Err(error) => {
-            let listened = format!("{address} ({error})");
-            seen.arrival = Some(super::measured::Arrival { listened, ..Default::default() });
+            let (listened, failed) = (address.to_string(), Some(error.to_string()));
+            seen.arrival =
+                Some(super::measured::Arrival { listened, failed, ..Default::default() });
         }
     }
 }
@@ -185,6 +195,9 @@ async fn without_session(road: &Road, settings: &Settings, seen: &mut Observatio
     }
     seen.other_version =
         abilities::other_version(road, if settings.eio == 3 { 4 } else { 3 }).await;
+    if seen.trace.any_open().is_some() {
+        return;
+    }
     for node in settings.nodes.iter().take(NODES_MAX) {
         seen.nodes.push(past(node, settings.eio, &settings.fields).await.facts);
     }

@@ -80,7 +80,7 @@ pub(crate) struct Delays {
     pub(crate) median_ms: u64,
     /// The longest, in milliseconds.
     pub(crate) longest_ms: u64,
-    /// How many took longer than a second.
+    /// How many took about a second or longer.
     pub(crate) stalls: u32,
 }
 
@@ -169,6 +169,8 @@ pub(crate) struct VersionAnswer {
 pub(crate) struct Arrival {
     /// Where it listened.
     pub(crate) listened: String,
+    /// Why it could not listen.
+    pub(crate) failed: Option<String>,
     /// The handshake. `None`: it did not arrive.
     pub(crate) polling: Option<Arrived>,
     /// The WebSocket handshake. `None`: it did not arrive.

@@ -58,6 +58,8 @@ pub(crate) struct Observations {
     pub(crate) rooms: Option<Rooms>,
     /// The memory of Sockeye.
     pub(crate) memory: Option<Memory>,
+    /// Requests that were refused for a moment: 429, or 503 although sessions open.
+    pub(crate) held_off: u32,
     /// Whether the run ended before all was looked at.
     pub(crate) cut_short: bool,
 }
@@ -81,6 +83,8 @@ pub(crate) struct Trace {
     pub(crate) noop_ms: Option<u64>,
     /// A WebSocket without polling. `None` if it was not reached.
     pub(crate) alone: Option<SocketOutcome>,
+    /// What the open packet by a WebSocket alone announces.
+    pub(crate) alone_open: Option<Open>,
 }
 
 /// A step of a trace.
@@ -209,6 +213,16 @@ impl Trace {
             Handshake::Opened { open, .. } => Some(open),
             Handshake::Answered(_) | Handshake::Failed(_) => None,
         }
+    }
+
+    /// The open packet of any transport.
+    pub(crate) fn any_open(&self) -> Option<&Open> {
+        self.open().or(self.alone_open.as_ref())
+    }
+
+    /// Whether clients of version `eio` get sessions of an older server, with which they cannot speak.
+    pub(crate) fn is_too_old(&self, eio: u8) -> bool {
+        eio != 3 && self.open().is_some_and(|open| open.is_old)
     }
 
     /// Whether a client connects, upgrades and exchanges messages.

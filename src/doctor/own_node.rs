@@ -91,6 +91,7 @@ impl OwnNode {
         };
         Arrival {
             listened: self.address.to_string(),
+            failed: None,
             polling: polling_arrived,
             websocket,
             streams,

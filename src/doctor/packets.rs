@@ -5,7 +5,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::engineio::{OpenPacket, Scan};
+use crate::engineio::{Form, OpenPacket, Scan};
 
 /// What a server announces in its open packet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -15,6 +15,8 @@ pub(crate) struct Open {
     pub(crate) sid: String,
     /// Whether `upgrades` lists `websocket`.
     pub(crate) offers_websocket: bool,
+    /// Whether the response is in the form of version 3, whatever was asked for.
+    pub(crate) is_old: bool,
     /// How often the heartbeat is sent, in milliseconds.
     pub(crate) ping_interval_ms: Option<u64>,
     /// How long the other side may take to answer it, in milliseconds.
@@ -47,6 +49,7 @@ impl From<&OpenPacket> for Open {
         Self {
             sid: open.sid.as_str().to_owned(),
             offers_websocket: open.offers_websocket,
+            is_old: matches!(open.form, Form::V3Text | Form::V3Binary),
             ping_interval_ms: timings.map(|timings| millis(timings.ping_interval)),
             ping_timeout_ms: timings.map(|timings| millis(timings.ping_timeout)),
             payload_bytes_max: payload

@@ -35,10 +35,12 @@ pub(super) async fn past(node: &NodeTarget, eio: u8, fields: &HeaderMap<HeaderVa
         }
     };
     facts.trace = trace(&road, eio, Trace::default()).await;
-    if facts.trace.open().is_none() {
+    if facts.trace.any_open().is_none() || facts.trace.is_too_old(eio) {
         return Past { facts, road: None };
     }
-    facts.stickiness = Some(stickiness(&road, eio).await);
+    if facts.trace.open().is_some() {
+        facts.stickiness = Some(stickiness(&road, eio).await);
+    }
     facts.clock_ahead_seconds = clock(&road, eio).await;
     let other = if eio == 3 { 4 } else { 3 };
     facts.other_version = abilities::other_version(&road, other).await;

@@ -14,7 +14,7 @@ use super::ask::{Answer, Line, Switch, switch};
 use super::observations::{Answered, Greeting, Handshake, SocketOutcome, Step, Trace};
 use super::packets::{self, Connected, Open};
 use super::road::{Failure, Road, STEP, millis};
-use super::session::{Refused, Session};
+use super::session::{Refused, Session, pace};
 use super::socket::{End, Socket};
 use crate::Instant;
 
@@ -44,7 +44,11 @@ pub(super) async fn trace(road: &Road, eio: u8, begin: Trace) -> Trace {
         trace.tls = Some(tls);
     }
     debug_assert!(begun.elapsed() <= 3 * STEP, "connecting has deadlines");
-    if let Some(session) = handshake(&mut trace, &mut line, (road, eio)).await {
+    let session = handshake(&mut trace, &mut line, (road, eio)).await;
+    if trace.is_too_old(eio) {
+        return trace;
+    }
+    if let Some(session) = session {
         greet(&mut trace, &session).await;
         upgrade(&mut trace, &session).await;
     }
@@ -141,7 +145,15 @@ async fn upgrade(trace: &mut Trace, session: &Session<'_>) {
     let (stop, begun) = (Cell::new(false), Instant::now());
     let (tell, told) = oneshot::channel();
     let polling = async {
-        while !stop.get() && session.poll(POLL_WITHIN).await.is_ok_and(|poll| poll.status == 200) {}
+        while !stop.get() {
+            let asked = Instant::now();
+            if !session.poll(POLL_WITHIN).await.is_ok_and(|poll| poll.status == 200) {
+                break;
+            }
+            if !stop.get() {
+                pace(asked).await;
+            }
+        }
         let _ = tell.send(());
         std::future::pending::<SocketOutcome>().await
     };
@@ -197,8 +209,9 @@ async fn dance(
 async fn alone(trace: &mut Trace, road: &Road, eio: u8) {
     let begun = Instant::now();
     let (outcome, socket) = open_alone(road, eio).await;
-    if let Some((socket, _)) = socket {
+    if let Some((socket, open)) = socket {
         socket.close().await;
+        trace.alone_open = Some(open);
     }
     trace.socket_step("WebSocket alone", begun, &outcome);
     trace.alone = Some(outcome);

@@ -11,7 +11,7 @@ use super::ask::Answer;
 use super::measured::{Cut, Delays, Idle, Watch};
 use super::packets;
 use super::road::{Failure, FailureKind, Road, millis};
-use super::session::Session;
+use super::session::{Session, pace};
 use super::socket::End;
 use super::trace::{NOWHERE, echo, open_alone};
 use crate::Instant;
@@ -57,6 +57,7 @@ async fn watch_polling(road: &Road, eio: u8, patience: Duration) -> Option<Watch
                         break;
                     }
                 }
+                pace(asked).await;
             }
             Ok(poll) => {
                 let detail = format!("a poll was answered with {}", poll.status);
@@ -188,21 +189,24 @@ impl Heartbeat {
 
 /// Asks for an echo again and again for `patience`. `None` if there is no WebSocket.
 pub(super) async fn delays(road: &Road, eio: u8, patience: Duration) -> Option<Delays> {
-    let (_, opened) = open_alone(road, eio).await;
-    let (mut socket, _) = opened?;
     let (begun, mut taken) = (Instant::now(), Vec::new());
     let asking = async {
         while begun.elapsed() < patience {
-            match echo(&mut socket, eio, NOWHERE).await {
-                Ok(took) => taken.push(millis(took)),
-                Err(_) => break,
+            let Some((mut socket, _)) = open_alone(road, eio).await.1 else { break };
+            // Servers end a session that is in no namespace after 45 s.
+            let until = patience.min(begun.elapsed() + SESSION);
+            while begun.elapsed() < until {
+                match echo(&mut socket, eio, NOWHERE).await {
+                    Ok(took) => taken.push(millis(took)),
+                    Err(_) => return,
+                }
+                sleep(EVERY).await;
             }
-            sleep(EVERY).await;
+            socket.close().await;
         }
     };
     // An echo that has begun may end after the patience.
     let _ = timeout(patience + GRACE, asking).await;
-    socket.close().await;
     taken.sort_unstable();
     let longest_ms = *taken.last()?;
     Some(Delays {
@@ -213,11 +217,15 @@ pub(super) async fn delays(road: &Road, eio: u8, patience: Duration) -> Option<D
     })
 }
 
-/// How often an echo is asked for.
-const EVERY: Duration = Duration::from_millis(250);
+/// How often an echo is asked for: so often that one meets the begin of a stall.
+const EVERY: Duration = Duration::from_millis(100);
 
-/// An answer that takes as long is not the network's doing.
-pub(super) const STALL_MS: u64 = 1_000;
+/// How long one session serves.
+const SESSION: Duration = Duration::from_secs(30);
+
+/// An answer that takes as long is not the network's doing. An event loop that stands still for a second shows
+/// less than that, since echoes are asked for with pauses.
+pub(super) const STALL_MS: u64 = 800;
 
 /// Added to a deadline for what is under way.
 const GRACE: Duration = Duration::from_secs(5);

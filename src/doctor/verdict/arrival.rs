@@ -2,12 +2,13 @@
 //!
 //! Pure. Runs at start, at reload, or on a timer.
 
-use super::{Fault, Finding, Party, finding};
+use super::{Fault, Finding, Party, State, finding};
 use crate::doctor::observations::Observations;
 
 /// What nodes miss.
 pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
-    let Some(arrival) = &seen.arrival else { return Vec::new() };
+    let arrival = seen.arrival.as_ref().filter(|arrival| arrival.failed.is_none());
+    let Some(arrival) = arrival else { return Vec::new() };
     let Some(polling) = &arrival.polling else {
         let what =
             format!("nothing arrived at {}: does the proxy send this URL there?", arrival.listened);
@@ -50,6 +51,17 @@ pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
         add(Fault::ResponsesBuffered, what);
     }
     found
+}
+
+/// The state of each symptom, of which a node of the doctor's own shows nothing.
+pub(super) fn without_finding(seen: &Observations) -> (State, String) {
+    let arrival = seen.arrival.as_ref();
+    match arrival.and_then(|arrival| Some((&arrival.listened, arrival.failed.as_ref()?))) {
+        Some((address, why)) => {
+            (State::Undecided, format!("nobody can listen at {address}: {why}"))
+        }
+        None => (State::NotLooked, "only what arrives at a node was looked at".to_owned()),
+    }
 }
 
 fn path(target: &str) -> &str {

@@ -11,6 +11,11 @@ use crate::doctor::road::{Failure, FailureKind};
 pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
     let mut found = Vec::new();
     match &seen.trace.handshake {
+        Some(Handshake::Opened { .. }) if seen.trace.is_too_old(seen.eio) => {
+            let what = "the server speaks the protocol of Socket.IO 1 and 2 (EIO=3), whatever clients ask for: \
+                        those of Socket.IO 3 and newer do not understand it";
+            found.push(finding(seen, Fault::OldServer, Party::Node, what.to_owned()));
+        }
         None | Some(Handshake::Opened { .. }) => (),
         Some(Handshake::Failed(failure)) => found.push(failed(seen, failure)),
         Some(Handshake::Answered(answered)) => found.push(refused(seen, answered)),
@@ -113,6 +118,10 @@ fn cors(seen: &Observations) -> Option<Finding> {
     }
     // Without a name nobody can say which origin should be allowed.
     let origin = seen.origin.as_ref()?;
+    if matches!(cors.status, 429 | 503) {
+        // For a moment, and for other reasons.
+        return None;
+    }
     if cors.status != 200 {
         let what = format!("a handshake with `Origin: {origin}` is answered with {}", cors.status);
         return Some(finding(seen, Fault::CorsMissing, Party::ProxyOrNode, what));
@@ -131,7 +140,7 @@ fn http2(seen: &Observations) -> Option<Finding> {
     let http2 = seen.http2.as_ref().filter(|http2| http2.chosen)?;
     let works_else = seen.trace.open().is_some();
     let what = match (http2.handshake, http2.websocket, &http2.fault) {
-        (Some(200), None | Some(200), None) => return None,
+        (Some(200), None | Some(200), None) | (Some(429), ..) | (_, Some(429), _) => return None,
         (Some(200), None | Some(200), Some(fault)) => {
             format!("HTTP/2 is chosen and fails: {fault}")
         }

@@ -4,7 +4,7 @@
 
 use super::{Fault, Finding, Party, State, blame, finding, seconds, size};
 use crate::doctor::measured::{Cut, Delays, Idle, Limit, Watch};
-use crate::doctor::observations::{NodeFacts, Observations};
+use crate::doctor::observations::{Greeting, NodeFacts, Observations, SocketOutcome};
 
 /// What ends sessions.
 pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
@@ -16,12 +16,15 @@ pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
 }
 
 pub(super) fn without_finding(seen: &Observations) -> (State, String) {
-    let Some(open) = seen.trace.open() else {
+    let Some(open) = seen.trace.any_open() else {
         return (State::NotLooked, "there is no session".to_owned());
     };
     let Some(idle) = seen.idle.as_ref() else {
         return (State::Undecided, "idle sessions were not watched".to_owned());
     };
+    if let Some(undecided) = unwatched(seen, idle) {
+        return (State::Undecided, undecided);
+    }
     let watched = [idle.polling.as_ref(), idle.websocket.as_ref()];
     let lived = watched.into_iter().flatten().map(|watch| watch.lived_ms).min().unwrap_or_default();
     let interval = open.ping_interval_ms.unwrap_or(25_000);
@@ -46,16 +49,45 @@ pub(super) fn without_finding(seen: &Observations) -> (State, String) {
     }
 }
 
+/// Why idle sessions say nothing, if so.
+fn unwatched(seen: &Observations, idle: &Idle) -> Option<String> {
+    let is_held_off = |watch: &Watch| watch.cut.as_ref().is_some_and(|cut| cut.status == Some(429));
+    if let Some(Greeting::Refused { message }) = &seen.trace.connected {
+        let is_cut =
+            |watch: &Option<Watch>| watch.as_ref().is_some_and(|watch| watch.cut.is_some());
+        if is_cut(&idle.polling) || is_cut(&idle.websocket) {
+            return Some(format!(
+                "the application refuses the doctor ({message}), and the server ends sessions that are in no \
+                 namespace: give it what clients have, with --header or a query in the URL"
+            ));
+        }
+    }
+    if idle.polling.as_ref().is_some_and(is_held_off) {
+        return Some(
+            "polls of the doctor were held off (429): let it through the limit".to_owned(),
+        );
+    }
+    let missing = match (&idle.polling, &idle.websocket) {
+        (None, _) if seen.trace.open().is_some() => "polling",
+        (_, None) if seen.trace.alone == Some(SocketOutcome::Works) => "WebSocket",
+        _ => return None,
+    };
+    Some(format!("no session by {missing} opened to be left alone"))
+}
+
 /// One finding for both transports, by the one that was cut first.
 fn cuts(seen: &Observations) -> Option<Finding> {
     let idle = seen.idle.as_ref()?;
-    let interval = seen.trace.open()?.ping_interval_ms.unwrap_or(25_000);
+    let interval = seen.trace.any_open()?.ping_interval_ms.unwrap_or(25_000);
     let polling =
         idle.polling.as_ref().and_then(|watch| Some(("polling", watch, watch.cut.as_ref()?)));
     let socket =
         idle.websocket.as_ref().and_then(|watch| Some(("WebSocket", watch, watch.cut.as_ref()?)));
-    // Polls that reach other nodes end for that reason, which is named elsewhere.
-    let polling = polling.filter(|(_, _, cut)| cut.status != Some(400));
+    // Polls that reach other nodes end for that reason, which is named elsewhere; so do sessions whose pong
+    // reached another one.
+    let is_spread = super::transport::is_spread(seen);
+    let polling =
+        polling.filter(|_| !is_spread).filter(|(_, _, cut)| !matches!(cut.status, Some(400 | 429)));
     let (name, watch, cut) =
         polling.into_iter().chain(socket).min_by_key(|(_, watch, _)| watch.lived_ms)?;
     let both = polling.is_some() && socket.is_some();
@@ -65,6 +97,10 @@ fn cuts(seen: &Observations) -> Option<Finding> {
         format!("a session by {name}")
     };
     let by_server = (cut.in_order && cut.close_code != Some(GOING_AWAY)) || cut.status == Some(200);
+    if by_server && matches!(seen.trace.connected, Some(Greeting::Refused { .. })) {
+        // Servers do not keep sessions that are in no namespace.
+        return None;
+    }
     if by_server {
         let what =
             format!("the server ended {which} after {}: {}", seconds(watch.lived_ms), cut.detail);
@@ -117,14 +153,14 @@ pub(super) fn blocked(seen: &Observations) -> Option<Finding> {
     });
     let what = match (node.and_then(|node| Some((node, node.delays.as_ref()?))), through) {
         (Some((node, delays)), _) => format!(
-            "{} did not answer for up to {} ({} of {} times longer than a second)",
+            "{} did not answer for up to {} ({} of {} times for about a second or longer)",
             node.name,
             seconds(delays.longest_ms),
             delays.stalls,
             delays.samples
         ),
         (None, Some(delays)) => format!(
-            "the server did not answer for up to {} ({} of {} times longer than a second; median {} ms)",
+            "the server did not answer for up to {} ({} of {} times for about a second or longer; median {} ms)",
             seconds(delays.longest_ms),
             delays.stalls,
             delays.samples,

@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     Redirected,
     /// Clients of Socket.IO 1 and 2 are refused.
     OldClientsRefused,
+    /// The server is older than its clients.
+    OldServer,
     /// A page of the origin may not read responses.
     CorsMissing,
     /// The fields for pages of other origins are there twice.
@@ -101,6 +103,7 @@ impl Fault {
             | Self::ClientRefused
             | Self::Redirected
             | Self::OldClientsRefused
+            | Self::OldServer
             | Self::CorsMissing
             | Self::CorsTwice
             | Self::Http2Broken => (Breaks, &[NoSession]),

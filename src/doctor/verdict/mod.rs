@@ -179,7 +179,7 @@ fn verdict(symptom: Symptom, seen: &Observations, findings: &[Finding]) -> Verdi
         Some(Finding { level: Level::Breaks, what, .. }) => (State::Broken, what.clone()),
         Some(Finding { what, .. }) => (State::AtRisk, what.clone()),
         None if seen.arrival.is_some() && seen.trace.handshake.is_none() => {
-            (State::NotLooked, "only what arrives at a node was looked at".to_owned())
+            arrival::without_finding(seen)
         }
         None if seen.url.is_none() && symptom.is_of_nodes() => nodes::without_finding(seen),
         None => match symptom {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Fault, Finding, Party, State, finding, seconds};
 use crate::doctor::observations::{
-    ForeignSession, Handshake, NodeFacts, Observations, SocketOutcome,
+    ForeignSession, Greeting, Handshake, NodeFacts, Observations, SocketOutcome,
 };
 use crate::doctor::packets::Open;
 
@@ -38,11 +38,20 @@ pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
 }
 
 fn unreachable(seen: &Observations, node: &NodeFacts) -> Option<Finding> {
+    if node.trace.any_open().is_some() && !node.trace.is_too_old(seen.eio) {
+        return None;
+    }
     let why = match node.trace.handshake.as_ref()? {
-        Handshake::Opened { .. } => return None,
+        Handshake::Opened { .. } => {
+            "it speaks the protocol of Socket.IO 1 and 2 (EIO=3), whatever clients ask for"
+                .to_owned()
+        }
         Handshake::Answered(answered) => format!("the handshake is {answered}"),
         Handshake::Failed(failure) => failure.detail.clone(),
     };
+    if node.trace.is_too_old(seen.eio) {
+        return Some(finding(seen, Fault::OldServer, Party::Node, format!("{}: {why}", node.name)));
+    }
     let what = format!("{} opens no session: {why}", node.name);
     Some(finding(seen, Fault::NodeUnreachable, Party::Node, what))
 }
@@ -71,7 +80,11 @@ fn alone(seen: &Observations, node: &NodeFacts) -> Vec<Finding> {
         if let Some(cut) = watches.into_iter().flatten().find_map(|watch| watch.cut.as_ref()) {
             let what =
                 format!("{name}: a session ended after {}: {}", seconds(cut.silent_ms), cut.detail);
-            add(if cut.in_order { Fault::ClosedByServer } else { Fault::IdleCut }, what);
+            let is_refused = matches!(node.trace.connected, Some(Greeting::Refused { .. }));
+            // Servers do not keep sessions that are in no namespace.
+            if !(is_refused && (cut.in_order || cut.status == Some(200))) {
+                add(if cut.in_order { Fault::ClosedByServer } else { Fault::IdleCut }, what);
+            }
         }
     }
     found

@@ -50,6 +50,7 @@ fn of_product(fault: Fault, product: Product) -> &'static str {
         | Fault::ClientRefused
         | Fault::Redirected
         | Fault::OldClientsRefused
+        | Fault::OldServer
         | Fault::CorsMissing
         | Fault::PollingNotOffered
         | Fault::WebsocketNotOffered
@@ -136,6 +137,10 @@ fn of_node(fault: Fault) -> &'static str {
         }
         Fault::Redirected => {
             "Use the URL that it leads to: clients lose POST requests and WebSockets on the way."
+        }
+        Fault::OldServer => {
+            "Socket.IO 3 or newer on the server (allowEIO3: true for clients that stay old); or clients of \
+             version 2, which --eio 3 looks at."
         }
         Fault::OldClientsRefused => {
             "allowEIO3: true on the server (Socket.IO 3 and newer), or newer clients."

@@ -11,7 +11,7 @@ use crate::doctor::product::Product;
 pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
     let mut found: Vec<Finding> = several_processes(seen).collect();
     let sticky = not_sticky(seen);
-    let is_spread = sticky.is_some() || !found.is_empty();
+    let is_spread = is_spread(seen);
     let upgrade = upgrade(seen).filter(|_| {
         // What lands on another node says nothing about upgrades, unless those fail alone too.
         !is_spread || seen.trace.alone.as_ref().is_some_and(|alone| *alone != SocketOutcome::Works)
@@ -23,9 +23,24 @@ pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
 }
 
 pub(super) fn without_finding(seen: &Observations) -> (State, String) {
+    let sticky = seen.stickiness.as_ref();
     match (&seen.trace.upgrade, seen.trace.open()) {
+        (Some(SocketOutcome::Works), _) if sticky.is_some_and(is_unseen) => {
+            let why = match seen.held_off {
+                0 => "too few sessions opened to see whether their requests reach one node"
+                    .to_owned(),
+                count => format!(
+                    "too few sessions opened to see whether their requests reach one node: {count} requests of \
+                     the doctor were held off (429 or 503), so let it through the limit"
+                ),
+            };
+            (State::Undecided, why)
+        }
         (Some(SocketOutcome::Works), _) => {
             (State::Sound, "sessions upgrade, and WebSockets open alone too".to_owned())
+        }
+        (_, None) if seen.trace.alone_open.is_some() => {
+            (State::Sound, "WebSockets open, and polling is not offered".to_owned())
         }
         (_, None) => (State::NotLooked, "there is no session".to_owned()),
         _ => (State::Undecided, "the upgrade was not reached".to_owned()),
@@ -49,6 +64,8 @@ fn upgrade(seen: &Observations) -> Option<Finding> {
     };
     Some(match failing {
         SocketOutcome::Works => return None,
+        // The doctor asks too often; what else fails by that is undecided.
+        SocketOutcome::Answered(Answered { status: 429, .. }) => return None,
         SocketOutcome::NotOffered => {
             let what = "the server offers no WebSocket: `upgrades` is empty".to_owned();
             finding(seen, Fault::WebsocketNotOffered, Party::Node, what)
@@ -72,6 +89,17 @@ fn upgrade(seen: &Observations) -> Option<Finding> {
             finding(seen, Fault::WebsocketMute, whose, what)
         }
     })
+}
+
+/// Whether requests of sessions reach several processes.
+pub(super) fn is_spread(seen: &Observations) -> bool {
+    not_sticky(seen).is_some() || several_processes(seen).next().is_some()
+}
+
+/// Whether stickiness could not be seen.
+fn is_unseen(sticky: &Stickiness) -> bool {
+    let requests = sticky.with_cookies.own + sticky.without_cookies.own;
+    sticky.handshakes_failed > 0 && (sticky.sessions < SESSIONS_MIN || requests < SESSIONS_MIN)
 }
 
 /// What servers answer to `transport=websocket` without an `Upgrade`.
@@ -142,3 +170,6 @@ fn held_back(seen: &Observations) -> Option<Finding> {
 
 /// Servers end a pending poll within 100 ms.
 const HELD_BACK_MS: u64 = 3_000;
+
+/// Fewer sessions may reach one node by luck.
+const SESSIONS_MIN: u32 = 4;

@@ -6,6 +6,7 @@ mod init;
 mod nodes;
 mod rooms;
 mod sound;
+mod undecided;
 
 use std::time::Duration;
 

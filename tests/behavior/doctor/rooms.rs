@@ -48,6 +48,15 @@ async fn an_adapter_on_two_redis_is_found() {
 }
 
 #[tokio::test]
+async fn a_slow_redis_is_late_and_loses_nothing() {
+    let redis = Redis::start().await;
+    let socket = redis.socket();
+    let slow = ["--redis", &*socket, "--redis-delay", "6000"];
+    let nodes = [node(&slow).await, node(&slow).await];
+    rooms(&[&nodes[0], &nodes[1]]).await.has(&[("adapter-slow", "node")]);
+}
+
+#[tokio::test]
 async fn an_application_without_the_ten_lines_is_told_about_them() {
     let node =
         NodeServer::start_python(&["--ping-interval", "3000", "--ping-timeout", "4000"]).await;

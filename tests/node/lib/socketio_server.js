@@ -37,7 +37,7 @@ async function lineFour(httpServer, options) {
     ...(options.streams ? { connectionStateRecovery: {} } : {}),
   });
   if (options.redis !== undefined) {
-    io.adapter(await (options.streams ? redisStreamsAdapter : redisAdapter)(options.redis));
+    io.adapter(await (options.streams ? redisStreamsAdapter : redisAdapter)(options.redis, options.redisDelay));
   }
   return io;
 }
@@ -47,9 +47,10 @@ function lineTwo(httpServer, options) {
 }
 
 /** What both lines call by the same name. */
-function shared({ path, pingInterval, pingTimeout, maxPayload, threshold }) {
+function shared({ path, pingInterval, pingTimeout, maxPayload, threshold, transports }) {
   return {
     path,
+    transports,
     pingInterval,
     pingTimeout,
     maxHttpBufferSize: maxPayload,
@@ -63,10 +64,16 @@ async function redisStreamsAdapter(path) {
   return createAdapter(await redisClient(path));
 }
 
-/** Rooms that span nodes, over the Redis that listens on the Unix socket `path`. */
-async function redisAdapter(path) {
+/** Rooms that span nodes, over the Redis that listens on the Unix socket `path`, each message `delay` ms late. */
+async function redisAdapter(path, delay) {
   const { createAdapter } = require('@socket.io/redis-adapter');
-  return createAdapter(await redisClient(path), await redisClient(path));
+  const client = await redisClient(path);
+  const publish = client.publish.bind(client);
+  client.publish = async (...message) => {
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    return publish(...message);
+  };
+  return createAdapter(client, await redisClient(path));
 }
 
 async function redisClient(path) {

@@ -1,9 +1,12 @@
 //! Tables of facts, and the opinions that follow.
 
 mod others;
+mod undecided;
 
 use super::*;
-use crate::doctor::measured::{Cut, Delays, Idle, Limit, Payload, Reached, Stickiness, Watch};
+use crate::doctor::measured::{
+    Arrival, Cors, Cut, Delays, Http2, Idle, Limit, Payload, Reached, Stickiness, Watch,
+};
 use crate::doctor::observations::{
     Answered, Greeting, Handshake, NodeFacts, PathTried, SocketOutcome, Trace,
 };
@@ -15,6 +18,7 @@ fn open() -> Open {
     Open {
         sid: "lv_VI97HAXpY6yYWAAAB".to_owned(),
         offers_websocket: true,
+        is_old: false,
         ping_interval_ms: Some(25_000),
         ping_timeout_ms: Some(20_000),
         payload_bytes_max: Some(1_000_000),
@@ -237,6 +241,12 @@ fn an_idle_session_that_ends_is_the_fault_of_the_one_who_ends_it() {
     // A poll at another node ends the session, and is found by its own rule.
     let elsewhere = Cut { status: Some(400), ..cut(10, false, None) };
     check(|seen| seen.idle.get_or_insert_default().polling = ended(10, elsewhere), &[]);
+    let pong_elsewhere = |seen: &mut Observations| {
+        seen.stickiness.get_or_insert_default().without_cookies.other = 9;
+        let closed = Cut { status: Some(200), ..cut(10, true, None) };
+        seen.idle.get_or_insert_default().polling = ended(5_000, closed);
+    };
+    check(pong_elsewhere, &[(Fault::NotSticky, Party::Proxy)]);
 
     let mut impatient = sound();
     impatient.idle =
