@@ -47,6 +47,7 @@ mod config;
 mod form;
 mod yaml;
 mod nginx;
+mod import;
 mod admin;
 mod doctor;
 mod cli;
@@ -122,6 +123,7 @@ pub mod internal {
         pub use crate::listener::http2::internal::{follow_frames, prepare};
     }
     pub mod nginx {
+        pub use crate::import::{Import, import};
         pub use crate::nginx::{
             Directive, Files, Finding, Level, LevelId, Listen, Location, LocationKind, Map, Method,
             Model, Parsed, PathRegex, Position, RULES, Read, ReadError, Rule, Selection, Server,

@@ -1,6 +1,7 @@
 //! The command line: arguments, exit codes, and the output of failures.
 //!
-//! Exit codes: 0 success, 1 failed or cut short by a second signal, 2 wrong use.
+//! Exit codes: 0 success, 1 failed or cut short by a second signal, 2 wrong use, 3 imported with things to do
+//! by hand.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -9,6 +10,7 @@ mod deployment;
 mod describe;
 mod doctor;
 mod drain;
+mod import;
 mod init;
 mod query;
 mod route;
@@ -22,10 +24,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::config::Source;
 use crate::logging::errors;
 use crate::server::Stopped;
 use doctor::DoctorArguments;
 use drain::{DrainArguments, NodeArguments};
+use import::{ImportCommand, nginx_source};
 use init::InitArguments;
 use query::QueryArguments;
 use route::RouteArguments;
@@ -46,6 +50,10 @@ enum Command {
         /// The YAML file
         #[arg(long, short, value_name = "FILE", default_value = "sockeye.yaml")]
         config: PathBuf,
+        /// An nginx.conf to serve instead, as it stands: it is imported at start and whenever it, or a file that
+        /// it includes, changes
+        #[arg(long, value_name = "FILE", conflicts_with = "config")]
+        nginx: Option<PathBuf>,
     },
     /// Write a configuration file for the nodes that run on this machine
     Init(InitArguments),
@@ -55,6 +63,9 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "sockeye.yaml")]
         file: PathBuf,
     },
+    /// Write a configuration for what another proxy does
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Show the state of a running process; fails if it is not ready, unless only the connection limit is
     /// reached
     Status(QueryArguments),
@@ -113,19 +124,21 @@ long polling and the upgrade from one to the other. Try it:
 With admin: { bind: 127.0.0.1:9090 } in the file, sockeye status, nodes, reload,
 drain and undrain talk to the running process.
 
-Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use.";
+Exit codes: 0 fine, 1 failed or cut short by a second signal, 2 wrong use, 3 imported
+with things to do by hand.";
 
 /// Runs the program on this process's arguments.
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Run { config } if is_missing(&config) => Err(NO_FILE.into()),
-        Command::Run { config } => match run::run(&config) {
+        Command::Run { config, nginx: None } if is_missing(&config) => Err(NO_FILE.into()),
+        Command::Run { config, nginx } => match run::run(source(config, nginx)) {
             Ok(Stopped::InOrder) => Ok(()),
             Ok(Stopped::Cut) => return ExitCode::FAILURE,
             Err(error) => Err(error),
         },
         Command::Init(arguments) => init::init(&arguments),
         Command::Check { file } => check::check(&file),
+        Command::Import(command) => return import::import(&command),
         Command::Status(arguments) => query::status(&arguments),
         Command::Nodes(arguments) => query::nodes(&arguments),
         Command::Reload(arguments) => query::reload(&arguments),
@@ -146,15 +159,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What a process serves.
+fn source(config: PathBuf, nginx: Option<PathBuf>) -> Source {
+    nginx.map_or_else(|| Source::yaml(config), |nginx| nginx_source(&nginx))
+}
+
 /// Whether nobody named the file and there is none.
 fn is_missing(file: &Path) -> bool {
     file == Path::new(FILE_DEFAULT) && !file.exists()
 }
-
-const FILE_DEFAULT: &str = "sockeye.yaml";
-
-const NO_FILE: &str = "there is no sockeye.yaml here: `sockeye init` writes one for the nodes on this \
-                       machine, --config names another file";
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -192,3 +205,8 @@ mod tests {
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
     }
 }
+
+const NO_FILE: &str = "there is no sockeye.yaml here: `sockeye init` writes one for the nodes on this \
+                       machine, --config names another file";
+
+const FILE_DEFAULT: &str = "sockeye.yaml";

@@ -5,13 +5,12 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
 use std::panic::{self, PanicHookInfo};
-use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::display;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Source};
 use crate::descriptors::{self, memory};
 use crate::logging;
 use crate::metrics::count_panic;
@@ -19,9 +18,9 @@ use crate::reload::Reloader;
 use crate::server::{Server, Stopped};
 use crate::systemd;
 
-/// Serves with the configuration file at `path`, and follows it, until SIGTERM or SIGINT.
-pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
-    let (config, outline) = config::load_with_outline(path)?;
+/// Serves with the configuration of `source`, and follows it, until SIGTERM or SIGINT.
+pub(super) fn run(source: Source) -> Result<Stopped, Box<dyn Error>> {
+    let (config, outline) = config::load_with_files(&source).outcome?;
     let _log_writer = logging::init(config.log);
     panic::set_hook(Box::new(log_panic));
     for warning in &config.warnings {
@@ -29,7 +28,7 @@ pub(super) fn run(path: &Path) -> Result<Stopped, Box<dyn Error>> {
     }
     descriptors::raise();
     let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
-    let reloader = server.follow(path.to_owned(), outline);
+    let reloader = server.follow_source(source, outline);
     announce(&config, &server);
     let stopped = server.run_or_cut(stop_signal(reloader), second_signal())?;
     if stopped == Stopped::Cut {

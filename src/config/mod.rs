@@ -14,6 +14,7 @@ mod outline;
 mod render;
 mod resolve;
 mod schema;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,7 @@ use crate::site::ErrorPages;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
 use crate::yaml::include::Section;
 use crate::yaml::rename::Rename;
-pub(crate) use crate::yaml::source::{is_read_once, within_deadline};
+pub(crate) use crate::yaml::source::{is_read_once, read_until, within_deadline};
 use crate::yaml::{self, Diagnostic};
 pub use crate::yaml::{Problem, Problems, Span};
 use crate::{acme, listener, logging, route, upstream};
@@ -42,6 +43,7 @@ use named_files::NamedFiles;
 pub use outline::Changes;
 pub(crate) use outline::{Change, Outline};
 pub(crate) use schema::{schema, schema_of_included};
+pub(crate) use source::{Source, Translation};
 
 /// All that the operator says, resolved: names exist, addresses are addresses, all is in range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +175,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 ///
 /// As [`load`].
 pub fn load_with_outline(path: &Path) -> Result<(Config, Outline), Problems> {
-    load_with_files(path).outcome
+    load_with_files(&Source::yaml(path.to_owned())).outcome
 }
 
 /// A configuration that was read, and the files that it names, which may be the reason of a problem.
@@ -183,12 +185,33 @@ pub(crate) struct Loaded {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// The configuration in the file at `path`, and the files that it names. Blocks for some seconds at
+/// The configuration in the file of `source`, and the files that it names. Blocks for some seconds at
 /// most.
-pub(crate) fn load_with_files(path: &Path) -> Loaded {
-    let mut files = NamedFiles::of(path);
-    let outcome = load_naming(path, &mut files);
+pub(crate) fn load_with_files(source: &Source) -> Loaded {
+    let mut files = NamedFiles::of(&source.path);
+    let outcome = match source.translation() {
+        None => load_naming(&source.path, &mut files),
+        Some(translation) => load_translated(&source.path, translation, &mut files),
+    };
     Loaded { outcome, files: files.into_named() }
+}
+
+fn load_translated(
+    path: &Path,
+    translation: Translation,
+    files: &mut NamedFiles,
+) -> Result<(Config, Outline), Problems> {
+    let file_name = yaml::source::name_of(path);
+    let Translation { yaml, warnings, files: translated } = translation;
+    translated.iter().for_each(|file| files.name(file));
+    let text = yaml.map_err(|what| Problems::of_whole_file(&file_name, Diagnostic::new(what)))?;
+    let (mut config, _) = read(&file_name, &text, files)?;
+    config.warnings.extend(warnings);
+    config.included.extend(translated);
+    // The files are those that are followed.
+    let (tree, _) = yaml::parse(&file_name, &text, MINIMAL)?;
+    let outline = Outline::from_tree(&tree).with_files(&config);
+    Ok((config, outline))
 }
 
 fn load_naming(path: &Path, files: &mut NamedFiles) -> Result<(Config, Outline), Problems> {

@@ -1,7 +1,7 @@
 //! Reads an `nginx.conf` with all that it includes.
 //!
-//! `reader` makes a tree of the text, and `model` knows what nginx does with it. What is wrong is a
-//! [`Finding`].
+//! `reader` makes a tree of the text, `model` knows what nginx does with it, and `findings` what was wrong with
+//! it. Whatever there is to say is a [`Finding`].
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -19,6 +19,7 @@ pub use model::{
     Level as Settings, LevelId, Listen, Location, LocationKind, Map, Method, Model, PathRegex,
     Selection, Server, ServerName, Upstream, UpstreamServer, size, time,
 };
+pub(crate) use model::{Part, parts, rust_of};
 pub use reader::{Files, Parsed, Read, ReadError, parse, read};
 pub use tree::{Directive, Position, Word};
 

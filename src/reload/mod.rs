@@ -11,7 +11,6 @@ mod stamp;
 mod watch;
 
 use std::future::pending;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,7 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::{debug, error, info, warn};
 
-use crate::config::{self, Changes, Config, Loaded, Outline};
+use crate::config::{self, Changes, Config, Loaded, Outline, Source};
 use crate::logging::error_chain;
 use crate::{metrics, systemd};
 pub use error::ReloadError;
@@ -48,7 +47,7 @@ pub struct LastReload {
 /// The server's side: the file, and the requests to reload it.
 #[derive(Debug)]
 pub(crate) struct Reloads {
-    path: PathBuf,
+    source: Source,
     /// The outline of the configuration in force.
     outline: Outline,
     requests: mpsc::Receiver<ReloadRequest>,
@@ -122,18 +121,19 @@ impl ReloadRequest {
 }
 
 impl Reloads {
-    /// Reloads of the file at `path`, whose `config` with this `outline` is in force.
-    pub(crate) fn new(path: PathBuf, outline: Outline, config: &Config) -> (Reloader, Self) {
+    /// Reloads of the file of `source`, whose `config` with this `outline` is in force.
+    pub(crate) fn new(source: Source, outline: Outline, config: &Config) -> (Reloader, Self) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (last, last_receiver) = latest::channel(None);
         let counts = Arc::new(metrics::Reloads::default());
         let reloader = Reloader { requests: sender, last: last_receiver, counts: counts.clone() };
-        let is_read_once = config::is_read_once(&path);
+        let path = &source.path;
+        let is_read_once = config::is_read_once(path);
         if is_read_once {
             info!(path = %path.display(), "the configuration can be read only once, changes need a restart");
         }
-        let file = (!is_read_once).then(|| FileWatch::new(&path, config.files()));
-        (reloader, Self { path, outline, requests, reading: None, last, counts, file })
+        let file = (!is_read_once).then(|| FileWatch::new(path, config.files()));
+        (reloader, Self { source, outline, requests, reading: None, last, counts, file })
     }
 
     /// Waits for a request and reads the file. Cancel safe. When this is dropped, requesters that wait
@@ -150,10 +150,10 @@ impl Reloads {
                 if self.file.is_none() {
                     return PendingReload { request, read: Err(ReloadError::ReadOnce) };
                 }
-                let path = self.path.clone();
+                let source = self.source.clone();
                 // Parsing a large file takes some milliseconds, in which the tunnels of this thread
                 // would wait. A dead mount takes until the deadline of the read.
-                let read = spawn_blocking(move || config::load_with_files(&path));
+                let read = spawn_blocking(move || config::load_with_files(&source));
                 none.insert((request, read))
             }
         };

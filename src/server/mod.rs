@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::Instant;
 use crate::acme::Keeper;
 use crate::admin::{Admin, AdminState, FirstAnswers};
-use crate::config::{Config, InForce, Outline};
+use crate::config::{Config, InForce, Outline, Source};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
 use crate::listener::{self, BindError, Listener};
@@ -114,7 +114,12 @@ impl Server {
     /// Makes the server follow the file at `path`, which has this `outline`: the file is reloaded when it
     /// changes, and on request of the returned value.
     pub fn follow(&mut self, path: PathBuf, outline: Outline) -> Reloader {
-        let (reloader, reloads) = Reloads::new(path, outline, &self.config.load().config);
+        self.follow_source(Source::yaml(path), outline)
+    }
+
+    /// The same for a file that may have to be translated.
+    pub(crate) fn follow_source(&mut self, source: Source, outline: Outline) -> Reloader {
+        let (reloader, reloads) = Reloads::new(source, outline, &self.config.load().config);
         self.reloads = Some((reloader.clone(), reloads));
         reloader
     }

@@ -48,6 +48,7 @@ mod leaving;
 mod log;
 mod metrics;
 mod names;
+mod nginx;
 mod other_protocols;
 mod packaging;
 mod password_flood;

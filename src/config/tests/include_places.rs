@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::include::{CHAT, MAIN, SHOP, check, files, read, said, said_of};
-use crate::config::{load_with_files, parse_alone, schema_of_included};
+use crate::config::{Source, load_with_files, parse_alone, schema_of_included};
 
 #[test]
 fn a_path_that_leads_nowhere_is_refused() {
@@ -148,7 +148,7 @@ fn a_secret_of_an_included_file_is_not_shown() {
 #[test]
 fn what_is_to_be_followed_is_known_although_it_is_broken() {
     let directory = files(&[("main.yaml", "include: [apps.d, none.d]\n"), ("apps.d/a.yaml", "x")]);
-    let loaded = load_with_files(&directory.path().join("main.yaml"));
+    let loaded = load_with_files(&Source::yaml(directory.path().join("main.yaml")));
     assert!(loaded.outcome.is_err());
     for name in ["apps.d", "apps.d/a.yaml", "none.d"] {
         assert!(loaded.files.contains(&directory.path().join(name)), "{name}");

@@ -7,14 +7,14 @@ use crate::nginx::tree::Directive;
 
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::nginx) enum Part<'t> {
+pub(crate) enum Part<'t> {
     Text(&'t str),
     /// A variable, without `$` and braces.
     Variable(&'t str),
 }
 
 /// The parts of `text`.
-pub(in crate::nginx) fn parts(text: &str) -> Vec<Part<'_>> {
+pub(crate) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

@@ -15,11 +15,11 @@ mod upstream;
 
 use super::finding::Finding;
 use super::tree::{Directive, Position};
-pub(super) use fold::{Part, parts};
+pub(crate) use fold::{Part, parts};
 pub use listen::{Listen, ServerName};
 pub use location::{Location, LocationKind};
 pub use regex::PathRegex;
-
+pub(crate) use regex::rust_of;
 pub use select::Selection;
 pub use units::{size, time};
 pub use upstream::{Method, Upstream, UpstreamServer};

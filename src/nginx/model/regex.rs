@@ -23,7 +23,7 @@ impl PathRegex {
 }
 
 /// `text` in the form of the crate `regex`: escapes of characters that need none are refused there.
-pub(in crate::nginx) fn rust_of(text: &str) -> String {
+pub(crate) fn rust_of(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

@@ -11,7 +11,7 @@ pub mod node;
 pub mod proxy;
 pub mod redis;
 pub mod relay;
-mod script;
+pub mod script;
 pub mod site;
 pub mod socketio;
 pub mod tls;

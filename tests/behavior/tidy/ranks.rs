@@ -36,7 +36,7 @@ const RANKS: [&[&str]; 17] = [
     &["reload"],
     &["workers"],
     &["admin", "doctor", "nginx"],
-    &["server"],
+    &["import", "server"],
     &["cli"],
     &["main"],
 ];

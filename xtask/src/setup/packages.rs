@@ -36,5 +36,7 @@ pub(super) fn python() -> Result<(), Failure> {
 
 /// An environment breaks when the system's Python is renewed.
 fn works(interpreter: &Path) -> bool {
-    succeeds(Command::new(interpreter).args(["-c", "import aiohttp, h2, socketio, uvicorn"]))
+    succeeds(
+        Command::new(interpreter).args(["-c", "import aiohttp, crossplane, h2, socketio, uvicorn"]),
+    )
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::access::{AuthSettings, RuleFile};
-use crate::config::{Config, Problems, load, load_with_files, parse_alone};
+use crate::config::{Config, Problems, Source, load, load_with_files, parse_alone};
 use crate::tls::Verify;
 
 /// By libxcrypt: `secret`.
@@ -76,9 +76,9 @@ fn a_file_that_cannot_be_used_is_watched_until_it_can() {
     let directory = tempfile::tempdir().unwrap();
     let (file, path) = (directory.path().join("users"), directory.path().join("sockeye.yaml"));
     with_auth(directory.path(), "basic: { htpasswd_file: users }").unwrap_err();
-    assert_eq!(load_with_files(&path).files, std::slice::from_ref(&file));
+    assert_eq!(load_with_files(&Source::yaml(path.clone())).files, std::slice::from_ref(&file));
     fs::write(&file, ANN).unwrap();
-    let loaded = load_with_files(&path);
+    let loaded = load_with_files(&Source::yaml(path.clone()));
     loaded.outcome.unwrap();
     assert_eq!(loaded.files, Vec::<std::path::PathBuf>::new(), "its route follows it");
 }
@@ -109,6 +109,6 @@ fn a_file_of_tls_to_a_service_is_checked_and_named() {
     let auth = "forward: { url: 'https://a', tls: { ca: ca.pem } }";
     let problems = with_auth(directory.path(), auth).unwrap_err();
     assert_eq!(problems.iter().next().unwrap().path, "routes[0].auth.forward.tls.ca");
-    let files = load_with_files(&directory.path().join("sockeye.yaml")).files;
+    let files = load_with_files(&Source::yaml(directory.path().join("sockeye.yaml"))).files;
     assert_eq!(files, [directory.path().join("ca.pem")]);
 }
