@@ -194,6 +194,11 @@ fn printable(text: &str) -> String {
     shown
 }
 
+const NO_FILE: &str = "there is no sockeye.yaml here: `sockeye init` writes one for the nodes on this \
+                       machine, --config names another file";
+
+const FILE_DEFAULT: &str = "sockeye.yaml";
+
 #[cfg(test)]
 mod tests {
     use super::printable;
@@ -205,8 +210,3 @@ mod tests {
         assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
     }
 }
-
-const NO_FILE: &str = "there is no sockeye.yaml here: `sockeye init` writes one for the nodes on this \
-                       machine, --config names another file";
-
-const FILE_DEFAULT: &str = "sockeye.yaml";
