@@ -10,14 +10,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{ALLOW, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
-use http_body_util::Full;
-use serde::Serialize;
+use http::{Method, StatusCode};
 use tokio::time::timeout;
 
+use super::answer::{Answer, json, refuse, whole};
 use super::command::{self, NodeCommand};
 use super::metrics_page::metrics_page;
 use super::model::{Live, Refusal, Reloaded};
@@ -28,8 +26,6 @@ use super::views;
 use crate::Instant;
 use crate::config::Change;
 use crate::reload::ReloadError;
-
-type Answer = Response<Full<Bytes>>;
 
 /// All endpoints: their paths, and what they do.
 const ENDPOINTS: [(&str, Endpoint); 10] = [
@@ -162,7 +158,7 @@ fn config(state: &AdminState, query: Option<&str>) -> Answer {
             Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
         Some("format=yaml") => match views::config_as_yaml(&in_force) {
-            Ok(text) => text_answer(StatusCode::OK, "application/yaml", text),
+            Ok(text) => whole(StatusCode::OK, "application/yaml", text),
             Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         },
         Some(_) => refuse(StatusCode::BAD_REQUEST, "write ?format=json or ?format=yaml"),
@@ -184,7 +180,7 @@ fn route(state: &AdminState, parameters: Option<&str>) -> Answer {
 
 fn metrics(state: &AdminState) -> Answer {
     match metrics_page(state) {
-        Ok(page) => text_answer(StatusCode::OK, METRICS_TYPE, page),
+        Ok(page) => whole(StatusCode::OK, METRICS_TYPE, page),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }
@@ -220,29 +216,6 @@ async fn reload(state: &AdminState) -> Answer {
         ReloadError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
     };
     json(status, &views::reload_failed(&failure))
-}
-
-fn refuse(status: StatusCode, sentence: impl Into<String>) -> Answer {
-    json(status, &Refusal::new(sentence))
-}
-
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    match serde_json::to_value(body) {
-        Ok(body) => text_answer(status, "application/json", format!("{body:#}\n")),
-        Err(error) => {
-            debug_assert!(false, "an answer is no JSON: {error}");
-            text_answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", format!("{error}\n"))
-        }
-    }
-}
-
-fn text_answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::from(body));
-    *answer.status_mut() = status;
-    let fields = answer.headers_mut();
-    fields.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }
 
 /// The placeholder for a node's name in a path.

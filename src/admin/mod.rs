@@ -6,9 +6,11 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod answer;
 pub(crate) mod client;
 mod command;
 mod endpoints;
+mod event_stream;
 mod metrics_page;
 pub(crate) mod model;
 mod readiness;
@@ -35,6 +37,7 @@ use crate::listener::{self, AcceptBounds, Accepted, BindError, Listener, serve};
 use crate::net::ClientBody;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::{Tasks, survived};
+pub(crate) use event_stream::EventStreams;
 pub(crate) use readiness::FirstAnswers;
 pub(crate) use route_preview::explain;
 use slots::{Slot, Slots};
@@ -122,10 +125,9 @@ async fn serve_one(
         let (state, requests) = (state.clone(), requests.clone());
         async move {
             let (head, _) = request.into_parts();
-            requests.begin(Instant::now());
+            let open = requests.begin(Instant::now());
             let answer = endpoints::answer(&state, bind, &head).await;
-            requests.end(Instant::now());
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(answer.map(|body| body.of_request(open)))
         }
     });
     tokio::select! {

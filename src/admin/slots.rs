@@ -31,7 +31,8 @@ struct UsedSlot {
     /// When the connection was accepted, or when its last request began or was answered.
     since: Instant,
     has_sent_request: bool,
-    is_in_request: bool,
+    /// Requests that are not answered, and streams that go on.
+    open_requests: u32,
     /// Dropped when the connection is to be closed.
     _keep: oneshot::Sender<()>,
 }
@@ -50,6 +51,11 @@ pub(super) struct Requests {
     slots: Slots,
     number: u64,
 }
+
+/// A request that is not answered, or whose answer goes on.
+#[derive(Debug)]
+#[must_use = "dropping it ends the request"]
+pub(super) struct OpenRequest(Requests);
 
 impl Slots {
     /// `max` free slots.
@@ -87,7 +93,7 @@ impl Slots {
         let eligible = |slot: &&UsedSlot| !(is_silence_only && slot.has_sent_request);
         let due = used.iter().enumerate().filter(|(_, slot)| eligible(slot) && slot.due() <= now);
         let first =
-            due.min_by_key(|(_, slot)| (slot.is_in_request, slot.has_sent_request, slot.since));
+            due.min_by_key(|(_, slot)| (slot.is_in_request(), slot.has_sent_request, slot.since));
         match (first, used.iter().filter(eligible).map(UsedSlot::due).min()) {
             (Some((index, _)), _) => _ = used.swap_remove(index),
             (None, Some(due)) => return Err(due),
@@ -100,8 +106,13 @@ impl Slots {
         let mut used = self.used();
         let number = used.iter().map(|slot| slot.number).max().map_or(0, |number| number + 1);
         let (sender, keep) = oneshot::channel();
-        let (has_sent_request, is_in_request) = (false, false);
-        used.push(UsedSlot { number, since: now, has_sent_request, is_in_request, _keep: sender });
+        used.push(UsedSlot {
+            number,
+            since: now,
+            has_sent_request: false,
+            open_requests: 0,
+            _keep: sender,
+        });
         Slot { slots: self.clone(), number, keep }
     }
 
@@ -112,9 +123,13 @@ impl Slots {
 }
 
 impl UsedSlot {
+    fn is_in_request(&self) -> bool {
+        self.open_requests > 0
+    }
+
     /// When the connection may be closed for a new one.
     fn due(&self) -> Instant {
-        self.since + if self.is_in_request { REQUEST_MIN } else { IDLE_MIN }
+        self.since + if self.is_in_request() { REQUEST_MIN } else { IDLE_MIN }
     }
 }
 
@@ -139,21 +154,24 @@ impl Drop for Slot {
 }
 
 impl Requests {
-    /// A request begins.
-    pub(super) fn begin(&self, now: Instant) {
-        self.note(now, true);
+    /// A request begins. It is open until the returned value is dropped.
+    pub(super) fn begin(&self, now: Instant) -> OpenRequest {
+        self.note(now, |open| open.saturating_add(1));
+        OpenRequest(self.clone())
     }
 
-    /// The request is answered.
-    pub(super) fn end(&self, now: Instant) {
-        self.note(now, false);
-    }
-
-    fn note(&self, now: Instant, is_in_request: bool) {
+    fn note(&self, now: Instant, change: impl FnOnce(u32) -> u32) {
         let mut used = self.slots.used();
         if let Some(slot) = used.iter_mut().find(|slot| slot.number == self.number) {
-            (slot.since, slot.has_sent_request, slot.is_in_request) = (now, true, is_in_request);
+            (slot.since, slot.has_sent_request) = (now, true);
+            slot.open_requests = change(slot.open_requests);
         }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.0.note(Instant::now(), |open| open.saturating_sub(1));
     }
 }
 
@@ -183,13 +201,12 @@ mod tests {
             tokio::time::advance(IDLE_MIN).await;
         }
         // One in a request, one that sent a request before, and one that never did.
-        held[0].requests().begin(Instant::now());
-        held[1].requests().begin(Instant::now());
-        held[1].requests().end(Instant::now());
+        let mut open = vec![held[0].requests().begin(Instant::now())];
+        drop(held[1].requests().begin(Instant::now()));
         tokio::time::advance(IDLE_MIN).await;
         let mut check = async |expected: [bool; 3]| {
             held.push(slots.take().await);
-            held.last().unwrap().requests().begin(Instant::now());
+            open.push(held.last().unwrap().requests().begin(Instant::now()));
             let stay: Vec<bool> = held.iter_mut().take(3).map(has_slot).collect();
             assert_eq!(stay, expected);
         };
@@ -205,8 +222,7 @@ mod tests {
         let mut held = Vec::new();
         let mut take = async || {
             let slot = slots.take().await;
-            slot.requests().begin(Instant::now());
-            slot.requests().end(Instant::now());
+            drop(slot.requests().begin(Instant::now()));
             held.push(slot);
         };
         for _ in 0..32 {

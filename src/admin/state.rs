@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
+use super::event_stream::EventStreams;
 use super::readiness::FirstAnswers;
 use crate::acme;
 use crate::config::InForce;
@@ -32,6 +33,9 @@ pub(crate) struct AdminState {
     pub reloader: Option<Reloader>,
     /// The certificates of the names that an authority issues them for.
     pub certificates: acme::Status,
+    #[allow(dead_code, reason = "for the endpoints to come")]
+    /// Streams of events.
+    pub streams: EventStreams,
     /// The start of the server.
     pub since: SystemTime,
 }

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::Instant;
 use crate::acme::Keeper;
-use crate::admin::{Admin, AdminState, FirstAnswers};
+use crate::admin::{Admin, AdminState, EventStreams, FirstAnswers};
 use crate::config::{Config, InForce, Outline, Source};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
@@ -195,6 +195,7 @@ impl Server {
                     first_answers: FirstAnswers::new(Instant::now()),
                     reloader,
                     certificates,
+                    streams: EventStreams::default(),
                     since: SystemTime::now(),
                 }));
             }
