@@ -35,6 +35,9 @@ impl Upstream {
                 balance::next_in_round(candidates, |node| node.stride(), &self.shared.round)
             }
             (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
+                if let Some(node) = self.least_of_many(tier, now, &may) {
+                    return Some(node.clone());
+                }
                 let open = open.map(|node| (node, loaded(node)));
                 balance::least_loaded(self.candidates(open, now, fastrand::f64), below)
             }

@@ -13,12 +13,14 @@ pub(crate) mod host;
 mod mass_disconnect;
 mod lease;
 mod load;
+mod load_index;
 mod connect_failures;
 mod availability;
 pub(crate) mod reconnecting;
 mod recent_exchanges;
 mod backups;
 mod balance;
+mod least_loaded;
 mod choice;
 mod path_key;
 pub(crate) mod rendezvous;
@@ -47,6 +49,7 @@ pub(crate) use settings::{RendezvousKey, Settings};
 use crate::Instant;
 use admission::{SharedState, is_tried};
 use discovery::Discovery;
+use least_loaded::LeastLoaded;
 use rendezvous::Rendezvous;
 use settings::Connections;
 
@@ -60,6 +63,7 @@ pub struct Upstream {
     rendezvous: Rendezvous,
     /// Whether some of its nodes are backups.
     has_backups: bool,
+    least_loaded: LeastLoaded,
     shared: Arc<SharedState>,
 }
 
@@ -123,6 +127,7 @@ impl Upstream {
             nodes,
             rendezvous: Rendezvous::new(weighted),
             has_backups: settings.nodes.iter().any(|node| node.backup),
+            least_loaded: LeastLoaded::default(),
             shared: carried
                 .map_or_else(|| Arc::new(SharedState::new(now)), |carried| carried.shared.clone()),
             discovery,
