@@ -19,7 +19,7 @@ use crate::access::{Access, ClientLimits, ClientRates, FileFault};
 use crate::affinity::{self, Affinity, TagClash};
 use crate::insight::Insight;
 use crate::maintenance;
-use crate::metrics::RouteCounts;
+use crate::metrics::{RouteCounts, WhenUsed};
 use crate::route::{
     self, HostPattern, PathPattern, Policy, Route, RouteTable, Target, TargetSettings,
     UpstreamRoute,
@@ -34,7 +34,7 @@ pub struct Snapshot {
     /// The routes of requests.
     pub routes: RouteTable,
     /// The counts of requests without a route.
-    pub unrouted: Arc<RouteCounts>,
+    pub unrouted: WhenUsed<RouteCounts>,
     /// The proofs for the authority that issues our certificates.
     pub(crate) challenges: Option<Challenges>,
     /// Pages for errors of requests without a route.

@@ -22,7 +22,7 @@ use crate::Instant;
 use crate::acme::{self, NameStatus};
 use crate::logging;
 use crate::metrics::table::{self, Kind, Metric};
-use crate::metrics::{InFlightCount, Process, RouteCounts, TunnelCounts, panics};
+use crate::metrics::{InFlightCount, Process, RouteCounts, TunnelCounts, WhenUsed, panics};
 use crate::readiness::Stage;
 use crate::reload::Reloader;
 use crate::snapshot::Snapshot;
@@ -111,7 +111,7 @@ fn gather(state: &AdminState) -> Vec<(Metric, Vec<Sample>)> {
 }
 
 /// The routes, sorted by label; last, requests without a route.
-fn routes(snapshot: &Snapshot) -> Vec<(String, Arc<RouteCounts>)> {
+fn routes(snapshot: &Snapshot) -> Vec<(String, WhenUsed<RouteCounts>)> {
     let mut routes: Vec<_> =
         snapshot.routes.iter().map(|route| (route.label(), route.counts.clone())).collect();
     routes.sort_by(|one, other| one.0.cmp(&other.0));
@@ -259,16 +259,17 @@ fn session_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
             table::POLLING_SESSIONS => counts([label.as_str()], insight.verdicts()),
             table::POLLING_SESSIONS_OPEN => one(Value::Level(insight.polling() as f64)),
             table::POLLING_SESSIONS_STUCK => one(Value::Level(insight.stuck().len() as f64)),
-            table::UPGRADE_DURATION => one(Value::Spread(insight.durations().clone())),
+            table::UPGRADE_DURATION => one(Value::Spread(insight.durations())),
             _ => return None,
         });
     }
     Some(samples)
 }
 
-fn route_samples(metric: Metric, routes: &[(String, Arc<RouteCounts>)]) -> Vec<Sample> {
-    let of_route = |(route, did): &(String, Arc<RouteCounts>)| {
-        let own = [route.as_str()];
+fn route_samples(metric: Metric, routes: &[(String, WhenUsed<RouteCounts>)]) -> Vec<Sample> {
+    let none = RouteCounts::default();
+    let of_route = |(route, did): &(String, WhenUsed<RouteCounts>)| {
+        let (own, did) = ([route.as_str()], did.used().unwrap_or(&none));
         match metric {
             table::EXCHANGES => {
                 let classes = did.answers.iter().flat_map(|(protocol, answers)| {

@@ -18,7 +18,7 @@ use super::purpose::Purpose;
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
 use crate::logging::error_chain;
-use crate::metrics::{Protocol, RouteCounts};
+use crate::metrics::{Protocol, RouteCounts, WhenUsed};
 use crate::tunnel::{Report, Who};
 
 /// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer
@@ -36,7 +36,7 @@ pub(super) struct LogEntry {
     sid: Option<Sid>,
     is_handshake: bool,
     is_upgrade: bool,
-    counts: Arc<RouteCounts>,
+    counts: WhenUsed<RouteCounts>,
 }
 
 impl LogEntry {
@@ -45,7 +45,7 @@ impl LogEntry {
         head: (&Method, &Uri, Version),
         client: IpAddr,
         request_id: HeaderValue,
-        unrouted: Arc<RouteCounts>,
+        unrouted: WhenUsed<RouteCounts>,
         now: Instant,
     ) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl LogEntry {
     }
 
     /// Sets the counts of the request's route.
-    pub(super) fn set_counts(&mut self, counts: Arc<RouteCounts>) {
+    pub(super) fn set_counts(&mut self, counts: WhenUsed<RouteCounts>) {
         self.counts = counts;
     }
 
@@ -206,7 +206,7 @@ pub(super) struct TunnelLogEntry {
     path: Arc<str>,
     request_id: Box<str>,
     sid: Option<Sid>,
-    counts: Arc<RouteCounts>,
+    counts: WhenUsed<RouteCounts>,
 }
 
 impl TunnelLogEntry {
@@ -246,7 +246,7 @@ impl TunnelLogEntry {
 
     /// An entry without a request.
     #[cfg(test)]
-    pub(super) fn of_test(counts: Arc<RouteCounts>) -> Self {
+    pub(super) fn of_test(counts: WhenUsed<RouteCounts>) -> Self {
         Self {
             transport: "websocket",
             client: IpAddr::from([127, 0, 0, 1]),

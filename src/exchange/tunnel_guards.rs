@@ -102,7 +102,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::metrics::{Protocol, RouteCounts};
+    use crate::metrics::{Protocol, RouteCounts, WhenUsed};
     use crate::net::ConnectionLimit;
     use crate::tasks::Tasks;
     use crate::upstream::tests::node_at;
@@ -127,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_tunnel_that_panics_returns_all_it_held_and_is_counted() {
         let node = node_at("127.0.0.1:1".parse().unwrap());
-        let counts = Arc::<RouteCounts>::default();
+        let counts = WhenUsed::<RouteCounts>::default();
         let (limit, worker) = (ConnectionLimit::new(1), Arc::<AtomicUsize>::default());
         let guards = TunnelGuards {
             entry: TunnelLogEntry::of_test(counts.clone()),

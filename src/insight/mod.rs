@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
@@ -39,6 +39,13 @@ pub(crate) use summary::Summary;
 #[derive(Debug)]
 pub struct Insight {
     settings: Settings,
+    /// Made for the first session: of many routes, most may have none.
+    followed: OnceLock<Box<Followed>>,
+}
+
+/// The sessions of a route that has any, and the verdicts on earlier ones.
+#[derive(Debug)]
+struct Followed {
     shards: Box<[Mutex<Shard>]>,
     hashers: [RandomState; 2],
     verdicts: LabelCounts<2>,
@@ -70,13 +77,7 @@ type SidDigest = [u64; 2];
 impl Insight {
     /// Nothing is followed yet.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hashers: [RandomState::new(), RandomState::new()],
-            verdicts: LabelCounts::default(),
-            durations: Histogram::new(DURATION_BUCKETS),
-        }
+        Self { settings, followed: OnceLock::new() }
     }
 
     /// The most sessions that a route follows; further ones are counted as `unfollowed`. Each takes
@@ -95,8 +96,9 @@ impl Insight {
         node: &Arc<str>,
         now: Instant,
     ) {
-        let digest = self.digest(sid);
-        let mut shard = self.shard(digest);
+        let followed = self.followed.get_or_init(Box::default);
+        let digest = followed.digest(sid);
+        let mut shard = followed.shard(digest);
         let mut ended = Vec::new();
         if shard.len() >= SHARD_SESSIONS_MAX {
             ended = self.take_ended(&mut shard, now);
@@ -104,16 +106,17 @@ impl Insight {
         if shard.len() < SHARD_SESSIONS_MAX {
             shard.insert(digest, Session::new(sid, silence_max, node.clone(), now));
         } else {
-            self.verdicts.count(Verdict::NotFollowed.labels());
+            followed.verdicts.count(Verdict::NotFollowed.labels());
         }
         drop(shard);
-        self.judge(ended, now);
+        followed.judge(ended, now);
     }
 
     /// Records an observation of a session at `now`.
     pub fn observe(&self, sid: &Sid, observation: Observation, now: Instant) {
-        let digest = self.digest(sid);
-        if let Some(session) = self.shard(digest).get_mut(&digest) {
+        let Some(followed) = self.followed.get() else { return };
+        let digest = followed.digest(sid);
+        if let Some(session) = followed.shard(digest).get_mut(&digest) {
             session.observe(observation, now);
         }
     }
@@ -121,31 +124,36 @@ impl Insight {
     /// Records that a session's upgrade was answered with 101. Returns where its tunnel reports the
     /// next steps, if the session is followed.
     pub fn upgrade_accepted(&self, sid: &Sid, now: Instant) -> Option<Arc<UpgradeProgress>> {
-        let digest = self.digest(sid);
-        self.shard(digest).get_mut(&digest).map(|session| session.upgrade_accepted(now))
+        let followed = self.followed.get()?;
+        let digest = followed.digest(sid);
+        followed.shard(digest).get_mut(&digest).map(|session| session.upgrade_accepted(now))
     }
 
     /// Counts and logs all sessions of which nothing more is expected.
     pub fn sweep(&self, now: Instant) {
-        for shard in &self.shards {
+        let Some(followed) = self.followed.get() else { return };
+        for shard in &followed.shards {
             let ended = self.take_ended(&mut lock(shard), now);
-            self.judge(ended, now);
+            followed.judge(ended, now);
         }
     }
 
     /// How many verdicts there were, by outcome and cause.
     pub fn verdicts(&self) -> impl Iterator<Item = ([&'static str; 2], u64)> {
-        self.verdicts.iter()
+        self.followed.get().into_iter().flat_map(|followed| followed.verdicts.iter())
     }
 
     /// How long upgrades took since the handshake, in seconds.
-    pub fn durations(&self) -> &Histogram {
-        &self.durations
+    pub fn durations(&self) -> Histogram {
+        match self.followed.get() {
+            Some(followed) => followed.durations.clone(),
+            None => Histogram::new(DURATION_BUCKETS),
+        }
     }
 
     /// How many of the followed sessions are not upgraded.
     pub fn polling(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards().map(|shard| lock(shard).len()).sum()
     }
 
     /// The sessions that are stuck now, one verdict for each.
@@ -153,7 +161,11 @@ impl Insight {
         let stuck = |shard: &Mutex<Shard>| -> Vec<Verdict> {
             lock(shard).values().filter_map(|session| session.stuck(self.settings)).collect()
         };
-        self.shards.iter().flat_map(stuck).collect()
+        self.shards().flat_map(stuck).collect()
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Mutex<Shard>> {
+        self.followed.get().into_iter().flat_map(|followed| &followed.shards)
     }
 
     /// Takes out the sessions of which nothing more is expected. They are judged after the lock is
@@ -163,7 +175,9 @@ impl Insight {
         let ended = shard.extract_if(|_, session| verdict(session).is_some());
         ended.filter_map(|(_, session)| Some((verdict(&session)?, session))).collect()
     }
+}
 
+impl Followed {
     fn judge(&self, ended: Vec<(Verdict, Session)>, now: Instant) {
         for (verdict, session) in ended {
             let [outcome, cause] = verdict.labels();
@@ -189,6 +203,17 @@ impl Insight {
 
     fn shard(&self, digest: SidDigest) -> MutexGuard<'_, Shard> {
         lock(&self.shards[(digest[0] % SHARDS as u64) as usize])
+    }
+}
+
+impl Default for Followed {
+    fn default() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hashers: [RandomState::new(), RandomState::new()],
+            verdicts: LabelCounts::default(),
+            durations: Histogram::new(DURATION_BUCKETS),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod metric;
 mod panics;
 mod process;
 pub(crate) mod table;
+mod when_used;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(crate) use in_flight::{InFlightCount, InFlightGuard};
 pub(crate) use labels::LabelCounts;
 pub(crate) use panics::{count_panic, panics};
 pub(crate) use process::Process;
+pub(crate) use when_used::WhenUsed;
 
 /// The counts of a route's exchanges and tunnels. Requests without a route have one too.
 #[derive(Debug, Default)]

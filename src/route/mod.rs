@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use crate::affinity::{self, Affinity};
     use crate::insight::{self, Insight};
+    use crate::metrics::WhenUsed;
     use crate::tunnel;
     use crate::upstream::{self, Upstream};
 
@@ -170,7 +171,7 @@ mod tests {
             changes: None,
             error_pages: None,
             compression: None,
-            counts: Arc::default(),
+            counts: WhenUsed::default(),
         });
         let target = Target::Upstream(Arc::new(UpstreamRoute {
             policy: policy.clone(),

@@ -18,7 +18,7 @@ use crate::access::{self, Access};
 use crate::affinity::Affinity;
 use crate::engineio::Timings;
 use crate::insight::Insight;
-use crate::metrics::RouteCounts;
+use crate::metrics::{RouteCounts, WhenUsed};
 use crate::site::{Compression, Files, Respond};
 use crate::tunnel;
 use crate::upstream::Upstream;
@@ -55,7 +55,7 @@ pub struct Policy {
     pub(crate) compression: Option<Arc<Compression>>,
     /// The counts of its exchanges and tunnels; carried over to the next route with the same host
     /// and path.
-    pub counts: Arc<RouteCounts>,
+    pub counts: WhenUsed<RouteCounts>,
 }
 
 impl Policy {
