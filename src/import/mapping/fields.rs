@@ -236,6 +236,11 @@ impl Mapper<'_> {
             Ok(text) => text.split(['\r', '\n']).map(str::trim).collect::<Vec<_>>().join(" "),
             Err(unknown) => return self.unknown_variable(directive, &unknown, "response_headers"),
         };
+        let expires = if lower == "cache-control" { self.expires(level) } else { None };
+        let text = match expires {
+            Some(expires) => format!("{expires}, {text}"),
+            None => text,
+        };
         if directive.argument(2) != Some("always") && lower != "cache-control" {
             let what = "nginx added this field to successful responses alone; all responses of the route get it";
             self.ledger.add(crate::nginx::Finding::new(

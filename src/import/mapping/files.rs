@@ -135,15 +135,11 @@ impl Mapper<'_> {
 
     /// `cache_control` for `expires` and `add_header Cache-Control`.
     fn cache_control(&mut self, level: LevelId) -> Option<Entry> {
-        let value = self.expires(level);
+        let value = self.expires(level)?;
         let header = added(self.model, level, "Cache-Control");
-        let header = header.and_then(|it| it.argument(1)).filter(|it| !it.contains('$'));
-        let value = match (value, header) {
-            // The field itself is among response_headers.
-            (_, Some(_)) | (None, None) => return None,
-            (Some(value), None) => value,
-        };
-        Some(Entry::new("cache_control", Yaml::text(value), "expires"))
+        // Both are one field among response_headers.
+        let is_there = header.and_then(|it| it.argument(1)).is_some_and(|it| !it.contains('$'));
+        (!is_there).then(|| Entry::new("cache_control", Yaml::text(value), "expires"))
     }
 
     /// The `Cache-Control` that `expires` makes.

@@ -29,15 +29,34 @@ pub(super) struct Plan<'m> {
     pub(super) redirects: Vec<&'m Server>,
 }
 
+impl<'m> Plan<'m> {
+    /// The server whose routes `host` has.
+    pub(super) fn server(&self, host: &str) -> Option<&'m Server> {
+        let rank = |name: &str| match name.strip_prefix('*') {
+            _ if name == host => Some(usize::MAX),
+            Some("") => Some(0),
+            Some(suffix) => host.ends_with(suffix).then_some(suffix.len()),
+            None => None,
+        };
+        let best = |hosted: &&Hosted<'m>| hosted.hosts.iter().filter_map(|name| rank(name)).max();
+        self.content.iter().filter(|it| best(it).is_some()).max_by_key(best).map(|it| it.server)
+    }
+
+    /// Whether `server` has no routes, which is reported.
+    pub(super) fn is_left_out(&self, server: &Server) -> bool {
+        self.content.iter().any(|it| it.server.level == server.level && it.hosts.is_empty())
+    }
+}
+
 impl<'m> Mapper<'m> {
     pub(super) fn plan(&mut self) -> Plan<'m> {
         let model = self.model;
         let mut plan = Plan::default();
         let mut content: Vec<&'m Server> = Vec::new();
         for server in &model.servers {
-            match self.https_redirect(server) {
+            match self.https_redirect(server).filter(|_| !self.is_host_apart(server)) {
                 Some(directive) => {
-                    self.ledger.carried(directive);
+                    self.report_redirect(server, directive);
                     plan.redirects.push(server);
                 }
                 None => content.push(server),
@@ -49,16 +68,63 @@ impl<'m> Mapper<'m> {
         }
         let default = self.main_server(&content);
         let mut taken = BTreeSet::new();
-        content.sort_by_key(|server| default.is_none_or(|default| default.level != server.level));
+        // Of two servers with the same name on two ports, the one for Socket.IO or WebSockets has it.
+        content.sort_by_key(|server| {
+            let is_other = default.is_none_or(|default| default.level != server.level);
+            let has_tls = server.listens.iter().any(|listen| listen.is_tls);
+            (is_other, !self.has_realtime(server), !has_tls)
+        });
         for server in content {
             let is_default = default.is_some_and(|default| default.level == server.level);
-            let mut hosts = if is_default { vec!["*".to_owned()] } else { self.hosts(server) };
+            let mut hosts = self.hosts(server);
+            if is_default {
+                taken.extend(hosts);
+                hosts = vec!["*".to_owned()];
+            }
             let all = hosts.len();
             hosts.retain(|host| taken.insert(host.clone()));
             self.report_names(server, is_default, (all, hosts.len()));
             plan.content.push(Hosted { server, hosts });
         }
         plan
+    }
+
+    /// Whether `server` redirects hosts that no other server has, on a port that others have too.
+    fn is_host_apart(&self, server: &Server) -> bool {
+        let others = || self.model.servers.iter().filter(|other| other.level != server.level);
+        let ports: Vec<u16> = server.listens.iter().map(|listen| listen.port).collect();
+        let is_shared = others().any(|other| {
+            other.listens.iter().any(|listen| ports.contains(&listen.port))
+                && self.https_redirect(other).is_none()
+        });
+        let has_name = |name: &&ServerName| {
+            matches!(name, ServerName::Exact(_))
+                && others().all(|other| other.names.iter().all(|it| it.text() != name.text()))
+        };
+        is_shared && !server.names.is_empty() && server.names.iter().all(|name| has_name(&name))
+    }
+
+    /// Says in what `directive`, the redirect of `server`, is not what a listener does.
+    fn report_redirect(&mut self, server: &Server, directive: &Directive) {
+        if directive.name == "if" {
+            let what =
+                "a listener redirects all hosts to https, also those that nginx answered with 404";
+            return self.ledger.note("redirect-hosts", directive, what, "");
+        }
+        self.ledger.carried(directive);
+        let to = directive.texts().find(|to| to.starts_with("https://")).unwrap_or_default();
+        let host = to.trim_start_matches("https://").split(['/', ':']).next().unwrap_or_default();
+        let host = host.split_once("$request_uri").map_or(host, |(host, _)| host);
+        let is_own = |name: &ServerName| name.text() == Some(host);
+        let is_same = matches!(host, "$host" | "$http_host" | "$server_name" | "${host}")
+            && (host != "$server_name" || server.names.len() < 2);
+        let is_only = server.names.len() == 1 && server.names.iter().all(is_own);
+        if !is_same && !is_only {
+            let what = format!(
+                "a listener redirects to https of the host that was asked for, not of {host}"
+            );
+            self.ledger.note("redirect-hosts", directive, &what, "");
+        }
     }
 
     fn report_names(&mut self, server: &Server, is_default: bool, (all, left): (usize, usize)) {
@@ -154,7 +220,7 @@ impl<'m> Mapper<'m> {
     }
 
     /// The directive by which all that `server` does is a redirect to https.
-    fn https_redirect(&self, server: &'m Server) -> Option<&'m Directive> {
+    pub(super) fn https_redirect(&self, server: &'m Server) -> Option<&'m Directive> {
         if server.listens.iter().any(|listen| listen.is_tls) {
             return None;
         }

@@ -76,7 +76,8 @@ impl<'m> Mapper<'m> {
         if is_tls {
             keys.push(Entry::new("tls", Yaml::Map(self.server_tls(servers)), ""));
         } else if redirecting > 0 && redirecting == all {
-            keys.push(Entry::new("redirect_http", Yaml::plain("on"), "the redirect to https"));
+            let port = self.redirect_port(servers);
+            keys.push(Entry::new("redirect_http", port, "the redirect to https"));
         } else if redirecting > 0 {
             let what = "some servers of this port redirect to https, others do not";
             let remedy = "set redirect_http of the listener, if all may redirect";
@@ -94,6 +95,21 @@ impl<'m> Mapper<'m> {
         keys.extend(trusted);
         keys.extend(self.client_timeouts(servers));
         Yaml::Map(keys)
+    }
+
+    /// The port to which all of `servers` redirect.
+    fn redirect_port(&self, servers: &[&'m Server]) -> Yaml {
+        let ports = servers.iter().find_map(|server| {
+            let to = self.https_redirect(server)?.texts().find(|to| to.starts_with("https://"))?;
+            let authority = to.trim_start_matches("https://").split('/').next()?;
+            let (_, port) = authority.rsplit_once(':')?;
+            let digits = port.bytes().take_while(u8::is_ascii_digit).count();
+            port.get(..digits)?.parse::<u16>().ok().filter(|port| !matches!(port, 0 | 443))
+        });
+        match ports {
+            Some(port) => Yaml::plain(port),
+            None => Yaml::plain("on"),
+        }
     }
 
     /// `trusted_proxies` of a listener that reads PROXY headers, which has to say whose.

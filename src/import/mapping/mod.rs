@@ -14,6 +14,7 @@ mod listeners;
 mod not_needed;
 mod order;
 mod paths;
+mod ports;
 mod proxied;
 mod rates;
 mod render;
@@ -102,6 +103,7 @@ impl<'m> Mapper<'m> {
         if !routes.iter().any(|(_, draft)| draft.is_carried) {
             return None;
         }
+        self.report_ports(&plan);
         let listeners = self.listeners(&plan);
         let limits = self.client_limits(&plan);
         let upstreams = self.upstream_entries();

@@ -19,7 +19,7 @@ impl Mapper<'_> {
         for draft in drafts.iter() {
             let RoutePath::Prefix(prefix) = &draft.path else { continue };
             let path = prefix.strip_suffix('/').filter(|path| !path.is_empty());
-            let Some(path) = path.filter(|_| !prefix.contains(".io/")) else { continue };
+            let Some(path) = path else { continue };
             let same = [RoutePath::Exact(path.to_owned()), RoutePath::Prefix(path.to_owned())];
             let (_, is_missing) = self.model.find(server, path);
             if !is_missing || drafts.iter().any(|other| same.contains(&other.path)) {
@@ -56,7 +56,9 @@ impl Mapper<'_> {
                 continue;
             }
             let prefix = prefix.clone();
-            let is_part = |(start, _): &(String, Position)| start.starts_with(&prefix);
+            let is_part = |(start, _): &(String, Position)| {
+                start.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(&prefix))
+            };
             if expressions.iter().any(is_part) {
                 if draft.is_plain() {
                     let expression = format!("^{}", paths::escaped(&prefix));

@@ -78,7 +78,7 @@ fn plain(pattern: &str) -> Result<String, &'static str> {
 /// The paths of an expression: prefixes if it is nothing else.
 fn regex(pattern: &str, ignore_case: bool, above: Option<&str>) -> Result<Paths, &'static str> {
     let pattern = rust_of(pattern);
-    if let Some(paths) = disguised(&pattern) {
+    if let Some(paths) = disguised(&pattern).and_then(|paths| in_case(paths, ignore_case)) {
         return Ok(paths);
     }
     let anchored = pattern.strip_prefix('^');
@@ -102,6 +102,29 @@ fn regex(pattern: &str, ignore_case: bool, above: Option<&str>) -> Result<Paths,
             "the expression has look-around, a reference or a mistake, which Sockeye does not have",
         ),
     }
+}
+
+/// `found`, if upper and lower case matter, or no client writes the paths in upper case: those of Socket.IO.
+fn in_case(found: Paths, ignore_case: bool) -> Option<Paths> {
+    let text = |path: &RoutePath| match path {
+        RoutePath::Prefix(path) | RoutePath::Exact(path) | RoutePath::Regex(path) => path.clone(),
+    };
+    let has_letters = |path: &RoutePath| text(path).bytes().any(|it| it.is_ascii_alphabetic());
+    if !ignore_case || !found.paths.iter().any(has_letters) {
+        return Some(found);
+    }
+    let is_engineio = |path: &RoutePath| {
+        let lower = text(path).to_ascii_lowercase();
+        lower.contains("socket.io") || lower.contains("engine.io")
+    };
+    let lower = |path: &RoutePath| match path {
+        RoutePath::Prefix(path) => RoutePath::Prefix(path.to_ascii_lowercase()),
+        RoutePath::Exact(path) => RoutePath::Exact(path.to_ascii_lowercase()),
+        RoutePath::Regex(path) => RoutePath::Regex(path.clone()),
+    };
+    let note = found.note.or(Some("upper and lower case matter now"));
+    let paths = found.paths.iter().map(lower).collect();
+    found.paths.iter().all(is_engineio).then_some(Paths { paths, note })
 }
 
 /// All alternatives may begin anywhere, those with `^` at the beginning alone.
@@ -242,6 +265,12 @@ pub(super) fn literal_start(expression: &str) -> String {
         return String::new();
     }
     literal(text).0
+}
+
+/// Whether `expression`, one of ours, finds all paths that begin with `prefix`, and no others.
+pub(super) fn is_all_below(expression: &str, prefix: &str) -> bool {
+    let (found, rest, _) = literal(expression.trim_start_matches('^'));
+    !expression.starts_with("(?i)") && found == prefix && is_all(rest)
 }
 
 /// `path` as an expression that finds it.

@@ -123,6 +123,36 @@ pub(super) fn replaced(from: &str, to: &str) -> Rewrite {
     Rewrite { strip, add, note }
 }
 
+/// A `rewrite` of `expression` that makes the one path `to` of the paths of `route`.
+///
+/// # Errors
+///
+/// Why it cannot be carried over.
+pub(super) fn fixed(
+    expression: &str,
+    to: &str,
+    route: &RoutePath,
+) -> Result<Rewrite, &'static str> {
+    let note = Some("nginx sends this one path for all paths of the location");
+    let to = to.trim_end_matches('?');
+    match route {
+        RoutePath::Exact(path) => exact(path, to),
+        RoutePath::Prefix(path) if path.ends_with('/') == to.ends_with('/') || to == "/" => {
+            let is_one = expression.ends_with('$') && !expression.contains(['*', '+']);
+            let note = if is_one {
+                Some("nginx changes this one path; Sockeye, those below it too")
+            } else {
+                note
+            };
+            Ok(Rewrite { note, ..replaced(path, to) })
+        }
+        RoutePath::Prefix(_) => {
+            Err("the slash at the end of the new path cannot be added or removed")
+        }
+        RoutePath::Regex(_) => Err("its path is the same for all requests"),
+    }
+}
+
 fn exact(from: &str, to: &str) -> Result<Rewrite, &'static str> {
     if from == to {
         return Ok(Rewrite::default());

@@ -96,7 +96,7 @@ impl<'m> Mapper<'m> {
             self.locations(server, &location.nested, prefix.or(above), drafts);
             let is_page = location.kind == LocationKind::Exact
                 && self.is_stock_page(server, &location.pattern);
-            if is_page || self.is_service(server, location) {
+            if is_page {
                 self.model.own(location.level).iter().for_each(|it| self.ledger.carried(it));
             } else if location.kind != LocationKind::Named {
                 self.location(server, location, above, drafts);
@@ -161,18 +161,6 @@ impl<'m> Mapper<'m> {
         let remedy =
             "write routes for its paths; until then, the route of a shorter path serves them";
         self.ledger.add(Finding::new(Level::ByHand, "location", Some(&location.at), what, remedy));
-    }
-
-    /// Whether only `auth_request` leads to `location`.
-    fn is_service(&self, server: &Server, location: &Location) -> bool {
-        let asks = |level: LevelId| {
-            self.model
-                .own(level)
-                .iter()
-                .any(|it| it.name == "auth_request" && it.argument(0) == Some(&location.pattern))
-        };
-        let levels = server.all_locations().into_iter().map(|location| location.level);
-        self.model.chain(server.level).chain(levels).any(asks)
     }
 
     /// The route for `path` of `place`, which `target` answers.
@@ -272,6 +260,11 @@ impl<'m> Mapper<'m> {
         if let Some(note) = rewrite.note {
             self.ledger.note("proxy-path", proxied.directive, note, "");
         }
+        if rewrite.strip.is_some() {
+            let what = "Location and the paths of cookies get the prefix back, also where nginx leaves them";
+            let (at, level) = (Some(&proxied.directive.at), Level::Note);
+            self.ledger.add(Finding::new(level, "location-prefix", at, what, ""));
+        }
         let name = self.upstream(proxied, place.is_engineio());
         let comment = from(proxied.directive);
         let mut entries = vec![Entry::new("upstream", Yaml::text(name), comment.clone())];
@@ -296,11 +289,14 @@ impl<'m> Mapper<'m> {
     ) -> Result<Rewrite, &'static str> {
         let pattern = place.location.filter(|it| it.kind.is_regex()).map(|it| &*it.pattern);
         let rewrite = match (&proxied.rewrite, &proxied.passed.uri) {
-            (Some((expression, to)), _) if to.contains('$') => proxied::captured(to, expression),
-            (Some((_, to)), _) => proxied::rewrite(to, path, pattern).map(|rewrite| Rewrite {
-                note: Some("nginx sends this one path for all paths of the location"),
-                ..rewrite
-            }),
+            (Some((expression, to)), _) if to.contains('$') => proxied::captured(to, expression)
+                .map(|rewrite| {
+                    let is_open = matches!(path, RoutePath::Prefix(path) if !path.ends_with('/'));
+                    let note = (is_open && expression.contains("/("))
+                        .then_some("nginx does not change the path without a slash; Sockeye does");
+                    Rewrite { note: rewrite.note.or(note), ..rewrite }
+                }),
+            (Some((expression, to)), _) => proxied::fixed(expression, to, path),
             (None, Some(uri)) => {
                 proxied::rewrite(&self.model.fold(proxied.level, uri), path, pattern)
             }
@@ -338,8 +334,11 @@ fn fitting(rewrite: Rewrite, path: &mut RoutePath) -> Result<Rewrite, &'static s
     match path {
         RoutePath::Prefix(path) | RoutePath::Exact(path) if begins(path) => Ok(rewrite),
         RoutePath::Regex(expression) if paths::literal_start(expression).starts_with(strip) => {
-            *path = RoutePath::Prefix(format!("{strip}/"));
-            Ok(rewrite)
+            let prefix = format!("{strip}/");
+            let note = (!paths::is_all_below(expression, &prefix))
+                .then_some("the expression became a prefix; all paths below it are served");
+            *path = RoutePath::Prefix(prefix);
+            Ok(Rewrite { note: rewrite.note.or(note), ..rewrite })
         }
         _ => Err("the prefix that is removed is not the beginning of the path"),
     }

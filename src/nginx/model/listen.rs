@@ -138,6 +138,18 @@ impl ServerName {
         }
     }
 
+    /// The name, if it is that of one host.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Exact(name) => Some(name),
+            Self::Below(_)
+            | Self::WithBelow(_)
+            | Self::Ending(_)
+            | Self::Regex(..)
+            | Self::Nobody => None,
+        }
+    }
+
     /// How specific the match of `host` is; the greatest is chosen. `None`: it does not match.
     pub(super) fn rank(&self, host: &str) -> Option<(u8, usize)> {
         match self {

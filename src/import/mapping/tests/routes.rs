@@ -10,7 +10,7 @@ fn a_socketio_route_needs_nothing_but_its_nodes() {
           proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
           proxy_set_header X-Forwarded-Proto $scheme; proxy_buffering off; proxy_read_timeout 86400; } }";
     let import = imported(text);
-    let expected = "listeners:\n  - bind: \":80\"\nupstreams:\n  chat:\n    nodes: [a:1, b:1]\nroutes:\n  - path: /socket.io/\n    upstream: chat";
+    let expected = "listeners:\n  - bind: \":80\"\nupstreams:\n  chat:\n    nodes: [a:1, b:1]\nroutes:\n  - path: /socket.io/\n    upstream: chat\n  - path:\n      exact: /socket.io\n    redirect:\n      to: /socket.io/\n      status: 301";
     assert_eq!(yaml(&import), expected);
     assert!(import.is_whole(), "{:#?}", import.findings);
     assert!(import.yaml.unwrap().contains("path: /socket.io/  # n:2 location /socket.io/"));
@@ -163,6 +163,43 @@ fn locations_that_lead_to_each_other_end() {
         "location / { proxy_pass http://a:1; } location /x { try_files /none @b; } location @b { try_files /none @c; }
            location @c { try_files /none @b; }",
         &["path: /x respond: status: 501"],
+        &[],
+    );
+}
+
+#[test]
+fn the_letter_case_of_an_expression_is_kept_or_reported() {
+    check_server(
+        "location ~* ^/Socket\\.io { proxy_pass http://a:1; }",
+        &["path: /socket.io upstream: a-1"],
+        &[],
+    );
+    check_server(
+        "location ~* ^/api/ { proxy_pass http://a:1; }",
+        &["regex: \"(?i)^/api/\" upstream: a-1"],
+        &[],
+    );
+}
+
+#[test]
+fn both_halves_of_cache_control_are_kept() {
+    check_server(
+        "location /a/ { root /srv; expires 1h; add_header Cache-Control public; } location / { proxy_pass http://a:1; }",
+        &["response_headers: set: Cache-Control: \"max-age=3600, public\""],
+        &[],
+    );
+}
+
+#[test]
+fn a_rewrite_to_one_path_keeps_its_slash_or_is_closed() {
+    check_server(
+        "location / { proxy_pass http://b:1; } location /ws { rewrite ^/ws$ /socket.io/ break; proxy_pass http://a:1; }",
+        &["path: /ws respond: status: 501"],
+        &["proxy-path"],
+    );
+    check_server(
+        "location = /ws { rewrite ^ /chat break; proxy_pass http://a:1; }",
+        &["exact: /ws upstream: a-1 strip_prefix: /ws add_prefix: /chat"],
         &[],
     );
 }

@@ -307,3 +307,41 @@ fn a_field_that_cannot_be_set_is_not_left_to_clients() {
         &["variable"],
     );
 }
+
+#[test]
+fn the_server_with_websockets_keeps_its_name_on_all_ports() {
+    let plain = "server { listen 80; server_name a.example; location / { root /srv; } }";
+    let io = "server { listen 81; server_name a.example; location /socket.io/ { proxy_pass http://io:1; } }";
+    check(&format!("{plain} {io}"), &["- path: /socket.io/ upstream: io-1"], &["server-names"]);
+    let all = "server { listen 81; location /socket.io/ { proxy_pass http://io:1; } }";
+    check(&format!("{plain} {all}"), &["host: a.example path: / files: root: /srv"], &["ports"]);
+    check(&format!("{plain} {}", plain.replace("80", "81")), &[], &["server-names"]);
+}
+
+#[test]
+fn a_redirect_is_that_of_nginx_or_reported() {
+    let tls = "server { listen 443 ssl; server_name a.example; ssl_certificate /c.pem; ssl_certificate_key /k.pem; location / { proxy_pass http://a:1; } }";
+    let redirect =
+        |to: &str| format!("server {{ listen 80; server_name a.example; return 301 {to}; }} {tls}");
+    let noted = |text: &str| ids(&imported(text), Level::Note).contains(&"redirect-hosts");
+    assert!(!noted(&redirect("https://a.example$request_uri")));
+    assert!(!noted(&redirect("https://$host$request_uri")));
+    assert!(noted(&redirect("https://www.a.example$request_uri")));
+    check(&redirect("https://$host:8443$request_uri"), &["redirect_http: 8443"], &[]);
+    check(
+        "server { listen 80; server_name a.example; return 301 https://b.example$request_uri; } server { listen 80 default_server; location / { proxy_pass http://a:1; } }",
+        &["host: a.example path: / redirect: to: \"https://b.example${target}\" status: 301"],
+        &[],
+    );
+}
+
+#[test]
+fn the_location_of_a_service_is_as_open_as_it_was() {
+    let of = |service: &str| {
+        format!(
+            "location / {{ auth_request /check; {APP} }} location = /check {{ {service} proxy_pass http://auth:1/; }}"
+        )
+    };
+    check_server(&of("internal;"), &["exact: /check respond: status: 404"], &[]);
+    check_server(&of(""), &["exact: /check upstream: auth-1"], &[]);
+}

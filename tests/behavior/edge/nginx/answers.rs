@@ -187,7 +187,8 @@ fn fields(side: &Side, verb: &str, fields: &[(String, String)], answer: &mut Ans
         }
         let known = answer.entry(format!("{verb} {name}")).or_default();
         if !known.is_empty() {
-            known.push_str(" | ");
+            // Two of these are one list.
+            known.push_str(if name == "cache-control" { ", " } else { " | " });
         }
         known.push_str(&value);
     }

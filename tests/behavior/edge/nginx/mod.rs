@@ -5,6 +5,8 @@
 //! what an import answers otherwise (`differs`, `everywhere`), with the id of what the importer says of it.
 
 mod answers;
+mod comparison;
+mod imported;
 mod nodes;
 mod original;
 mod refusals;
@@ -36,6 +38,27 @@ async fn nginx_answers_as_the_tables_say() {
         "{} faults in {requests} requests:\n{}",
         faults.len(),
         faults.join("\n")
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs nginx: cargo xtask edge"]
+async fn imports_answer_as_nginx_does_or_say_so() {
+    let mut all = comparison::Outcome::default();
+    for directory in directories() {
+        let outcome = comparison::compare(&Case::read(&directory)).await;
+        all.requests += outcome.requests;
+        all.differences += outcome.differences;
+        all.faults.extend(outcome.faults);
+    }
+    assert!(all.requests > 0, "no case was found");
+    assert!(
+        all.faults.is_empty(),
+        "{} faults in {} requests with {} named differences:\n{}",
+        all.faults.len(),
+        all.requests,
+        all.differences,
+        all.faults.join("\n")
     );
 }
 
