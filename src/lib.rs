@@ -70,6 +70,7 @@ mod net;
 mod tls;
 mod clock;
 mod rate;
+mod lag;
 mod logging;
 
 pub use config::{Config, Problem, Problems, Span, load, parse};

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
@@ -20,6 +21,7 @@ use super::tls_samples::tls_samples;
 use super::views::{is_reachable, seconds};
 use crate::Instant;
 use crate::acme::{self, NameStatus};
+use crate::lag::LagSummary;
 use crate::logging;
 use crate::metrics::table::{self, Kind, Metric};
 use crate::metrics::{InFlightCount, Process, RouteCounts, TunnelCounts, WhenUsed, panics};
@@ -200,6 +202,7 @@ fn node_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
                 level(sum(upstream, node, |node| node.exchanges().into()))
             }
             table::NODE_TUNNELS_OPEN => level(sum(upstream, node, |node| node.tunnels().into())),
+            table::NODE_LAG => lag(own, node.lag().summary(now)),
             table::NODE_LOAD => level(sum(upstream, node, |node| node.load_at(now))),
             _ => return None,
         })
@@ -214,6 +217,17 @@ fn node_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
         }
     }
     Some(samples)
+}
+
+/// The quantiles of a node's lag; none without answers that show it.
+fn lag(own: [&str; 2], summary: Option<LagSummary>) -> Vec<Sample> {
+    let Some(LagSummary { p50, p99, max, .. }) = summary else { return Vec::new() };
+    let quantiles = [("0.5", p50), ("0.99", p99), ("1", max)].into_iter();
+    let sample = |(quantile, lag): (&str, Duration)| {
+        let labels = own.into_iter().chain([quantile]).map(str::to_owned).collect();
+        (labels, Value::Level(lag.as_secs_f64()))
+    };
+    quantiles.map(sample).collect()
 }
 
 /// The sum over all processes with the name of `node`.

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 use super::model::{
-    CertificateOrder, Draining, Node, NodeCommandResult, Nodes, Reloaded, Status, Upgrades,
+    CertificateOrder, Draining, Lag, Node, NodeCommandResult, Nodes, Reloaded, Status, Upgrades,
 };
 use crate::upstream::DrainCause;
 
@@ -30,11 +30,24 @@ pub(crate) fn nodes(answer: &Nodes) -> String {
                 node.handshakes.to_string(),
                 format!("{:.1}", node.load),
                 node.weight.to_string(),
-                node.reason.as_deref().map(text).unwrap_or_default(),
+                node.lag.map_or_else(|| "-".to_owned(), lag),
+                reason(node),
             ]);
         }
     }
     table(&rows)
+}
+
+/// How late it answers, mostly and at worst.
+fn lag(lag: Lag) -> String {
+    format!("{:.0}/{:.0} ms", lag.p50_ms, lag.p99_ms)
+}
+
+/// Why it is in its state, and what else is to be known of it.
+fn reason(node: &Node) -> String {
+    let parts = [node.reason.as_deref(), node.note.as_deref()];
+    let parts: Vec<String> = parts.into_iter().flatten().map(text).collect();
+    parts.join("; ")
 }
 
 /// The nodes with that name in that upstream, those that left the configuration last.
@@ -82,7 +95,7 @@ fn next_step(draining: &Draining) -> String {
     }
 }
 
-const TITLES: [&str; 10] = [
+const TITLES: [&str; 11] = [
     "UPSTREAM",
     "NODE",
     "ADDRESS",
@@ -92,6 +105,7 @@ const TITLES: [&str; 10] = [
     "HANDSHAKES",
     "LOAD",
     "WEIGHT",
+    "LAG",
     "REASON",
 ];
 
@@ -245,13 +259,15 @@ mod tests {
             handshakes: 9,
             load: 1.0,
             weight: 1,
+            lag: Some(Lag { p50_ms: 2.4, p99_ms: 1800.0, ..Lag::default() }),
+            note: Some("event loop blocked".to_owned()),
             ..Node::default()
         };
         let answer = nodes_of(Upstream { nodes: vec![first, second], ..Upstream::default() });
         let expected = "\
-UPSTREAM  NODE  ADDRESS        STATE      TUNNELS  REQUESTS  HANDSHAKES  LOAD  WEIGHT  REASON
-chat      n1    10.0.0.1:3000  unhealthy  12       3         40          15.2  1       it answered 503
-chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1
+UPSTREAM  NODE  ADDRESS        STATE      TUNNELS  REQUESTS  HANDSHAKES  LOAD  WEIGHT  LAG        REASON
+chat      n1    10.0.0.1:3000  unhealthy  12       3         40          15.2  1       -          it answered 503
+chat      n2    10.0.0.2:3000  up         1        0         9           1.0   1       2/1800 ms  event loop blocked
 ";
         assert_eq!(nodes(&answer), expected);
         let none = nodes(&nodes_of(Upstream::default()));

@@ -3,7 +3,7 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::Instant;
 use crate::acme::NameStatus;
 use crate::config::{InForce, Problem};
 use crate::insight::Summary;
+use crate::lag::LagSummary;
 use crate::logging::error_chain;
 use crate::metrics::Process;
 use crate::reload::{ReloadError, Reloader};
@@ -56,7 +57,7 @@ pub(super) fn status(state: &AdminState) -> model::Status {
             all: snapshot.upstreams().map(|upstream| upstream.nodes().len()).sum(),
             open: snapshot.upstreams().map(|upstream| open_nodes(upstream, now)).sum(),
         },
-        notes: notes(&snapshot).chain(certificate_notes(state)).collect(),
+        notes: notes(&snapshot, now).chain(certificate_notes(state)).collect(),
         listener_certificates: listener_certificates(state),
         certificate_orders: state.certificates.names().iter().map(certificate_order).collect(),
         memory_bytes: process.memory_bytes,
@@ -105,10 +106,10 @@ fn certificate_notes(state: &AdminState) -> Vec<String> {
 }
 
 /// The remarks on single nodes.
-fn notes(snapshot: &Snapshot) -> impl Iterator<Item = String> {
-    let of_upstream = |upstream: &Arc<Upstream>| {
+fn notes(snapshot: &Snapshot, now: Instant) -> impl Iterator<Item = String> {
+    let of_upstream = move |upstream: &Arc<Upstream>| {
         let note = |node: &Arc<Node>| {
-            Some(format!("{} of {}: {}", node.name(), upstream.name(), upstream.note(node)?))
+            Some(format!("{} of {}: {}", node.name(), upstream.name(), upstream.note(node, now)?))
         };
         upstream.nodes().iter().filter_map(note).collect::<Vec<_>>()
     };
@@ -180,7 +181,8 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> model
         backup: node.is_backup(),
         state: state.label().to_owned(),
         reason: upstream.reason(node, state, now),
-        note: upstream.note(node).map(Into::into),
+        note: upstream.note(node, now).map(Into::into),
+        lag: node.lag().summary(now).map(lag),
         last_check: node.last_check().map(|last| model::LastCheck {
             asked: last.asked,
             seconds_ago: seconds_ago(last.at),
@@ -197,6 +199,17 @@ pub(super) fn node(upstream: &Upstream, node: &Arc<Node>, now: Instant) -> model
         handshakes: counts.handshakes_by_polling.get() + counts.handshakes_by_websocket.get(),
         connects_failed: counts.connects_failed.get(),
         ejections: counts.ejections.get(),
+    }
+}
+
+fn lag(lag: LagSummary) -> model::Lag {
+    let millis = |lag: Duration| lag.as_secs_f64() * 1000.0;
+    model::Lag {
+        p50_ms: millis(lag.p50),
+        p99_ms: millis(lag.p99),
+        max_ms: millis(lag.max),
+        base_ms: millis(lag.base),
+        samples: lag.samples,
     }
 }
 

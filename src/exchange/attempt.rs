@@ -27,8 +27,10 @@ use super::context::Exchange;
 use super::error::{ExchangeError, Retry};
 use super::outbound::Outbound;
 use super::outcome::{NodeResponse, Outcome};
+use super::purpose::Purpose;
 use super::unknown_session::is_unknown_session;
 use super::verdict::HandshakeVerdict;
+use crate::Instant;
 use crate::pool::{ConnectError, Connection, Reply, SendError, SendFault, Sharing};
 use crate::upstream::{Lease, Node};
 
@@ -140,7 +142,7 @@ async fn ask_again(
             open(exchange, &node).await.map_err(|failure| failure.error)?
         }
     };
-    let sent = send(exchange, outbound, connection).await;
+    let sent = send(exchange, outbound, &node, connection).await;
     let reply = sent.map_err(|error| failure(&node, error).error)?;
     let lease = upstream.lease_on(&node);
     let Outcome::Answered(mut answer) = Outcome::new(LeasedReply { reply, lease, is_own: true })
@@ -167,7 +169,7 @@ pub(super) async fn ask_node(
     loop {
         let Some(connection) = exchange.shared.pool.take(node, sharing, owner) else { break };
         let is_own = connection.is_of(exchange.session_key);
-        let error = match send(exchange, outbound, connection).await {
+        let error = match send(exchange, outbound, node, connection).await {
             Ok(reply) => return Ok(LeasedReply { reply, lease, is_own }),
             Err(error) => error,
         };
@@ -183,7 +185,7 @@ pub(super) async fn ask_node(
         }
     }
     let connection = open(exchange, node).await?;
-    match send(exchange, outbound, connection).await {
+    match send(exchange, outbound, node, connection).await {
         Ok(reply) => Ok(LeasedReply { reply, lease, is_own: false }),
         Err(SendError { fault, unsent: Some(body), is_stale }) => {
             outbound.body = body;
@@ -215,11 +217,22 @@ async fn open(exchange: &Exchange<'_>, node: &Arc<Node>) -> Result<Box<Connectio
 async fn send(
     exchange: &Exchange<'_>,
     outbound: &mut Outbound,
+    node: &Node,
     mut connection: Box<Connection>,
 ) -> Result<Reply<RequestBody>, SendError<RequestBody>> {
     connection.set_session(exchange.session_key);
     let limits = exchange.send_limits();
-    connection.send(&outbound.head, mem::take(&mut outbound.body), limits).await
+    // Engine.IO answers a post by itself, so that its time is the event loop's, if no client is waited for.
+    let shows_lag = exchange.purpose == Purpose::Post && outbound.is_whole();
+    let began = shows_lag.then(Instant::now);
+    let sent = connection.send(&outbound.head, mem::take(&mut outbound.body), limits).await;
+    if let (Some(began), Ok(reply)) = (began, &sent)
+        && reply.status() == StatusCode::OK
+    {
+        let now = Instant::now();
+        node.lag().record(now.saturating_duration_since(began), now);
+    }
+    sent
 }
 
 fn failure(asked: &Arc<Node>, error: SendError<RequestBody>) -> Failure {

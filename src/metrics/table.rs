@@ -9,7 +9,7 @@ pub use super::metric::Metric;
 use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 59] = [
+pub const ALL: [Metric; 60] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -54,6 +54,7 @@ pub const ALL: [Metric; 59] = [
     NODE_EXCHANGES_OPEN,
     NODE_TUNNELS_OPEN,
     NODE_LOAD,
+    NODE_LAG,
     DISCOVERY,
     CERTIFICATE_ORDERS,
     CERTIFICATE_ORDER_FAILURES,
@@ -296,6 +297,12 @@ pub(crate) const NODE_LOAD: Metric = gauge(
     "sockeye_node_load",
     &["upstream", "node"],
     "Open WebSockets, open requests and handshakes of the last seconds, before the weight",
+);
+/// See [`NodeLag`](crate::lag::NodeLag).
+pub(crate) const NODE_LAG: Metric = gauge(
+    "sockeye_node_lag_seconds",
+    &["upstream", "node", "quantile"],
+    "How late a node answered in the last 24 s what its event loop answers by itself",
 );
 /// See [`DiscoveryCounts`](super::DiscoveryCounts).
 pub(crate) const DISCOVERY: Metric = counter(

@@ -72,6 +72,19 @@ impl KeepaliveMonitor {
         self.payload
     }
 
+    /// How long `side` took for the Pong to our Ping, if it is among the control frames that arrived at
+    /// `now`: it is not if the side has sent anything between.
+    #[inline]
+    pub(super) fn answered_within(
+        &mut self,
+        side: Side,
+        seen: ControlSeen,
+        now: Instant,
+    ) -> Option<Duration> {
+        let pinged_at = self.side_state(side).pinged_at.filter(|_| seen.own_pong)?;
+        Some(now.saturating_duration_since(pinged_at))
+    }
+
     /// Bytes arrived from `side`.
     #[inline]
     pub(super) fn heard(&mut self, side: Side, now: Instant) {
@@ -175,7 +188,7 @@ mod tests {
                     GetsForeignPing => {
                         keepalive.saw_control_frames(
                             Side::Node,
-                            ControlSeen { ping: true, pong: false },
+                            ControlSeen { ping: true, ..ControlSeen::default() },
                             now,
                         );
                     }
@@ -183,7 +196,7 @@ mod tests {
                         keepalive.heard(Side::Client, now);
                         keepalive.saw_control_frames(
                             Side::Client,
-                            ControlSeen { ping: false, pong: true },
+                            ControlSeen { pong: true, ..ControlSeen::default() },
                             now,
                         );
                     }
@@ -242,6 +255,24 @@ mod tests {
                 assert_eq!(keepalive.due(side, now), again, "{side:?} at {second}");
             }
         }
+    }
+
+    #[test]
+    fn only_the_pong_to_our_ping_shows_how_long_a_side_took() {
+        let begin = Instant::now();
+        let at = |millis| begin + Duration::from_millis(millis);
+        let times =
+            KeepaliveTimes { every: Duration::from_secs(25), lost_after: Duration::from_secs(20) };
+        let mut keepalive = KeepaliveMonitor::new(times, Demand::Answer, [0; 8], begin);
+        let own = ControlSeen { own_pong: true, ..ControlSeen::default() };
+        assert_eq!(keepalive.answered_within(Side::Node, own, at(20_000)), None);
+        assert!(matches!(keepalive.due(Side::Node, at(25_000)), KeepaliveAction::Ping(_)));
+        let foreign = ControlSeen { pong: true, ..ControlSeen::default() };
+        assert_eq!(keepalive.answered_within(Side::Node, foreign, at(26_000)), None);
+        let took = keepalive.answered_within(Side::Node, own, at(26_500));
+        assert_eq!(took, Some(Duration::from_millis(1_500)));
+        keepalive.heard(Side::Node, at(26_500));
+        assert_eq!(keepalive.answered_within(Side::Node, own, at(27_000)), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! Runs for every byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ack_timeout::{AckTimeout, SideActivity};
@@ -15,6 +16,7 @@ use super::flow_state::FlowStep;
 use super::keepalive::{Demand, KeepaliveAction, KeepaliveMonitor};
 use super::{Limits, Protocol, Side, Stream};
 use crate::Instant;
+use crate::lag::NodeLag;
 
 /// The rules of one tunnel.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Policies {
 #[derive(Debug)]
 struct KeepaliveState {
     keepalive: KeepaliveMonitor,
+    /// Of the node.
+    lag: Arc<NodeLag>,
     /// Those of the client and of the node; `None` if the sides themselves have to answer.
     ack_timeouts: Option<[AckTimeout; 2]>,
 }
@@ -46,10 +50,11 @@ struct IdleMessages {
 }
 
 impl Policies {
-    /// The rules of a tunnel that begins at `now`; sets their timers.
+    /// The rules of a tunnel that begins at `now`; sets their timers. Pongs of the node show its `lag`.
     pub(super) fn new(
         limits: &Limits,
         protocol: &Protocol,
+        lag: &Arc<NodeLag>,
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> Self {
@@ -60,7 +65,7 @@ impl Policies {
             let ack_timeouts = || Side::ALL.map(|side| AckTimeout::new(side, limits));
             let ack_timeouts = (demand == Demand::Acknowledge).then(ack_timeouts);
             let keepalive = KeepaliveMonitor::new(times, demand, payload, now);
-            Box::new(KeepaliveState { keepalive, ack_timeouts })
+            Box::new(KeepaliveState { keepalive, lag: lag.clone(), ack_timeouts })
         });
         let idle_messages = match protocol {
             Protocol::Plain | Protocol::EngineIo { .. } => limits.idle_messages,
@@ -93,14 +98,20 @@ impl Policies {
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> bool {
-        if let Some(KeepaliveState { keepalive, .. }) = self.keepalive.as_deref_mut() {
+        if let Some(KeepaliveState { keepalive, lag, .. }) = self.keepalive.as_deref_mut() {
             for (side, step, flow) in [
                 (Side::Client, up, &mut flows.from_client),
                 (Side::Node, down, &mut flows.from_node),
             ] {
                 if step.arrived {
+                    let seen = flow.gate.take_control_seen();
+                    if side == Side::Node
+                        && let Some(took) = keepalive.answered_within(side, seen, now)
+                    {
+                        lag.record(took, now);
+                    }
                     keepalive.heard(side, now);
-                    keepalive.saw_control_frames(side, flow.gate.take_control_seen(), now);
+                    keepalive.saw_control_frames(side, seen, now);
                 }
             }
         }
@@ -146,7 +157,7 @@ impl Policies {
         deadlines: &mut Deadlines,
         now: Instant,
     ) -> Option<Side> {
-        let KeepaliveState { keepalive, ack_timeouts } = self.keepalive.as_deref_mut()?;
+        let KeepaliveState { keepalive, lag: _, ack_timeouts } = self.keepalive.as_deref_mut()?;
         for side in Side::ALL {
             let (from, to) = flows.flows_of(side);
             // A side that is not read, because the other one reads slowly, cannot be heard either.

@@ -13,12 +13,14 @@ use super::End;
 use super::roster_entry::{RosterEntry, RosterGuard};
 use crate::Instant;
 use crate::clock::Epoch;
+use crate::lag::NodeLag;
 
 /// The open tunnels of a node, whichever worker they are on.
 #[derive(Debug)]
 pub struct Roster {
     epoch: Epoch,
     entered: AtomicU64,
+    lag: Arc<NodeLag>,
     list: Mutex<List>,
 }
 
@@ -45,6 +47,7 @@ impl Roster {
         Arc::new(Self {
             epoch: Epoch::new(base),
             entered: AtomicU64::new(0),
+            lag: Arc::new(NodeLag::new(base)),
             list: Mutex::default(),
         })
     }
@@ -57,6 +60,11 @@ impl Roster {
         drop(list);
         self.entered.fetch_add(1, Ordering::Relaxed);
         RosterGuard::new(self.clone(), entry)
+    }
+
+    /// How late the node answers.
+    pub(crate) fn lag(&self) -> &Arc<NodeLag> {
+        &self.lag
     }
 
     /// How many tunnels were ever added.

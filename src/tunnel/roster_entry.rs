@@ -11,6 +11,7 @@ use std::task::{Wake, Waker};
 
 use super::roster::{Dismissal, Roster};
 use crate::Instant;
+use crate::lag::NodeLag;
 use crate::shutdown::{Notifier, TaskWaker};
 
 /// Keeps a tunnel's entry on its roster until this is dropped.
@@ -56,6 +57,11 @@ impl RosterGuard {
     #[inline]
     pub(super) fn is_busy(&self) -> bool {
         self.entry.active_at() == BUSY
+    }
+
+    /// How late the node answers.
+    pub(super) fn lag(&self) -> &Arc<NodeLag> {
+        self.roster.lag()
     }
 
     /// Why the tunnel has to end, if it was dismissed.

@@ -71,7 +71,8 @@ where
         };
         let mut deadlines = Deadlines::new(now);
         deadlines.set(Timer::Expired, setup.expires_at);
-        let policies = Policies::new(&limits, &setup.protocol, &mut deadlines, now);
+        let lag = setup.roster_guard.lag();
+        let policies = Policies::new(&limits, &setup.protocol, lag, &mut deadlines, now);
         let idle_timeout = limits.idle_timeout(&setup.protocol);
         let open_packet = match setup.protocol {
             Protocol::Plain | Protocol::Unknown => None,
@@ -79,7 +80,8 @@ where
         };
         let upgrade = |sender| {
             let progress = setup.upgrade_progress.clone();
-            progress.map(|progress| FirstFrames::Upgrade(UpgradeReader::new(sender, progress)))
+            let reader = |progress| UpgradeReader::new(sender, progress, lag.clone());
+            progress.map(|progress| FirstFrames::Upgrade(reader(progress)))
         };
         let of_node = open_packet.map(FirstFrames::OpenPacket).or_else(|| upgrade(Sender::Node));
         let from_client = Gate::new(from_client, Strictness::Strict, upgrade(Sender::Client));

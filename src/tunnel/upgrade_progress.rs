@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::Instant;
+use crate::lag::NodeLag;
 use crate::websocket::{Head, Opcode, Sender};
 
 /// How far an upgrade got. A tunnel writes it while others may read it.
@@ -16,6 +17,8 @@ pub struct UpgradeProgress {
     since: Instant,
     step: AtomicU8,
     millis: AtomicU64,
+    /// Microseconds from `since` to the probe.
+    probed_at: AtomicU64,
 }
 
 /// The steps of an upgrade, in order.
@@ -37,7 +40,7 @@ impl UpgradeProgress {
     /// The upgrade of a session that was opened at `since`; no step was seen yet.
     pub fn new(since: Instant) -> Self {
         let step = AtomicU8::new(UpgradeStep::Switched as u8);
-        Self { since, step, millis: AtomicU64::new(0) }
+        Self { since, step, millis: AtomicU64::new(0), probed_at: AtomicU64::new(0) }
     }
 
     /// The last step that was seen.
@@ -60,7 +63,19 @@ impl UpgradeProgress {
             let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             self.millis.store(millis, Ordering::Relaxed);
         }
+        if step == UpgradeStep::Probed {
+            let after = now.saturating_duration_since(self.since).as_micros();
+            self.probed_at.store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         self.step.fetch_max(step as u8, Ordering::Release);
+    }
+
+    /// How long the node took for the answer to the probe that it sends at `now`; `None` if there was no
+    /// probe, or an answer.
+    fn answered_within(&self, now: Instant) -> Option<Duration> {
+        let probed_at = Duration::from_micros(self.probed_at.load(Ordering::Relaxed));
+        let is_due = self.step() == UpgradeStep::Probed;
+        is_due.then(|| now.saturating_duration_since(self.since).saturating_sub(probed_at))
     }
 }
 
@@ -74,15 +89,17 @@ impl UpgradeStep {
 pub(super) struct UpgradeReader {
     sender: Sender,
     progress: Arc<UpgradeProgress>,
+    /// Of the node.
+    lag: Arc<NodeLag>,
     collected: [u8; FRAME_BYTES_MAX],
     length: usize,
     is_over: bool,
 }
 
 impl UpgradeReader {
-    /// Records in `progress` what `sender` sends.
-    pub(super) fn new(sender: Sender, progress: Arc<UpgradeProgress>) -> Self {
-        Self { sender, progress, collected: [0; FRAME_BYTES_MAX], length: 0, is_over: false }
+    /// Records in `progress` what `sender` sends, and in `lag` how long the node takes for its answer.
+    pub(super) fn new(sender: Sender, progress: Arc<UpgradeProgress>, lag: Arc<NodeLag>) -> Self {
+        Self { sender, progress, lag, collected: [0; FRAME_BYTES_MAX], length: 0, is_over: false }
     }
 
     /// Takes the next bytes of the stream, read at `now`.
@@ -131,6 +148,11 @@ impl UpgradeReader {
         }
         let text = text.get(..payload.len()).unwrap_or_default();
         let step = step(self.sender, text);
+        if step == Some(UpgradeStep::Answered)
+            && let Some(took) = self.progress.answered_within(now)
+        {
+            self.lag.record(took, now);
+        }
         if let Some(step) = step {
             self.progress.advance(step, now);
         }
@@ -170,8 +192,9 @@ mod tests {
             let since = Instant::now();
             let now = since + Duration::from_millis(70);
             let progress = Arc::new(UpgradeProgress::new(since));
-            let mut client = UpgradeReader::new(Sender::Client, progress.clone());
-            let mut node = UpgradeReader::new(Sender::Node, progress.clone());
+            let lag = Arc::new(NodeLag::new(since));
+            let mut client = UpgradeReader::new(Sender::Client, progress.clone(), lag.clone());
+            let mut node = UpgradeReader::new(Sender::Node, progress.clone(), lag);
             let (first, second) = from_client.split_at(i);
             client.push(first, now);
             from_node.iter().for_each(|byte| node.push(&[*byte], now));
@@ -205,6 +228,21 @@ mod tests {
         check(&[b"\x82\x81\0\0\0\x005", FINISH], b"", UpgradeStep::Switched);
         check(&[b"\x81\xff\0\0\0\0\0\x01\0\0", &[0; 40], FINISH], b"", UpgradeStep::Switched);
         check(&[b"\x81\x80\0\0\0\0", FINISH], b"", UpgradeStep::Switched);
+    }
+
+    #[test]
+    fn the_time_from_probe_to_answer_is_the_lag_of_the_node() {
+        let since = Instant::now();
+        let at = |millis| since + Duration::from_millis(millis);
+        let progress = Arc::new(UpgradeProgress::new(since));
+        let lag = Arc::new(NodeLag::new(since));
+        let mut client = UpgradeReader::new(Sender::Client, progress.clone(), lag.clone());
+        let mut node = UpgradeReader::new(Sender::Node, progress, lag.clone());
+        client.push(CLIENT, at(100));
+        node.push(NODE, at(350));
+        assert_eq!(lag.summary(at(350)).unwrap().base, Duration::from_millis(250));
+        node.push(NODE, at(900));
+        assert_eq!(lag.summary(at(900)).unwrap().samples, 1);
     }
 
     #[test]

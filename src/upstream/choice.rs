@@ -34,7 +34,7 @@ impl Upstream {
                     open.map(|node| Candidate { node, load: 0.0, weight: self.weight(node, now) });
                 balance::next_in_round(candidates, |node| node.stride(), &self.shared.round)
             }
-            (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
+            (Balance::LeastConnections | Balance::LeastLag, _) | (Balance::Rendezvous(_), None) => {
                 if let Some(node) = self.least_of_many(tier, now, &may) {
                     return Some(node.clone());
                 }
@@ -85,7 +85,7 @@ impl Upstream {
                 };
                 rest.sort_by_key(rank);
             }
-            (Balance::LeastConnections, _) | (Balance::Rendezvous(_), None) => {
+            (Balance::LeastConnections | Balance::LeastLag, _) | (Balance::Rendezvous(_), None) => {
                 rest.sort_by(|a, b| load(a).total_cmp(&load(b)));
             }
             (Balance::RoundRobin | Balance::RandomTwo, _) => (),
@@ -98,7 +98,9 @@ impl Upstream {
             _ if !takes(node) => false,
             _ if is_first_certain => index == 0,
             Balance::Rendezvous(_) if preference.key.is_some() => index == 0,
-            Balance::LeastConnections | Balance::Rendezvous(_) => Some(load(node)) == least,
+            Balance::LeastConnections | Balance::LeastLag | Balance::Rendezvous(_) => {
+                Some(load(node)) == least
+            }
             Balance::RoundRobin | Balance::RandomTwo => true,
         };
         let alike: Vec<bool> =
@@ -106,11 +108,12 @@ impl Upstream {
         order.into_iter().zip(alike).collect()
     }
 
-    /// These nodes with their loads, without some of those that start slowly: an empty one has the least
-    /// load for a long time, and would get every new session although it should get few.
+    /// These nodes with their loads, without some of those that get less than their share: one that starts
+    /// slowly and is empty has the least load for a long time, and would get every new session although it
+    /// should get few.
     ///
-    /// Such a node is included with a probability of its share of new sessions, by weight, times the
-    /// progress of its slow start. If all nodes start slowly, those that started first are always included.
+    /// Such a node is included with a probability of its share of new sessions, by weight, times how much of
+    /// it it gets. If this holds for all nodes, those that get the most are always included.
     fn candidates<'a>(
         &self,
         nodes: impl Iterator<Item = (&'a Arc<Node>, f64)>,
@@ -120,10 +123,13 @@ impl Upstream {
         let candidate =
             |(node, load): (&'a Arc<Node>, f64)| Candidate { node, load, weight: node.weight() };
         let mut candidates: Vec<_> = nodes.map(candidate).collect();
-        let most = candidates.iter().map(|one| self.share(one.node, now)).fold(0.0, f64::max);
+        let shares: Vec<f64> =
+            candidates.iter().map(|one| self.allowed_share(one.node, now)).collect();
+        let most = shares.iter().copied().fold(0.0, f64::max);
         let weight: f64 = candidates.iter().map(|one| f64::from(one.weight)).sum();
+        let mut shares = shares.into_iter();
         candidates.retain(|one| {
-            let started = self.share(one.node, now) / most;
+            let started = shares.next().unwrap_or(1.0) / most;
             started >= 1.0 || random() * weight < started * f64::from(one.weight)
         });
         candidates
@@ -135,7 +141,19 @@ impl Upstream {
         (hundredths as u32).max(1)
     }
 
-    /// How much of its share it gets, from 0 to 1.
+    /// How much of its share `node` gets, by its slow start and its lag.
+    pub(super) fn allowed_share(&self, node: &Node, now: Instant) -> f64 {
+        let by_lag = match self.settings.balance {
+            Balance::LeastLag => node.lag().summary(now).map_or(1.0, |lag| lag.share()),
+            Balance::LeastConnections
+            | Balance::RoundRobin
+            | Balance::RandomTwo
+            | Balance::Rendezvous(_) => 1.0,
+        };
+        self.share(node, now) * by_lag
+    }
+
+    /// How much of its share it gets in its slow start, from 0 to 1.
     pub(crate) fn share(&self, node: &Node, now: Instant) -> f64 {
         self.settings.slow_start.map_or(1.0, |slow| node.availability().share(slow, now))
     }
@@ -177,6 +195,26 @@ mod tests {
             tunnels.extend((0..600).map(|_| lease(&after).into_tunnel()));
             // A thirtieth of 600 are 20; of the load it would be 32 and at first all.
             assert!((5..=45).contains(&c.tunnels()), "{balance:?}: {}", c.tunnels());
+        }
+    }
+
+    #[test]
+    fn a_node_that_answers_late_gets_fewer_new_sessions_by_least_lag() {
+        for (balance, expected) in
+            [(Balance::LeastLag, 10..=120), (Balance::LeastConnections, 190..=210)]
+        {
+            let upstream = Upstream::new(&settings(&balance, &["a", "b", "c"]), None);
+            let now = Instant::now() + Duration::from_secs(60);
+            let lease = || upstream.lease(&NodePreference::default(), &[], now).unwrap();
+            let [a, b, c] = upstream.nodes() else { panic!("three nodes") };
+            for (node, late) in [(a, 2_000), (b, 3), (c, 40)] {
+                node.lag().record(Duration::from_millis(1), now - Duration::from_secs(3));
+                node.lag().record(Duration::from_millis(late), now - Duration::from_secs(1));
+            }
+            let tunnels: Vec<Lease> = (0..600).map(|_| lease().into_tunnel()).collect();
+            assert!(expected.contains(&a.tunnels()), "{balance:?}: {}", a.tunnels());
+            assert!(b.tunnels().abs_diff(c.tunnels()) <= 1, "both are well");
+            drop(tunnels);
         }
     }
 

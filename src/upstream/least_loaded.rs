@@ -63,7 +63,7 @@ impl Upstream {
             if !Tier::Primary.has(node) || !self.is_open(node, now) {
                 return None;
             }
-            if self.share(node, now) < 1.0 {
+            if self.allowed_share(node, now) < 1.0 {
                 starting.push(index);
                 return None;
             }
@@ -104,7 +104,7 @@ impl Upstream {
     ) -> impl Iterator<Item = Candidate<usize>> {
         let open = starting.iter().filter_map(|index| {
             let node = self.nodes.get(*index).filter(|node| may(node))?;
-            Some((loaded(*index, node, now), self.share(node, now)))
+            Some((loaded(*index, node, now), self.allowed_share(node, now)))
         });
         let open: Vec<_> = open.collect();
         let weight = |(one, _): &(Candidate<usize>, f64)| f64::from(one.weight);

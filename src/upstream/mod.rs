@@ -33,6 +33,7 @@ pub(crate) mod discovery;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -217,10 +218,14 @@ impl Upstream {
         self.settings.connections == Connections::Auto
     }
 
-    /// What an operator should know about the connections to `node`, in one sentence.
-    pub fn note(&self, node: &Node) -> Option<&'static str> {
+    /// What an operator should know about `node`, in one sentence.
+    pub fn note(&self, node: &Node, now: Instant) -> Option<Cow<'static, str>> {
+        if let Some(blocked) = node.lag().summary(now).and_then(|lag| lag.blocked_for()) {
+            let seconds = blocked.as_secs_f64();
+            return Some(format!("event loop blocked for up to {seconds:.1} s").into());
+        }
         (node.is_several_processes() && self.settings.connections == Connections::Auto)
-            .then_some(SEVERAL_PROCESSES)
+            .then_some(SEVERAL_PROCESSES.into())
     }
 
     /// Notes that `node` refused a session on one connection and knew it on another.

@@ -18,6 +18,7 @@ use super::mass_disconnect::MassDisconnect;
 use super::recent_exchanges::RecentExchanges;
 use super::settings::{Endpoint, NodeAddress, NodeSettings};
 use crate::Instant;
+use crate::lag::NodeLag;
 use crate::metrics::NodeCounts;
 use crate::rate::TokenBucket;
 use crate::tunnel::Roster;
@@ -238,6 +239,11 @@ impl Node {
     /// Its open tunnels, which can be told to end.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.observed.roster
+    }
+
+    /// How late it answers.
+    pub fn lag(&self) -> &NodeLag {
+        self.observed.roster.lag()
     }
 
     /// Its last health check; `None` before the first.

@@ -188,6 +188,8 @@ pub enum Balance {
     RoundRobin,
     /// The less loaded of two that are chosen at random by their weights.
     RandomTwo,
+    /// The one with the least load for its weight; one that answers late gets fewer.
+    LeastLag,
     /// The one that a property of the request prefers, unless it has far more load than the others.
     Rendezvous(RendezvousKey),
 }
@@ -197,7 +199,7 @@ impl Balance {
     pub fn key(&self) -> Option<&RendezvousKey> {
         match self {
             Self::Rendezvous(key) => Some(key),
-            Self::LeastConnections | Self::RoundRobin | Self::RandomTwo => None,
+            Self::LeastConnections | Self::RoundRobin | Self::RandomTwo | Self::LeastLag => None,
         }
     }
 }

@@ -249,6 +249,7 @@ impl Scanner {
             return Step::Stop;
         }
         if let Some(length) = own_pong {
+            self.control_seen.own_pong = true;
             self.end(Part::Control);
             return Step::Drop(length);
         }

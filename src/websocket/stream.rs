@@ -4,11 +4,14 @@
 
 use super::FrameError;
 
-/// Which control frames arrived since the last call, except Pongs that answer our own Pings.
+/// Which control frames arrived since the last call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ControlSeen {
     pub(crate) ping: bool,
+    /// One that does not answer a Ping of ours.
     pub(crate) pong: bool,
+    /// One that does.
+    pub(crate) own_pong: bool,
 }
 
 /// How much of a chunk was followed: first `passed`, then `dropped` bytes. The rest has to be

@@ -44,6 +44,7 @@ mod hygiene;
 mod include;
 mod insight;
 mod instruments;
+mod lag;
 mod leaving;
 mod log;
 mod metrics;

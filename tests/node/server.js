@@ -34,6 +34,8 @@ const options = readArguments('Usage: node server.js [options] < a pipe that sta
   key: { kind: 'text', help: 'PEM file of its key' },
   'client-ca': { kind: 'text', help: 'PEM file: clients must show a certificate of this authority' },
   transports: { kind: 'list', otherwise: ['polling', 'websocket'], help: 'what is offered' },
+  block: { kind: 'number', otherwise: 0, help: 'milliseconds for which the event loop blocks, again and again' },
+  'block-every': { kind: 'number', otherwise: 5_000, help: 'milliseconds from one such time to the next' },
   'max-payload': { kind: 'number', otherwise: 1_000_000, help: 'bytes' },
 });
 
@@ -55,6 +57,7 @@ async function main() {
   const echo = serveEcho(httpServer, options);
   const io = await startSocketIo(httpServer, options, counts);
   if (options.speak !== undefined) speak(io, options.speak);
+  if (options.block > 0) setInterval(() => block(options.block), options.blockEvery);
 
   onStdinClosed(() => process.exit());
   process.once('SIGTERM', () => {

@@ -12,7 +12,7 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use nodes::{
-    Discovery, Draining, LastCheck, LookupFailure, Node, NodeCommandResult, Nodes, Upstream,
+    Discovery, Draining, Lag, LastCheck, LookupFailure, Node, NodeCommandResult, Nodes, Upstream,
 };
 pub(crate) use reload::{Problem, ReloadFailed, Reloaded};
 pub(crate) use status::{

@@ -74,6 +74,8 @@ pub(crate) struct Node {
     pub reason: Option<String>,
     /// A remark for the operator.
     pub note: Option<String>,
+    /// How late it answers. `None` without recent answers that show it.
+    pub lag: Option<Lag>,
     /// The last health check.
     pub last_check: Option<LastCheck>,
     /// Whether it is several processes.
@@ -96,6 +98,23 @@ pub(crate) struct Node {
     pub connects_failed: u64,
     /// How often it was ejected.
     pub ejections: u64,
+}
+
+/// How late a node answered in the last 24 seconds what its event loop answers by itself. All times are
+/// milliseconds, without those of the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Lag {
+    /// Half of the answers were at most so late.
+    pub p50_ms: f64,
+    /// 99 of 100 answers were at most so late.
+    pub p99_ms: f64,
+    /// The latest answer was so late.
+    pub max_ms: f64,
+    /// The time of the fastest answer, which counts as the network's.
+    pub base_ms: f64,
+    /// How many answers there were.
+    pub samples: u32,
 }
 
 /// A health check.

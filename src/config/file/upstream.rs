@@ -89,8 +89,8 @@ pub(crate) struct Upstream {
     /// response shortens it.
     #[schemars(extend("x-accepts" = POOL_IDLE_TIMEOUT.accepts()))]
     pub(crate) pool_idle_timeout: Option<RawScalar>,
-    /// Which node gets a new session: `least-connections`, `round-robin`, `random-two`, or a map
-    /// with the key below.
+    /// Which node gets a new session: `least-connections`, `round-robin`, `random-two`, `least-lag`,
+    /// or a map with the key below.
     ///
     /// See [operating](operating.md#nodes).
     pub(crate) balance: Option<TextOr<Balance>>,

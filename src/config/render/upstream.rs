@@ -79,7 +79,8 @@ fn balance(settings: &settings::Balance) -> TextOr<Balance> {
         }
         settings::Balance::LeastConnections
         | settings::Balance::RoundRobin
-        | settings::Balance::RandomTwo => {
+        | settings::Balance::RandomTwo
+        | settings::Balance::LeastLag => {
             TextOr::Text(word(&BALANCE_RULES, settings.clone()).unwrap_or_default())
         }
     }

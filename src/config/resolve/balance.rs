@@ -101,10 +101,11 @@ pub(super) fn query_name(name: &str) -> Result<(), Diagnostic> {
 }
 
 /// The algorithms that are words.
-pub(in crate::config) const RULES: [(&str, Balance); 3] = [
+pub(in crate::config) const RULES: [(&str, Balance); 4] = [
     ("least-connections", Balance::LeastConnections),
     ("round-robin", Balance::RoundRobin),
     ("random-two", Balance::RandomTwo),
+    ("least-lag", Balance::LeastLag),
 ];
 
 const WHOLE_HELP: &str =

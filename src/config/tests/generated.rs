@@ -279,7 +279,7 @@ const BESIDE_LISTENERS: [&str; 3] = ["acme", "upstreams", "routes"];
 const FEW: [&str; 8] = ["null", "{}", "[]", "1", "true", "\"off\"", "\"x\"", "\"1s\""];
 
 /// Texts among [`values`].
-const TEXTS: [&str; 103] = [
+const TEXTS: [&str; 104] = [
     "",
     "off",
     "auto",
@@ -377,6 +377,7 @@ const TEXTS: [&str; 103] = [
     "rendezvous",
     "tcp",
     "random-two",
+    "least-lag",
     "address",
     "200",
     "200-299",

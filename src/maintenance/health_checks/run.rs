@@ -195,7 +195,13 @@ impl<'a> CheckRun<'a> {
             let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
             let fields = || head.headers.iter().map(|(name, value)| (name, value.as_bytes()));
             let head = OutboundHead::new(&head.method, target, fields, framing);
+            let began = Instant::now();
             let sent = connection.send(&head, body, self.limits()).await;
+            let now = Instant::now();
+            // What an application does for a check of its own is not the event loop's alone.
+            if let (Check::EngineIo(_), Ok(_)) = (&self.settings.health.check, &sent) {
+                self.node.lag().record(now.saturating_duration_since(began), now);
+            }
             match sent.map_err(|error| Failure::Exchange(error.fault))? {
                 Reply::Switched(response) => Ok((response.status(), Bytes::new())),
                 Reply::Answered(response) => {

@@ -265,7 +265,7 @@ fn a_pong_of_ours_is_dropped_and_all_others_pass_however_they_are_split() {
             assert_eq!(follower.scanner.counts().bytes, stream.len() as u64);
             assert_eq!(
                 follower.scanner.take_control_seen(),
-                ControlSeen { ping: true, pong: true }
+                ControlSeen { ping: true, pong: true, own_pong: true }
             );
             assert_eq!(follower.scanner.take_control_seen(), ControlSeen::default());
         }

@@ -23,7 +23,7 @@ const RANKS: [&[&str]; 17] = [
         "tasks",
         "yaml",
     ],
-    &["engineio", "form", "http1", "tls", "websocket"],
+    &["engineio", "form", "http1", "lag", "tls", "websocket"],
     &["site", "tunnel"],
     &["upstream"],
     &["pool"],
