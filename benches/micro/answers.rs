@@ -58,11 +58,11 @@ fn write_the_head_of_a_poll(bencher: Bencher<'_, '_>) {
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let headers = HeaderMap::from_iter(fields);
     let mut out = BytesMut::with_capacity(4096);
-    write_head(&mut out, &Method::GET, target, || lines(&headers), RequestFraming::None);
+    write_head(&mut out, &Method::GET, target, lines(&headers), RequestFraming::None);
     bencher.counter(BytesCount::new(out.len())).bench_local(|| {
         out.clear();
         let headers = divan::black_box(&headers);
-        write_head(&mut out, &Method::GET, target, || lines(headers), RequestFraming::None);
+        write_head(&mut out, &Method::GET, target, lines(headers), RequestFraming::None);
     });
 }
 

@@ -28,7 +28,7 @@ pub(super) fn head(settings: &ForwardSettings, visitor: &Visitor<'_>) -> Outboun
         (X_ORIGINAL_URI, visitor.target.as_bytes()),
     ];
     let cookie = (COOKIE, &*cookies);
-    let fields = || {
+    let fields = {
         let of_client = sent(settings, visitor).map(|(name, value)| (name, value.as_bytes()));
         let cookie = Some(&cookie).filter(|(_, value)| !value.is_empty());
         let ours = ours.iter().chain(cookie).map(|(name, value)| (name, *value));

@@ -26,13 +26,16 @@ pub(crate) fn put_with_value(written: &mut String, query: &str, name: &str, valu
         if index > 0 {
             written.push('&');
         }
-        let key = Pair::parse(piece).key;
-        if key.means(name) {
-            written.push_str(key.0);
-            written.push('=');
-            encode(value, written);
-        } else {
-            written.push_str(piece);
+        // Nearly always the first byte shows that it is another one.
+        let first = piece.as_bytes().first();
+        let may_be = matches!(first, Some(b'%' | b'+')) || first == name.as_bytes().first();
+        match may_be.then(|| Pair::parse(piece).key).filter(|key| key.means(name)) {
+            Some(key) => {
+                written.push_str(key.0);
+                written.push('=');
+                encode(value, written);
+            }
+            None => written.push_str(piece),
         }
     }
 }
@@ -77,8 +80,12 @@ pub(crate) struct Encoded<'a>(&'a str);
 impl<'a> Encoded<'a> {
     /// Whether it decodes to `text`.
     pub(crate) fn means(self, text: &str) -> bool {
-        // Nearly always one of the first bytes differs.
-        self.bytes().eq(text.bytes())
+        match (self.0.as_bytes().first(), text.as_bytes().first()) {
+            (Some(b'%' | b'+'), _) => self.bytes().eq(text.bytes()),
+            // Nearly always the first bytes differ, or nothing is encoded.
+            (own, other) if own != other => false,
+            _ => self.0 == text || self.bytes().eq(text.bytes()),
+        }
     }
 
     /// Whether it is empty.

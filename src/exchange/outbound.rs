@@ -75,7 +75,7 @@ impl Outbound {
         let target = target::for_node(&head.uri, untagged, exchange.route.rewrite.as_deref());
         let asked = (&head.uri, &head.headers);
         let fields = NodeFields::new(exchange.sender(), asked, expect, (host, request_id));
-        let mut head = OutboundHead::new(&head.method, &target, || fields.iter(), framing);
+        let mut head = OutboundHead::new(&head.method, &target, fields.iter(), framing);
         if expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             head = head.expecting_continue();
         }

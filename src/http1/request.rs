@@ -24,27 +24,23 @@ pub enum RequestFraming {
 
 /// Appends the head of a request to `out`, its empty line included.
 ///
-/// `target` is in origin form, and no byte of what `fields` gives, each time the same, ends a line. A Content-Length or
-/// Transfer-Encoding among them is ignored: `framing` alone decides. POST, PUT and PATCH without a body
+/// `target` is in origin form, and no byte of `fields` ends a line. A Content-Length or Transfer-Encoding
+/// among them is ignored: `framing` alone decides. POST, PUT and PATCH without a body
 /// get a Content-Length of 0 (RFC 9110, section 8.6).
-pub fn write_head<'a, I>(
+pub fn write_head<'a>(
     out: &mut BytesMut,
     method: &Method,
     target: &str,
-    fields: impl Fn() -> I,
+    fields: impl Iterator<Item = (&'a HeaderName, &'a [u8])>,
     framing: RequestFraming,
-) where
-    I: Iterator<Item = (&'a HeaderName, &'a [u8])>,
-{
-    let bytes: usize = fields().map(|(name, value)| line_bytes(name, value)).sum();
-    out.reserve(method.as_str().len() + target.len() + bytes + LINES_BYTES_MAX);
-
+) {
+    out.reserve(target.len() + FIELDS_BYTES_USUAL);
     out.extend_from_slice(method.as_str().as_bytes());
     // An absolute target may have a query without a path.
     out.extend_from_slice(if target.starts_with(['/', '*']) { b" " } else { b" /" });
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in fields() {
+    for (name, value) in fields {
         if !is_written_by_us(name) {
             write_field(out, name, value);
         }
@@ -65,10 +61,6 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// Ends a body in chunks, without trailer fields.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
-
-fn line_bytes(name: &HeaderName, value: &[u8]) -> usize {
-    name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
-}
 
 fn is_written_by_us(name: &HeaderName) -> bool {
     *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING
@@ -94,6 +86,5 @@ fn expects_body(method: &Method) -> bool {
     *method == Method::POST || *method == Method::PUT || *method == Method::PATCH
 }
 
-/// Everything but the method, the target and the caller's fields.
-const LINES_BYTES_MAX: usize =
-    " / HTTP/1.1\r\n".len() + "Content-Length: 18446744073709551615\r\n".len() + "\r\n".len();
+/// The head of a request of a browser fits, if it has no large cookies.
+const FIELDS_BYTES_USUAL: usize = 1024;

@@ -16,7 +16,7 @@ pub(super) fn write_name(out: &mut BytesMut, name: &HeaderName) {
     let start = out.len();
     out.extend_from_slice(name.as_bytes());
     let mut begins_word = true;
-    for byte in out.iter_mut().skip(start) {
+    for byte in out.get_mut(start..).unwrap_or_default() {
         if begins_word {
             byte.make_ascii_uppercase();
         }

@@ -223,6 +223,8 @@ async fn finish(
 ///   dropped.
 /// * A date is added if the node sent none (RFC 9110, section 6.6.1).
 /// * Field names are spelled as usual, see [`spelling`](super::spelling).
+/// * `writev` is off: a response of Engine.IO is copied behind its head, which costs less than a list of
+///   both, and each piece of a longer one is written when it comes.
 /// * The limits are never reached before those of the guard, whose refusals say more. A number of
 ///   fields other than hyper's default of 100 costs two allocations for each request: this is not
 ///   measurable, and changing the number only for the few heads that need it would cost more.
@@ -233,6 +235,7 @@ fn http(head: HeadLimits) -> http1::Builder {
         .header_read_timeout(None)
         .auto_date_header(true)
         .title_case_headers(true)
+        .writev(false)
         .max_headers(head.fields_max)
         .max_buf_size(head.bytes_max.saturating_add(BUFFER_BYTES_SPARE));
     http

@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SocketFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -250,7 +251,13 @@ async fn accept_rest(
 /// It first asks whether a client waits: accept(2) creates a socket and a file before it looks, and
 /// this costs ten times as much, after each client that comes alone.
 fn accept_waiting(socket: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    if has_client(socket)? { socket.accept() } else { Err(io::ErrorKind::WouldBlock.into()) }
+    if !has_client(socket)? {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (stream, client) = rustix::net::acceptfrom_with(socket, flags)?;
+    let client = client.ok_or(io::ErrorKind::InvalidData)?;
+    Ok((stream.into(), SocketAddr::try_from(client)?))
 }
 
 /// Whether a client has connected and waits.
@@ -271,7 +278,6 @@ fn prepare(
     let permit = gate.admit(&stream, address.ip(), is_proxy);
     // It was counted and logged.
     let permit = permit.map_err(|_network| io::ErrorKind::QuotaExceeded)?;
-    stream.set_nonblocking(true)?;
     let idle = gate.idle();
     Ok(Accepted { stream, address, settings, permit, idle })
 }

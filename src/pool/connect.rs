@@ -161,6 +161,9 @@ async fn connect_to_first(
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> io::Result<(SocketAddr, TcpStream)> {
+    if let [only] = addresses {
+        return Ok((*only, timeout_at(deadline, connect_to(*only)).await??));
+    }
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     let (mut untried, mut attempts) = (addresses.iter().copied(), Vec::new());
     loop {

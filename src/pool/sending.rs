@@ -40,18 +40,16 @@ pub(crate) struct OutboundHead {
 
 impl OutboundHead {
     /// A request for `target` in origin form. Its framing fields are made from `framing` alone.
-    pub(crate) fn new<'a, I>(
+    pub(crate) fn new<'a>(
         method: &Method,
         target: &str,
-        fields: impl Fn() -> I,
+        fields: impl Iterator<Item = (&'a HeaderName, &'a [u8])>,
         framing: RequestFraming,
-    ) -> Self
-    where
-        I: Iterator<Item = (&'a HeaderName, &'a [u8])>,
-    {
+    ) -> Self {
         let mut bytes = BytesMut::new();
         write_head(&mut bytes, method, target, fields, framing);
-        let (bytes, body) = (bytes.freeze(), Bytes::new());
+        // A poll is held for long, and keeps no more than its head is long.
+        let (bytes, body) = (Bytes::copy_from_slice(&bytes), Bytes::new());
         Self { bytes, body, method: method.clone(), framing, expects_continue: false }
     }
 

@@ -220,7 +220,13 @@ impl Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let slices = self.0.each_ref().map(|bytes| IoSlice::new(bytes));
-        let written = ready!(Pin::new(stream).poll_write_vectored(cx, &slices))?;
+        let written = match &self.0 {
+            // The usual case, for which the system has a cheaper call.
+            [only, behind @ ..] if behind.iter().all(Bytes::is_empty) => {
+                ready!(Pin::new(stream).poll_write(cx, only))?
+            }
+            _ => ready!(Pin::new(stream).poll_write_vectored(cx, &slices))?,
+        };
         let mut left = written;
         for bytes in &mut self.0 {
             let part = left.min(bytes.len());

@@ -38,7 +38,7 @@ proptest! {
             _ => (RequestFraming::Chunked, body),
         };
         let mut bytes = BytesMut::new();
-        let fields = || headers.iter().map(|(name, value)| (name, value.as_bytes()));
+        let fields = headers.iter().map(|(name, value)| (name, value.as_bytes()));
         write_head(&mut bytes, method, &target, fields, framing);
         match framing {
             RequestFraming::None => (),

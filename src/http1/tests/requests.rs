@@ -25,7 +25,7 @@ fn written(
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
     let mut out = BytesMut::new();
-    write_head(&mut out, &method, target, || lines(&headers), framing);
+    write_head(&mut out, &method, target, lines(&headers), framing);
     String::from_utf8(out.to_vec()).unwrap()
 }
 
@@ -74,7 +74,7 @@ fn a_target_is_written_in_origin_form() {
 fn a_head_is_written_behind_what_is_there() {
     let mut out = BytesMut::from("before");
     let headers = HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static("a"))]);
-    write_head(&mut out, &Method::GET, "/", || lines(&headers), RequestFraming::None);
+    write_head(&mut out, &Method::GET, "/", lines(&headers), RequestFraming::None);
     assert_eq!(out, "beforeGET / HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 

@@ -193,7 +193,7 @@ impl<'a> CheckRun<'a> {
                 Some(bytes) => RequestFraming::Length(bytes),
             };
             let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-            let fields = || head.headers.iter().map(|(name, value)| (name, value.as_bytes()));
+            let fields = head.headers.iter().map(|(name, value)| (name, value.as_bytes()));
             let head = OutboundHead::new(&head.method, target, fields, framing);
             let began = Instant::now();
             let sent = connection.send(&head, body, self.limits()).await;

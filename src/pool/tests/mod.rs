@@ -80,7 +80,7 @@ fn limits() -> SendLimits {
 }
 
 fn head(method: &Method, framing: RequestFraming) -> OutboundHead {
-    OutboundHead::new(method, "/socket.io/", || once((&HOST, &b"chat"[..])), framing)
+    OutboundHead::new(method, "/socket.io/", once((&HOST, &b"chat"[..])), framing)
 }
 
 fn get(connection: Box<Connection>) -> Sending<RequestBody> {
