@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::display;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Source};
+use crate::config::{self, Source};
 use crate::descriptors::{self, memory};
 use crate::logging;
 use crate::metrics::count_panic;
@@ -27,9 +27,9 @@ pub(super) fn run(source: Source) -> Result<Stopped, Box<dyn Error>> {
         warn!("{warning}");
     }
     descriptors::raise();
-    let mut server = Server::bind_passed(&config, systemd::passed_sockets())?;
+    let mut server = Server::bind_passed(config, systemd::passed_sockets())?;
     let reloader = server.follow_source(source, outline);
-    announce(&config, &server);
+    announce(&server);
     let stopped = server.run_or_cut(stop_signal(reloader), second_signal())?;
     if stopped == Stopped::Cut {
         error!("second signal, stopping immediately");
@@ -110,7 +110,8 @@ fn announce_bounds(max_connections: usize) {
 }
 
 /// Logs one line for each listener, upstream and route.
-fn announce(config: &Config, server: &Server) {
+fn announce(server: &Server) {
+    let config = &server.in_force().config;
     announce_bounds(server.max_connections());
     for address in server.addresses() {
         info!(%address, "listening");

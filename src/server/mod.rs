@@ -81,7 +81,7 @@ impl Server {
     ///
     /// [`StartError::Bind`] and [`StartError::Snapshot`].
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        Self::bind_passed(config, Vec::new())
+        Self::bind_passed(config.clone(), Vec::new())
     }
 
     /// Like [`Server::bind`], but a listener uses the one of the `passed` sockets that has its address.
@@ -90,7 +90,7 @@ impl Server {
     /// # Errors
     ///
     /// Like [`Server::bind`].
-    pub fn bind_passed(config: &Config, mut passed: Vec<TcpListener>) -> Result<Self, StartError> {
+    pub fn bind_passed(config: Config, mut passed: Vec<TcpListener>) -> Result<Self, StartError> {
         let current = Arc::new(Current::new(config.snapshot(None)?));
         let bind = |settings| match take_passed(&mut passed, settings) {
             Some(socket) => Listener::adopt(socket, settings),
@@ -100,10 +100,12 @@ impl Server {
         for address in passed.iter().filter_map(|socket| socket.local_addr().ok()) {
             warn!(%address, "a socket was passed for an address that no listener has");
         }
+        let admin = config.admin.map(Admin::bind).transpose()?;
         Ok(Self {
-            config: Arc::new(ArcSwap::from_pointee(InForce::new(config.clone()))),
+            // There is no other copy: with thousands of routes it is megabytes.
+            config: Arc::new(ArcSwap::from_pointee(InForce::new(config))),
             listeners,
-            admin: config.admin.map(Admin::bind).transpose()?,
+            admin,
             current,
             readiness: Readiness::default(),
             reloads: None,
@@ -122,6 +124,11 @@ impl Server {
         let (reloader, reloads) = Reloads::new(source, outline, &self.config.load().config);
         self.reloads = Some((reloader.clone(), reloads));
         reloader
+    }
+
+    /// The configuration in force.
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        self.config.load_full()
     }
 
     /// The addresses that the server listens on, in the order of the configuration.

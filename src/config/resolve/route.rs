@@ -45,6 +45,7 @@ pub(super) fn resolve(
         }
         routes.push(settings);
     }
+    routes.shrink_to_fit();
     routes
 }
 
