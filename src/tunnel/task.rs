@@ -131,6 +131,9 @@ where
                     self.restart_idle_timer(now);
                 }
                 self.update_roster((up, down), now);
+                if arrived {
+                    self.flush_counts_each_second(now);
+                }
                 if let Some(end) = self.finished() {
                     self.flush_counts();
                     return Poll::Ready(self.report(end, now));
@@ -314,6 +317,15 @@ where
     fn finished(&self) -> Option<End> {
         let closing = self.closing.filter(|_| self.is_cut || self.flows.are_over());
         closing.map(|closing| closing.end)
+    }
+
+    /// Keeps the metrics of a tunnel in use at most a second behind.
+    #[inline]
+    fn flush_counts_each_second(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(self.deadlines.begun_at());
+        if self.traffic_metrics.begins_second(age.as_secs()) {
+            self.flush_counts();
+        }
     }
 
     fn flush_counts(&mut self) {

@@ -1,10 +1,10 @@
 //! Adds a tunnel's bytes and messages to the metrics.
 //!
 //! Counting each frame there would cost more than passing it. So the tunnel counts its own frames,
-//! and the difference goes to the metrics when its timer fires anyway, at least once per idle
-//! timeout, and at its end.
+//! and the difference goes to the metrics with the first bytes of each second, when its timer fires
+//! anyway, at least once per idle timeout, and at its end.
 //!
-//! Pure. Runs at start, at reload, or on a timer.
+//! Pure. Runs for every byte.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(super) struct TrafficMetrics {
     counts: Arc<TunnelCounts>,
     from_client: Added,
     from_node: Added,
+    /// The second of the tunnel's life in which they were last updated.
+    second: u32,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +30,17 @@ struct Added {
 impl TrafficMetrics {
     /// Nothing was added to `counts` yet.
     pub(super) fn new(counts: Arc<TunnelCounts>) -> Self {
-        Self { counts, from_client: Added::default(), from_node: Added::default() }
+        Self { counts, from_client: Added::default(), from_node: Added::default(), second: 0 }
+    }
+
+    /// Whether they were not updated in this `second` of the tunnel's life. The next call says no.
+    #[inline]
+    pub(super) fn begins_second(&mut self, second: u64) -> bool {
+        // Wraps after a century, and costs a second then.
+        let second = second as u32;
+        let begins = second != self.second;
+        self.second = second;
+        begins
     }
 
     /// Adds what is new in the totals of both directions.
@@ -49,6 +61,13 @@ impl Added {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_second_begins_once() {
+        let mut metrics = TrafficMetrics::new(Arc::default());
+        let begins = [0, 0, 1, 1, 5, 5].map(|second| metrics.begins_second(second));
+        assert_eq!(begins, [false, false, true, false, true, false]);
+    }
 
     #[test]
     fn nothing_is_added_twice() {
