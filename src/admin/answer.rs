@@ -91,6 +91,14 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     }
 }
 
+/// `body` as JSON for programs.
+pub(super) fn compact_json(body: &impl Serialize) -> Answer {
+    match serde_json::to_string(body) {
+        Ok(body) => whole(StatusCode::OK, "application/json", body),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
 /// Text of another kind.
 pub(super) fn whole(
     status: StatusCode,
@@ -100,7 +108,6 @@ pub(super) fn whole(
     answer(status, content_type, AnswerBody::Whole(Full::from(body.into())))
 }
 
-#[allow(dead_code, reason = "for the endpoints to come")]
 /// A new stream of events, which `begin` may feed; losses are reported in this `unit`. Refused if there are
 /// too many.
 pub(super) fn events(

@@ -2,7 +2,7 @@
 //!
 //! A page of another site in an operator's browser can send requests to the listener, with a plain form
 //! or with a host name that resolves to this machine. So a command with an `Origin` is refused, because
-//! only browsers send one; and on a loopback address each request must name an IP address or `localhost`,
+//! only browsers send one, unless it comes from our own page; and on a loopback address each request must name an IP address or `localhost`,
 //! because such a page would use another name.
 //!
 //! Runs at start, at reload, or on a timer.
@@ -15,10 +15,12 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use tokio::time::timeout;
 
-use super::answer::{Answer, json, refuse, whole};
+use super::answer::{Answer, events, json, refuse, whole};
 use super::command::{self, NodeCommand};
 use super::metrics_page::metrics_page;
 use super::model::{Live, Refusal, Reloaded};
+use super::overview;
+use super::page;
 use super::readiness::{Question, readiness};
 use super::route_preview;
 use super::state::AdminState;
@@ -28,7 +30,7 @@ use crate::config::Change;
 use crate::reload::ReloadError;
 
 /// All endpoints: their paths, and what they do.
-const ENDPOINTS: [(&str, Endpoint); 10] = [
+const ENDPOINTS: [(&str, Endpoint); 13] = [
     ("/live", Endpoint::Query(Query::Live)),
     ("/ready", Endpoint::Query(Query::Ready)),
     ("/status", Endpoint::Query(Query::Status)),
@@ -36,6 +38,9 @@ const ENDPOINTS: [(&str, Endpoint); 10] = [
     ("/nodes", Endpoint::Query(Query::Nodes)),
     ("/route", Endpoint::Query(Query::Route)),
     ("/metrics", Endpoint::Query(Query::Metrics)),
+    ("/overview", Endpoint::Query(Query::Overview)),
+    ("/overview/stream", Endpoint::Query(Query::OverviewStream)),
+    ("/history", Endpoint::Query(Query::History)),
     ("/reload", Endpoint::Command(Command::Reload)),
     ("/nodes/{name}/drain", Endpoint::Command(Command::Node(NodeCommand::Drain))),
     ("/nodes/{name}/undrain", Endpoint::Command(Command::Node(NodeCommand::Undrain))),
@@ -58,6 +63,9 @@ enum Query {
     Nodes,
     Route,
     Metrics,
+    Overview,
+    OverviewStream,
+    History,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +107,9 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
         return refuse(StatusCode::FORBIDDEN, "name this machine by its IP address or localhost");
     }
     let path = head.uri.path();
+    if let Some(file) = page::find(path) {
+        return file.answer(&head.method, &head.headers);
+    }
     let Some((endpoint, name)) = Endpoint::find(path) else {
         let paths = ENDPOINTS.map(|(path, _)| path.to_owned()).into();
         let refusal = Refusal::new("there is no such endpoint");
@@ -112,7 +123,7 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
     }
     match endpoint {
         Endpoint::Query(query) => answer_query(state, query, head.uri.query()),
-        Endpoint::Command(_) if head.headers.contains_key(ORIGIN) => {
+        Endpoint::Command(_) if !is_command_ours(&head.headers) => {
             refuse(StatusCode::FORBIDDEN, "a command from a web page is refused")
         }
         Endpoint::Command(Command::Reload) => reload(state).await,
@@ -136,6 +147,11 @@ fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> A
         Query::Nodes => json(StatusCode::OK, &views::nodes(&state.current.load())),
         Query::Route => route(state, parameters),
         Query::Metrics => metrics(state),
+        Query::Overview => json(StatusCode::OK, &overview::overview(state, Instant::now())),
+        Query::OverviewStream => events(&state.streams, "events", |viewer| {
+            state.recorder.add_viewer(viewer, state);
+        }),
+        Query::History => overview::history(state, parameters),
     }
 }
 
@@ -148,6 +164,17 @@ fn is_host_local(headers: &HeaderMap) -> bool {
     };
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
+}
+
+/// Whether a command comes from a program, or from our own page. A browser says in `Origin` which page
+/// sends it. No other site's page can send a field of its own choice: its browser would ask us for leave
+/// first, and we give none.
+fn is_command_ours(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+    let is_own = origin.is_some_and(|(_, origin)| host.is_some_and(|host| host == origin));
+    is_own && headers.contains_key(page::OWN_FIELD)
 }
 
 fn config(state: &AdminState, query: Option<&str>) -> Answer {
@@ -230,6 +257,27 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_comes_from_a_program_or_from_our_own_page() {
+        let check = |origin: Option<&str>, field: bool, expected: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("127.0.0.1:9090"));
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+            }
+            if field {
+                headers.insert(page::OWN_FIELD, HeaderValue::from_static("1"));
+            }
+            assert_eq!(is_command_ours(&headers), expected, "{origin:?} {field}");
+        };
+        check(None, false, true);
+        check(Some("http://127.0.0.1:9090"), true, true);
+        check(Some("http://127.0.0.1:9090"), false, false);
+        for foreign in ["http://127.0.0.1", "http://evil.example", "null", "127.0.0.1:9090", ""] {
+            check(Some(foreign), true, false);
+        }
+    }
 
     #[test]
     fn only_an_address_or_localhost_is_local() {

@@ -5,8 +5,6 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-#![allow(dead_code, reason = "for the endpoints to come")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
@@ -106,6 +104,7 @@ impl EventSender {
     }
 
     /// Waits until the reader is gone. Cancel safe.
+    #[allow(dead_code, reason = "for the endpoints to come")]
     pub(crate) async fn closed(&self) {
         self.events.closed().await;
     }

@@ -11,14 +11,19 @@ pub(crate) mod client;
 mod command;
 mod endpoints;
 mod event_stream;
+mod history;
 mod metrics_page;
 pub(crate) mod model;
+mod overview;
+mod page;
 mod readiness;
+mod recorder;
 mod route_preview;
 mod slots;
 mod state;
 pub(crate) mod tables;
 mod tls_samples;
+mod totals;
 mod views;
 
 use std::convert::Infallible;
@@ -39,6 +44,7 @@ use crate::shutdown::ShutdownWatch;
 use crate::tasks::{Tasks, survived};
 pub(crate) use event_stream::EventStreams;
 pub(crate) use readiness::FirstAnswers;
+pub(crate) use recorder::Recorder;
 pub(crate) use route_preview::explain;
 use slots::{Slot, Slots};
 pub(crate) use state::AdminState;
@@ -78,6 +84,9 @@ impl Admin {
     /// it. The address stays open after a panic.
     pub(crate) async fn serve(mut self, state: AdminState) {
         let state = Arc::new(state);
+        let tasks = Tasks::default();
+        let recorded = state.clone();
+        tasks.spawn_lasting("record", move || recorder::record(recorded.clone()));
         loop {
             let again = self.0.try_clone();
             if survived("admin", self.serve_once(state.clone())).await.is_some() {

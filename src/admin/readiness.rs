@@ -101,7 +101,7 @@ pub(super) fn readiness(state: &AdminState, question: Question) -> Verdict {
 }
 
 /// The reasons of this process itself.
-fn own_reasons(state: &AdminState) -> Vec<String> {
+pub(super) fn own_reasons(state: &AdminState) -> Vec<String> {
     let mut reasons = Vec::new();
     match state.readiness.stage() {
         Stage::Ready => (),
@@ -165,7 +165,7 @@ pub(super) fn open_nodes(upstream: &Upstream, now: Instant) -> usize {
 }
 
 /// A sentence if the lookups of its nodes fail.
-fn lookups_fail(upstream: &Arc<Upstream>) -> Option<String> {
+pub(super) fn lookups_fail(upstream: &Arc<Upstream>) -> Option<String> {
     let history = upstream.discovery()?.history();
     let failure = history.failure.filter(|_| history.failures > 0)?;
     Some(format!("the nodes of upstream {} are not found: {}", upstream.name(), failure.reason))

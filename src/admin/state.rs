@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::event_stream::EventStreams;
 use super::readiness::FirstAnswers;
+use super::recorder::Recorder;
 use crate::acme;
 use crate::config::InForce;
 use crate::readiness::Readiness;
@@ -33,7 +34,8 @@ pub(crate) struct AdminState {
     pub reloader: Option<Reloader>,
     /// The certificates of the names that an authority issues them for.
     pub certificates: acme::Status,
-    #[allow(dead_code, reason = "for the endpoints to come")]
+    /// What happened since the start.
+    pub recorder: Recorder,
     /// Streams of events.
     pub streams: EventStreams,
     /// The start of the server.

@@ -99,14 +99,14 @@ fn certificate_order(name: &NameStatus) -> model::CertificateOrder {
 }
 
 /// The remarks on certificates.
-fn certificate_notes(state: &AdminState) -> Vec<String> {
+pub(super) fn certificate_notes(state: &AdminState) -> Vec<String> {
     let in_force = state.config.load();
     let now = i64::try_from(seconds(SystemTime::now())).unwrap_or(i64::MAX);
     in_force.config.certificates().filter_map(|shown| date_remark(shown, now)).collect()
 }
 
 /// The remarks on single nodes.
-fn notes(snapshot: &Snapshot, now: Instant) -> impl Iterator<Item = String> {
+pub(super) fn notes(snapshot: &Snapshot, now: Instant) -> impl Iterator<Item = String> {
     let of_upstream = move |upstream: &Arc<Upstream>| {
         let note = |node: &Arc<Node>| {
             Some(format!("{} of {}: {}", node.name(), upstream.name(), upstream.note(node, now)?))
@@ -117,7 +117,7 @@ fn notes(snapshot: &Snapshot, now: Instant) -> impl Iterator<Item = String> {
 }
 
 /// How many sessions stayed in polling, and why most of them did.
-fn upgrades(snapshot: &Snapshot) -> model::Upgrades {
+pub(super) fn upgrades(snapshot: &Snapshot) -> model::Upgrades {
     let mut summary = Summary::default();
     for route in snapshot.routes.iter().filter_map(|route| route.upstream()) {
         summary.add(&route.insight);

@@ -5,8 +5,10 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The resources that this process uses. `None` for values that the system does not report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Process {
     /// Memory in use, in bytes.
     pub memory_bytes: Option<u64>,
@@ -14,12 +16,14 @@ pub(crate) struct Process {
     pub descriptors: Option<u64>,
     /// The limit for open files and sockets.
     pub descriptors_max: Option<u64>,
+    /// The time that its threads have used of a core since the start.
+    pub cpu_seconds: Option<f64>,
 }
 
 impl Process {
     /// The current values.
     pub(crate) fn now() -> Self {
-        Self::at(Path::new("/proc/self"))
+        Self { cpu_seconds: Some(cpu_seconds()), ..Self::at(Path::new("/proc/self")) }
     }
 
     fn at(directory: &Path) -> Self {
@@ -29,8 +33,15 @@ impl Process {
             memory_bytes: resident.map(|kibibytes| kibibytes.saturating_mul(1024)),
             descriptors: descriptors(&directory.join("fd")),
             descriptors_max: field(&read("limits"), "Max open files"),
+            cpu_seconds: None,
         }
     }
+}
+
+/// Finer than the hundredths of a second in `/proc`.
+fn cpu_seconds() -> f64 {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    used.tv_sec as f64 + used.tv_nsec as f64 / 1e9
 }
 
 /// How many entries `directory` has. Since Linux 6.2 its size is this number; reading a hundred thousand
@@ -66,10 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_memory_and_descriptors() {
+    fn this_process_has_memory_descriptors_and_used_some_time() {
         let before = Process::now();
         assert!(before.memory_bytes.is_some_and(|bytes| bytes > 1 << 20), "{before:?}");
         assert!(before.descriptors.is_some_and(|open| open >= 3), "{before:?}");
+        assert!(before.cpu_seconds.is_some_and(|used| used > 0.0), "{before:?}");
         assert_eq!(Process::at(Path::new("/nowhere")), Process::default());
     }
 }

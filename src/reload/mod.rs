@@ -10,6 +10,7 @@ mod error;
 mod stamp;
 mod watch;
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,12 +25,21 @@ use crate::{metrics, systemd};
 pub use error::ReloadError;
 use watch::FileWatch;
 
-/// Requests reloads, and knows the outcome of the last one. Clones belong to the same server.
+/// Requests reloads, and knows the outcomes of the last ones. Clones belong to the same server.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     requests: mpsc::Sender<ReloadRequest>,
-    last: latest::Receiver<Option<LastReload>>,
+    past: latest::Receiver<PastReloads>,
     counts: Arc<metrics::Reloads>,
+}
+
+/// The reloads that are over.
+#[derive(Clone, Debug, Default)]
+struct PastReloads {
+    /// The last one. `None` if there was none, or if the file has been corrected without a change.
+    last: Option<LastReload>,
+    /// The last ones, the latest at the end.
+    recent: VecDeque<LastReload>,
 }
 
 /// The outcome of a reload: what changed, which may be nothing, or why nothing was changed.
@@ -53,7 +63,7 @@ pub(crate) struct Reloads {
     requests: mpsc::Receiver<ReloadRequest>,
     /// The file that is being read, and the request for it.
     reading: Option<(ReloadRequest, JoinHandle<Loaded>)>,
-    last: latest::Sender<Option<LastReload>>,
+    past: latest::Sender<PastReloads>,
     counts: Arc<metrics::Reloads>,
     /// `None` if the configuration can be read only once.
     file: Option<FileWatch>,
@@ -100,7 +110,13 @@ impl Reloader {
 
     /// The last reload. `None` if there was none, or if the file has been corrected without a change.
     pub fn last(&self) -> Option<LastReload> {
-        self.last.borrow().clone()
+        self.past.borrow().last.clone()
+    }
+
+    /// The last reloads, at most ten, the latest at the end. A file that was touched without a change is not
+    /// among them.
+    pub(crate) fn recent(&self) -> VecDeque<LastReload> {
+        self.past.borrow().recent.clone()
     }
 
     /// How many reloads succeeded and failed. A file that was touched without a change is not counted.
@@ -124,16 +140,16 @@ impl Reloads {
     /// Reloads of the file of `source`, whose `config` with this `outline` is in force.
     pub(crate) fn new(source: Source, outline: Outline, config: &Config) -> (Reloader, Self) {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        let (last, last_receiver) = latest::channel(None);
+        let (past, past_receiver) = latest::channel(PastReloads::default());
         let counts = Arc::new(metrics::Reloads::default());
-        let reloader = Reloader { requests: sender, last: last_receiver, counts: counts.clone() };
+        let reloader = Reloader { requests: sender, past: past_receiver, counts: counts.clone() };
         let path = &source.path;
         let is_read_once = config::is_read_once(path);
         if is_read_once {
             info!(path = %path.display(), "the configuration can be read only once, changes need a restart");
         }
         let file = (!is_read_once).then(|| FileWatch::new(path, config.files()));
-        (reloader, Self { source, outline, requests, reading: None, last, counts, file })
+        (reloader, Self { source, outline, requests, reading: None, past, counts, file })
     }
 
     /// Waits for a request and reads the file. Cancel safe. When this is dropped, requesters that wait
@@ -197,7 +213,7 @@ impl Reloads {
             (Ok(changes), ReloadRequest::FileTouched) if changes.is_empty() => {
                 debug!("configuration file touched, content unchanged");
                 // If the last reload failed, the file has been corrected.
-                self.last.send_if_modified(forget_failure);
+                self.past.send_if_modified(forget_failure);
                 return;
             }
             (Ok(changes), _) if changes.is_empty() => info!("reloaded: no changes"),
@@ -216,7 +232,7 @@ impl Reloads {
             Err(_) => _ = self.counts.failed.inc(),
         }
         let last = LastReload { at: SystemTime::now(), outcome: outcome.clone() };
-        self.last.send_replace(Some(last));
+        self.past.send_modify(|past| past.add(last));
         if let ReloadRequest::Waiting(requester) = request {
             // Fails if the requester no longer waits.
             let _ = requester.send(outcome);
@@ -225,8 +241,8 @@ impl Reloads {
 
     /// Whether the last reload failed in the same way.
     fn is_known(&self, failure: &ReloadError) -> bool {
-        let last = self.last.borrow();
-        let known = last.as_ref().and_then(|last| last.outcome.as_ref().err());
+        let past = self.past.borrow();
+        let known = past.last.as_ref().and_then(|last| last.outcome.as_ref().err());
         known.is_some_and(|known| error_chain(&**known) == error_chain(failure))
     }
 }
@@ -240,13 +256,26 @@ async fn changed(file: &mut Option<FileWatch>) {
 }
 
 /// Clears a failed reload. Returns whether there was one.
-fn forget_failure(last: &mut Option<LastReload>) -> bool {
-    let failed = last.as_ref().is_some_and(|last| last.outcome.is_err());
+fn forget_failure(past: &mut PastReloads) -> bool {
+    let failed = past.last.as_ref().is_some_and(|last| last.outcome.is_err());
     if failed {
-        *last = None;
+        past.last = None;
     }
     failed
 }
+
+impl PastReloads {
+    fn add(&mut self, last: LastReload) {
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(last.clone());
+        self.last = Some(last);
+    }
+}
+
+/// As many as fit on a screen.
+const RECENT_MAX: usize = 10;
 
 /// How many requests may wait.
 const REQUESTS_MAX: usize = 16;

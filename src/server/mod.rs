@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::Instant;
 use crate::acme::Keeper;
-use crate::admin::{Admin, AdminState, EventStreams, FirstAnswers};
+use crate::admin::{Admin, AdminState, EventStreams, FirstAnswers, Recorder};
 use crate::config::{Config, InForce, Outline, Source};
 use crate::exchange::Proxy;
 use crate::insight::Insight;
@@ -202,6 +202,7 @@ impl Server {
                     first_answers: FirstAnswers::new(Instant::now()),
                     reloader,
                     certificates,
+                    recorder: Recorder::new(Instant::now()),
                     streams: EventStreams::default(),
                     since: SystemTime::now(),
                 }));

@@ -6,6 +6,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 mod nodes;
+mod overview;
 mod reload;
 mod status;
 
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use nodes::{
     Discovery, Draining, Lag, LastCheck, LookupFailure, Node, NodeCommandResult, Nodes, Upstream,
+};
+pub(crate) use overview::{
+    Advice, EndCount, HistoryExcerpt, NodeGlance, OpenSessions, Overview, PastReload,
+    ProcessGlance, Rates,
 };
 pub(crate) use reload::{Problem, ReloadFailed, Reloaded};
 pub(crate) use status::{

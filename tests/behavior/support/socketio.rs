@@ -149,6 +149,12 @@ pub(crate) async fn run_browser(arguments: &[&str]) -> Value {
     Script::node("browser.js", arguments).event("result", RESULT_WITHIN).await
 }
 
+/// Visits the page of the admin listener with Chromium, as `tests/node/seeing.js --help` says, and gives the
+/// result.
+pub(crate) async fn run_seeing(arguments: &[&str]) -> Value {
+    Script::node("seeing.js", arguments).event("result", VISITED_WITHIN).await
+}
+
 /// Visits a node by TLS and HTTP/2 with a browser, as `tests/node/http2.js --help` says, and gives the result.
 pub(crate) async fn run_http2_visit(arguments: &[&str]) -> Value {
     Script::node("http2.js", arguments).event("result", VISITED_WITHIN).await
