@@ -135,6 +135,9 @@ pub mod internal {
     pub mod metrics {
         pub use crate::metrics::table::{ALL, BUILD, Metric, RELOADS};
     }
+    pub mod route {
+        pub use crate::route::internal::{expression_finds, rewritten, template_value};
+    }
     pub mod proxy_header {
         pub use crate::net::proxy_header::{
             Details, Fault, LENGTH_MAX, Origin, Parsed, ProxyHeader, Side, Text, TlsDetails,

@@ -78,7 +78,13 @@ fn missing_here(yaml: &str) -> Vec<Finding> {
         let remedy = "it has to be there where Sockeye runs: see sockeye check";
         Finding::new(Level::Note, "file-here", None, what, remedy)
     };
-    problems.iter().map(finding).collect()
+    // A page for errors may be that of many routes.
+    let mut seen = std::collections::BTreeSet::new();
+    let last = |problem: &config::Problem| {
+        let key = problem.path.rsplit('.').next().unwrap_or_default().to_owned();
+        (key, problem.what.clone(), problem.path.contains("error_pages"))
+    };
+    problems.iter().filter(|problem| seen.insert(last(problem))).map(finding).collect()
 }
 
 fn write(yaml: &str, arguments: &NginxArguments) -> io::Result<()> {

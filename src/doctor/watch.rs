@@ -190,15 +190,20 @@ impl Heartbeat {
 /// Asks for an echo again and again for `patience`. `None` if there is no WebSocket.
 pub(super) async fn delays(road: &Road, eio: u8, patience: Duration) -> Option<Delays> {
     let (begun, mut taken) = (Instant::now(), Vec::new());
+    let mut late_ms = 0;
     let asking = async {
         while begun.elapsed() < patience {
             let Some((mut socket, _)) = open_alone(road, eio).await.1 else { break };
             // Servers end a session that is in no namespace after 45 s.
             let until = patience.min(begun.elapsed() + SESSION);
             while begun.elapsed() < until {
-                match echo(&mut socket, eio, NOWHERE).await {
-                    Ok(took) => taken.push(millis(took)),
-                    Err(_) => return,
+                match with_own_delays(echo(&mut socket, eio, NOWHERE)).await {
+                    // What this process itself was late is not the server's doing.
+                    (Ok(took), late) => {
+                        taken.push(millis(took.saturating_sub(late)));
+                        late_ms = late_ms.max(millis(late));
+                    }
+                    (Err(_), _) => return,
                 }
                 sleep(EVERY).await;
             }
@@ -209,13 +214,39 @@ pub(super) async fn delays(road: &Road, eio: u8, patience: Duration) -> Option<D
     let _ = timeout(patience + GRACE, asking).await;
     taken.sort_unstable();
     let longest_ms = *taken.last()?;
+    let median_ms = taken.get(taken.len() / 2).copied().unwrap_or_default();
+    let stall_ms = stall_ms(median_ms, late_ms);
     Some(Delays {
         samples: u32::try_from(taken.len()).unwrap_or(u32::MAX),
-        median_ms: taken.get(taken.len() / 2).copied().unwrap_or_default(),
+        median_ms,
         longest_ms,
-        stalls: u32::try_from(taken.iter().filter(|took| **took >= STALL_MS).count()).unwrap_or(0),
+        stalls: u32::try_from(taken.iter().filter(|took| **took >= stall_ms).count()).unwrap_or(0),
     })
 }
+
+/// What comes of `asked`, and for how long this process did not run meanwhile, as far as it was more than a
+/// moment: on a machine with more work than it can do, the server is not to blame.
+async fn with_own_delays<T>(asked: impl Future<Output = T>) -> (T, Duration) {
+    let mut asked = std::pin::pin!(asked);
+    let mut late = Duration::ZERO;
+    loop {
+        let since = Instant::now();
+        tokio::select! {
+            biased;
+            () = sleep(TICK) => late += since.elapsed().saturating_sub(TICK + MOMENT),
+            done = &mut asked => return (done, late),
+        }
+    }
+}
+
+/// From which time on an answer is a stall. On a way, or on a machine, that is slow all the time, it is longer.
+fn stall_ms(median_ms: u64, late_ms: u64) -> u64 {
+    STALL_MS + median_ms.saturating_mul(8).saturating_add(late_ms.saturating_mul(4))
+}
+
+/// How often it is looked whether this process runs.
+const TICK: Duration = Duration::from_millis(20);
+const MOMENT: Duration = Duration::from_millis(30);
 
 /// How often an echo is asked for: so often that one meets the begin of a stall.
 const EVERY: Duration = Duration::from_millis(100);
@@ -229,3 +260,31 @@ pub(super) const STALL_MS: u64 = 800;
 
 /// Added to a deadline for what is under way.
 const GRACE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_is_longer_where_all_is_slow() {
+        assert_eq!(stall_ms(1, 0), 808);
+        assert_eq!(stall_ms(150, 0), 2_000);
+        assert_eq!(stall_ms(30, 200), 1_840);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_this_process_was_late_is_told_apart() {
+        let (took, late) = with_own_delays(async {
+            sleep(Duration::from_millis(500)).await;
+            3
+        })
+        .await;
+        assert_eq!((took, late), (3, Duration::ZERO));
+        let (_, late) = with_own_delays(async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_secs(2)).await;
+        })
+        .await;
+        assert!(late > Duration::from_secs(1), "{late:?}");
+    }
+}

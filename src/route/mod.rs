@@ -9,6 +9,7 @@
 mod changes;
 mod cors;
 mod field_rules;
+pub(crate) mod internal;
 mod path_regex;
 mod pattern;
 mod redirect;

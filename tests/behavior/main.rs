@@ -80,3 +80,4 @@ mod tokens;
 mod tunnel;
 mod unix_nodes;
 mod upgrade;
+mod vnc;

@@ -28,6 +28,9 @@ pub(super) fn findings(seen: &Observations) -> Vec<Finding> {
 pub(super) fn without_finding(seen: &Observations) -> (State, String) {
     match seen.trace.open() {
         Some(_) => (State::Sound, "a session opens".to_owned()),
+        None if seen.trace.any_open().is_some() => {
+            (State::Sound, "a session opens by WebSocket alone".to_owned())
+        }
         None => (State::Undecided, "the handshake was not reached".to_owned()),
     }
 }
@@ -68,7 +71,7 @@ fn refused(seen: &Observations, answered: &Answered) -> Finding {
             finding(seen, Fault::OldClientsRefused, Party::Node, what.to_owned())
         }
         (400, Some(0), _) if seen.trace.alone == Some(SocketOutcome::Works) => {
-            let what = "the server offers no polling, with which clients begin by default";
+            let what = "the server offers no polling: clients need transports: [\"websocket\"]";
             finding(seen, Fault::PollingNotOffered, Party::Node, what.to_owned())
         }
         (_, _, Some(path)) => {

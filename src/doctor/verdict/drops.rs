@@ -3,6 +3,7 @@
 //! Pure. Runs at start, at reload, or on a timer.
 
 use super::{Fault, Finding, Party, State, blame, finding, seconds, size};
+use crate::doctor::gather::PATIENCE_MAX;
 use crate::doctor::measured::{Cut, Delays, Idle, Limit, Watch};
 use crate::doctor::observations::{Greeting, NodeFacts, Observations, SocketOutcome};
 
@@ -38,11 +39,15 @@ pub(super) fn without_finding(seen: &Observations) -> (State, String) {
             (State::Sound, reason)
         }
         false => {
+            let needed = interval / 1_000 + 5;
+            let remedy = match needed <= PATIENCE_MAX.as_secs() {
+                true => format!("use --patience {needed}"),
+                false => "that is longer than --patience may be".to_owned(),
+            };
             let reason = format!(
-                "no session ended within {}, but the heartbeat comes after {}: use --patience {}",
+                "no session ended within {}, but the heartbeat comes after {}: {remedy}",
                 seconds(lived),
-                seconds(interval),
-                interval / 1_000 + 5
+                seconds(interval)
             );
             (State::Undecided, reason)
         }

@@ -117,13 +117,15 @@ impl Fault {
             Self::IdleCut | Self::ClosedByServer => (Breaks, &[Drops]),
             Self::EventLoopBlocked | Self::PayloadLimit => (BreaksWhen, &[Drops]),
             Self::NodesUnreachable => (Breaks, &[NoSession, Drops]),
-            Self::NodeUnreachable | Self::PollingNotOffered => (BreaksWhen, &[NoSession]),
+            Self::NodeUnreachable => (BreaksWhen, &[NoSession]),
             Self::AdapterMissing | Self::AdapterSplit | Self::RoomMessagesLost => {
                 (Breaks, &[RoomMessagesLost])
             }
             Self::AdapterSlow => (BreaksWhen, &[RoomMessagesLost]),
             Self::MemoryGrows => (BreaksWhen, &[MemoryGrows]),
-            Self::TimingsDiffer
+            // Clients with transports: ["websocket"] need none.
+            Self::PollingNotOffered
+            | Self::TimingsDiffer
             | Self::PayloadsDiffer
             | Self::ClocksDiffer
             | Self::ForwardedMissing

@@ -51,9 +51,13 @@ impl Mapper<'_> {
         for directive in model.effective_all(level, "proxy_set_header") {
             let [name, value] = [0, 1].map(|index| directive.argument(index).unwrap_or_default());
             let lower = name.to_ascii_lowercase();
-            has_host |= lower == "host";
+            // What nginx sends if nothing is said.
+            let is_own =
+                matches!(value, "$proxy_host" | "${proxy_host}" | "$proxy_host:$proxy_port");
+            has_host |= lower == "host" && !is_own;
             self.ledger.carried(directive);
             if names.insert(lower.clone(), ()).is_some()
+                || lower == "host" && is_own
                 || self.is_sent_anyway(server, (level, &lower), value)
             {
                 continue;
@@ -192,6 +196,11 @@ impl Mapper<'_> {
                 continue;
             }
             self.response_field(server, level, directive, &mut changes);
+        }
+        if is_proxied && !changes.set.is_empty() {
+            let what = "a field of add_header replaces that of a node; nginx sent both";
+            let level = crate::nginx::Level::Note;
+            self.ledger.add(crate::nginx::Finding::new(level, "add-header-set", None, what, ""));
         }
         for directive in
             model.effective_all(level, "proxy_hide_header").into_iter().filter(|_| is_proxied)

@@ -76,10 +76,13 @@ impl<'m> Mapper<'m> {
         });
         for server in content {
             let is_default = default.is_some_and(|default| default.level == server.level);
-            let mut hosts = self.hosts(server);
+            let mut hosts = match is_default {
+                true => vec!["*".to_owned()],
+                false => self.hosts(server),
+            };
             if is_default {
-                taken.extend(hosts);
-                hosts = vec!["*".to_owned()];
+                let names = server.names.iter().filter_map(|name| name.text());
+                taken.extend(names.map(|name| name.trim_end_matches('.').to_owned()));
             }
             let all = hosts.len();
             hosts.retain(|host| taken.insert(host.clone()));
@@ -114,7 +117,8 @@ impl<'m> Mapper<'m> {
         self.ledger.carried(directive);
         let to = directive.texts().find(|to| to.starts_with("https://")).unwrap_or_default();
         let host = to.trim_start_matches("https://").split(['/', ':']).next().unwrap_or_default();
-        let host = host.split_once("$request_uri").map_or(host, |(host, _)| host);
+        let paths = ["$request_uri", "$uri", "$1"];
+        let host = paths.iter().find_map(|path| host.strip_suffix(path)).unwrap_or(host);
         let is_own = |name: &ServerName| name.text() == Some(host);
         let is_same = matches!(host, "$host" | "$http_host" | "$server_name" | "${host}")
             && (host != "$server_name" || server.names.len() < 2);

@@ -82,6 +82,9 @@ impl Ledger {
                 matches!(&*directive.name, "http" | "server" | "location" | "upstream");
             if is_container && directive.block.is_some() {
                 self.close(directive.children());
+            } else if directive.name == "proxy_redirect" && directive.arguments.len() == 2 {
+                let what = "Location without a host, or with that of the client or of the node, leads to the client's path; others stay";
+                self.note("proxy-redirect", directive, what, "");
             } else if let Some(why) = not_needed(directive) {
                 self.carried_whole(directive);
                 let (what, at) = (directive.name.clone(), Some(&directive.at));
@@ -100,6 +103,11 @@ impl Ledger {
 
 /// Why nothing is needed for `directive`; `None` if something may be.
 fn not_needed(directive: &Directive) -> Option<&'static str> {
+    // Attributes may be added to cookies with the path.
+    let is_path = |text: &str| text.starts_with('/') && !text.contains(';');
+    if directive.name == "proxy_cookie_path" && !directive.texts().all(is_path) {
+        return None;
+    }
     let is_off = directive.argument(0) == Some("off") && directive.arguments.len() == 1;
     not_needed::why(&directive.name).or_else(|| is_off.then_some("it is off"))
 }

@@ -23,6 +23,10 @@ impl<'m> Mapper<'m> {
         for server in &all {
             for directive in self.model.own(server.level).iter().filter(|it| it.name == "listen") {
                 self.ledger.carried(directive);
+                if directive.texts().any(|text| matches!(text, "quic" | "http3")) {
+                    let what = "HTTP/3 is not offered; clients connect by TCP";
+                    self.ledger.note("http3", directive, what, "");
+                }
                 if directive.argument(0).is_some_and(|it| it.starts_with("unix:")) {
                     let why = "listeners have an IP address";
                     self.ledger.by_hand(
@@ -86,6 +90,10 @@ impl<'m> Mapper<'m> {
         }
         if listens.iter().any(|listen| listen.is_http2) {
             keys.push(Entry::new("http2", Yaml::plain("on"), "http2"));
+            for server in servers {
+                let directive = self.model.effective(server.level, "http2");
+                directive.iter().for_each(|directive| self.ledger.carried(directive));
+            }
         }
         let mut trusted = self.trusted_proxies(servers);
         if listens.iter().any(|listen| listen.has_proxy_header) {
@@ -94,7 +102,21 @@ impl<'m> Mapper<'m> {
         }
         keys.extend(trusted);
         keys.extend(self.client_timeouts(servers));
+        self.said_alike(servers);
         Yaml::Map(keys)
+    }
+
+    /// What the first of `servers` says for the listener, others may say too.
+    fn said_alike(&mut self, servers: &[&'m Server]) {
+        let Some((first, others)) = servers.split_first() else { return };
+        for name in OF_LISTENER {
+            let said = |server: &Server| self.model.effective(server.level, name);
+            let words = said(first).map(|it| it.texts().collect::<Vec<_>>());
+            let alike = others.iter().filter_map(|server| said(server));
+            let alike: Vec<_> =
+                alike.filter(|it| Some(it.texts().collect::<Vec<_>>()) == words).collect();
+            alike.into_iter().for_each(|directive| self.ledger.carried(directive));
+        }
     }
 
     /// The port to which all of `servers` redirect.
@@ -329,6 +351,17 @@ impl<'m> Mapper<'m> {
         Some(Entry::new("client_certificates", Yaml::Map(keys), ""))
     }
 }
+
+/// What holds for a listener as the first of its servers says it.
+const OF_LISTENER: [&str; 7] = [
+    "ssl_protocols",
+    "ssl_verify_client",
+    "ssl_client_certificate",
+    "ssl_crl",
+    "client_header_timeout",
+    "keepalive_timeout",
+    "keepalive_requests",
+];
 
 /// Whether `path` is a file that is the same for all requests.
 fn is_file(path: &str) -> bool {

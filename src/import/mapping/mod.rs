@@ -29,7 +29,7 @@ mod yaml;
 
 use std::collections::BTreeSet;
 
-use crate::nginx::{Directive, Finding, Level, LevelId, Model, Read, Server};
+use crate::nginx::{Directive, Finding, Level, LevelId, Location, Model, Read, Server};
 use ledger::Ledger;
 use paths::RoutePath;
 pub(super) use render::Document;
@@ -110,10 +110,18 @@ impl<'m> Mapper<'m> {
         for map in &self.model.maps {
             self.ledger.carried_whole(&map.directive);
         }
+        let networks = |level: usize| self.model.effective_all(LevelId(level), "set_real_ip_from");
+        let has_trust = (0..self.model.levels.len()).any(|level| !networks(level).is_empty());
         if self.needs_trust {
             let what = "nodes are told the scheme or the address that a proxy in front says";
-            let remedy = "write the addresses of that proxy into trusted_proxies of the listener; others are not believed";
-            self.ledger.add(Finding::new(Level::ByHand, "trusted-proxies", None, what, remedy));
+            let remedy = match has_trust {
+                true => "trusted_proxies of the listener are believed, others are not",
+                false => {
+                    "write the addresses of that proxy into trusted_proxies of the listener; others are not believed"
+                }
+            };
+            let level = if has_trust { Level::Note } else { Level::ByHand };
+            self.ledger.add(Finding::new(level, "trusted-proxies", None, what, remedy));
         }
         Some(Document { listeners, upstreams, routes, limits })
     }
@@ -127,6 +135,10 @@ impl<'m> Mapper<'m> {
             ) {
                 self.ledger.carried_whole(directive);
             }
+        }
+        let is_challenge = |it: &Location| it.pattern.contains("/.well-known");
+        if !server.all_locations().into_iter().any(is_challenge) {
+            return;
         }
         for draft in self.routes(server) {
             let is_challenge =
@@ -168,6 +180,7 @@ fn stopper(server: &Server) -> Draft {
         from: format!("{} server", server.at),
         at: server.at.clone(),
         is_first: false,
+        is_expression: false,
         is_carried: false,
     }
 }

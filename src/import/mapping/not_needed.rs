@@ -130,6 +130,9 @@ const EXACT: &[(&[&str], &str)] = &[
         "tls.ocsp is a file that others renew",
     ),
     (&["ssl_trusted_certificate"], "it is only for OCSP"),
+    (&["proxy_ssl_protocols", "proxy_ssl_ciphers", "proxy_ssl_session_reuse"], TLS),
+    (&["proxy_ssl_verify_depth", "proxy_ssl_conf_command"], TLS),
+    (&["proxy_pass_header"], "fields of nodes are passed on"),
     (
         &["brotli_static", "gzip_static", "gunzip", "zstd_static"],
         "app.js.gz, .br and .zst are found",
@@ -146,7 +149,7 @@ const EXACT: &[(&[&str], &str)] = &[
     (&["real_ip_recursive"], "X-Forwarded-For is read up to the first address that is not trusted"),
     (&["limit_req_status", "limit_conn_status"], "a client with too many requests gets 429"),
     (&["limit_req_log_level", "limit_conn_log_level"], LOGS),
-    (&["proxy_pass_request_headers", "proxy_method"], "requests are passed on as they are"),
+    (&["proxy_pass_request_headers"], "requests are passed on as they are"),
     (&["break", "msie_padding", "satisfy"], "it changes nothing here"),
     (&["root", "index"], "nothing that is carried over reads files there"),
 ];

@@ -36,6 +36,7 @@ impl Mapper<'_> {
                 from: "nginx does it for the location with a slash".to_owned(),
                 at: draft.at.clone(),
                 is_first: false,
+                is_expression: false,
                 is_carried: true,
             });
         }
@@ -76,6 +77,7 @@ impl Mapper<'_> {
             }
         }
         self.report_later(&expressions, later);
+        self.report_longer(&drafts);
         // The longest comes first among those that were prefixes; all others stay in their order.
         drafts.sort_by_key(|draft| {
             let RoutePath::Regex(expression) = &draft.path else { return 0 };
@@ -91,6 +93,25 @@ impl Mapper<'_> {
         );
         let remedy = "write its paths as prefixes";
         self.ledger.add(Finding::new(Level::ByHand, "regex-order", Some(at), what, remedy));
+    }
+
+    /// Expressions that became prefixes were asked before longer prefixes.
+    fn report_longer(&mut self, drafts: &[Draft]) {
+        for draft in drafts.iter().filter(|draft| draft.is_expression) {
+            let RoutePath::Prefix(prefix) = &draft.path else { continue };
+            let longer = drafts.iter().find_map(|other| match &other.path {
+                RoutePath::Prefix(path) if !other.is_expression && !other.is_first => {
+                    (path.len() > prefix.len() && path.starts_with(prefix)).then_some(path)
+                }
+                _ => None,
+            });
+            let Some(longer) = longer else { continue };
+            let what = format!(
+                "nginx asked this expression before {longer}; Sockeye takes the longer prefix"
+            );
+            let finding = Finding::new(Level::Note, "regex-order", Some(&draft.at), what, "");
+            self.ledger.add(finding);
+        }
     }
 
     fn report_later(

@@ -194,6 +194,11 @@ fn disguised(pattern: &str) -> Option<Paths> {
             literals?.iter().map(|start| ended(&format!("{start}{tail}"), rest)).collect();
         return Some(Paths { paths: paths?.concat(), note });
     }
+    let is_within = !literal.ends_with('/') && ["", ".*", "(.*)", ".*$", "(.*)$"].contains(&rest);
+    const WITHIN: &str =
+        "it also matched within a word; the route is for whole segments of the path";
+    let within = is_within.then_some(WITHIN);
+    let note = note.or(within);
     // A single segment that is not complete, as `^/v`, is an expression.
     Some(Paths { paths: ended(&literal, rest)?, note })
 }
@@ -307,7 +312,7 @@ mod tests {
         let check = |pattern: &str, expected: &str| {
             assert_eq!(shown(regex(pattern, false, None)), expected, "{pattern}");
         };
-        check(r"^/socket\.io", "/socket.io");
+        check(r"^/socket\.io", "/socket.io !");
         check(r"^\/socket\.io\/", "/socket.io/");
         check("^/socket.io/(.*)", "/socket.io/ !");
         check(r"^/socket\.io/?$", "= /socket.io = /socket.io/");

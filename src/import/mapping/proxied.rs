@@ -90,8 +90,13 @@ pub(super) fn rewrite(
     if matches!(plain, "${request_uri}" | "${uri}" | "/${uri}" | "${document_uri}") {
         return Ok(Rewrite::default());
     }
-    if plain.contains('?') {
-        return Err("the query that it adds cannot be written");
+    if let Some((path, query)) = uri.split_once('?') {
+        let is_kept = ["${args}", "${query_string}"].iter().any(|name| query.contains(name));
+        if !is_kept || path.is_empty() {
+            return Err("the query that it adds cannot be written");
+        }
+        let note = Some("nginx adds to the query; nodes get that of the client");
+        return rewrite(path, route, pattern).map(|rewrite| Rewrite { note, ..rewrite });
     }
     if plain.contains('$') {
         return captured(plain, pattern.ok_or("its path has variables")?);

@@ -218,7 +218,7 @@ impl<'m> Mapper<'m> {
             .iter()
             .any(|it| it.name == "return" && it.argument(0).is_some_and(|it| it.starts_with('4')));
         let (id, why, remedy) = match variable {
-            "$http_upgrade" | "$http_connection" => (
+            "$http_upgrade" | "$http_connection" if !is_refusal => (
                 "if-upgrade",
                 "WebSockets go elsewhere than other requests of the same path, which a route cannot say",
                 "give WebSockets a path of their own",

@@ -23,6 +23,8 @@ pub(super) struct Draft {
     pub(super) at: Position,
     /// Whether no expression is asked for its paths.
     pub(super) is_first: bool,
+    /// Whether it was an expression.
+    pub(super) is_expression: bool,
     /// Whether Sockeye answers as nginx does, or 501.
     pub(super) is_carried: bool,
 }
@@ -168,23 +170,29 @@ impl<'m> Mapper<'m> {
         self.auth_fields.clear();
         let (server, level) = (place.server, place.level);
         let is_first = place.location.is_some_and(|it| it.kind == LocationKind::PrefixFirst);
+        let is_expression = place.location.is_some_and(|it| it.kind.is_regex());
         let (from, at) = (place.from.clone(), place.at.clone());
         let access = match self.access(server, level) {
             Access::Keys(access) => access,
             Access::Closed => {
                 self.model.own(level).iter().for_each(|it| self.ledger.carried_whole(it));
                 let body = respond(403, "", "deny");
-                return Draft { path, body, from, at, is_first, is_carried: true };
+                return Draft { path, body, from, at, is_first, is_expression, is_carried: true };
             }
+        };
+        // After a jump to a named location, all that it says holds.
+        let level = match &target {
+            Target::Proxy(proxied) => proxied.level,
+            _ => level,
         };
         let cors = self.cors(level);
         let mut path = path;
         let Some(mut body) = self.answer(place, &mut path, target) else {
             // All that the location says is a part of what is left.
-            self.model.own(level).iter().for_each(|it| self.ledger.carried_whole(it));
+            self.model.own(place.level).iter().for_each(|it| self.ledger.carried_whole(it));
             let mut body = respond(501, "Not carried over from nginx.\n", "left with nginx");
             body.extend(access);
-            return Draft { path, body, from, at, is_first, is_carried: false };
+            return Draft { path, body, from, at, is_first, is_expression, is_carried: false };
         };
         let has = |body: &[Entry], keys: &[&str]| body.iter().any(|it| keys.contains(&&*it.key));
         let is_proxied = has(&body, &["upstream"]);
@@ -197,7 +205,7 @@ impl<'m> Mapper<'m> {
         }
         let pages = self.error_pages(server, level, is_proxied);
         body.extend(pages.into_iter().filter(|_| !is_answer));
-        Draft { path, body, from, at, is_first, is_carried: true }
+        Draft { path, body, from, at, is_first, is_expression, is_carried: true }
     }
 
     /// The keys of what answers; `None` if it is nothing that Sockeye does.
@@ -292,7 +300,8 @@ impl<'m> Mapper<'m> {
             (Some((expression, to)), _) if to.contains('$') => proxied::captured(to, expression)
                 .map(|rewrite| {
                     let is_open = matches!(path, RoutePath::Prefix(path) if !path.ends_with('/'));
-                    let note = (is_open && expression.contains("/("))
+                    let is_changed = rewrite.strip.is_some() || rewrite.add.is_some();
+                    let note = (is_changed && is_open && expression.contains("/("))
                         .then_some("nginx does not change the path without a slash; Sockeye does");
                     Rewrite { note: rewrite.note.or(note), ..rewrite }
                 }),

@@ -134,6 +134,7 @@ impl<'m> Mapper<'m> {
     ) -> Target<'m> {
         let written = directive.argument(0).unwrap_or_default();
         let folded = self.model.fold(level, written);
+        let folded = self.with_default(level, directive, folded);
         match Passed::parse(&folded) {
             Ok(passed) => {
                 self.ledger.carried(directive);
@@ -149,6 +150,35 @@ impl<'m> Mapper<'m> {
                 Target::Foreign
             }
         }
+    }
+
+    /// `target` with the default of what decides where requests go, which is reported.
+    fn with_default(&mut self, level: LevelId, directive: &'m Directive, target: String) -> String {
+        let model = self.model;
+        let name = target.split_once("${").and_then(|(_, rest)| rest.split_once('}'));
+        let Some((name, _)) = name.filter(|_| Passed::parse(&target).is_err()) else {
+            return target;
+        };
+        let map = model.map(name);
+        let is_set = |it: &&Directive| {
+            it.name == "set" && it.argument(0).and_then(|it| it.strip_prefix('$')) == Some(name)
+        };
+        let set = model.chain(level).find_map(|level| model.own(level).iter().find(is_set));
+        let default = match map {
+            Some(map) => map.default.as_deref(),
+            None => set.and_then(|set| set.argument(1)),
+        };
+        let Some(default) = default else { return target };
+        let default = model.fold(level, default);
+        let whole = target.replace(&format!("${{{name}}}"), &default);
+        if Passed::parse(&whole).is_err() {
+            return target;
+        }
+        let by = map.map_or("a condition", |map| &map.source);
+        let why = format!("{by} decides where requests go; all go where its default does");
+        let remedy = "write a route for each host or path that has to go elsewhere";
+        self.ledger.by_hand("map", directive, &why, remedy);
+        whole
     }
 
     fn try_files(

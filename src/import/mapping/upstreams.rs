@@ -71,7 +71,8 @@ impl<'m> Mapper<'m> {
         let is_byte = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '.';
         let plain: String =
             source.chars().map(|c| if is_byte(c) { c } else { '-' }).take(50).collect();
-        let plain = plain.trim_matches('-').trim_start_matches("unix-").replace("--", "-");
+        let plain = plain.replace("--", "-");
+        let plain = plain.trim_matches('-').trim_start_matches("unix-").to_owned();
         let plain = if plain.is_empty() { "nodes".to_owned() } else { plain };
         let is_free = |name: &String| self.upstreams.iter().all(|it| &it.name != name);
         let numbered = (2..).map(|number| format!("{plain}-{number}"));
@@ -318,5 +319,10 @@ fn with_port(server: &UpstreamServer, is_tls: bool) -> String {
 
 /// An address as nodes are written: names in lower case.
 fn node_address(address: &str) -> String {
-    if address.starts_with("unix:") { address.to_owned() } else { address.to_ascii_lowercase() }
+    match address.strip_prefix("unix:") {
+        // Of several slashes at its beginning, one is enough.
+        Some(path) if path.starts_with("//") => format!("unix:/{}", path.trim_start_matches('/')),
+        Some(_) => address.to_owned(),
+        None => address.to_ascii_lowercase(),
+    }
 }

@@ -187,7 +187,7 @@ fn variables(directives: &[Directive], is_whole: bool, found: &mut Found) {
     }
 }
 
-fn each(directives: &[Directive], see: &mut impl FnMut(&Directive)) {
+pub(super) fn each(directives: &[Directive], see: &mut impl FnMut(&Directive)) {
     for directive in directives {
         see(directive);
         each(directive.children(), see);

@@ -9,6 +9,7 @@ mod nodes;
 mod paths;
 mod route;
 mod rules;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -28,6 +29,7 @@ pub fn findings(directives: &[Directive], model: &Model) -> Vec<Finding> {
     limits::look(&routes, &mut found);
     fields::look(model, &routes, &mut found);
     loading::look(directives, model, &mut found);
+    structure::look(directives, model, &mut found);
     found.findings.sort_by(|one, other| one.at.cmp(&other.at));
     found.findings
 }

@@ -29,6 +29,11 @@ const fn rule(
     Rule { id, level, mistake, symptom, remedy }
 }
 
+/// A mistake for which nginx does not start.
+const fn refused(id: &'static str, mistake: &'static str) -> Rule {
+    rule(id, Breaks, mistake, NOT_LOADED, CHECKED)
+}
+
 const NOT_LOADED: &str = "nginx does not start, or goes on with the old configuration";
 const CHECKED: &str = "sockeye check names each mistake of the new file before it is used";
 const WEBSOCKETS: &str = "Sockeye passes WebSocket handshakes on by itself, and only these";
@@ -38,7 +43,7 @@ const AFFINITY: &str = "Sockeye keeps a session on its node by its sid";
 const PREFIXES: &str = "a path is matched by whole segments, and the most specific route is taken";
 
 /// The table, in the order of the manual.
-pub const RULES: [Rule; 54] = [
+pub const RULES: [Rule; 59] = [
     // What loses a transport.
     rule(
         "upgrade-missing",
@@ -355,30 +360,32 @@ pub const RULES: [Rule; 54] = [
     ),
     // What nginx refuses.
     rule("unknown-variable", Breaks, "a variable has no map or set", NOT_LOADED, WEBSOCKETS),
-    rule("misplaced", Breaks, "a directive is where nginx does not allow it", NOT_LOADED, CHECKED),
-    rule(
-        "directive-twice",
-        Breaks,
-        "a directive that may be there once is there twice",
-        NOT_LOADED,
-        CHECKED,
-    ),
-    rule("location-twice", Breaks, "two locations of one server are the same", NOT_LOADED, CHECKED),
-    rule("unknown-directive", Breaks, "nginx has no such directive", NOT_LOADED, CHECKED),
-    rule(
-        "uri-not-allowed",
-        Breaks,
-        "proxy_pass has a path where nginx cannot tell what it replaces",
-        NOT_LOADED,
-        CHECKED,
-    ),
-    rule("no-certificate", Breaks, "a listener with ssl has no certificate", NOT_LOADED, CHECKED),
+    refused("misplaced", "a directive is where nginx does not allow it"),
+    refused("directive-twice", "a directive that may be there once is there twice"),
+    refused("location-twice", "two locations of one server are the same"),
+    refused("unknown-directive", "nginx has no such directive"),
+    refused("uri-not-allowed", "proxy_pass has a path where nginx cannot tell what it replaces"),
+    refused("no-certificate", "a listener with ssl has no certificate"),
     rule(
         "backup-with-hash",
         Breaks,
         "backup cannot be used with ip_hash, hash or random",
         NOT_LOADED,
         "backup works with every affinity",
+    ),
+    refused("events-missing", "a whole file has no events block"),
+    rule(
+        "zone-unknown",
+        Breaks,
+        "limit_req, limit_conn or proxy_cache has a zone that nothing defines",
+        NOT_LOADED,
+        "client_limits need no zones",
+    ),
+    refused("upstream-twice", "two upstreams have the same name"),
+    refused("listen-twice", "a server has an address twice, or a port has two default servers"),
+    refused(
+        "arguments",
+        "a directive has too many words or too few, often for want of quotation marks",
     ),
     rule(
         "old-words",

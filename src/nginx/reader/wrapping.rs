@@ -37,7 +37,14 @@ pub(super) fn unwrap(text: &str) -> (Cow<'_, str>, Option<(Wrapping, usize)>) {
         let masked = lines.iter().zip(kept).map(|(line, is_kept)| {
             if is_kept { Cow::Borrowed(*line) } else { Cow::Owned(blank(line)) }
         });
-        return (masked.collect::<String>().into(), Some((wrapping, first + 1)));
+        let masked = masked.collect::<String>();
+        let text = match wrapping {
+            // A file of docker compose writes a dollar sign so.
+            Wrapping::Yaml => masked.replace("$$", "$"),
+            Wrapping::Shell => without_indent(&masked),
+            Wrapping::Markdown | Wrapping::Literal => masked,
+        };
+        return (text.into(), Some((wrapping, first + 1)));
     }
     (text.into(), None)
 }
@@ -93,7 +100,9 @@ fn shell(lines: &[&str]) -> Vec<bool> {
     let mut until: Option<&str> = None;
     let mut kept = Vec::with_capacity(lines.len());
     for line in lines {
-        let is_end = until.is_some_and(|word| line.trim() == word);
+        // It may also end a text in quotation marks.
+        let is_end =
+            until.is_some_and(|word| line.trim().trim_end_matches(['\'', '"', ')']) == word);
         kept.push(until.is_some() && !is_end);
         if is_end {
             until = None;
@@ -103,6 +112,29 @@ fn shell(lines: &[&str]) -> Vec<bool> {
     }
     kept
 }
+
+/// `text` without a variable that several lines begin with, which is their indent.
+fn without_indent(text: &str) -> String {
+    let variable = |line: &str| {
+        let name = line.strip_prefix("${")?.split('}').next()?.to_owned();
+        let is_name = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
+        (!name.is_empty() && name.bytes().all(is_name)).then(|| format!("${{{name}}}"))
+    };
+    let Some(indent) = text.lines().find_map(variable) else { return text.to_owned() };
+    let count = text.lines().filter(|line| line.starts_with(&indent)).count();
+    if count < INDENTED_MIN {
+        return text.to_owned();
+    }
+    let spaces = " ".repeat(indent.len());
+    let lines = text.split_inclusive('\n').map(|line| match line.strip_prefix(&indent) {
+        Some(rest) => format!("{spaces}{rest}"),
+        None => line.to_owned(),
+    });
+    lines.collect()
+}
+
+/// Fewer lines may begin with a variable that stands for directives.
+const INDENTED_MIN: usize = 3;
 
 /// The word behind `<<`.
 fn heredoc(line: &str) -> Option<&str> {
@@ -163,6 +195,13 @@ mod tests {
     #[test]
     fn the_configuration_is_found_in_what_is_around_it() {
         check("server {\n}\n", None, "server { }");
+        check("sudo bash -c 'cat > x <<EOF\na;\nEOF'\necho {\n", Some((Wrapping::Shell, 2)), "a;");
+        check(
+            "cat > x <<EOF\n${IND}a {\n${IND}  b ${IND};\n${IND}}\nEOF\n",
+            Some((Wrapping::Shell, 2)),
+            "a { b ${IND}; }",
+        );
+        check("content: |\n  a $$host;\n", Some((Wrapping::Yaml, 2)), "a $host;");
         check(
             "Ä:\n```nginx\na;\n```\nb\n```js\nc\n```\n```\nd;\n```",
             Some((Wrapping::Markdown, 3)),

@@ -3,6 +3,7 @@
 
 mod broken;
 mod init;
+mod memory;
 mod nodes;
 mod rooms;
 mod sound;

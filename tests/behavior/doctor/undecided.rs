@@ -34,8 +34,11 @@ async fn a_server_of_the_old_line_does_not_understand_new_clients() {
 async fn without_polling_a_websocket_is_watched() {
     let node = node(&["--transports", "websocket"]).await;
     let report = doctor(&[&node.url()]).await;
-    report.has(&[("polling-not-offered", "node")]);
-    assert_eq!(report.verdict("drops"), "sound", "{:#}", report.json["verdicts"]);
+    assert_eq!(report.faults(), [("polling-not-offered", "node")]);
+    assert_eq!(report.code, 0, "nothing is wrong with it: {:#}", report.json);
+    for symptom in ["no_session", "stuck_in_polling", "drops"] {
+        assert_eq!(report.verdict(symptom), "sound", "{:#}", report.json["verdicts"]);
+    }
 
     let short = format!("{GOOD} proxy_read_timeout 2s;");
     let proxy = nginx(&[&node], "", &short).await;

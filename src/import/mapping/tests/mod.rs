@@ -1,5 +1,6 @@
 //! What becomes of the constructs that people use.
 
+mod differences;
 mod routes;
 mod servers;
 

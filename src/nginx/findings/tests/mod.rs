@@ -1,6 +1,7 @@
 //! Each mistake is found where it is, and not where it is not.
 
 mod corpus;
+mod refused;
 
 use super::*;
 use crate::nginx::reader::parse;
@@ -52,7 +53,17 @@ fn without(part: &str) -> String {
 }
 
 fn examples() -> Vec<Example> {
-    [upgrades(), paths(), nodes(), limits(), request_fields(), other_fields(), refused()].concat()
+    [
+        upgrades(),
+        paths(),
+        nodes(),
+        limits(),
+        request_fields(),
+        other_fields(),
+        refused::in_parts(),
+        refused::as_a_whole(),
+    ]
+    .concat()
 }
 
 fn upgrades() -> Vec<Example> {
@@ -229,48 +240,6 @@ fn other_fields() -> Vec<Example> {
             "name-twice",
             "server { server_name a; } server { server_name a; }".into(),
             "server { server_name a; } server { listen 81; server_name a; }".into(),
-        ),
-    ]
-}
-
-fn refused() -> Vec<Example> {
-    vec![
-        (
-            "unknown-variable",
-            sound("").replace("$upgrades;", "$connection_upgrade;"),
-            format!("{MAP} {}", sound("").replace("$upgrades;", "$connection_upgrade;")),
-        ),
-        ("misplaced", sound("if ($a) { proxy_set_header A 1; }"), sound("if ($a) { return 403; }")),
-        (
-            "directive-twice",
-            sound("proxy_pass http://b;"),
-            sound("proxy_hide_header A; proxy_hide_header B;"),
-        ),
-        (
-            "location-twice",
-            "server { location /a { } location ^~ /a { } }".into(),
-            "server { location /a { } location = /a { } }".into(),
-        ),
-        ("unknown-directive", sound("proxy_response_buffering off;"), sound("")),
-        (
-            "uri-not-allowed",
-            within("~ ^/a", "proxy_pass http://b/c;"),
-            within("~ ^/a", "proxy_pass http://b$request_uri;"),
-        ),
-        (
-            "no-certificate",
-            "server { listen 443 ssl; }".into(),
-            "ssl_certificate a; server { listen 443 ssl; }".into(),
-        ),
-        (
-            "backup-with-hash",
-            upstream("ip_hash; server a; server b backup;"),
-            upstream("server a; server b backup; ip_hash;"),
-        ),
-        (
-            "old-words",
-            "server { listen 443; ssl on; ssl_certificate a; }".into(),
-            "server { listen 443; ssl off; }".into(),
         ),
     ]
 }

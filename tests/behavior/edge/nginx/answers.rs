@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use rustls::pki_types::ServerName;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::nodes::AUTHORIZATION;
@@ -28,10 +28,11 @@ pub(super) async fn answer(
         let refused = [("status", "refused"), ("node", "-")];
         return refused.map(|(what, value)| (what.to_owned(), value.to_owned())).into();
     }
-    let is_tls = case.ports.iter().any(|port| port.number == request.port && port.is_tls);
-    let address = match is_tls {
-        true => tls_relay(authority, side.address(request.port), &request.host).await,
-        false => side.address(request.port),
+    let address = side.address(request.port);
+    let address = match case.ports.iter().find(|port| port.number == request.port) {
+        Some(port) if port.is_tls => tls_relay(authority, address, &request.host).await,
+        Some(port) if port.has_proxy_header => proxy_header_relay(address).await,
+        _ => address,
     };
     let before: Vec<usize> = side.nodes.iter().map(|(_, node)| node.requests().len()).collect();
     let mut answer = Answer::new();
@@ -265,6 +266,22 @@ async fn tls_relay(authority: &Authority, address: SocketAddr, host: &str) -> So
                 if let Ok(mut inside) = connector.connect(name, inside).await {
                     let _ = copy_bidirectional(&mut outside, &mut inside).await;
                 }
+            });
+        }
+    });
+    relay
+}
+
+/// An address that leads to `address`, with a PROXY header before all that is sent.
+async fn proxy_header_relay(address: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut outside, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut inside = TcpStream::connect(address).await.unwrap();
+                inside.write_all(b"PROXY TCP4 203.0.113.9 127.0.0.1 50000 80\r\n").await.unwrap();
+                let _ = copy_bidirectional(&mut outside, &mut inside).await;
             });
         }
     });

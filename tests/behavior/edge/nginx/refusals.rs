@@ -6,7 +6,7 @@ use sockeye::internal::nginx::{Model, findings, parse};
 use tokio::process::Command;
 
 /// The mistakes for which nginx does not load a file.
-const REFUSED: [&str; 8] = [
+const REFUSED: [&str; 12] = [
     "unknown-variable",
     "misplaced",
     "directive-twice",
@@ -15,10 +15,14 @@ const REFUSED: [&str; 8] = [
     "uri-not-allowed",
     "no-certificate",
     "backup-with-hash",
+    "zone-unknown",
+    "upstream-twice",
+    "listen-twice",
+    "arguments",
 ];
 
 /// What stands within `http`; `PASS` is a target.
-const TRIED: [&str; 34] = [
+const TRIED: [&str; 47] = [
     "server { location / { PASS; proxy_set_header Connection $connection_upgrade; } }",
     "map $http_upgrade $connection_upgrade { default a; } server { location / { PASS; proxy_set_header Connection $connection_upgrade; } }",
     "server { location / { PASS; proxy_set_header Connection $proxy_connection; } }",
@@ -53,6 +57,19 @@ const TRIED: [&str; 34] = [
     "upstream a { hash $uri; server 127.0.0.1:1; server 127.0.0.1:2 backup; }",
     "upstream a { server 127.0.0.1:1; server 127.0.0.1:2 backup; ip_hash; }",
     "upstream a { least_conn; server 127.0.0.1:1; server 127.0.0.1:2 backup; }",
+    "server { location / { PASS; limit_req zone=a; } }",
+    "server { location / { PASS; proxy_cache a; } }",
+    "server { location / { PASS; proxy_cache off; } }",
+    "upstream a { server 127.0.0.1:1; } upstream a { server 127.0.0.1:2; }",
+    "server { listen 127.0.0.1:1; listen 127.0.0.1:1; }",
+    "server { listen 127.0.0.1:1; } server { listen 127.0.0.1:1; }",
+    "server { listen 127.0.0.1:1 default_server; } server { listen 127.0.0.1:1 default_server; }",
+    "server { location / { PASS; proxy_set_header Connection keep-alive upgrade; } }",
+    "server { location / { PASS; proxy_set_header Host; } }",
+    "server { location / { return 200 a b; } }",
+    "server { location / { add_header A b c d; } }",
+    "server { location / { root /a /b; } }",
+    "server { server_name a b c; location / { return 200 \"a b\"; } }",
 ];
 
 #[tokio::test]

@@ -3,10 +3,13 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpStream, UnixListener};
+
 use super::nodes::recording_node;
 use super::table::Case;
 use crate::support::node::FakeNode;
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, TlsFront};
 
 /// The nodes, ports and files of one proxy; what it is made of in the configuration is replaced by them.
 pub(super) struct Side {
@@ -16,6 +19,8 @@ pub(super) struct Side {
     pub(super) directory: tempfile::TempDir,
     /// What was written for what, to compare answers.
     replaced: Vec<(String, String)>,
+    /// What ends TLS before nodes.
+    fronts: Vec<Option<TlsFront>>,
 }
 
 impl Side {
@@ -26,7 +31,20 @@ impl Side {
         }
         let ports = case.ports.iter().map(|port| (port.number, free_port())).collect();
         let directory = tempfile::tempdir().unwrap();
-        let mut side = Self { nodes, ports, directory, replaced: Vec::new() };
+        let mut side = Self { nodes, ports, directory, replaced: Vec::new(), fronts: Vec::new() };
+        for (index, node) in case.nodes.iter().enumerate() {
+            let address = side.nodes[index].1.address;
+            let front = match node.is_tls {
+                true => Some(TlsFront::start(authority, "fullchain", false, address).await),
+                false => None,
+            };
+            side.fronts.push(front);
+            if node.text.starts_with('/') {
+                let path = side.directory.path().join(format!("{index}.sock"));
+                relay_from(UnixListener::bind(&path).unwrap(), address);
+                side.replaced.push((node.text.clone(), path.display().to_string()));
+            }
+        }
         side.write(case, authority);
         side
     }
@@ -91,8 +109,13 @@ impl Side {
         for (from, to) in &self.replaced {
             text = text.replace(from, to);
         }
-        for (node, (_, started)) in case.nodes.iter().zip(&self.nodes) {
-            text = replace_address(&text, &node.text, started.address);
+        for (node, ((_, started), front)) in
+            case.nodes.iter().zip(self.nodes.iter().zip(&self.fronts))
+        {
+            let address = front.as_ref().map_or(started.address, |front| front.address);
+            if !node.text.starts_with('/') {
+                text = replace_address(&text, &node.text, address);
+            }
         }
         self.listening(&text)
     }
@@ -151,6 +174,19 @@ fn replace_address(text: &str, written: &str, address: SocketAddr) -> String {
         rest = behind;
     }
     result + rest
+}
+
+/// Passes connections to the Unix socket on to `address`.
+fn relay_from(listener: UnixListener, address: SocketAddr) {
+    tokio::spawn(async move {
+        while let Ok((mut outside, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                if let Ok(mut inside) = TcpStream::connect(address).await {
+                    let _ = copy_bidirectional(&mut outside, &mut inside).await;
+                }
+            });
+        }
+    });
 }
 
 /// A port that was free a moment ago.

@@ -35,17 +35,20 @@ pub(super) enum Inside {
 }
 
 /// A node: its name, and the text that is its address in the configuration. Nodes of a group begin alike:
-/// `chat/1`, `chat/2`.
+/// `chat/1`, `chat/2`. An address that begins with a slash is a Unix socket.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) text: String,
+    pub(super) is_tls: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Port {
     pub(super) number: u16,
     pub(super) is_tls: bool,
+    /// Whether connections begin with a PROXY header.
+    pub(super) has_proxy_header: bool,
 }
 
 /// A named difference: what differs, and the finding that says so.
@@ -148,11 +151,17 @@ impl Case {
             }
             "node" => {
                 let (name, text) = pair().expect("node NAME TEXT");
-                self.nodes.push(Node { name, text });
+                let (text, is_tls) = match text.strip_suffix(" tls") {
+                    Some(text) => (text.to_owned(), true),
+                    None => (text, false),
+                };
+                self.nodes.push(Node { name, text, is_tls });
             }
             "port" => {
-                let (port, is_tls) = (rest.trim_end_matches(" tls"), rest.ends_with(" tls"));
-                self.ports.push(Port { number: port.parse().unwrap(), is_tls });
+                let (port, kind) = rest.split_once(' ').unwrap_or((rest, ""));
+                let (is_tls, has_proxy_header) = (kind == "tls", kind == "proxy");
+                let number = port.parse().unwrap();
+                self.ports.push(Port { number, is_tls, has_proxy_header });
             }
             "path" => self.paths.push(pair().expect("path TEXT DIRECTORY")),
             "certificates" => self.certificates = Some(rest.to_owned()),
