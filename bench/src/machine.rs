@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Opens as many descriptors to this process, and to those that it starts, as it may have.
 pub(crate) fn raise_file_limit() -> io::Result<()> {
@@ -45,7 +45,7 @@ pub(crate) fn on_cores<T>(cores: &[usize], start: impl FnOnce() -> T) -> io::Res
 }
 
 /// Where figures come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) cores: usize,

@@ -17,6 +17,8 @@ pub(crate) enum Scenario {
     Fanout128,
     /// Connect, upgrade, one echo, close
     Handshake,
+    /// The same among a thousand nodes
+    Nodes,
     /// Keep-alive clients that post and poll in turn
     Polling,
     /// Tunnels that are open and silent
@@ -25,6 +27,8 @@ pub(crate) enum Scenario {
     Held,
     /// Tunnels that are opened and closed by the thousand, again and again
     Churn,
+    /// Ten thousand routes, and no request
+    Routes,
 }
 
 /// What the figure of a scenario counts.
@@ -40,15 +44,17 @@ pub(crate) enum Figure {
 
 impl Scenario {
     /// All, in the order in which they are reported.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Echo64,
         Self::Echo16k,
         Self::Fanout128,
         Self::Handshake,
+        Self::Nodes,
         Self::Polling,
         Self::Idle,
         Self::Held,
         Self::Churn,
+        Self::Routes,
     ];
 
     /// As it is typed and shown.
@@ -58,10 +64,12 @@ impl Scenario {
             Self::Echo16k => "echo16k",
             Self::Fanout128 => "fanout128",
             Self::Handshake => "handshake",
+            Self::Nodes => "nodes",
             Self::Polling => "polling",
             Self::Idle => "idle",
             Self::Held => "held",
             Self::Churn => "churn",
+            Self::Routes => "routes",
         }
     }
 
@@ -69,11 +77,12 @@ impl Scenario {
     pub(crate) fn figure(self) -> Figure {
         match self {
             Self::Echo64 | Self::Echo16k | Self::Fanout128 => Figure::CpuPer("message"),
-            Self::Handshake => Figure::CpuPer("connection"),
+            Self::Handshake | Self::Nodes => Figure::CpuPer("connection"),
             Self::Polling => Figure::CpuPer("request"),
             Self::Idle => Figure::BytesPer("tunnel"),
             Self::Held => Figure::BytesPer("poll"),
             Self::Churn => Figure::Growth,
+            Self::Routes => Figure::BytesPer("route"),
         }
     }
 
@@ -82,13 +91,27 @@ impl Scenario {
         match self {
             Self::Echo64 | Self::Echo16k | Self::Polling => 100,
             Self::Fanout128 => 300,
-            Self::Handshake => 32,
+            Self::Handshake | Self::Nodes => 32,
             Self::Idle => 5000,
             Self::Held => 2000,
             Self::Churn => 9000,
+            Self::Routes => 0,
         }
     }
+
+    /// How many nodes there are behind the proxy.
+    pub(crate) fn nodes(self) -> usize {
+        if self == Self::Nodes { 1000 } else { 3 }
+    }
+
+    /// How many routes the proxy has besides the one that is used.
+    pub(crate) fn routes(self) -> usize {
+        if self == Self::Routes { ROUTES } else { 0 }
+    }
 }
+
+/// Of the scenario of that name.
+pub(crate) const ROUTES: usize = 10_000;
 
 impl Figure {
     /// The unit, to stand behind a number.

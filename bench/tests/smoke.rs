@@ -19,7 +19,7 @@ fn a_tiny_comparison_completes_without_errors() {
     let results = fs::read_to_string(output.path().join("results.json")).unwrap();
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     let runs = results["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 8, "one for each scenario: {said}");
+    assert_eq!(runs.len(), 9, "one for each scenario but that of routes: {said}");
     for run in runs {
         let measurement = &run["measurement"];
         assert!(measurement["units"].as_u64().unwrap() > 0, "{run}");

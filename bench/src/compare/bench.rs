@@ -22,7 +22,8 @@ use crate::{Outcome, clock, machine};
 pub(super) struct Bench<'a> {
     options: &'a Options,
     placement: Placement,
-    nodes: Vec<(Process, SocketAddr)>,
+    /// The processes, and the addresses of each.
+    nodes: Vec<(Process, Vec<SocketAddr>)>,
     directory: PathBuf,
 }
 
@@ -37,6 +38,7 @@ impl<'a> Bench<'a> {
         for number in 0..NODES {
             let mut command = own("node")?;
             command.args(["--listen", "127.0.0.1:0", "--end-with-parent"]);
+            command.arg(format!("--more-ports={}", Scenario::Nodes.nodes().div_ceil(NODES)));
             let log = directory.join(format!("node{number}.log"));
             nodes.push(Process::start_printing(command, &placement.load, &log)?);
         }
@@ -51,7 +53,7 @@ impl<'a> Bench<'a> {
     /// Starts the proxy, puts the load on it, and ends it.
     pub(super) fn run(&self, program: &Program, scenario: Scenario) -> Outcome<Measurement> {
         self.wait_quiet();
-        let nodes: Vec<SocketAddr> = self.nodes.iter().map(|(_, address)| *address).collect();
+        let nodes = self.nodes(scenario.nodes());
         let (proxy, targets) = match program.peer {
             Peer::Direct => (None, nodes),
             Peer::Relay => {
@@ -59,16 +61,25 @@ impl<'a> Bench<'a> {
                 command.args(["--listen", "127.0.0.1:0", "--end-with-parent"]);
                 command.args(nodes.iter().map(|node| format!("--node={node}")));
                 let log = self.directory.join("relay.log");
-                let (relay, address) =
+                let (relay, addresses) =
                     Process::start_printing(command, &self.placement.proxy, &log)?;
-                (Some(relay), vec![address])
+                (Some(relay), addresses)
             }
             Peer::Sockeye | Peer::Nginx | Peer::Haproxy => {
-                let (proxy, address) = self.start_proxy(program, &nodes)?;
+                let (proxy, address) = self.start_proxy(program, &nodes, scenario.routes())?;
                 (Some(proxy), vec![address])
             }
         };
         self.load(scenario, &targets, proxy.as_ref().map(Process::id))
+    }
+
+    /// So many addresses of nodes, of each process in turn.
+    fn nodes(&self, count: usize) -> Vec<SocketAddr> {
+        let of_each = count.div_ceil(self.nodes.len());
+        let turns = (0..of_each).flat_map(|turn| {
+            self.nodes.iter().filter_map(move |(_, addresses)| addresses.get(turn).copied())
+        });
+        turns.take(count).collect()
     }
 
     /// Starts a proxy on a port that is free. Another program may take the port before the proxy
@@ -77,21 +88,27 @@ impl<'a> Bench<'a> {
         &self,
         program: &Program,
         nodes: &[SocketAddr],
+        routes: usize,
     ) -> Outcome<(Process, SocketAddr)> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.try_start(program, nodes) {
+            match self.try_start(program, nodes, routes) {
                 Err(_) if attempts < ATTEMPTS_MAX => (),
                 outcome => return outcome,
             }
         }
     }
 
-    fn try_start(&self, program: &Program, nodes: &[SocketAddr]) -> Outcome<(Process, SocketAddr)> {
+    fn try_start(
+        &self,
+        program: &Program,
+        nodes: &[SocketAddr],
+        routes: usize,
+    ) -> Outcome<(Process, SocketAddr)> {
         let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let site =
-            Site { listen, nodes, directory: &self.directory, workers: self.placement.proxy.len() };
+        let (directory, workers) = (&*self.directory, self.placement.proxy.len());
+        let site = Site { listen, nodes, routes, directory, workers };
         let log = self.directory.join(format!("{}.log", program.peer.name()));
         let mut proxy =
             Process::start(program.command(&site)?, &self.placement.proxy, &log, Stdio::null())?;

@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Where results go
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = root().join("bench/results"))]
     output: PathBuf,
+    /// The results.json of an earlier comparison on this machine, whose other scenarios complete the report
+    #[arg(long, value_name = "FILE")]
+    with: Option<PathBuf>,
     /// Put table and chart into docs/performance.md and docs/performance.svg
     #[arg(long)]
     write_docs: bool,
@@ -74,6 +77,9 @@ pub(crate) fn compare(options: &Options) -> Outcome {
     for round in 0..options.rounds {
         for scenario in &scenarios {
             for program in rotated(&programs, round as usize) {
+                if !program.peer.can_run(*scenario) {
+                    continue;
+                }
                 let outcome = bench.run(program, *scenario);
                 let run = Run::new(round, *scenario, program.peer, outcome);
                 eprintln!("round {}: {run}", round + 1);
@@ -89,6 +95,10 @@ pub(crate) fn compare(options: &Options) -> Outcome {
         rounds: options.rounds,
         versions: versions.collect(),
         runs,
+    };
+    let report = match &options.with {
+        Some(file) => report.with(serde_json::from_slice(&fs::read(file)?)?),
+        None => report,
     };
     write(&report, options)
 }

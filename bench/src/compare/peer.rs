@@ -7,14 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bench::release_directory;
 use super::root;
+use crate::scenario::Scenario;
 use crate::{Outcome, machine};
 
 /// What stands between clients and nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Peer {
     /// Nothing: clients connect to the nodes in turn
@@ -42,6 +45,8 @@ pub(super) struct Program {
 pub(super) struct Site<'a> {
     pub(super) listen: SocketAddr,
     pub(super) nodes: &'a [SocketAddr],
+    /// How many hosts it serves besides all others.
+    pub(super) routes: usize,
     /// For its files.
     pub(super) directory: &'a Path,
     /// As many as it has cores.
@@ -62,6 +67,11 @@ impl Peer {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
         }
+    }
+
+    /// Whether it has what `scenario` measures: only a proxy with a configuration has routes.
+    pub(super) fn can_run(self, scenario: Scenario) -> bool {
+        scenario != Scenario::Routes || !matches!(self, Self::Direct | Self::Relay)
     }
 
     /// As it is shown.
@@ -104,13 +114,23 @@ impl Program {
             Peer::Sockeye => {
                 let nodes: Vec<String> = site.nodes.iter().map(|it| format!("\"{it}\"")).collect();
                 let text = include_str!("../../peers/sockeye.yaml");
+                let route =
+                    |host| format!("  - {{ host: {host}, path: /socket.io/, upstream: chat }}\n");
                 let text = text.replace("@NODES@", &nodes.join(", "));
+                let text = text.replace("@ROUTES@", &site.hosts().map(route).collect::<String>());
                 command.arg("run").arg("--config").arg(site.write("sockeye.yaml", &text)?);
             }
             Peer::Nginx => {
                 let nodes = site.nodes.iter().map(|node| format!("        server {node};"));
                 let text = include_str!("../../peers/nginx.conf");
                 let text = text.replace("@NODES@", &nodes.collect::<Vec<_>>().join("\n"));
+                let route = |host| {
+                    format!(
+                        "    server {{\n        listen @LISTEN@;\n        server_name {host};\n        \
+                         location /socket.io/ {{ proxy_pass http://nodes; }}\n    }}\n"
+                    )
+                };
+                let text = text.replace("@ROUTES@", &site.hosts().map(route).collect::<String>());
                 command.arg("-p").arg(site.directory);
                 command.arg("-c").arg(site.write("nginx.conf", &text)?);
             }
@@ -120,6 +140,8 @@ impl Program {
                 });
                 let text = include_str!("../../peers/haproxy.cfg");
                 let text = text.replace("@NODES@", &nodes.collect::<Vec<_>>().join("\n"));
+                let route = |host| format!("{host} nodes\n");
+                site.write("hosts.map", &site.hosts().map(route).collect::<String>())?;
                 command.arg("-db").arg("-f").arg(site.write("haproxy.cfg", &text)?);
             }
         }
@@ -128,6 +150,10 @@ impl Program {
 }
 
 impl Site<'_> {
+    fn hosts(&self) -> impl Iterator<Item = String> {
+        (0..self.routes).map(|number| format!("host{number}.example.com"))
+    }
+
     /// Fills in what is the same for all and writes the file.
     fn write(&self, name: &str, text: &str) -> Outcome<PathBuf> {
         let files = machine::file_limit();
@@ -199,7 +225,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let nodes = ["127.0.0.1:1", "127.0.0.1:2"].map(|node| node.parse().unwrap());
         let listen = "127.0.0.1:3".parse().unwrap();
-        let site = Site { listen, nodes: &nodes, directory: directory.path(), workers: 1 };
+        let site =
+            Site { listen, nodes: &nodes, routes: 2, directory: directory.path(), workers: 1 };
         for peer in [Peer::Sockeye, Peer::Nginx, Peer::Haproxy] {
             let program = Program { peer, version: String::new(), path: "proxy".into() };
             let command = program.command(&site).unwrap();

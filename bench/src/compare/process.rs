@@ -31,19 +31,21 @@ impl Process {
         Ok(Self(child.map_err(|error| format!("cannot start {program}: {error}"))?))
     }
 
-    /// Starts a part of our own, which prints the address that it listens on.
+    /// Starts a part of our own, which prints the addresses that it listens on.
     pub(super) fn start_printing(
         command: Command,
         cores: &[usize],
         log: &Path,
-    ) -> Outcome<(Self, SocketAddr)> {
+    ) -> Outcome<(Self, Vec<SocketAddr>)> {
         let mut process = Self::start(command, cores, log, Stdio::piped())?;
         let stdout = process.0.stdout.take().ok_or("its output is not ours")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().parse();
-        let address = address.map_err(|_| format!("no address came; see {}", log.display()))?;
-        Ok((process, address))
+        let addresses: Result<Vec<_>, _> = line.split_whitespace().map(str::parse).collect();
+        let addresses = addresses.ok().filter(|addresses| !addresses.is_empty());
+        let addresses =
+            addresses.ok_or_else(|| format!("no address came; see {}", log.display()))?;
+        Ok((process, addresses))
     }
 
     pub(super) fn id(&self) -> u32 {

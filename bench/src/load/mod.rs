@@ -14,6 +14,7 @@ mod http2;
 mod idle;
 mod measurement;
 mod polling;
+mod routes;
 mod stream;
 mod tally;
 mod tls;
@@ -80,11 +81,12 @@ pub(crate) fn load(options: &Options) -> Outcome {
             Scenario::Echo64 => echo::at_a_rate(options).await,
             Scenario::Echo16k => echo::in_turn(options).await,
             Scenario::Fanout128 => fan_out::receive(options).await,
-            Scenario::Handshake => handshake::repeat(options).await,
+            Scenario::Handshake | Scenario::Nodes => handshake::repeat(options).await,
             Scenario::Polling => polling::repeat(options).await,
             Scenario::Idle => idle::hold(options).await,
             Scenario::Held => held::hold(options).await,
             Scenario::Churn => churn::repeat(options).await,
+            Scenario::Routes => routes::rest(options).await,
         }
     });
     println!("{}", serde_json::to_string(&measured?)?);

@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Where to listen; the address is printed
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// Listen on so many further ports of that address; their addresses are printed behind the first
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    more_ports: u16,
     /// End when the process ends that started this one
     #[arg(long)]
     end_with_parent: bool,
@@ -41,14 +44,27 @@ pub(crate) fn node(options: &Options) -> Outcome {
     }
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen).await?;
-        println!("{}", listener.local_addr()?);
-        Ok(serve(listener).await?)
+        let mut listeners = vec![TcpListener::bind(options.listen).await?];
+        for _ in 0..options.more_ports {
+            listeners.push(TcpListener::bind((options.listen.ip(), 0)).await?);
+        }
+        let addresses: io::Result<Vec<_>> = listeners.iter().map(TcpListener::local_addr).collect();
+        let addresses = addresses?.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+        println!("{}", addresses.join(" "));
+        let sessions = Arc::new(Sessions::default());
+        let mut serving = JoinSet::new();
+        for listener in listeners {
+            serving.spawn(serve(listener, sessions.clone()));
+        }
+        // None ends but by a failure.
+        while let Some(ended) = serving.join_next().await {
+            ended??;
+        }
+        Ok(())
     })
 }
 
-async fn serve(listener: TcpListener) -> io::Result<()> {
-    let sessions = Arc::new(Sessions::default());
+async fn serve(listener: TcpListener, sessions: Arc<Sessions>) -> io::Result<()> {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await?;

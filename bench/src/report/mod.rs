@@ -7,7 +7,7 @@ mod statistics;
 mod summary;
 mod table;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::compare::Peer;
@@ -17,7 +17,7 @@ pub(crate) use run::Run;
 pub(crate) use summary::FOREIGN_CORES_MAX;
 
 /// A whole comparison.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) placement: Placement,
@@ -29,6 +29,14 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    /// The same with the runs of `earlier` in scenarios that have none here.
+    pub(crate) fn with(mut self, earlier: Self) -> Self {
+        let is_new = |run: &Run| self.runs.iter().all(|known| known.scenario != run.scenario);
+        let added: Vec<Run> = earlier.runs.into_iter().filter(is_new).collect();
+        self.runs.extend(added);
+        self
+    }
+
     /// `page` with our figures in the place of those that it has between its two marks.
     pub(crate) fn put_into(&self, page: &str) -> Outcome<String> {
         let marks = page.split_once(BEGIN).and_then(|(before, rest)| {
@@ -59,6 +67,17 @@ mod tests {
         assert!(!once.contains("old") && once.contains("echo64"), "{once}");
         assert_eq!(report.put_into(&once).unwrap(), once);
         assert!(report.put_into("no marks").is_err());
+    }
+
+    #[test]
+    fn earlier_runs_complete_a_report_and_replace_nothing() {
+        let mut earlier = table::tests::report();
+        let mut of_another = earlier.runs[0].clone();
+        of_another.scenario = crate::scenario::Scenario::Polling;
+        earlier.runs.push(of_another);
+        let text = serde_json::to_string(&earlier).unwrap();
+        let report = table::tests::report().with(serde_json::from_str(&text).unwrap());
+        assert_eq!(report.runs.len(), earlier.runs.len());
     }
 
     #[test]

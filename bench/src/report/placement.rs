@@ -1,12 +1,12 @@
 //! Which cores are whose, and whether the load side had enough of them. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::load::Measurement;
 
 /// The cores of the proxy, and those of load and nodes; the same ones if nothing is pinned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Placement {
     pub(crate) proxy: Vec<usize>,
     pub(crate) load: Vec<usize>,

@@ -3,7 +3,7 @@
 use super::Report;
 use super::summary::Summary;
 use crate::compare::Peer;
-use crate::scenario::{Figure, Scenario};
+use crate::scenario::{Figure, ROUTES, Scenario};
 
 impl Report {
     /// Two tables, what their marks mean, and where the figures come from.
@@ -95,6 +95,16 @@ impl Report {
         if !used.is_empty() {
             let used = used.join(", ");
             lines.push(format!("Bytes for each tunnel once it has carried a message: {used}."));
+        }
+        let idle: Vec<String> = all
+            .iter()
+            .filter(|(scenario, _)| *scenario == Scenario::Routes)
+            .filter_map(|(_, it)| Some((it.peer.title(), it.cores? * 100.0)))
+            .map(|(title, percent)| format!("{title} {percent:.2} %"))
+            .collect();
+        if !idle.is_empty() {
+            let (routes, idle) = (grouped(ROUTES as f64), idle.join(", "));
+            lines.push(format!("Of a core, with {routes} routes and no request: {idle}."));
         }
         lines.push(self.origin());
         separated(lines)
@@ -200,6 +210,14 @@ pub(super) mod tests {
                 .into(),
             runs,
         }
+    }
+
+    #[test]
+    fn what_many_routes_cost_an_idle_proxy_is_told() {
+        let mut report = report();
+        let measured = Ok(measurement(0.003));
+        report.runs.push(Run::new(0, Scenario::Routes, Peer::Sockeye, measured));
+        has(&report, "Of a core, with 10,000 routes and no request: Sockeye 0.30 %.");
     }
 
     fn has(report: &Report, line: &str) {
