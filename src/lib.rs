@@ -73,7 +73,7 @@ mod rate;
 mod lag;
 mod logging;
 
-pub use config::{Config, Problem, Problems, Span, load, parse};
+pub use config::{AdminSettings, Config, Problem, Problems, Span, load, parse};
 pub use exchange::{BodyError, Proxy, RequestBody, ResponseBody};
 pub use net::{ClientCertificate, ClientInfo, Scheme};
 pub use readiness::{Readiness, Stage};

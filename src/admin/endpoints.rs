@@ -1,19 +1,19 @@
 //! The endpoints of the admin listener.
 //!
-//! A page of another site in an operator's browser can send requests to the listener, with a plain form
-//! or with a host name that resolves to this machine. So a command with an `Origin` is refused, because
-//! only browsers send one, unless it comes from our own page; and on a loopback address each request must name an IP address or `localhost`,
-//! because such a page would use another name.
+//! Who may use which of them is in the table: see `permission`. On a loopback address each request must name
+//! an IP address or `localhost`, because a page of another site would use another name. Each command is
+//! logged, with who sent it.
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use http::header::{ALLOW, HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use tokio::time::timeout;
+use tracing::info;
 
 use super::answer::{Answer, events, json, refuse, whole};
 use super::command::{self, NodeCommand};
@@ -21,30 +21,38 @@ use super::metrics_page::metrics_page;
 use super::model::{Live, Refusal, Reloaded};
 use super::overview;
 use super::page;
+use super::permission::{Access, is_from_no_other_page, is_host_local, permit};
 use super::readiness::{Question, readiness};
 use super::route_preview;
 use super::state::AdminState;
 use super::views;
 use crate::Instant;
+use crate::access::{Operator, Role};
 use crate::config::Change;
+use crate::net::ClientInfo;
 use crate::reload::ReloadError;
 
-/// All endpoints: their paths, and what they do.
-const ENDPOINTS: [(&str, Endpoint); 13] = [
-    ("/live", Endpoint::Query(Query::Live)),
-    ("/ready", Endpoint::Query(Query::Ready)),
-    ("/status", Endpoint::Query(Query::Status)),
-    ("/config", Endpoint::Query(Query::Config)),
-    ("/nodes", Endpoint::Query(Query::Nodes)),
-    ("/route", Endpoint::Query(Query::Route)),
-    ("/metrics", Endpoint::Query(Query::Metrics)),
-    ("/overview", Endpoint::Query(Query::Overview)),
-    ("/overview/stream", Endpoint::Query(Query::OverviewStream)),
-    ("/history", Endpoint::Query(Query::History)),
-    ("/reload", Endpoint::Command(Command::Reload)),
-    ("/nodes/{name}/drain", Endpoint::Command(Command::Node(NodeCommand::Drain))),
-    ("/nodes/{name}/undrain", Endpoint::Command(Command::Node(NodeCommand::Undrain))),
+/// All endpoints: their paths, who may use them, and what they do.
+const ENDPOINTS: [(&str, Access, Endpoint); 13] = [
+    ("/live", OPEN, Endpoint::Query(Query::Live)),
+    ("/ready", OPEN, Endpoint::Query(Query::Ready)),
+    ("/status", READ, Endpoint::Query(Query::Status)),
+    ("/config", READ, Endpoint::Query(Query::Config)),
+    ("/nodes", READ, Endpoint::Query(Query::Nodes)),
+    ("/route", READ, Endpoint::Query(Query::Route)),
+    ("/metrics", METRICS, Endpoint::Query(Query::Metrics)),
+    ("/overview", READ, Endpoint::Query(Query::Overview)),
+    ("/overview/stream", READ, Endpoint::Query(Query::OverviewStream)),
+    ("/history", READ, Endpoint::Query(Query::History)),
+    ("/reload", OPERATE, Endpoint::Command(Command::Reload)),
+    ("/nodes/{name}/drain", OPERATE, Endpoint::Command(Command::Node(NodeCommand::Drain))),
+    ("/nodes/{name}/undrain", OPERATE, Endpoint::Command(Command::Node(NodeCommand::Undrain))),
 ];
+
+const OPEN: Access = Access::Open;
+const METRICS: Access = Access::Needs(Role::Metrics);
+const READ: Access = Access::Needs(Role::Read);
+const OPERATE: Access = Access::Needs(Role::Operate);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
@@ -75,14 +83,15 @@ enum Command {
 }
 
 impl Endpoint {
-    /// The endpoint at `path`, and the node's name in it, which is empty if the endpoint has none.
-    fn find(path: &str) -> Option<(Self, &str)> {
-        ENDPOINTS.into_iter().find_map(|(pattern, endpoint)| {
+    /// The endpoint at `path`, who may use it, and the node's name in it, which is empty if the endpoint
+    /// has none.
+    fn find(path: &str) -> Option<(Self, Access, &str)> {
+        ENDPOINTS.into_iter().find_map(|(pattern, access, endpoint)| {
             let name = match pattern.split_once(NAME) {
                 None => (path == pattern).then_some("")?,
                 Some((before, behind)) => path.strip_prefix(before)?.strip_suffix(behind)?,
             };
-            Some((endpoint, name))
+            Some((endpoint, access, name))
         })
     }
 
@@ -106,12 +115,19 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
     if bind.ip().is_loopback() && !is_host_local(&head.headers) {
         return refuse(StatusCode::FORBIDDEN, "name this machine by its IP address or localhost");
     }
+    let client = head.extensions.get::<ClientInfo>().map(|client| client.address.ip());
+    let client = client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let operators = state.config.load().config.admin.as_ref().and_then(|admin| admin.auth.clone());
     let path = head.uri.path();
     if let Some(file) = page::find(path) {
-        return file.answer(&head.method, &head.headers);
+        // Its requests need a key, and a browser asks for a password when the page is opened.
+        return match permit(operators.as_deref(), READ, head, client).await {
+            Ok(_) => file.answer(&head.method, &head.headers),
+            Err(refusal) => refusal,
+        };
     }
-    let Some((endpoint, name)) = Endpoint::find(path) else {
-        let paths = ENDPOINTS.map(|(path, _)| path.to_owned()).into();
+    let Some((endpoint, access, name)) = Endpoint::find(path) else {
+        let paths = ENDPOINTS.map(|(path, ..)| path.to_owned()).into();
         let refusal = Refusal::new("there is no such endpoint");
         return json(StatusCode::NOT_FOUND, &Refusal { endpoints: Some(paths), ..refusal });
     };
@@ -121,14 +137,31 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(endpoint.methods()));
         return answer;
     }
+    let operator = match permit(operators.as_deref(), access, head, client).await {
+        Ok(operator) => operator,
+        Err(refusal) => return refusal,
+    };
     match endpoint {
         Endpoint::Query(query) => answer_query(state, query, head.uri.query()),
-        Endpoint::Command(_) if !is_command_ours(&head.headers) => {
-            refuse(StatusCode::FORBIDDEN, "a command from a web page is refused")
+        Endpoint::Command(command) => {
+            let is_allowed = is_from_no_other_page(&head.headers, operator.as_ref());
+            let answer = match command {
+                _ if !is_allowed => {
+                    refuse(StatusCode::FORBIDDEN, "a command from another web page is refused")
+                }
+                Command::Reload => reload(state).await,
+                Command::Node(command) => run_command(state, command, name),
+            };
+            log_command(operator.as_ref(), client, path, answer.status());
+            answer
         }
-        Endpoint::Command(Command::Reload) => reload(state).await,
-        Endpoint::Command(Command::Node(command)) => run_command(state, command, name),
     }
+}
+
+/// Writes down who has sent a command, and what came of it.
+fn log_command(operator: Option<&Operator>, client: IpAddr, path: &str, status: StatusCode) {
+    let operator = operator.map(|operator| &*operator.name);
+    info!(operator, %client, path, status = status.as_u16(), "admin command");
 }
 
 fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> Answer {
@@ -153,28 +186,6 @@ fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> A
         }),
         Query::History => overview::history(state, parameters),
     }
-}
-
-/// Whether the request's `Host` is an IP address or `localhost`, with any port.
-fn is_host_local(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok()
-}
-
-/// Whether a command comes from a program, or from our own page. A browser says in `Origin` which page
-/// sends it. No other site's page can send a field of its own choice: its browser would ask us for leave
-/// first, and we give none.
-fn is_command_ours(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-    let is_own = origin.is_some_and(|(_, origin)| host.is_some_and(|host| host == origin));
-    is_own && headers.contains_key(page::OWN_FIELD)
 }
 
 fn config(state: &AdminState, query: Option<&str>) -> Answer {
@@ -253,46 +264,3 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// A reload reads one file and binds some addresses.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_comes_from_a_program_or_from_our_own_page() {
-        let check = |origin: Option<&str>, field: bool, expected: bool| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_static("127.0.0.1:9090"));
-            if let Some(origin) = origin {
-                headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
-            }
-            if field {
-                headers.insert(page::OWN_FIELD, HeaderValue::from_static("1"));
-            }
-            assert_eq!(is_command_ours(&headers), expected, "{origin:?} {field}");
-        };
-        check(None, false, true);
-        check(Some("http://127.0.0.1:9090"), true, true);
-        check(Some("http://127.0.0.1:9090"), false, false);
-        for foreign in ["http://127.0.0.1", "http://evil.example", "null", "127.0.0.1:9090", ""] {
-            check(Some(foreign), true, false);
-        }
-    }
-
-    #[test]
-    fn only_an_address_or_localhost_is_local() {
-        let check = |host: &str, expected: bool| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, HeaderValue::from_str(host).unwrap());
-            assert_eq!(is_host_local(&headers), expected, "{host}");
-        };
-        for host in ["127.0.0.1:9090", "127.0.0.1", "localhost:1", "LocalHost", "[::1]:9090"] {
-            check(host, true);
-        }
-        check("[::1]", true);
-        for host in ["evil.example:9090", "127.0.0.1.evil.example", "localhost.evil", "", ":9090"] {
-            check(host, false);
-        }
-        assert!(!is_host_local(&HeaderMap::new()));
-    }
-}

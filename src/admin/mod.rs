@@ -1,8 +1,8 @@
 //! The admin listener: the state of the process, and commands.
 //!
-//! It has no authentication, so it belongs on loopback or on a network that only operators reach. Requests
-//! have the limits of any listener, and the number of connections is limited too: see `slots`. Requests
-//! from web pages are refused: see `endpoints`.
+//! Without `auth` it belongs on loopback or on a network that only operators reach. Requests have the limits
+//! of any listener, and the number of connections is limited too: see `slots`. Who may do what, and from
+//! which pages: see `permission`.
 //!
 //! Runs at start, at reload, or on a timer.
 
@@ -16,6 +16,7 @@ mod metrics_page;
 pub(crate) mod model;
 mod overview;
 mod page;
+mod permission;
 mod readiness;
 mod recorder;
 mod route_preview;
@@ -38,7 +39,8 @@ use tower::service_fn;
 use tracing::{debug, warn};
 
 use crate::Instant;
-use crate::listener::{self, AcceptBounds, Accepted, BindError, Listener, serve};
+use crate::config::AdminSettings;
+use crate::listener::{self, AcceptBounds, Accepted, BindError, Listener, LiveSettings, serve};
 use crate::net::ClientBody;
 use crate::shutdown::ShutdownWatch;
 use crate::tasks::{Tasks, survived};
@@ -48,6 +50,10 @@ pub(crate) use recorder::Recorder;
 pub(crate) use route_preview::explain;
 use slots::{Slot, Slots};
 pub(crate) use state::AdminState;
+
+/// The settings of an admin listener that serves.
+#[derive(Debug)]
+pub(crate) struct LiveAdmin(LiveSettings);
 
 /// The admin listener, which is to be served.
 #[derive(Debug)]
@@ -59,20 +65,14 @@ impl Admin {
     /// # Errors
     ///
     /// [`BindError`] if the address is taken or does not belong to this machine.
-    pub(crate) fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        if !address.ip().is_loopback() {
-            warn!(
-                %address,
-                "anyone who reaches the admin listener can read the configuration and reload it"
-            );
-        }
-        let settings = listener::Settings {
-            bind: address,
-            header_timeout: HEADER_TIMEOUT,
-            keep_alive_timeout: KEEP_ALIVE_TIMEOUT,
-            ..listener::Settings::default()
-        };
-        Listener::bind(&settings).map(Self)
+    pub(crate) fn bind(settings: &AdminSettings) -> Result<Self, BindError> {
+        warn_of_strangers(settings);
+        Listener::bind(&listener_settings(settings)).map(Self)
+    }
+
+    /// By which its settings can be changed while it serves.
+    pub(crate) fn live(&self) -> LiveAdmin {
+        LiveAdmin(self.0.settings().clone())
     }
 
     /// The address. If the configured port is 0, it has the port that the system chose.
@@ -118,6 +118,42 @@ impl Admin {
         if let Err(error) = result {
             warn!(%address, %error, "the admin listener cannot accept");
         }
+    }
+}
+
+impl LiveAdmin {
+    /// Gives new connections these settings, all but the address. Who may use it is asked again for each
+    /// request.
+    pub(crate) fn change(&self, settings: &AdminSettings) {
+        self.0.change(listener_settings(settings));
+    }
+}
+
+fn listener_settings(settings: &AdminSettings) -> listener::Settings {
+    listener::Settings {
+        bind: settings.bind,
+        tls: settings.tls.clone(),
+        header_timeout: HEADER_TIMEOUT,
+        keep_alive_timeout: KEEP_ALIVE_TIMEOUT,
+        ..listener::Settings::default()
+    }
+}
+
+fn warn_of_strangers(settings: &AdminSettings) {
+    let address = settings.bind;
+    if address.ip().is_loopback() {
+        return;
+    }
+    match (&settings.auth, &settings.tls) {
+        (None, _) => warn!(
+            %address,
+            "anyone who reaches the admin listener can read the configuration and reload it: write \
+             admin: {{ auth: {{ operate_keys: ['NAME:sha256$...'] }} }}, or bind it to 127.0.0.1"
+        ),
+        (Some(_), None) => {
+            warn!(%address, "keys for the admin listener are sent in clear text: write admin: {{ tls: ... }}");
+        }
+        (Some(_), Some(_)) => (),
     }
 }
 

@@ -20,9 +20,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Builder;
 
+use super::admin_target::KeyArguments;
 use super::{deployment, print_failure};
 use crate::Instant;
-use crate::admin::client;
+use crate::admin::client::{self, AdminTarget};
 use crate::admin::model::Status;
 use crate::config;
 use crate::doctor::{self, Colours, Memory, NodeTarget, Product, Report, Settings, Target};
@@ -71,6 +72,8 @@ pub(super) struct DoctorArguments {
     /// Look at the memory of the Sockeye with this admin listener
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    key: KeyArguments,
     /// Trust the certificate authorities of this file, in PEM, instead of those of the system
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -82,7 +85,9 @@ pub(super) struct DoctorArguments {
 /// Looks, and prints the report.
 pub(super) fn doctor(arguments: &DoctorArguments) -> ExitCode {
     let looked = settings(arguments).and_then(|settings| {
-        let report = look(&settings, arguments.admin)?;
+        let key = arguments.key.read()?;
+        let admin = arguments.admin.map(|address| AdminTarget::plain(address, key));
+        let report = look(&settings, admin)?;
         print(&report, arguments.json)?;
         Ok(report.exit_code())
     });
@@ -95,25 +100,25 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> ExitCode {
     }
 }
 
-fn look(settings: &Settings, admin: Option<SocketAddr>) -> Result<Report, Box<dyn Error>> {
+fn look(settings: &Settings, admin: Option<AdminTarget>) -> Result<Report, Box<dyn Error>> {
     let begun = Instant::now();
-    let memory = admin.map(|address| Memory::first(memory(address)));
+    let memory = admin.as_ref().map(|target| Memory::first(memory(target)));
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut observations = runtime.block_on(doctor::observe(settings));
     // A lookup of a name that hangs in the system is not waited for.
     runtime.shutdown_background();
-    observations.memory = admin.zip(memory).map(|(address, mut first)| {
+    observations.memory = admin.zip(memory).map(|(target, mut first)| {
         let between_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        first.second(self::memory(address), between_ms);
+        first.second(self::memory(&target), between_ms);
         first
     });
     Ok(Report::new(observations))
 }
 
 /// Memory in use in bytes, and tunnels, of the Sockeye with this admin listener.
-fn memory(address: SocketAddr) -> Result<(Option<u64>, u64), String> {
+fn memory(target: &AdminTarget) -> Result<(Option<u64>, u64), String> {
     let (_, answer) =
-        client::request(address, Method::GET, "/status").map_err(|error| error.to_string())?;
+        client::request(target, Method::GET, "/status").map_err(|error| error.to_string())?;
     let status: Status = serde_json::from_value(answer).map_err(|error| error.to_string())?;
     Ok((status.memory_bytes, status.tunnels))
 }

@@ -5,6 +5,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod admin_target;
 mod check;
 mod deployment;
 mod describe;

@@ -3,30 +3,22 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 
 use clap::Args;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::admin_target::AdminArguments;
 use super::{Outcome, printable};
 use crate::admin::model::{Refusal, Status};
 use crate::admin::{client, tables};
-use crate::config;
-use crate::yaml::source;
 
 /// The process, and the form of its answer.
 #[derive(Debug, Args)]
 pub(super) struct QueryArguments {
-    /// The admin listener; by default that of the configuration file, else 127.0.0.1:9090
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
-    /// The configuration file that names the admin listener, - for standard input; by default
-    /// sockeye.yaml, if there is one
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminArguments,
     /// Print the response unchanged
     #[arg(long)]
     json: bool,
@@ -65,7 +57,7 @@ pub(super) fn request(
     method: Method,
     path: &str,
 ) -> Result<Value, Box<dyn Error>> {
-    let (status, answer) = client::request(address(arguments)?, method, path)?;
+    let (status, answer) = client::request(&arguments.admin.target()?, method, path)?;
     if status.is_success() { Ok(answer) } else { Err(refusal(answer)) }
 }
 
@@ -76,7 +68,7 @@ fn query<T: DeserializeOwned>(
     (method, path): (Method, &str),
     table: fn(&T) -> String,
 ) -> Result<T, Box<dyn Error>> {
-    let (status, answer) = client::request(address(arguments)?, method, path)?;
+    let (status, answer) = client::request(&arguments.admin.target()?, method, path)?;
     if arguments.json {
         println!("{answer:#}");
     }
@@ -96,24 +88,3 @@ fn refusal(answer: Value) -> Box<dyn Error> {
         Ok(_) | Err(_) => "no reason given".into(),
     }
 }
-
-fn address(arguments: &QueryArguments) -> Result<SocketAddr, Box<dyn Error>> {
-    let default = Path::new(CONFIG_DEFAULT);
-    let file = match (arguments.admin, &arguments.config) {
-        (Some(address), _) => return Ok(address),
-        (None, Some(file)) => file,
-        (None, None) if default.exists() => default,
-        (None, None) => return Ok(ADMIN_DEFAULT),
-    };
-    config::load(file)?.admin.ok_or_else(|| {
-        let file = source::name_of(file);
-        let what = "it has no admin listener: write admin: { bind: 127.0.0.1:9090 }";
-        format!("{file}: {what}, and restart").into()
-    })
-}
-
-/// The configuration file if none is given.
-const CONFIG_DEFAULT: &str = "sockeye.yaml";
-
-/// The address of the admin listener if nothing names it.
-const ADMIN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);

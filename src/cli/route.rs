@@ -15,10 +15,12 @@ use clap::Args;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::admin_target::KeyArguments;
 use super::{print_failure, printable, route_text};
 use crate::Instant;
+use crate::admin::client::{self, AdminTarget};
+use crate::admin::explain;
 use crate::admin::model::Refusal;
-use crate::admin::{client, explain};
 use crate::config;
 use crate::exchange::preview::{Described, Preview};
 
@@ -43,6 +45,8 @@ pub(super) struct RouteArguments {
     /// Ask the running process with this admin listener instead, which knows the states of its nodes
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
     admin: Option<SocketAddr>,
+    #[command(flatten)]
+    key: KeyArguments,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -96,7 +100,8 @@ fn ask(arguments: &RouteArguments, address: SocketAddr) -> Result<Preview, Box<d
     ];
     parameters.extend(arguments.header.iter().map(|field| encoded("header", field)));
     let path = format!("/route?{}", parameters.join("&"));
-    let (status, answer) = client::request(address, Method::GET, &path)?;
+    let (status, answer) =
+        client::request(&AdminTarget::plain(address, arguments.key.read()?), Method::GET, &path)?;
     if status.is_success() {
         return Ok(serde_json::from_value(answer)?);
     }

@@ -35,9 +35,16 @@ impl InForce {
 
     /// What is in force after the running process has applied `next`.
     pub(crate) fn followed_by(&self, next: Config) -> Self {
-        let (admin, format) = (self.config.admin, self.config.log.format);
+        let format = self.config.log.format;
+        let [bind, next_bind] =
+            [&self.config, &next].map(|config| config.admin.as_ref().map(|admin| admin.bind));
+        let admin = match (&self.config.admin, &next.admin) {
+            (Some(admin), Some(next)) => Some(admin.followed_by(next)),
+            (admin, None) => admin.clone(),
+            (None, Some(_)) => None,
+        };
         let after_restart = AfterRestart {
-            admin: (next.admin != admin).then_some(next.admin),
+            admin: (next_bind != bind).then_some(next_bind),
             log_format: (next.log.format != format).then_some(next.log.format),
         };
         let log = logging::Settings { format, ..next.log };
@@ -51,16 +58,16 @@ impl AfterRestart {
         *self == Self::default()
     }
 
-    /// The keys that need a restart: `admin, log.format`.
+    /// The keys that need a restart: `admin.bind, log.format`.
     pub(crate) fn keys(&self) -> String {
-        let admin = self.admin.map(|_| "admin");
+        let admin = self.admin.map(|_| "admin.bind");
         let format = self.log_format.map(|_| "log.format");
         admin.into_iter().chain(format).collect::<Vec<_>>().join(", ")
     }
 
     /// The values that need a restart, with the keys of the file.
     pub(crate) fn render(&self) -> Value {
-        let admin = self.admin.map(super::render::admin);
+        let admin = self.admin.map(super::render::admin_bind);
         let log = self.log_format.map(super::render::log_format);
         let sections = [("admin", admin), ("log", log)].into_iter();
         let sections = sections.filter_map(|(key, shown)| Some((key.into(), shown?)));
@@ -79,6 +86,27 @@ mod tests {
     }
 
     #[test]
+    fn who_may_use_the_admin_listener_needs_no_restart() {
+        let auth = |name: &str| {
+            let hash = "0".repeat(64);
+            let keys = format!("auth: {{ read_keys: ['{name}:sha256${hash}'] }}");
+            config(&format!("admin: {{ bind: '127.0.0.1:1', {keys} }}"))
+        };
+        let start = InForce::new(config("admin: { bind: '127.0.0.1:1' }"));
+        let now = start.followed_by(auth("a"));
+        assert!(now.after_restart.is_empty());
+        let operators = now.config.admin.as_ref().and_then(|admin| admin.auth.clone()).unwrap();
+        let same = now.followed_by(auth("a")).config.admin.and_then(|admin| admin.auth).unwrap();
+        assert!(std::sync::Arc::ptr_eq(&operators, &same), "it knows who was wrong recently");
+        let off = now.followed_by(config(""));
+        assert_eq!(off.config.admin, now.config.admin, "it is not open until the restart");
+        assert_eq!(
+            now.followed_by(config("admin: { bind: '127.0.0.1:1' }")).config.admin,
+            start.config.admin
+        );
+    }
+
+    #[test]
     fn a_key_that_needs_a_restart_is_not_in_force() {
         let start = InForce::new(config("admin: { bind: '127.0.0.1:1' }"));
         assert!(start.after_restart.is_empty());
@@ -88,12 +116,12 @@ mod tests {
         assert_eq!(now.config.admin, start.config.admin);
         assert_eq!(now.config.log.format, Format::Text);
         assert_eq!(now.config.log.level, tracing::Level::WARN);
-        assert_eq!(now.after_restart.keys(), "admin, log.format");
+        assert_eq!(now.after_restart.keys(), "admin.bind, log.format");
         let shown = serde_yaml::to_string(&now.after_restart.render()).unwrap();
         assert_eq!(shown, "admin:\n  bind: 127.0.0.1:2\nlog:\n  format: json\n");
 
         let off = now.followed_by(config(""));
-        assert_eq!(off.after_restart.keys(), "admin");
+        assert_eq!(off.after_restart.keys(), "admin.bind");
         let shown = serde_yaml::to_string(&off.after_restart.render()).unwrap();
         assert_eq!(shown, "admin:\n  bind: off\n");
         assert!(off.followed_by(config("admin: { bind: '127.0.0.1:1' }")).after_restart.is_empty());

@@ -5,6 +5,7 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+mod admin_settings;
 mod defaults;
 mod file;
 mod in_force;
@@ -20,7 +21,6 @@ mod tests;
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ pub(crate) use crate::yaml::source::{is_read_once, read_until, within_deadline};
 use crate::yaml::{self, Diagnostic};
 pub use crate::yaml::{Problem, Problems, Span};
 use crate::{acme, listener, logging, route, upstream};
+pub use admin_settings::AdminSettings;
 pub(crate) use in_force::InForce;
 pub use keys::keys;
 use named_files::NamedFiles;
@@ -63,8 +64,8 @@ pub struct Config {
     pub(crate) client_limits: ClientLimits,
     /// The `shutdown:` section.
     pub shutdown: shutdown::Settings,
-    /// Where the admin listener listens; `None` is nowhere.
-    pub admin: Option<SocketAddr>,
+    /// The admin listener, if there is one.
+    pub admin: Option<AdminSettings>,
     /// Pages for errors, where a route has no other one.
     pub(crate) error_pages: ErrorPages,
     /// The `log:` section.
@@ -109,7 +110,7 @@ impl Config {
     /// The certificates that the authority of `acme` is to issue.
     pub(crate) fn wanted_certificates(&self) -> Option<Wanted> {
         let mut names = Vec::new();
-        for tls in self.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+        for tls in self.listener_tls() {
             for issued in &tls.settings().issued {
                 let name = issued.name.to_string();
                 if !names.contains(&name) {
@@ -122,9 +123,15 @@ impl Config {
 
     /// The certificates of all listeners, and those that nodes are shown, in the order of the file.
     pub(crate) fn certificates(&self) -> impl Iterator<Item = &Arc<crate::tls::Certificate>> {
-        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let listeners = tls.flat_map(|tls| tls.certificates()).map(|(_, certificate)| certificate);
+        let shown = self.listener_tls().flat_map(|tls| tls.certificates());
+        let listeners = shown.map(|(_, certificate)| certificate);
         listeners.chain(self.node_tls().filter_map(|tls| tls.client_certificate()))
+    }
+
+    /// TLS to clients, and on the admin listener.
+    fn listener_tls(&self) -> impl Iterator<Item = &Arc<crate::tls::ServerTls>> {
+        let admin = self.admin.iter().filter_map(|admin| admin.tls.as_ref());
+        self.listeners.iter().filter_map(|listener| listener.tls.as_ref()).chain(admin)
     }
 
     /// TLS to nodes and to authorization services.
@@ -136,8 +143,7 @@ impl Config {
 
     /// The files that it names.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let tls = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let listeners = tls.flat_map(|tls| tls.settings().files());
+        let listeners = self.listener_tls().flat_map(|tls| tls.settings().files());
         let nodes = self.node_tls().flat_map(|tls| tls.settings().files());
         let pages = self.routes.iter().filter_map(|route| route.error_pages.as_deref());
         let pages = pages.map(|rules| &rules.pages).chain([&self.error_pages]);

@@ -83,14 +83,17 @@ impl Outline {
 
     /// Adds the contents of the files of TLS, which may change although no key does.
     pub(super) fn with_files(mut self, config: &Config) -> Self {
-        for listener in &config.listeners {
-            let Some(tls) = &listener.tls else { continue };
+        let listeners = config.listeners.iter();
+        let listeners = listeners.map(|listener| (listener.bind.to_string(), &listener.tls));
+        let admin = config.admin.iter().map(|admin| ("admin".to_owned(), &admin.tls));
+        for (name, tls) in listeners.chain(admin) {
+            let Some(tls) = tls else { continue };
             let mut keys = Keys::new();
             for (index, (_, certificate)) in tls.certificates().iter().enumerate() {
                 add_file(&mut keys, &format!("certificates[{index}]"), certificate.to_string());
             }
             add_file(&mut keys, "other files", tls.other_files());
-            self.insert(format!("TLS of {}", listener.bind), keys);
+            self.insert(format!("TLS of {name}"), keys);
         }
         let upstreams = config.upstreams.iter().map(|group| &group.upstream);
         let nodes = upstreams.map(|upstream| (upstream.name.to_string(), &upstream.tls));

@@ -100,7 +100,7 @@ impl Server {
         for address in passed.iter().filter_map(|socket| socket.local_addr().ok()) {
             warn!(%address, "a socket was passed for an address that no listener has");
         }
-        let admin = config.admin.map(Admin::bind).transpose()?;
+        let admin = config.admin.as_ref().map(Admin::bind).transpose()?;
         Ok(Self {
             // There is no other copy: with thousands of routes it is megabytes.
             config: Arc::new(ArcSwap::from_pointee(InForce::new(config))),
@@ -193,6 +193,7 @@ impl Server {
             spawn_timers(&background, &current, &config);
             let (keeper, wanted, certificates) = Keeper::new();
             background.spawn_lasting("keep_certificates", move || keeper.clone().run());
+            let live_admin = admin.as_ref().map(Admin::live);
             if let Some(admin) = admin {
                 background.spawn(admin.serve(AdminState {
                     current: current.clone(),
@@ -208,6 +209,7 @@ impl Server {
                 }));
             }
             let (lookups, mut found) = Lookups::new();
+            let listeners = (listeners, live_admin);
             let mut running = Running::open(config, listeners, (current, lookups, wanted), control);
             running.serve(until, &readiness, reloads, &mut found).await;
             running.shut_down(found, shutdown_watch, &shutdown).await;

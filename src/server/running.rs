@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::max_connections;
 use crate::acme::WantedNames;
+use crate::admin::LiveAdmin;
 use crate::config::{Config, InForce};
 use crate::listener::{self, Listener};
 use crate::maintenance::discovery::{Lookups, NodeChanges};
@@ -33,6 +34,7 @@ pub(super) struct Running {
     current: Arc<Current>,
     control: Control,
     listeners: Vec<ActiveListener>,
+    admin: Option<LiveAdmin>,
     lookups: Lookups,
     wanted: WantedNames,
 }
@@ -49,7 +51,7 @@ impl Running {
     /// Starts accepting on the listeners and looking up nodes.
     pub(super) fn open(
         config: Arc<ArcSwap<InForce>>,
-        listeners: Vec<Listener>,
+        (listeners, admin): (Vec<Listener>, Option<LiveAdmin>),
         (current, lookups, wanted): (Arc<Current>, Lookups, WantedNames),
         control: Control,
     ) -> Self {
@@ -57,7 +59,7 @@ impl Running {
         let binds = settings.config.listeners.iter().map(|settings| settings.bind);
         let open = |(bind, listener)| ActiveListener { bind, handle: control.accept(listener) };
         let listeners = binds.zip(listeners).map(open).collect();
-        let mut running = Self { config, current, control, listeners, lookups, wanted };
+        let mut running = Self { config, current, control, listeners, admin, lookups, wanted };
         running.follow_nodes();
         running.want(&settings.config);
         running
@@ -139,6 +141,9 @@ impl Running {
         let former = self.config.load_full();
         let now = former.followed_by(next);
         let after_restart = now.after_restart;
+        if let (Some(live), Some(admin)) = (&self.admin, &now.config.admin) {
+            live.change(admin);
+        }
         self.config.store(Arc::new(now));
         if after_restart != former.after_restart && !after_restart.is_empty() {
             warn!(

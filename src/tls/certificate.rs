@@ -89,7 +89,7 @@ impl Certificate {
     }
 
     /// The SHA-256 of the certificate.
-    pub(super) fn fingerprint(&self) -> [u8; 32] {
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 

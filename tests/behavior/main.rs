@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod admin;
+mod admin_auth;
 mod admission;
 mod affinity;
 mod backups;

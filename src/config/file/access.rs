@@ -71,7 +71,7 @@ pub(crate) struct Basic {
     /// A hash must not cost more than about a second: bcrypt up to 14, Argon2id up to 128MiB. Two
     /// passwords of a route are checked at the same time; one that was right is remembered for a minute.
     #[schemars(extend(
-        "x-items" = { "pattern": whole(PASSWORD_LINE) }, "x-type" = "list of `name:hash`"
+        "x-items" = { "pattern": whole(&password_line()) }, "x-type" = "list of `name:hash`"
     ))]
     pub(crate) passwords: List<String>,
     /// A file with such lines, behind those of `passwords`.
@@ -89,8 +89,13 @@ pub(crate) struct Basic {
 }
 
 /// A line of `htpasswd`.
-const PASSWORD_LINE: &str =
-    r"[^:\x00-\x1f\x7f]+:\$(2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}|argon2id\$.+)";
+fn password_line() -> String {
+    format!(r"[^:\x00-\x1f\x7f]+:{PASSWORD_HASH}")
+}
+
+/// The hash of a password.
+pub(super) const PASSWORD_HASH: &str =
+    r"\$(2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}|argon2id\$.+)";
 
 /// Text of a quoted string in which nothing has to be escaped.
 pub(crate) const REALM: &str = r#"[ !#-\[\]-~]+"#;

@@ -20,6 +20,7 @@
 
 pub(super) mod access;
 pub(super) mod acme;
+pub(super) mod admin;
 pub(super) mod affinity;
 pub(super) mod client_limits;
 pub(super) mod fields;
@@ -40,7 +41,6 @@ use serde::{Deserialize, Serialize};
 use tracing::Level;
 
 use super::schema::whole;
-use crate::form::Accepts;
 use crate::form::Form;
 use crate::form::patterns;
 use crate::form::section::{Pass, Section, key};
@@ -49,6 +49,7 @@ use crate::shutdown;
 use crate::site::keys as site;
 use crate::yaml::{List, RawScalar, TextOrList};
 use acme::Acme;
+use admin::Admin;
 use client_limits::ClientLimits;
 use listener::Listener;
 use route::Route;
@@ -123,18 +124,6 @@ pub(super) struct Shutdown {
     /// kills the process (30s in Kubernetes).
     #[schemars(extend("x-accepts" = SHUTDOWN_TIMEOUT.accepts()))]
     pub(super) timeout: Option<RawScalar>,
-}
-
-/// The listener for status, metrics and commands; it has no authentication.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Admin {
-    /// The IP address and port.
-    ///
-    /// `sockeye status`, `nodes` and `reload` use `127.0.0.1:9090` unless told otherwise. It cannot
-    /// overlap with the address of a listener. A change takes effect after a restart.
-    #[schemars(extend("x-accepts" = Accepts::form("address", patterns::bind()).or("off")))]
-    pub(super) bind: Option<RawScalar>,
 }
 
 /// What is logged.

@@ -6,6 +6,7 @@
 
 mod access;
 mod acme;
+mod admin;
 mod fields;
 mod node_tls;
 mod tls;
@@ -20,7 +21,7 @@ use serde_yaml::Value;
 use super::Config;
 use super::file::listener::{self as keys, Listener};
 use super::file::route::{Route, RoutePath, Tunnel};
-use super::file::{Admin, FORMAT, File, Log};
+use super::file::{FORMAT, File, Log};
 use crate::form::section;
 use crate::route::PathPattern;
 use crate::yaml::units::{render_duration, render_size};
@@ -40,7 +41,7 @@ impl Config {
             acme: self.acme.as_ref().map(acme::render),
             client_limits: Some(section::write(&self.client_limits)),
             shutdown: Some(section::write(&self.shutdown)),
-            admin: Some(admin_section(self.admin)),
+            admin: Some(admin::render(self.admin.as_ref())),
             log: Some(section::write(&self.log)),
             ..section::write(&self.max_connections)
         };
@@ -48,18 +49,14 @@ impl Config {
     }
 }
 
-/// `admin:` with this address.
-pub(super) fn admin(bind: Option<SocketAddr>) -> Value {
-    value(&admin_section(bind))
+/// `admin:` with this address alone.
+pub(super) fn admin_bind(bind: Option<SocketAddr>) -> Value {
+    value(&admin::at(bind))
 }
 
 /// `log:` with this format alone.
 pub(super) fn log_format(format: logging::Format) -> Value {
     value(&Log { format: Some(FORMAT.render(&format)), level: None })
-}
-
-fn admin_section(bind: Option<SocketAddr>) -> Admin {
-    Admin { bind: Some(bind.map_or_else(|| RawScalar::new("off"), RawScalar::new)) }
 }
 
 fn value(section: &impl Serialize) -> Value {

@@ -8,6 +8,7 @@
 mod access;
 mod acme;
 mod address;
+mod admin;
 mod affinity;
 mod auth;
 mod balance;
@@ -27,27 +28,24 @@ mod tls;
 mod tunnel;
 mod upstream;
 
-use std::net::SocketAddr;
-
 pub(super) use address::endpoint;
 pub(super) use balance::RULES as BALANCE_RULES;
 pub(super) use tls::{CLIENT_AUTH, MIN_VERSIONS, TICKETS};
 
 use super::Config;
-use super::file::{Admin, File};
+use super::file::File;
 use super::named_files::NamedFiles;
 use crate::access::ClientLimits;
 use crate::form::section;
 use crate::logging;
 use crate::shutdown;
 use crate::site;
-use crate::yaml::{Diagnostic, KeyPath, RawScalar, Report, units};
+use crate::yaml::{Diagnostic, KeyPath, Report};
 use target::page_reader;
 
 /// The settings in `file`. Problems go to `report`.
 pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'_>) -> Config {
     let top = KeyPath::root();
-    let admin = admin(&top.key("admin"), file.admin.as_ref(), report);
     let at_acme = top.key("acme");
     let acme = file.acme.as_ref().map(|acme| acme::resolve(&at_acme, acme, files, report));
     let listeners = (file.listeners.as_deref(), acme.as_ref());
@@ -56,7 +54,9 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
         issued::warn_about_listeners(&at_acme, acme, &listeners, report);
     }
     let binds = listeners.iter().map(|(path, settings)| (path.clone(), settings.bind));
-    let of_admin = admin.map(|bind| (top.key("admin").key("bind"), bind));
+    let at_admin = top.key("admin");
+    let admin = admin::resolve(&at_admin, file.admin.as_ref(), files, report);
+    let of_admin = admin.as_ref().map(|admin| (at_admin.key("bind"), admin.bind));
     binds::refuse_overlaps(&binds.chain(of_admin).collect::<Vec<_>>(), report);
     let at_pages = top.key("error_pages");
     let pages = file.error_pages.as_ref();
@@ -90,11 +90,6 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
         warnings: Vec::new(),
         included: Vec::new(),
     }
-}
-
-fn admin(path: &KeyPath, written: Option<&Admin>, report: &mut Report<'_>) -> Option<SocketAddr> {
-    let bind = written?.bind.as_ref().map(RawScalar::as_str);
-    report.read(&path.key("bind"), bind, None, |text| units::off_or(text, address::bind))
 }
 
 /// The value of `word` in `known`.
