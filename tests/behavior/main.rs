@@ -23,6 +23,7 @@ mod comeback;
 mod compression;
 mod connections;
 mod cors;
+mod dashboards;
 mod dead_host;
 mod discovery;
 mod doctor;
