@@ -71,6 +71,7 @@ mod tls;
 mod clock;
 mod rate;
 mod lag;
+mod telemetry;
 mod logging;
 
 pub use config::{AdminSettings, Config, Problem, Problems, Span, load, parse};

@@ -25,6 +25,7 @@ use crate::route::{
     UpstreamRoute,
 };
 use crate::site::{ErrorPages, Files};
+use crate::telemetry::{self, SpanQueue, Tracing};
 use crate::tls::Challenges;
 use crate::upstream::{self, DrainCause, Upstream};
 
@@ -39,6 +40,10 @@ pub struct Snapshot {
     pub(crate) challenges: Option<Challenges>,
     /// Pages for errors of requests without a route.
     pub(crate) error_pages: Option<ErrorPages>,
+    /// What is done for the traces of requests.
+    pub(crate) tracing: Tracing,
+    /// The spans that wait to be exported, also if none are.
+    pub(crate) spans: Arc<SpanQueue>,
     /// What each client network may do; `None`: anything.
     pub(crate) client_rates: Option<Arc<ClientRates>>,
     upstreams: BTreeMap<Arc<str>, Group>,
@@ -101,6 +106,8 @@ impl Snapshot {
             challenges: None,
             error_pages: None,
             client_rates: None,
+            tracing: Tracing::default(),
+            spans: carried.map(|snapshot| snapshot.spans.clone()).unwrap_or_default(),
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
             left,
             upstreams: groups,
@@ -110,6 +117,12 @@ impl Snapshot {
     /// The same, with these proofs for the authority that issues our certificates.
     pub(crate) fn with_challenges(self, challenges: Option<Challenges>) -> Self {
         Self { challenges, ..self }
+    }
+
+    /// The same with traces as configured.
+    pub(crate) fn with_tracing(self, settings: &telemetry::Settings) -> Self {
+        let spans = settings.otlp.as_ref().map(|_| self.spans.clone());
+        Self { tracing: Tracing { sample: settings.sample, spans }, ..self }
     }
 
     /// The same with these pages for errors of requests without a route.

@@ -152,6 +152,10 @@ fn process_samples(metric: Metric, state: &AdminState, process: &Process) -> Opt
         }
         table::STOPPING => one(truth(state.readiness.stage() == Stage::Stopping)),
         table::LOG_LINES_LOST => vec![(Vec::new(), Value::Count(logging::lost_lines()))],
+        table::SPANS => {
+            let spans = &state.current.load().spans;
+            counts([], [(["exported"], spans.exported.get()), (["lost"], spans.lost.get())])
+        }
         table::PANICS => vec![(Vec::new(), Value::Count(panics()))],
         table::BUILD => vec![(vec![env!("CARGO_PKG_VERSION").to_owned()], Value::Level(1.0))],
         table::START_TIME => one(number(Some(seconds(state.since)))),

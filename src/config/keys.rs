@@ -72,6 +72,6 @@ mod tests {
         ] {
             assert!(keys.iter().any(|known| known == key), "{key} is not in {keys:?}");
         }
-        assert_eq!(keys.len(), 237, "{keys:?}");
+        assert_eq!(keys.len(), 242, "{keys:?}");
     }
 }

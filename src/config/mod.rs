@@ -31,6 +31,7 @@ use crate::exchange::Proxy;
 use crate::shutdown::{self, ShutdownWatch};
 use crate::site::ErrorPages;
 use crate::snapshot::{Current, Snapshot, SnapshotError};
+use crate::telemetry;
 use crate::yaml::include::Section;
 use crate::yaml::rename::Rename;
 pub(crate) use crate::yaml::source::{is_read_once, read_until, within_deadline};
@@ -64,6 +65,8 @@ pub struct Config {
     pub(crate) client_limits: ClientLimits,
     /// The `shutdown:` section.
     pub shutdown: shutdown::Settings,
+    /// Which traces are made.
+    pub(crate) tracing: telemetry::Settings,
     /// The admin listener, if there is one.
     pub admin: Option<AdminSettings>,
     /// Pages for errors, where a route has no other one.
@@ -104,6 +107,7 @@ impl Config {
         let snapshot = Snapshot::build(&upstreams, &routes, carried)?
             .with_error_pages(&self.error_pages)
             .with_client_limits(self.client_limits, carried);
+        let snapshot = snapshot.with_tracing(&self.tracing);
         Ok(snapshot.with_challenges(self.acme.as_ref().map(acme::Settings::challenges)))
     }
 
@@ -138,7 +142,8 @@ impl Config {
     fn node_tls(&self) -> impl Iterator<Item = &Arc<crate::tls::NodeTls>> {
         let upstreams = self.upstreams.iter().filter_map(|group| group.upstream.tls.as_ref());
         let services = self.routes.iter().filter_map(|route| route.access.service());
-        upstreams.chain(services.filter_map(|service| service.tls.as_ref()))
+        let collector = self.tracing.otlp.iter().filter_map(|collector| collector.tls.as_ref());
+        upstreams.chain(services.filter_map(|service| service.tls.as_ref())).chain(collector)
     }
 
     /// The files that it names.

@@ -8,9 +8,11 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::header::HeaderValue;
 use http::{Method, StatusCode, Uri, Version};
+use tracing::field::{DisplayValue, display};
 use tracing::{debug, error, info, warn};
 
 use super::error::{Blame, ExchangeError};
@@ -19,7 +21,8 @@ use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
 use crate::logging::error_chain;
 use crate::metrics::{Protocol, RouteCounts, WhenUsed};
-use crate::tunnel::{Report, Who};
+use crate::telemetry::RequestTrace;
+use crate::tunnel::{End, Report, Who};
 
 /// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer
 /// would occupy all 8 KiB of it as long as a poll is pending.
@@ -36,6 +39,7 @@ pub(super) struct LogEntry {
     sid: Option<Sid>,
     is_handshake: bool,
     is_upgrade: bool,
+    trace: Option<Box<RequestTrace>>,
     counts: WhenUsed<RouteCounts>,
 }
 
@@ -60,8 +64,14 @@ impl LogEntry {
             sid: None,
             is_handshake: false,
             is_upgrade: false,
+            trace: None,
             counts: unrouted,
         }
+    }
+
+    /// Sets the trace that the request belongs to.
+    pub(super) fn set_trace(&mut self, trace: Option<Box<RequestTrace>>) {
+        self.trace = trace;
     }
 
     /// Sets the counts of the request's route.
@@ -119,19 +129,20 @@ impl LogEntry {
 
     /// Writes the line of a request that a node answered.
     pub(super) fn answered(&self, node: &str, status: StatusCode) {
+        self.export(node, status, None);
         // Called only if a line is written, so that the clock is not read otherwise.
         let millis = || millis(self.began, Instant::now());
         if self.is_handshake || status.is_client_error() || status.is_server_error() {
             info!(
                 client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
-                status = status.as_u16(), millis = millis(), request = &*self.id(), "answered"
+                status = status.as_u16(), millis = millis(), request = &*self.id(), trace = self.trace(), "answered"
             );
         } else {
             debug!(
                 client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), node,
-                status = status.as_u16(), millis = millis(), request = &*self.id(), "answered"
+                status = status.as_u16(), millis = millis(), request = &*self.id(), trace = self.trace(), "answered"
             );
         }
     }
@@ -141,6 +152,7 @@ impl LogEntry {
         let facts = error.facts();
         self.counts.answers.of(self.protocol).count(facts.status);
         self.counts.errors.count([facts.label, facts.blame.as_str()]);
+        self.export(error.node().unwrap_or_default(), facts.status, Some(facts.label));
         if self.is_upgrade {
             self.counts.upgrades.count(["failed", facts.label]);
         }
@@ -149,14 +161,14 @@ impl LogEntry {
             Blame::Client => debug!(
                 client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(), error = facts.label,
-                status = facts.status.as_u16(), millis, request = &*self.id(),
+                status = facts.status.as_u16(), millis, request = &*self.id(), trace = self.trace(),
                 "refused: {error}"
             ),
             Blame::Node | Blame::Operator | Blame::AuthService => warn!(
                 client = %self.client, http = self.protocol.label(), method = %self.method, path = &*self.path,
                 transport = self.transport, session = self.session(),
                 node = error.node(), error = facts.label, blame = facts.blame.as_str(), cause,
-                status = facts.status.as_u16(), millis, request = &*self.id(),
+                status = facts.status.as_u16(), millis, request = &*self.id(), trace = self.trace(),
                 "failed: {error}"
             ),
         }
@@ -170,6 +182,7 @@ impl LogEntry {
             client: self.client,
             path: self.path.clone(),
             request_id: self.id().into(),
+            trace: self.trace.as_ref().map(|trace| trace.of_tunnel()),
             sid: self.sid.clone(),
             counts: self.counts.clone(),
         }
@@ -180,8 +193,28 @@ impl LogEntry {
         String::from_utf8_lossy(self.request_id.as_bytes())
     }
 
-    fn session(&self) -> Option<tracing::field::DisplayValue<&Sid>> {
-        self.sid.as_ref().map(tracing::field::display)
+    /// Exports the span of the exchange, if it is to be.
+    fn export(&self, node: &str, status: StatusCode, error: Option<&'static str>) {
+        let Some(trace) = self.trace.as_ref().filter(|trace| trace.is_exported()) else { return };
+        let client = self.client.to_string();
+        let mut attributes = vec![
+            ("http.request.method", self.method.as_str().into()),
+            ("url.path", (&*self.path).into()),
+            ("http.response.status_code", u64::from(status.as_u16()).into()),
+            ("client.address", client.as_str().into()),
+            ("sockeye.node", node.into()),
+            ("sockeye.transport", self.transport.into()),
+        ];
+        attributes.extend(error.map(|error| ("error.type", error.into())));
+        trace.end(("exchange", status.is_server_error()), attributes, Vec::new());
+    }
+
+    fn trace(&self) -> Option<DisplayValue<&RequestTrace>> {
+        shown(self.trace.as_deref())
+    }
+
+    fn session(&self) -> Option<DisplayValue<&Sid>> {
+        self.sid.as_ref().map(display)
     }
 }
 
@@ -205,6 +238,7 @@ pub(super) struct TunnelLogEntry {
     client: IpAddr,
     path: Arc<str>,
     request_id: Box<str>,
+    trace: Option<Box<RequestTrace>>,
     sid: Option<Sid>,
     counts: WhenUsed<RouteCounts>,
 }
@@ -218,19 +252,42 @@ impl TunnelLogEntry {
     /// Counts a tunnel's end and writes its line.
     pub(super) fn ended(&self, node: &str, report: &Report) {
         self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
+        self.export(node, report);
         info!(
             client = %self.client, http = self.protocol.label(), path = &*self.path,
             transport = self.transport,
-            session = self.sid.as_ref().map(tracing::field::display), node,
+            session = self.sid.as_ref().map(display), node,
             end = report.end.label(), by = report.end.who().label(), code = report.close_code,
-            fault = report.end.fault().map(tracing::field::display),
+            fault = report.end.fault().map(display),
             seconds = report.duration.as_secs_f64(),
             bytes_from_client = report.from_client.bytes,
             bytes_from_node = report.from_node.bytes,
             messages_from_client = report.from_client.messages,
             messages_from_node = report.from_node.messages,
-            request = self.request_id, "tunnel ended"
+            request = self.request_id, trace = shown(self.trace.as_deref()), "tunnel ended"
         );
+    }
+
+    /// Exports the span of the tunnel, if it is to be.
+    fn export(&self, node: &str, report: &Report) {
+        let Some(trace) = self.trace.as_ref().filter(|trace| trace.is_exported()) else { return };
+        let (client, now) = (self.client.to_string(), SystemTime::now());
+        let attributes = vec![
+            ("url.path", (&*self.path).into()),
+            ("client.address", client.as_str().into()),
+            ("sockeye.node", node.into()),
+            ("sockeye.transport", self.transport.into()),
+            ("sockeye.end", report.end.label().into()),
+            ("sockeye.end.by", report.end.who().label().into()),
+            ("sockeye.bytes_from_client", report.from_client.bytes.into()),
+            ("sockeye.bytes_from_node", report.from_node.bytes.into()),
+            ("sockeye.messages_from_client", report.from_client.messages.into()),
+            ("sockeye.messages_from_node", report.from_node.messages.into()),
+        ];
+        let mut events = vec![(trace.began(), "upgrade")];
+        events.extend((report.end == End::NodeDrained).then_some((now, "drain")));
+        events.push((now, "end"));
+        trace.end(("tunnel", false), attributes, events);
     }
 
     /// Counts a tunnel that panicked and writes its line. It says nothing of the traffic.
@@ -239,8 +296,8 @@ impl TunnelLogEntry {
         self.counts.tunnels.ends.count([end, by]);
         error!(
             client = %self.client, path = &*self.path, transport = self.transport,
-            session = self.sid.as_ref().map(tracing::field::display), node, end, by,
-            request = self.request_id, "tunnel ended"
+            session = self.sid.as_ref().map(display), node, end, by,
+            request = self.request_id, trace = shown(self.trace.as_deref()), "tunnel ended"
         );
     }
 
@@ -253,10 +310,16 @@ impl TunnelLogEntry {
             protocol: Protocol::Http1,
             path: "/".into(),
             request_id: "1".into(),
+            trace: None,
             sid: None,
             counts,
         }
     }
+}
+
+/// The id of a trace.
+fn shown(trace: Option<&RequestTrace>) -> Option<DisplayValue<&RequestTrace>> {
+    trace.map(display)
 }
 
 fn millis(began: Instant, now: Instant) -> u64 {

@@ -25,6 +25,7 @@ use crate::pool::Pool;
 use crate::shutdown::ShutdownWatch;
 use crate::snapshot::Current;
 use crate::tasks::Tasks;
+use crate::telemetry::RequestTrace;
 
 /// The proxy as a [`tower::Service`]: our own listener and any other HTTP/1.1 server can call it.
 ///
@@ -55,9 +56,11 @@ impl Proxy {
         let origin = request.headers().get(ORIGIN).and_then(headers::in_own_memory);
         let id = headers::request_id(request.headers(), &client);
         let snapshot = self.0.current.load();
+        let trace = RequestTrace::of_request(request.headers_mut(), &snapshot.tracing);
         let head = (request.method(), request.uri(), request.version());
         let mut entry =
             LogEntry::begin(head, address, id, snapshot.unrouted.clone(), Instant::now());
+        entry.set_trace(trace);
         let had_body = !request.body().is_end_stream();
         let mut fields = None;
         let answered = self.exchange(&snapshot, &client, request, (&mut entry, &mut fields)).await;

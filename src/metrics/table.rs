@@ -9,7 +9,7 @@ pub use super::metric::Metric;
 use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 60] = [
+pub const ALL: [Metric; 61] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -64,6 +64,7 @@ pub const ALL: [Metric; 60] = [
     RELOAD_FAILED,
     STOPPING,
     LOG_LINES_LOST,
+    SPANS,
     PANICS,
     BUILD,
     START_TIME,
@@ -352,6 +353,9 @@ pub(crate) const LOG_LINES_LOST: Metric = counter(
     &[],
     "Log lines that were dropped because standard error was not read fast enough",
 );
+/// See [`SpanQueue`](crate::telemetry::SpanQueue).
+pub(crate) const SPANS: Metric =
+    counter("sockeye_spans_total", &["outcome"], "Spans for a collector of OpenTelemetry");
 /// Counted by [`count_panic`](super::count_panic).
 pub(crate) const PANICS: Metric =
     counter("sockeye_panics_total", &[], "Faults of Sockeye that ended an exchange or a task");

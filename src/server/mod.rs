@@ -33,6 +33,8 @@ use crate::reload::{Reloader, Reloads};
 use crate::shutdown::Shutdown;
 use crate::snapshot::{Current, SnapshotError};
 use crate::tasks::Tasks;
+#[cfg(feature = "otlp")]
+use crate::telemetry::export;
 use crate::tls::ExpiryWarnings;
 use crate::workers::{self, Control};
 use crate::{descriptors, systemd};
@@ -229,6 +231,14 @@ fn spawn_timers(background: &Tasks, current: &Arc<Current>, config: &Arc<ArcSwap
     background.spawn_lasting("maintain", move || maintain(shared.clone()));
     let shared = current.clone();
     background.spawn_lasting("check_nodes", move || check_nodes(shared.clone()));
+    #[cfg(feature = "otlp")]
+    {
+        let (spans, config) = (current.load().spans.clone(), config.clone());
+        background.spawn_lasting("export_spans", move || {
+            let config = config.clone();
+            export(spans.clone(), move || config.load().config.tracing.otlp.clone())
+        });
+    }
     background.spawn_lasting("feed_watchdog", systemd::feed_watchdog);
     let config = config.clone();
     background.spawn_lasting("warn_of_expiry", move || warn_of_expiry(config.clone()));

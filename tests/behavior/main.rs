@@ -54,6 +54,8 @@ mod names;
 mod nginx;
 mod other_protocols;
 mod overview;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod packaging;
 mod page;
 mod password_flood;
@@ -79,6 +81,7 @@ mod tls_offer;
 mod tls_reload;
 mod tls_to_nodes;
 mod tokens;
+mod traces;
 mod tunnel;
 mod unix_nodes;
 mod upgrade;

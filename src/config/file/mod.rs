@@ -30,16 +30,18 @@ pub(super) mod node_tls;
 pub(super) mod pacing;
 pub(super) mod route;
 pub(super) mod tls;
+pub(super) mod tracing;
 pub(super) mod upstream;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use ::tracing::Level;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing::Level;
 
+use self::tracing::Tracing;
 use super::schema::whole;
 use crate::form::Form;
 use crate::form::patterns;
@@ -107,6 +109,8 @@ pub(super) struct File {
     pub(super) admin: Option<Admin>,
     /// What is logged.
     pub(super) log: Option<Log>,
+    /// Traces of requests, by `traceparent` (W3C Trace Context).
+    pub(super) tracing: Option<Tracing>,
 }
 
 /// How the process shuts down.

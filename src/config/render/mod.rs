@@ -21,9 +21,11 @@ use serde_yaml::Value;
 use super::Config;
 use super::file::listener::{self as keys, Listener};
 use super::file::route::{Route, RoutePath, Tunnel};
+use super::file::tracing::{Otlp, Tracing};
 use super::file::{FORMAT, File, Log};
 use crate::form::section;
 use crate::route::PathPattern;
+use crate::telemetry::{self, Sample};
 use crate::yaml::units::{render_duration, render_size};
 use crate::yaml::{Chosen, List, RawScalar, TextOr};
 use crate::{listener, logging, route, site, tunnel};
@@ -43,6 +45,7 @@ impl Config {
             shutdown: Some(section::write(&self.shutdown)),
             admin: Some(admin::render(self.admin.as_ref())),
             log: Some(section::write(&self.log)),
+            tracing: Some(tracing(&self.tracing)),
             ..section::write(&self.max_connections)
         };
         value(&file)
@@ -57,6 +60,18 @@ pub(super) fn admin_bind(bind: Option<SocketAddr>) -> Value {
 /// `log:` with this format alone.
 pub(super) fn log_format(format: logging::Format) -> Value {
     value(&Log { format: Some(FORMAT.render(&format)), level: None })
+}
+
+fn tracing(settings: &telemetry::Settings) -> Tracing {
+    let share =
+        |sample: Sample| RawScalar::new(f64::from(sample.millionths()) / f64::from(Sample::ALL));
+    let otlp = settings.otlp.as_ref().map(|collector| {
+        let tls = collector.tls.as_ref().map(|tls| node_tls::render(tls.settings()));
+        let (url, ca) = (Some(collector.url.to_string()), tls.and_then(|tls| tls.ca));
+        Chosen::Is(TextOr::Map(Otlp { url, ca }))
+    });
+    let sample = settings.sample.map_or_else(|| RawScalar::new("off"), share);
+    Tracing { sample: Some(sample), otlp }
 }
 
 fn value(section: &impl Serialize) -> Value {

@@ -26,7 +26,7 @@ pub(super) fn resolve(
     let written = match written {
         TextOr::Text(text) => {
             let url = report.optional(path, Some(text), url)?;
-            let tls = tls(path, &url, None, files, report);
+            let tls = service_tls(path, &url, None, files, report);
             return Some(ForwardSettings::new(url, tls));
         }
         TextOr::Map(written) => written,
@@ -40,7 +40,7 @@ pub(super) fn resolve(
         report.list(&path.key("response_fields"), &written.response_fields, field);
     let refusal_fields = report.list(&path.key("refusal_fields"), &written.refusal_fields, field);
     let url = url?;
-    let tls = tls(&path.key("tls"), &url, written.tls.as_ref(), files, report);
+    let tls = service_tls(&path.key("tls"), &url, written.tls.as_ref(), files, report);
     let settings = ForwardSettings {
         request_fields,
         response_fields,
@@ -56,7 +56,7 @@ fn url(text: &str) -> Result<ServiceUrl, Diagnostic> {
 }
 
 /// TLS to the service: its URL decides whether, and `written` how.
-fn tls(
+pub(super) fn service_tls(
     path: &KeyPath,
     url: &ServiceUrl,
     written: Option<&NodeTls>,

@@ -25,6 +25,7 @@ mod pattern;
 mod route;
 mod target;
 mod tls;
+mod tracing;
 mod tunnel;
 mod upstream;
 
@@ -83,6 +84,7 @@ pub(super) fn resolve(file: &File, files: &mut NamedFiles, report: &mut Report<'
             logging::Settings::default(),
             report,
         ),
+        tracing: tracing::resolve(&top.key("tracing"), file.tracing.as_ref(), files, report),
         listeners: listeners.into_iter().map(|(_, settings)| settings).collect(),
         upstreams: upstream::resolve(&top.key("upstreams"), file, files, report),
         error_pages,

@@ -24,6 +24,7 @@ use super::file::node_tls::{NodeTls, Pinned};
 use super::file::pacing::Rebalance;
 use super::file::route::{Keepalive, RoutePath};
 use super::file::tls::Tickets;
+use super::file::tracing::Otlp;
 use super::file::upstream::Node;
 use super::resolve::BALANCE_RULES;
 use crate::form::Accepts;
@@ -223,6 +224,12 @@ impl Shorthand for RoutePath {
 }
 
 impl Shorthand for Forward {
+    fn text() -> Value {
+        json!({ "type": "string", "pattern": whole(SERVICE_URL) })
+    }
+}
+
+impl Shorthand for Otlp {
     fn text() -> Value {
         json!({ "type": "string", "pattern": whole(SERVICE_URL) })
     }

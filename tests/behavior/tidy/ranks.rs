@@ -24,7 +24,7 @@ const RANKS: [&[&str]; 17] = [
         "yaml",
     ],
     &["engineio", "form", "http1", "lag", "tls", "websocket"],
-    &["site", "tunnel"],
+    &["site", "telemetry", "tunnel"],
     &["upstream"],
     &["pool"],
     &["access", "acme", "affinity", "insight", "maintenance"],

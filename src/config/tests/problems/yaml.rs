@@ -110,14 +110,14 @@ a.yaml:4:15: routes[0].upstream: `chat` is not an upstream
         "hello",
         "
 a.yaml: `hello` is not a map
-   = help: write a map with any of these keys: include, listeners, upstreams, routes, error_pages, acme, max_connections, client_limits, shutdown, admin, log
+   = help: write a map with any of these keys: include, listeners, upstreams, routes, error_pages, acme, max_connections, client_limits, shutdown, admin, log, tracing
 1 problem in a.yaml",
     ),
     (
         "- a",
         "
 a.yaml: is not a map
-   = help: write a map with any of these keys: include, listeners, upstreams, routes, error_pages, acme, max_connections, client_limits, shutdown, admin, log
+   = help: write a map with any of these keys: include, listeners, upstreams, routes, error_pages, acme, max_connections, client_limits, shutdown, admin, log, tracing
 1 problem in a.yaml",
     ),
     (
