@@ -206,6 +206,7 @@ fn node_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
                 level(sum(upstream, node, |node| node.exchanges().into()))
             }
             table::NODE_TUNNELS_OPEN => level(sum(upstream, node, |node| node.tunnels().into())),
+            table::NODE_TUNNEL_ENDS => counts(own, did.ends.iter()),
             table::NODE_LAG => lag(own, node.lag().summary(now)),
             table::NODE_LOAD => level(sum(upstream, node, |node| node.load_at(now))),
             _ => return None,

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use super::access_log::TunnelLogEntry;
 use crate::metrics::InFlightGuard;
 use crate::net::ConnectionPermit;
-use crate::tunnel::{Report, TunnelFuture};
+use crate::tunnel::{Report, TunnelFuture, Who};
 use crate::upstream::Lease;
 
 /// What is held while a tunnel runs.
@@ -37,12 +37,14 @@ impl TunnelGuards {
 
     fn end(self, report: &Report) {
         let Self { entry, lease, permit, open } = self;
+        lease.node().counts().ends.count([report.end.label(), report.end.who().label()]);
         entry.ended(lease.node().name(), report);
         drop((lease, permit, open));
     }
 
     fn panicked(self) {
         let Self { entry, lease, permit, open } = self;
+        lease.node().counts().ends.count(["panicked", Who::Proxy.label()]);
         entry.panicked(lease.node().name());
         drop((lease, permit, open));
     }

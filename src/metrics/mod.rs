@@ -136,6 +136,8 @@ pub struct NodeCounts {
     pub checks: LabelCounts<1>,
     /// How often it was ejected.
     pub ejections: Counter,
+    /// Its tunnels that ended, by end and by the side that caused it.
+    pub ends: LabelCounts<2>,
 }
 
 /// The clients' connections of all listeners, until they close or become tunnels.

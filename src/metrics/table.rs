@@ -9,7 +9,7 @@ pub use super::metric::Metric;
 use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 61] = [
+pub const ALL: [Metric; 62] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -53,6 +53,7 @@ pub const ALL: [Metric; 61] = [
     NODE_EJECTIONS,
     NODE_EXCHANGES_OPEN,
     NODE_TUNNELS_OPEN,
+    NODE_TUNNEL_ENDS,
     NODE_LOAD,
     NODE_LAG,
     DISCOVERY,
@@ -293,6 +294,12 @@ pub(crate) const NODE_EXCHANGES_OPEN: Metric = gauge(
 /// Open tunnels.
 pub(crate) const NODE_TUNNELS_OPEN: Metric =
     gauge("sockeye_node_tunnels_open", &["upstream", "node"], "WebSockets to a node that are open");
+/// See [`NodeCounts::ends`](super::NodeCounts::ends).
+pub(crate) const NODE_TUNNEL_ENDS: Metric = counter(
+    "sockeye_node_tunnel_ends_total",
+    &["upstream", "node", "end", "by"],
+    "WebSockets to a node that ended, by end and by who caused it",
+);
 /// What balancing goes by.
 pub(crate) const NODE_LOAD: Metric = gauge(
     "sockeye_node_load",

@@ -133,7 +133,11 @@ async fn a_websocket_is_counted_from_its_handshake_to_its_end() {
     client.until_end().await;
 
     let end = "sockeye_tunnel_ends_total{route=\"*/\",end=\"client_closed\",by=\"client\"}";
+    let of_node = format!("upstream=\"chat\",node=\"{}\"", node.address);
+    let of_node =
+        format!("sockeye_node_tunnel_ends_total{{{of_node},end=\"client_closed\",by=\"client\"}}");
     let page = until(&proxy, end, 1.0).await;
+    assert_eq!(page.value(&of_node), 1.0);
     let check = |series: &str, expected: f64| {
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         let series = format!("{name}{{route=\"*/\"{labels}");
