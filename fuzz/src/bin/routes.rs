@@ -14,9 +14,7 @@ fuzz_target!(|text: &str| {
     let [expression, template, strip, add, target] = [(); 5].map(|()| line());
     let Ok(uri) = target.parse::<Uri>() else { return };
     let path = uri.path();
-    if expression_finds(expression, path) == Some(true) {
-        assert!(path.starts_with('/'), "{expression} finds {path}");
-    }
+    let _ = expression_finds(expression, path);
 
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_str(add) {
