@@ -149,7 +149,7 @@ pub mod internal {
         pub use crate::shutdown::Settings;
     }
     pub mod tunnel {
-        pub use crate::tunnel::{Limits, Protocol, Roster, Setup, run};
+        pub use crate::tunnel::{Identity, Limits, Protocol, Roster, Setup, run};
     }
     pub mod upstream {
         pub use crate::upstream::settings::{Rate, Settings};

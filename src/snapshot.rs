@@ -17,7 +17,7 @@ use tracing::error;
 use crate::Instant;
 use crate::access::{Access, ClientLimits, ClientRates, FileFault};
 use crate::affinity::{self, Affinity, TagClash};
-use crate::insight::Insight;
+use crate::insight::{EndedSessions, Insight};
 use crate::maintenance;
 use crate::metrics::{RouteCounts, WhenUsed};
 use crate::route::{
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// The counts of requests without a route.
     pub unrouted: WhenUsed<RouteCounts>,
+    /// The sessions that ended last; carried over.
+    pub(crate) ended: Arc<EndedSessions>,
     /// The proofs for the authority that issues our certificates.
     pub(crate) challenges: Option<Challenges>,
     /// Pages for errors of requests without a route.
@@ -109,6 +111,7 @@ impl Snapshot {
             tracing: Tracing::default(),
             spans: carried.map(|snapshot| snapshot.spans.clone()).unwrap_or_default(),
             unrouted: carried.map(|snapshot| snapshot.unrouted.clone()).unwrap_or_default(),
+            ended: carried.map(|snapshot| snapshot.ended.clone()).unwrap_or_default(),
             left,
             upstreams: groups,
         })
@@ -247,6 +250,7 @@ fn build_route<'a>(
     let policy = Arc::new(Policy {
         host: settings.host.clone(),
         path: settings.path.clone(),
+        label: format!("{}{}", settings.host, settings.path).into(),
         access: Access::new(&settings.access, former.and_then(|former| former.access.as_ref()))?,
         rewrite: settings.rewrite.clone(),
         changes: settings.changes.clone(),

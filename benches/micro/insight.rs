@@ -1,5 +1,6 @@
 //! What following a session costs each of its polls.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,11 @@ use tokio::time::Instant;
 fn see_a_poll(bencher: Bencher<'_, '_>) {
     let insight = Insight::new(Settings::default());
     let node: Arc<str> = "127.0.0.1:3000".into();
+    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let now = Instant::now();
     let sids: Vec<Sid> = (0..SESSIONS).map(|number| sid(number, "")).collect();
     for sid in &sids {
-        insight.session_opened(sid, Some(Duration::from_secs(50)), &node, now);
+        insight.session_opened(sid, Some(Duration::from_secs(50)), (&node, client), now);
     }
     let next = || fastrand::usize(..sids.len());
     bencher.with_inputs(next).bench_refs(|index| {

@@ -7,7 +7,7 @@ use sockeye::Shutdown;
 use sockeye::internal::Extensions;
 use sockeye::internal::Tasks;
 use sockeye::internal::scan_client_frames;
-use sockeye::internal::tunnel::{self, Limits, Protocol, Roster, Setup};
+use sockeye::internal::tunnel::{self, Identity, Limits, Protocol, Roster, Setup};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
@@ -38,7 +38,7 @@ fn relay_a_message(bencher: Bencher<'_, '_>, payload_bytes: usize) {
         upgrade_progress: None,
         extensions: Extensions::None,
         shutdown: watch,
-        roster_guard: Roster::new(now).enter(now),
+        roster_guard: Roster::new(now).enter(Identity::begun(now)),
         counts: std::sync::Arc::default(),
     };
     let tasks = Tasks::default();

@@ -19,8 +19,17 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// Who the client is, by the first field that it is granted, for operators.
+    pub(crate) fn user(&self) -> Option<&str> {
+        let (_, value) = self.fields.first()?;
+        value.to_str().ok().filter(|user| user.len() <= USER_BYTES_MAX)
+    }
+
     /// These fields, without an end.
     pub(super) fn of(fields: Fields) -> Self {
         Self { fields, expires_at: None }
     }
 }
+
+/// Longer values are no names, and each tunnel would keep them.
+const USER_BYTES_MAX: usize = 128;

@@ -40,6 +40,20 @@ impl AdminTarget {
     pub(crate) fn plain(address: SocketAddr, key: Option<Key>) -> Self {
         Self { address, tls: None, key }
     }
+
+    /// A request to it.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<Request<Empty<Bytes>>, http::Error> {
+        let host = self.address.to_string();
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, &key.0);
+        }
+        request.body(Empty::new())
+    }
 }
 
 /// What says who we are: the value of `Authorization`, which is never shown.
@@ -125,12 +139,8 @@ async fn exchange(
     let stream = TcpStream::connect(address)
         .await
         .map_err(|source| ClientError::Connect { address, source })?;
-    let mut request = Request::builder().method(method).uri(path).header(HOST, address.to_string());
-    if let Some(key) = &target.key {
-        request = request.header(AUTHORIZATION, &key.0);
-    }
     let answered = async {
-        let request = request.body(Empty::<Bytes>::new())?;
+        let request = target.request(method, path)?;
         match &target.tls {
             None => speak(stream, request).await,
             Some(tls) => {
@@ -165,10 +175,10 @@ where
 }
 
 /// Longer than the time limit of a reload.
-const TIMEOUT: Duration = Duration::from_secs(35);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(35);
 
 /// More than the answer for ten thousand nodes.
-const BODY_BYTES_MAX: usize = 16 << 20;
+pub(super) const BODY_BYTES_MAX: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {

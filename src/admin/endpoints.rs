@@ -24,6 +24,7 @@ use super::page;
 use super::permission::{Access, is_from_no_other_page, is_host_local, permit};
 use super::readiness::{Question, readiness};
 use super::route_preview;
+use super::session_endpoints;
 use super::state::AdminState;
 use super::views;
 use crate::Instant;
@@ -33,7 +34,7 @@ use crate::net::ClientInfo;
 use crate::reload::ReloadError;
 
 /// All endpoints: their paths, who may use them, and what they do.
-const ENDPOINTS: [(&str, Access, Endpoint); 13] = [
+const ENDPOINTS: [(&str, Access, Endpoint); 17] = [
     ("/live", OPEN, Endpoint::Query(Query::Live)),
     ("/ready", OPEN, Endpoint::Query(Query::Ready)),
     ("/status", READ, Endpoint::Query(Query::Status)),
@@ -44,6 +45,10 @@ const ENDPOINTS: [(&str, Access, Endpoint); 13] = [
     ("/overview", READ, Endpoint::Query(Query::Overview)),
     ("/overview/stream", READ, Endpoint::Query(Query::OverviewStream)),
     ("/history", READ, Endpoint::Query(Query::History)),
+    ("/tail", READ, Endpoint::Query(Query::Tail)),
+    ("/sessions", READ, Endpoint::Query(Query::Sessions)),
+    ("/sessions/{id}/end", OPERATE, Endpoint::Command(Command::EndSession)),
+    ("/sessions/{id}", READ, Endpoint::Query(Query::Session)),
     ("/reload", OPERATE, Endpoint::Command(Command::Reload)),
     ("/nodes/{name}/drain", OPERATE, Endpoint::Command(Command::Node(NodeCommand::Drain))),
     ("/nodes/{name}/undrain", OPERATE, Endpoint::Command(Command::Node(NodeCommand::Undrain))),
@@ -74,20 +79,25 @@ enum Query {
     Overview,
     OverviewStream,
     History,
+    Tail,
+    Sessions,
+    Session,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Reload,
+    EndSession,
     Node(NodeCommand),
 }
 
 impl Endpoint {
-    /// The endpoint at `path`, who may use it, and the node's name in it, which is empty if the endpoint
+    /// The endpoint at `path`, who may use it, and the name or id in it, which is empty if the endpoint
     /// has none.
     fn find(path: &str) -> Option<(Self, Access, &str)> {
         ENDPOINTS.into_iter().find_map(|(pattern, access, endpoint)| {
-            let name = match pattern.split_once(NAME) {
+            let placeholder = if pattern.contains(NAME) { NAME } else { ID };
+            let name = match pattern.split_once(placeholder) {
                 None => (path == pattern).then_some("")?,
                 Some((before, behind)) => path.strip_prefix(before)?.strip_suffix(behind)?,
             };
@@ -142,6 +152,7 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
         Err(refusal) => return refusal,
     };
     match endpoint {
+        Endpoint::Query(Query::Session) => session_endpoints::detail(state, name).await,
         Endpoint::Query(query) => answer_query(state, query, head.uri.query()),
         Endpoint::Command(command) => {
             let is_allowed = is_from_no_other_page(&head.headers, operator.as_ref());
@@ -150,6 +161,7 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
                     refuse(StatusCode::FORBIDDEN, "a command from another web page is refused")
                 }
                 Command::Reload => reload(state).await,
+                Command::EndSession => session_endpoints::end(state, name),
                 Command::Node(command) => run_command(state, command, name),
             };
             log_command(operator.as_ref(), client, path, answer.status());
@@ -185,6 +197,9 @@ fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> A
             state.recorder.add_viewer(viewer, state);
         }),
         Query::History => overview::history(state, parameters),
+        Query::Tail => session_endpoints::tail(state, parameters),
+        // The query of a single session is answered where its id is known.
+        Query::Sessions | Query::Session => session_endpoints::list(state, parameters),
     }
 }
 
@@ -258,6 +273,9 @@ async fn reload(state: &AdminState) -> Answer {
 
 /// The placeholder for a node's name in a path.
 const NAME: &str = "{name}";
+
+/// The placeholder for a session's id.
+const ID: &str = "{id}";
 
 /// OpenMetrics 1.0, which Prometheus reads since 2.5.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

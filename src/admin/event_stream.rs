@@ -103,6 +103,11 @@ impl EventSender {
         }
     }
 
+    /// Counts so many events as lost that came from elsewhere.
+    pub(crate) fn lose(&self, events: u64) {
+        self.queue.lost.fetch_add(events, Relaxed);
+    }
+
     /// Waits until the reader is gone. Cancel safe.
     #[allow(dead_code, reason = "for the endpoints to come")]
     pub(crate) async fn closed(&self) {

@@ -114,8 +114,11 @@ fn gather(state: &AdminState) -> Vec<(Metric, Vec<Sample>)> {
 
 /// The routes, sorted by label; last, requests without a route.
 fn routes(snapshot: &Snapshot) -> Vec<(String, WhenUsed<RouteCounts>)> {
-    let mut routes: Vec<_> =
-        snapshot.routes.iter().map(|route| (route.label(), route.counts.clone())).collect();
+    let mut routes: Vec<_> = snapshot
+        .routes
+        .iter()
+        .map(|route| (route.label.to_string(), route.counts.clone()))
+        .collect();
     routes.sort_by(|one, other| one.0.cmp(&other.0));
     routes.push((UNROUTED.to_owned(), snapshot.unrouted.clone()));
     routes
@@ -202,6 +205,7 @@ fn node_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
             table::NODE_STATE => states(own, upstream.state(node, now)),
             table::NODE_CHECKS => counts(own, did.checks.iter()),
             table::NODE_EJECTIONS => count(did.ejections.get()),
+            table::NODE_END_CAUSES => counts(own, did.end_causes.iter()),
             table::NODE_EXCHANGES_OPEN => {
                 level(sum(upstream, node, |node| node.exchanges().into()))
             }
@@ -272,7 +276,7 @@ fn upstream_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> 
 fn session_samples(metric: Metric, snapshot: &Snapshot) -> Option<Vec<Sample>> {
     let mut samples = Vec::new();
     for route in snapshot.routes.iter().filter_map(|route| route.upstream()) {
-        let (label, insight) = (route.label(), &route.insight);
+        let (label, insight) = (route.label.to_string(), &route.insight);
         let one = |value| vec![(vec![label.clone()], value)];
         samples.extend(match metric {
             table::POLLING_SESSIONS => counts([label.as_str()], insight.verdicts()),

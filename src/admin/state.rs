@@ -16,6 +16,7 @@ use crate::config::InForce;
 use crate::readiness::Readiness;
 use crate::reload::Reloader;
 use crate::snapshot::Current;
+use crate::tasks::Tasks;
 use crate::workers::Control;
 
 /// What the endpoints of the admin listener show and control.
@@ -38,6 +39,8 @@ pub(crate) struct AdminState {
     pub recorder: Recorder,
     /// Streams of events.
     pub streams: EventStreams,
+    /// What feeds the streams.
+    pub tasks: Tasks,
     /// The start of the server.
     pub since: SystemTime,
 }

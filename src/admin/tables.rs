@@ -189,7 +189,7 @@ pub(crate) fn reload(answer: &Reloaded) -> String {
 }
 
 /// Without control characters, which a terminal would interpret.
-fn text(shown: &str) -> String {
+pub(super) fn text(shown: &str) -> String {
     shown.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
 }
 
@@ -213,7 +213,7 @@ fn duration(seconds: u64) -> String {
 }
 
 /// Columns two spaces apart, as wide as their widest cell.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -17,6 +17,8 @@ mod query;
 mod route;
 mod route_text;
 mod run;
+mod sessions;
+mod tail;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,8 @@ use import::{ImportCommand, nginx_source};
 use init::InitArguments;
 use query::QueryArguments;
 use route::RouteArguments;
+use sessions::SessionsArguments;
+use tail::TailArguments;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -72,6 +76,10 @@ enum Command {
     Status(QueryArguments),
     /// Show the nodes of a running process and their load
     Nodes(QueryArguments),
+    /// Find sessions of a running process, show all that is known of one, or end one
+    Sessions(SessionsArguments),
+    /// Show the ends of WebSockets and the answers to handshakes as they come
+    Tail(TailArguments),
     /// Tell a running process to reload its configuration file
     Reload(QueryArguments),
     /// Tell a running process to give a node no new sessions and to close its tunnels; shows the
@@ -142,6 +150,8 @@ pub fn main() -> ExitCode {
         Command::Import(command) => return import::import(&command),
         Command::Status(arguments) => query::status(&arguments),
         Command::Nodes(arguments) => query::nodes(&arguments),
+        Command::Sessions(arguments) => sessions::sessions(&arguments),
+        Command::Tail(arguments) => tail::tail(&arguments),
         Command::Reload(arguments) => query::reload(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),

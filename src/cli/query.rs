@@ -3,6 +3,7 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::error::Error;
+use std::ops::ControlFlow;
 
 use clap::Args;
 use http::Method;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::admin_target::AdminArguments;
 use super::{Outcome, printable};
 use crate::admin::model::{Refusal, Status};
-use crate::admin::{client, tables};
+use crate::admin::{client, event_client, tables};
 
 /// The process, and the form of its answer.
 #[derive(Debug, Args)]
@@ -63,7 +64,7 @@ pub(super) fn request(
 
 /// Prints the answer of an endpoint, as it came or as a `table`.
 #[expect(clippy::print_stdout, reason = "this is what the command is for")]
-fn query<T: DeserializeOwned>(
+pub(super) fn query<T: DeserializeOwned>(
     arguments: &QueryArguments,
     (method, path): (Method, &str),
     table: fn(&T) -> String,
@@ -80,6 +81,18 @@ fn query<T: DeserializeOwned>(
         print!("{}", printable(&table(&answer)));
     }
     Ok(answer)
+}
+
+/// Reads the events of the endpoint at `path` until they end. Fails if the endpoint refuses.
+pub(super) fn follow(
+    arguments: &QueryArguments,
+    path: &str,
+    on_event: impl FnMut(&str, Value) -> ControlFlow<()>,
+) -> Outcome {
+    match event_client::follow(&arguments.admin.target()?, path, on_event)? {
+        None => Ok(()),
+        Some((_, answer)) => Err(refusal(answer)),
+    }
 }
 
 fn refusal(answer: Value) -> Box<dyn Error> {

@@ -1,5 +1,4 @@
-//! One log line for each exchange and one for each tunnel's end. Our own responses and the ends of
-//! tunnels are also counted here.
+//! One log line for each exchange. Our own responses are also counted here.
 //!
 //! A query is never logged, because it has the session id; ids are shortened by their type.
 //!
@@ -15,14 +14,15 @@ use http::{Method, StatusCode, Uri, Version};
 use tracing::field::{DisplayValue, display};
 use tracing::{debug, error, info, warn};
 
+use super::context::Exchange;
 use super::error::{Blame, ExchangeError};
-use super::purpose::Purpose;
 use crate::Instant;
 use crate::engineio::{Call, Sid, Transport};
+use crate::insight::AnsweredHandshake;
 use crate::logging::error_chain;
 use crate::metrics::{Protocol, RouteCounts, WhenUsed};
 use crate::telemetry::RequestTrace;
-use crate::tunnel::{End, Report, Who};
+use crate::tunnel::{Identity, SessionId, UpgradeProgress};
 
 /// What the log line of a request needs. It has its own memory: a slice of hyper's read buffer
 /// would occupy all 8 KiB of it as long as a poll is pending.
@@ -174,17 +174,49 @@ impl LogEntry {
         }
     }
 
-    /// What the line of its tunnel's end needs, in its own memory.
-    pub(super) fn for_tunnel(&self, purpose: Purpose) -> TunnelLogEntry {
-        TunnelLogEntry {
-            transport: if purpose.is_websocket() { "websocket" } else { "upgrade" },
-            protocol: self.protocol,
+    /// Whose tunnel it is that `exchange` opens, in its own memory.
+    pub(super) fn identity(
+        &self,
+        exchange: &Exchange<'_>,
+        upgrade: Option<Arc<UpgradeProgress>>,
+    ) -> Arc<Identity> {
+        let (route, sid) = (&exchange.route, self.sid.as_ref());
+        Arc::new(Identity {
+            id: sid.and_then(|sid| route.insight.session_id(sid)).unwrap_or_else(SessionId::next),
             client: self.client,
+            user: exchange.grant.user().map(Into::into),
+            session: sid.map(|sid| sid.to_string().into()),
             path: self.path.clone(),
             request_id: self.id().into(),
-            trace: self.trace.as_ref().map(|trace| trace.of_tunnel()),
-            sid: self.sid.clone(),
-            counts: self.counts.clone(),
+            route: route.label.clone(),
+            upstream: route.upstream.name().clone(),
+            transport: if exchange.purpose.is_websocket() { "websocket" } else { "upgrade" },
+            protocol: self.protocol,
+            has_heartbeat: self.is_engineio,
+            began: Instant::now(),
+            upgrade,
+        })
+    }
+
+    /// The trace of the tunnel that the request opens.
+    pub(super) fn tunnel_trace(&self) -> Option<Box<RequestTrace>> {
+        self.trace.as_ref().map(|trace| trace.of_tunnel())
+    }
+
+    /// The answer of `node` to a handshake, for those who listen.
+    pub(super) fn answered_handshake(
+        &self,
+        node: &Arc<str>,
+        status: StatusCode,
+    ) -> AnsweredHandshake {
+        AnsweredHandshake {
+            at: SystemTime::now(),
+            client: self.client,
+            path: self.path.clone(),
+            node: node.clone(),
+            transport: self.transport,
+            status: status.as_u16(),
+            took: self.began.elapsed(),
         }
     }
 
@@ -230,95 +262,8 @@ impl Drop for LogEntry {
     }
 }
 
-/// What the log line of a tunnel's end needs.
-#[derive(Debug)]
-pub(super) struct TunnelLogEntry {
-    transport: &'static str,
-    protocol: Protocol,
-    client: IpAddr,
-    path: Arc<str>,
-    request_id: Box<str>,
-    trace: Option<Box<RequestTrace>>,
-    sid: Option<Sid>,
-    counts: WhenUsed<RouteCounts>,
-}
-
-impl TunnelLogEntry {
-    /// The HTTP of its handshake.
-    pub(super) fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    /// Counts a tunnel's end and writes its line.
-    pub(super) fn ended(&self, node: &str, report: &Report) {
-        self.counts.tunnels.ends.count([report.end.label(), report.end.who().label()]);
-        self.export(node, report);
-        info!(
-            client = %self.client, http = self.protocol.label(), path = &*self.path,
-            transport = self.transport,
-            session = self.sid.as_ref().map(display), node,
-            end = report.end.label(), by = report.end.who().label(), code = report.close_code,
-            fault = report.end.fault().map(display),
-            seconds = report.duration.as_secs_f64(),
-            bytes_from_client = report.from_client.bytes,
-            bytes_from_node = report.from_node.bytes,
-            messages_from_client = report.from_client.messages,
-            messages_from_node = report.from_node.messages,
-            request = self.request_id, trace = shown(self.trace.as_deref()), "tunnel ended"
-        );
-    }
-
-    /// Exports the span of the tunnel, if it is to be.
-    fn export(&self, node: &str, report: &Report) {
-        let Some(trace) = self.trace.as_ref().filter(|trace| trace.is_exported()) else { return };
-        let (client, now) = (self.client.to_string(), SystemTime::now());
-        let attributes = vec![
-            ("url.path", (&*self.path).into()),
-            ("client.address", client.as_str().into()),
-            ("sockeye.node", node.into()),
-            ("sockeye.transport", self.transport.into()),
-            ("sockeye.end", report.end.label().into()),
-            ("sockeye.end.by", report.end.who().label().into()),
-            ("sockeye.bytes_from_client", report.from_client.bytes.into()),
-            ("sockeye.bytes_from_node", report.from_node.bytes.into()),
-            ("sockeye.messages_from_client", report.from_client.messages.into()),
-            ("sockeye.messages_from_node", report.from_node.messages.into()),
-        ];
-        let mut events = vec![(trace.began(), "upgrade")];
-        events.extend((report.end == End::NodeDrained).then_some((now, "drain")));
-        events.push((now, "end"));
-        trace.end(("tunnel", false), attributes, events);
-    }
-
-    /// Counts a tunnel that panicked and writes its line. It says nothing of the traffic.
-    pub(super) fn panicked(&self, node: &str) {
-        let (end, by) = ("panicked", Who::Proxy.label());
-        self.counts.tunnels.ends.count([end, by]);
-        error!(
-            client = %self.client, path = &*self.path, transport = self.transport,
-            session = self.sid.as_ref().map(display), node, end, by,
-            request = self.request_id, trace = shown(self.trace.as_deref()), "tunnel ended"
-        );
-    }
-
-    /// An entry without a request.
-    #[cfg(test)]
-    pub(super) fn of_test(counts: WhenUsed<RouteCounts>) -> Self {
-        Self {
-            transport: "websocket",
-            client: IpAddr::from([127, 0, 0, 1]),
-            protocol: Protocol::Http1,
-            path: "/".into(),
-            request_id: "1".into(),
-            trace: None,
-            sid: None,
-            counts,
-        }
-    }
-}
-
 /// The id of a trace.
-fn shown(trace: Option<&RequestTrace>) -> Option<DisplayValue<&RequestTrace>> {
+pub(super) fn shown(trace: Option<&RequestTrace>) -> Option<DisplayValue<&RequestTrace>> {
     trace.map(display)
 }
 

@@ -13,7 +13,7 @@ use super::purpose::Purpose;
 use crate::Instant;
 use crate::access::Grant;
 use crate::engineio::{Call, SessionBounds, Sid, Transport};
-use crate::insight::Observation;
+use crate::insight::{EndedSessions, Observation};
 use crate::net::ClientInfo;
 use crate::pool::{ConnectOptions, Pool, SendLimits, SessionKey, Sharing};
 use crate::route::UpstreamRoute;
@@ -35,6 +35,8 @@ pub(super) struct Shared {
     pub(super) budget: Arc<Budget>,
     pub(super) tasks: Tasks,
     pub(super) shutdown: ShutdownWatch,
+    /// The same for all proxies of a process.
+    pub(super) ended: Arc<EndedSessions>,
 }
 
 /// A request whose route and session are known.

@@ -41,6 +41,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tunnel_guards;
+mod tunnel_log;
 mod unknown_session;
 mod upgrade;
 mod verdict;
@@ -331,10 +332,7 @@ impl Exchange<'_> {
                 handshake.check(&switched)?;
                 self.count_answer(&node, switched.response.status(), entry);
                 self.count_switch(&node);
-                Ok((
-                    switch::switch(self, client_side, switched, entry.for_tunnel(self.purpose)),
-                    node,
-                ))
+                Ok((switch::switch(self, client_side, switched, entry), node))
             }
             Outcome::Answered(answer) => {
                 let node = answer.lease.node().clone();

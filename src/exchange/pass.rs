@@ -50,6 +50,9 @@ impl Exchange<'_> {
     /// Logs and counts a node's response.
     pub(super) fn count_answer(&self, node: &Node, status: StatusCode, entry: &LogEntry) {
         entry.answered(node.name(), status);
+        if self.purpose.opens_session() {
+            self.shared.ended.tell_handshake(|| entry.answered_handshake(node.name(), status));
+        }
         self.route.counts.answers.of(entry.protocol()).count(status);
         node.counts().answers.count(status);
     }

@@ -46,7 +46,8 @@ impl Proxy {
 
     fn with(current: Arc<Current>, tasks: Tasks, shutdown: ShutdownWatch) -> Self {
         let (pool, budget) = (Pool::new(), Arc::default());
-        Self(Arc::new(Shared { current, pool, budget, tasks, shutdown }))
+        let ended = current.load().ended.clone();
+        Self(Arc::new(Shared { current, pool, budget, tasks, shutdown, ended }))
     }
 
     /// The response to `request`: a node's or, on an error, our own.

@@ -77,7 +77,8 @@ fn follow_upgrade(
     };
     if let Some(sid) = sid {
         let silence_max = open.timings.map(|timings| timings.silence_max());
-        exchange.route.insight.session_opened(&sid, silence_max, node.name(), Instant::now());
+        let opened = (node.name(), exchange.address);
+        exchange.route.insight.session_opened(&sid, silence_max, opened, Instant::now());
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::access_log::TunnelLogEntry;
+use super::access_log::LogEntry;
 use super::body::ResponseBody;
 use super::context::{Exchange, Request, Response};
 use super::error::ExchangeError;
@@ -24,6 +24,7 @@ use super::headers;
 use super::outcome::Switched;
 use super::purpose::Purpose;
 use super::tunnel_guards::TunnelGuards;
+use super::tunnel_log::TunnelLogEntry;
 use super::upgrade::put_upgrade;
 use crate::Instant;
 use crate::engineio::{OpenPacket, SessionBounds};
@@ -106,27 +107,30 @@ pub(super) fn switch(
     exchange: &Exchange<'_>,
     client: ClientSide,
     switched: Switched,
-    entry: TunnelLogEntry,
+    entry: &LogEntry,
 ) -> Response {
     let extensions = headers::list(switched.response.headers(), &SEC_WEBSOCKET_EXTENSIONS);
     let extensions = Extensions::agreed(extensions);
     let (mut head, node) = switched.response.into_parts();
-    let insight = &exchange.route.insight;
+    let (route, insight) = (&exchange.route, &exchange.route.insight);
+    let upgrade = exchange.session().and_then(|sid| insight.upgrade_accepted(sid, Instant::now()));
+    let identity = entry.identity(exchange, upgrade.clone());
     let setup = Setup {
-        limits: exchange.route.tunnel,
+        limits: route.tunnel,
         client_read_ahead: Bytes::new(),
         node_read_ahead: node.read_ahead,
         protocol: protocol(exchange),
-        upgrade_progress: exchange
-            .session()
-            .and_then(|sid| insight.upgrade_accepted(sid, Instant::now())),
+        upgrade_progress: upgrade,
         expires_at: exchange.grant.expires_at,
         shutdown: exchange.shared.shutdown.clone(),
-        roster_guard: switched.lease.node().roster().enter(Instant::now()),
-        counts: exchange.route.counts.tunnels.clone(),
+        roster_guard: switched.lease.node().roster().enter(identity.clone()),
+        counts: route.counts.tunnels.clone(),
         extensions,
     };
     let lease = switched.lease.into_tunnel();
+    let ended = exchange.shared.ended.clone();
+    let (counts, trace) = (route.counts.clone(), entry.tunnel_trace());
+    let entry = TunnelLogEntry { identity, counts, ended, trace };
     let tasks = exchange.shared.tasks.clone();
     let pending = PendingTunnel { node: node.stream, setup, lease, entry, tasks: tasks.clone() };
     match client.source {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
-use super::access_log::TunnelLogEntry;
+use super::tunnel_log::{LateLine, TunnelLogEntry};
 use crate::metrics::InFlightGuard;
 use crate::net::ConnectionPermit;
 use crate::tunnel::{Report, TunnelFuture, Who};
@@ -32,14 +32,16 @@ pub(super) struct TunnelGuards {
 impl TunnelGuards {
     /// Runs the tunnel to its end, while all this is held.
     pub(super) fn guard<F: TunnelFuture>(self, tunnel: F) -> GuardedTunnel<F> {
-        GuardedTunnel { tunnel, guards: Some(Box::new(self)) }
+        GuardedTunnel { tunnel, held: Some(Box::new(Held::Guards(self))) }
     }
 
-    fn end(self, report: &Report) {
+    /// Returns all that was held, and the line of the end if that is to be written later.
+    fn end(self, report: Report) -> Option<LateLine> {
         let Self { entry, lease, permit, open } = self;
-        lease.node().counts().ends.count([report.end.label(), report.end.who().label()]);
-        entry.ended(lease.node().name(), report);
+        let node = lease.node().clone();
+        node.counts().ends.count([report.end.label(), report.end.who().label()]);
         drop((lease, permit, open));
+        entry.ended(node, report)
     }
 
     fn panicked(self) {
@@ -48,6 +50,15 @@ impl TunnelGuards {
         entry.panicked(lease.node().name());
         drop((lease, permit, open));
     }
+}
+
+/// What a task holds: one pointer, because it is part of the memory of each idle tunnel.
+#[derive(Debug)]
+enum Held {
+    /// While the tunnel runs.
+    Guards(TunnelGuards),
+    /// Afterwards, if the line of its end is written later.
+    Line(LateLine),
 }
 
 pin_project! {
@@ -61,7 +72,7 @@ pin_project! {
     {
         #[pin]
         tunnel: F,
-        guards: Option<Box<TunnelGuards>>,
+        held: Option<Box<Held>>,
     }
 
     impl<F> PinnedDrop for GuardedTunnel<F>
@@ -69,14 +80,15 @@ pin_project! {
         F: TunnelFuture,
     {
         fn drop(this: Pin<&mut Self>) {
-            let held = this.project();
-            let Some(guards) = held.guards.take() else { return };
+            let this = this.project();
+            let Some(Held::Guards(guards)) = this.held.take().map(|held| *held) else { return };
             if std::thread::panicking() {
                 // Asking the tunnel for a report might panic again, which ends the process.
                 return guards.panicked();
             }
-            if let Some(report) = held.tunnel.cut() {
-                guards.end(&report);
+            if let Some(report) = this.tunnel.cut() {
+                // Dropping the line writes it.
+                guards.end(report);
             }
         }
     }
@@ -89,12 +101,17 @@ where
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let held = self.project();
-        let report = ready!(held.tunnel.poll(cx));
-        if let Some(guards) = held.guards.take() {
-            guards.end(&report);
+        let this = self.project();
+        if let Some(Held::Guards(_)) = this.held.as_deref() {
+            let report = ready!(this.tunnel.poll(cx));
+            if let Some(Held::Guards(guards)) = this.held.take().map(|held| *held) {
+                *this.held = guards.end(report).map(|line| Box::new(Held::Line(line)));
+            }
         }
-        Poll::Ready(())
+        match this.held.as_deref_mut() {
+            Some(Held::Line(line)) => Pin::new(line).poll(cx),
+            Some(Held::Guards(_)) | None => Poll::Ready(()),
+        }
     }
 }
 

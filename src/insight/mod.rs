@@ -13,6 +13,9 @@
 //!
 //! Runs for every request.
 
+mod autopsy;
+mod ended;
+mod idle_ages;
 mod session;
 mod summary;
 #[cfg(test)]
@@ -20,17 +23,23 @@ mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 use tracing::info;
 
+pub(crate) use autopsy::{Context as EndContext, may_be_restart};
+pub(crate) use ended::EndedSessions;
+pub(crate) use ended::{AnsweredHandshake, EndedSession, News};
+
 use crate::Instant;
 use crate::engineio::Sid;
 use crate::metrics::LabelCounts;
-use crate::tunnel::UpgradeProgress;
+use crate::tunnel::{SessionId, UpgradeProgress};
 pub use session::Observation;
+pub(crate) use session::PollingSession;
 use session::Session;
 pub(crate) use session::Verdict;
 pub(crate) use summary::Summary;
@@ -87,13 +96,13 @@ impl Insight {
     /// How often to sweep: a verdict is delayed by at most as much.
     pub const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-    /// Follows the session that `node` has opened by polling. `sid` is the one that its client
-    /// knows, `silence_max` how long both sides wait for each other, if the node stated it.
+    /// Follows the session that `node` has opened by polling for `client`. `sid` is the one that its
+    /// client knows, `silence_max` how long both sides wait for each other, if the node stated it.
     pub fn session_opened(
         &self,
         sid: &Sid,
         silence_max: Option<Duration>,
-        node: &Arc<str>,
+        (node, client): (&Arc<str>, IpAddr),
         now: Instant,
     ) {
         let followed = self.followed.get_or_init(Box::default);
@@ -104,7 +113,7 @@ impl Insight {
             ended = self.take_ended(&mut shard, now);
         }
         if shard.len() < SHARD_SESSIONS_MAX {
-            shard.insert(digest, Session::new(sid, silence_max, node.clone(), now));
+            shard.insert(digest, Session::new(sid, silence_max, (node.clone(), client), now));
         } else {
             followed.verdicts.count(Verdict::NotFollowed.labels());
         }
@@ -127,6 +136,23 @@ impl Insight {
         let followed = self.followed.get()?;
         let digest = followed.digest(sid);
         followed.shard(digest).get_mut(&digest).map(|session| session.upgrade_accepted(now))
+    }
+
+    /// Names the session to operators, if it is followed.
+    pub(crate) fn session_id(&self, sid: &Sid) -> Option<SessionId> {
+        let followed = self.followed.get()?;
+        let digest = followed.digest(sid);
+        followed.shard(digest).get(&digest).map(Session::id)
+    }
+
+    /// The followed sessions that poll.
+    pub(crate) fn polling_sessions(&self, now: Instant) -> Vec<PollingSession> {
+        self.sweep(now);
+        let Some(followed) = self.followed.get() else { return Vec::new() };
+        let polling = |shard: &Mutex<Shard>| -> Vec<PollingSession> {
+            lock(shard).values().filter_map(|session| session.polling(self.settings)).collect()
+        };
+        followed.shards.iter().flat_map(polling).collect()
     }
 
     /// Counts and logs all sessions of which nothing more is expected.

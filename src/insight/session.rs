@@ -2,20 +2,23 @@
 //!
 //! Pure. Runs for every request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Settings;
 use crate::Instant;
 use crate::engineio::{SessionBounds, Sid};
-use crate::tunnel::{UpgradeProgress, UpgradeStep};
+use crate::tunnel::{SessionId, UpgradeProgress, UpgradeStep};
 
 /// A session as far as it was observed.
 #[derive(Debug)]
 pub(super) struct Session {
+    id: SessionId,
     /// The sid in the form for logs.
     shown: Box<str>,
     node: Arc<str>,
+    client: IpAddr,
     opened_at: Instant,
     /// The last poll or post.
     polled_at: Instant,
@@ -23,6 +26,27 @@ pub(super) struct Session {
     tried_at: Instant,
     silence_max: Duration,
     attempt: Attempt,
+}
+
+/// A session that polls, as it is now.
+#[derive(Clone, Debug)]
+pub(crate) struct PollingSession {
+    /// Names it to operators.
+    pub(crate) id: SessionId,
+    /// The sid in the form for logs.
+    pub(crate) shown: String,
+    /// The node that opened it.
+    pub(crate) node: Arc<str>,
+    /// The client that opened it.
+    pub(crate) client: IpAddr,
+    /// When it was opened.
+    pub(crate) opened_at: Instant,
+    /// The last poll or post.
+    pub(crate) polled_at: Instant,
+    /// When it was opened, or last tried to upgrade.
+    pub(crate) tried_at: Instant,
+    /// Why it is stuck, if it is.
+    pub(crate) stuck: Option<Verdict>,
 }
 
 /// What the proxy sees of a session besides a 101.
@@ -84,10 +108,12 @@ impl Session {
     pub(super) fn new(
         sid: &Sid,
         silence_max: Option<Duration>,
-        node: Arc<str>,
+        (node, client): (Arc<str>, IpAddr),
         now: Instant,
     ) -> Self {
         Self {
+            id: SessionId::next(),
+            client,
             shown: sid.to_string().into(),
             node,
             opened_at: now,
@@ -96,6 +122,26 @@ impl Session {
             silence_max: silence_max.unwrap_or(SessionBounds::POLL_UNKNOWN),
             attempt: Attempt::None,
         }
+    }
+
+    /// Names it to operators.
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// What it is now, if it polls.
+    pub(super) fn polling(&self, settings: Settings) -> Option<PollingSession> {
+        let is_upgraded = matches!(self.result(), Verdict::Upgraded(_));
+        (!is_upgraded).then(|| PollingSession {
+            id: self.id,
+            shown: self.shown.to_string(),
+            node: self.node.clone(),
+            client: self.client,
+            opened_at: self.opened_at,
+            polled_at: self.polled_at,
+            tried_at: self.tried_at,
+            stuck: self.stuck(settings),
+        })
     }
 
     /// Records an observation. After a 101, no failure replaces the attempt.

@@ -28,7 +28,7 @@ fn seconds(seconds: u64) -> Duration {
 /// Opens a session and lets `events` happen.
 fn follow(insight: &Insight, events: &[(u64, Event)], start: Instant) {
     let name = sid("lv_VI97HAXpY6yYWAAAC");
-    insight.session_opened(&name, Some(SILENCE_MAX), &"n1".into(), start);
+    insight.session_opened(&name, Some(SILENCE_MAX), (&"n1".into(), CLIENT), start);
     let mut upgrading = None;
     for (at, event) in events {
         let now = start + seconds(*at);
@@ -132,14 +132,24 @@ fn the_number_of_sessions_is_bounded_and_the_rest_is_counted() {
     let insight = Insight::new(Settings::default());
     let rounds = Insight::SESSIONS_MAX + Insight::SESSIONS_MAX / 2;
     for number in 0..rounds {
-        insight.session_opened(&sid(&number.to_string()), Some(SILENCE_MAX), &"n1".into(), start);
+        insight.session_opened(
+            &sid(&number.to_string()),
+            Some(SILENCE_MAX),
+            (&"n1".into(), CLIENT),
+            start,
+        );
     }
     assert!(insight.polling() <= Insight::SESSIONS_MAX);
     let unfollowed = (rounds - insight.polling()) as u64;
     assert_eq!(insight.verdicts().collect::<Vec<_>>(), [(["unfollowed", "none"], unfollowed)]);
 
     // Sessions whose silence is too long make room.
-    insight.session_opened(&sid("late"), Some(SILENCE_MAX), &"n1".into(), start + seconds(60));
+    insight.session_opened(
+        &sid("late"),
+        Some(SILENCE_MAX),
+        (&"n1".into(), CLIENT),
+        start + seconds(60),
+    );
     assert!(insight.polling() < Insight::SESSIONS_MAX);
     assert!(insight.upgrade_accepted(&sid("late"), start + seconds(60)).is_some());
 }
@@ -166,3 +176,5 @@ fn the_summary_names_the_leading_cause() {
     assert_eq!(summary.leading(), Some((["refused", "400"], 3)));
     assert!(Summary::hint(["refused", "400"]).contains("splits sessions"));
 }
+
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);

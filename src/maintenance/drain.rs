@@ -84,6 +84,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
+    use crate::tunnel::Identity;
     use crate::tunnel::RosterGuard;
     use crate::upstream::settings::{Drain, NodeAddress, NodeSettings, Settings};
 
@@ -96,7 +97,7 @@ mod tests {
         settings.drain = Drain { timeout: Duration::from_secs(60), closes_per_second };
         let upstream = Upstream::new(&settings, None);
         let roster = upstream.nodes()[0].roster().clone();
-        let guards = (0..tunnels).map(|_| roster.enter(Instant::now())).collect();
+        let guards = (0..tunnels).map(|_| roster.enter(Identity::unknown())).collect();
         (upstream, guards)
     }
 
@@ -149,7 +150,7 @@ mod tests {
     fn two_nodes_share_the_pace() {
         let (upstream, _a) = upstream(50);
         let roster = upstream.nodes()[1].roster();
-        let _b: Vec<RosterGuard> = (0..50).map(|_| roster.enter(Instant::now())).collect();
+        let _b: Vec<RosterGuard> = (0..50).map(|_| roster.enter(Identity::unknown())).collect();
         let since = Instant::now();
         for node in upstream.nodes() {
             node.set_drain(DrainCause::Ordered, true, since);

@@ -138,6 +138,8 @@ pub struct NodeCounts {
     pub ejections: Counter,
     /// Its tunnels that ended, by end and by the side that caused it.
     pub ends: LabelCounts<2>,
+    /// Its tunnels that ended abnormally, by cause.
+    pub end_causes: LabelCounts<1>,
 }
 
 /// The clients' connections of all listeners, until they close or become tunnels.

@@ -9,7 +9,7 @@ pub use super::metric::Metric;
 use super::metric::{counter, gauge};
 
 /// All of them, in the order of the exposition.
-pub const ALL: [Metric; 62] = [
+pub const ALL: [Metric; 63] = [
     CONNECTIONS,
     CONNECTIONS_OPEN,
     CONNECTIONS_MAX,
@@ -51,6 +51,7 @@ pub const ALL: [Metric; 62] = [
     NODE_STATE,
     NODE_CHECKS,
     NODE_EJECTIONS,
+    NODE_END_CAUSES,
     NODE_EXCHANGES_OPEN,
     NODE_TUNNELS_OPEN,
     NODE_TUNNEL_ENDS,
@@ -284,6 +285,13 @@ pub(crate) const NODE_EJECTIONS: Metric = counter(
     "sockeye_node_ejections_total",
     &["upstream", "node"],
     "Ejections of a node because its clients' handshakes failed",
+);
+
+/// See [`NodeCounts::end_causes`](super::NodeCounts::end_causes).
+pub(crate) const NODE_END_CAUSES: Metric = counter(
+    "sockeye_node_tunnel_end_causes_total",
+    &["upstream", "node", "cause"],
+    "Tunnels of the node that ended abnormally, by cause",
 );
 /// Pending exchanges.
 pub(crate) const NODE_EXCHANGES_OPEN: Metric = gauge(

@@ -167,6 +167,7 @@ mod tests {
                 Some(exact) => PathPattern::Exact(exact.into()),
                 None => PathPattern::Prefix(path.into()),
             },
+            label: format!("{host}{path}").into(),
             access: None,
             rewrite: None,
             changes: None,

@@ -46,7 +46,7 @@ impl RouteTable {
         let others = self.iter().filter(|route| chosen.is_none_or(|one| !Arc::ptr_eq(one, route)));
         let mut rivals: Vec<_> =
             others.map(|route| (route, miss(route, chosen, &host, path))).collect();
-        rivals.sort_by_cached_key(|(route, miss)| (*miss, route.label()));
+        rivals.sort_by_cached_key(|(route, miss)| (*miss, route.label.clone()));
         rivals
     }
 }

@@ -43,6 +43,8 @@ pub struct Policy {
     pub host: HostPattern,
     /// The paths.
     pub path: PathPattern,
+    /// Its name in metrics and lists: host and path.
+    pub label: Arc<str>,
     /// The rules for its clients. `None` if every client may use it.
     pub(crate) access: Option<Arc<Access>>,
     /// How its target's paths differ from those of clients.
@@ -59,11 +61,6 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Its name in metrics: host and path.
-    pub fn label(&self) -> String {
-        format!("{}{}", self.host, self.path)
-    }
-
     /// Counts a WebSocket handshake for `host()` with cookies that a page of another host makes, if no
     /// rule says which pages may. Logs the first one.
     pub(crate) fn note_foreign_origin<'h>(

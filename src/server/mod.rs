@@ -207,6 +207,7 @@ impl Server {
                     certificates,
                     recorder: Recorder::new(Instant::now()),
                     streams: EventStreams::default(),
+                    tasks: Tasks::default(),
                     since: SystemTime::now(),
                 }));
             }

@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use super::control::CloseMessage;
+use super::inspection::{Evidence, LastFrames};
 use crate::websocket::{Counts, FrameError};
 
 /// The report of a tunnel at its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// Why it ended: the first cause.
     pub end: End,
@@ -21,6 +22,10 @@ pub struct Report {
     pub close_code: Option<u16>,
     /// From the 101 to the end.
     pub duration: Duration,
+    /// What it noted of its sides when the end began.
+    pub(crate) evidence: Evidence,
+    /// Its last frames.
+    pub(crate) frames: LastFrames,
 }
 
 /// Why a tunnel ended.
@@ -64,6 +69,8 @@ pub enum End {
     NodeDrained,
     /// The node had more tunnels than its share.
     Rebalanced,
+    /// The operator ended this one.
+    Ended,
 }
 
 /// One of a tunnel's two ends.
@@ -180,6 +187,7 @@ impl End {
                 orderly("node_drained", Who::Operator, SERVICE_RESTART, "node drained")
             }
             Self::Rebalanced => orderly("rebalanced", Who::Proxy, SERVICE_RESTART, "rebalanced"),
+            Self::Ended => orderly("ended", Who::Operator, GOING_AWAY, "ended by the operator"),
         }
     }
 }
@@ -253,6 +261,11 @@ impl Side {
     /// Both.
     pub(super) const ALL: [Self; 2] = [Self::Client, Self::Node];
 
+    /// The name in answers.
+    pub(crate) fn label(self) -> &'static str {
+        self.who().label()
+    }
+
     /// The opposite side.
     pub(super) fn other(self) -> Self {
         match self {
@@ -302,7 +315,8 @@ mod tests {
                 Self::BadFrame(_) => Self::Shutdown,
                 Self::Shutdown => Self::NodeDrained,
                 Self::NodeDrained => Self::Rebalanced,
-                Self::Rebalanced => return None,
+                Self::Rebalanced => Self::Ended,
+                Self::Ended => return None,
             })
         }
     }

@@ -15,7 +15,7 @@ use super::open_packet::{FirstFrame, OpenPacketReader};
 use super::upgrade_progress::UpgradeReader;
 use crate::Instant;
 use crate::websocket::{
-    Breach, ControlSeen, Counts, Followed, PingPayload, Position, Scanner, Until,
+    Breach, ControlSeen, Counts, Followed, PingPayload, Position, Scanner, Trail, Until,
 };
 
 /// Follows the bytes of one direction and decides which may pass.
@@ -245,6 +245,16 @@ impl Gate {
     /// How many of the messages were Engine.IO's ping or pong.
     pub(super) fn heartbeats(&self) -> u32 {
         self.scanner.heartbeats()
+    }
+
+    /// The last frames of a busy sender.
+    pub(super) fn trail(&self) -> Option<&Trail> {
+        self.scanner.trail()
+    }
+
+    /// Frees the memory of the last frames if they are old.
+    pub(super) fn forget_stale_frames(&mut self, now: Instant) {
+        self.scanner.forget_stale_frames(now);
     }
 
     /// Which control frames arrived since the last call.

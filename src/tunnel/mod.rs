@@ -15,6 +15,8 @@
 //!   `control`: the frames that we send
 //! - `roster`: the open tunnels of a node, and which of them have to end; `roster_entry`: one of
 //!   them; `traffic_metrics`: the bytes and messages that metrics know already
+//! - `identity`: whose tunnel it is; `vitals`: what it notes of its sides; `inspection`: what others see of it
+//!   and ask of it
 //! - `open_packet`: the open packet of an Engine.IO session, read as it passes; `upgrade_progress`:
 //!   the steps of an upgrade from polling
 //!
@@ -30,6 +32,8 @@ mod end;
 mod flow;
 mod flow_state;
 mod gate;
+mod identity;
+mod inspection;
 mod keepalive;
 mod limits;
 mod open_packet;
@@ -43,9 +47,13 @@ mod task;
 mod tests;
 mod traffic_metrics;
 mod upgrade_progress;
+mod vitals;
 mod wakeups;
 
 pub(crate) use end::{End, Report, Side, Who};
+pub use identity::Identity;
+pub(crate) use identity::SessionId;
+pub(crate) use inspection::{Evidence, Inspection, LastFrames, OpenTunnel};
 pub use limits::Limits;
 pub(crate) use limits::{IdleTimeout, Keepalive, KeepaliveTimes, MessageMax, StalledClient};
 pub(crate) use roster::Dismissal;

@@ -9,8 +9,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::End;
 use super::roster_entry::{RosterEntry, RosterGuard};
+use super::{End, Identity, OpenTunnel, SessionId};
 use crate::Instant;
 use crate::clock::Epoch;
 use crate::lag::NodeLag;
@@ -31,6 +31,8 @@ pub enum Dismissal {
     NodeDrained,
     /// Its node has more tunnels than its share.
     Rebalanced,
+    /// The operator ended this one.
+    Ended,
 }
 
 #[derive(Debug, Default)]
@@ -52,10 +54,11 @@ impl Roster {
         })
     }
 
-    /// Adds a tunnel that begins `now`.
-    pub fn enter(self: &Arc<Self>, now: Instant) -> RosterGuard {
+    /// Adds the tunnel of `identity`, which begins now.
+    pub fn enter(self: &Arc<Self>, identity: Arc<Identity>) -> RosterGuard {
+        let active_at = self.millis(identity.began);
         let mut list = self.list();
-        let entry = Arc::new(RosterEntry::new(list.entries.len(), self.millis(now)));
+        let entry = Arc::new(RosterEntry::new(list.entries.len(), active_at, identity));
         list.entries.push(entry.clone());
         drop(list);
         self.entered.fetch_add(1, Ordering::Relaxed);
@@ -100,6 +103,45 @@ impl Roster {
             entry.notify();
         }
         chosen.len()
+    }
+
+    /// Shows all open tunnels to `visit`, in no order. It locks the list for some at a time, so that tunnels
+    /// can begin and end meanwhile: one of these may be left out.
+    pub(crate) fn visit(self: &Arc<Self>, mut visit: impl FnMut(&OpenTunnel)) {
+        let mut begin = 0;
+        loop {
+            let some: Vec<_> =
+                self.list().entries.iter().skip(begin).take(VISIT_AT_ONCE).cloned().collect();
+            if some.is_empty() {
+                return;
+            }
+            begin += some.len();
+            for entry in some {
+                visit(&OpenTunnel::new(self.clone(), entry));
+            }
+        }
+    }
+
+    /// The open tunnel with this id.
+    pub(crate) fn find(self: &Arc<Self>, id: SessionId) -> Option<OpenTunnel> {
+        let found = self.list().entries.iter().find(|entry| entry.identity().id == id).cloned();
+        found.map(|entry| OpenTunnel::new(self.clone(), entry))
+    }
+
+    /// Tells one tunnel to end, unless it was told before.
+    pub(super) fn end(&self, entry: &RosterEntry) {
+        let mut list = self.list();
+        if entry.dismissal().is_none() {
+            entry.dismiss(Dismissal::Ended);
+            list.dismissed += 1;
+        }
+        drop(list);
+        entry.notify();
+    }
+
+    /// The time at so many milliseconds from the base.
+    pub(super) fn instant(&self, millis: u64) -> Instant {
+        self.epoch.instant(millis)
     }
 
     /// Removes the entry of a tunnel that has ended.
@@ -172,6 +214,7 @@ impl Dismissal {
         match self {
             Self::NodeDrained => End::NodeDrained,
             Self::Rebalanced => End::Rebalanced,
+            Self::Ended => End::Ended,
         }
     }
 
@@ -180,14 +223,19 @@ impl Dismissal {
         match self {
             Self::NodeDrained => 1,
             Self::Rebalanced => 2,
+            Self::Ended => 3,
         }
     }
 
     /// The inverse of [`code`](Self::code); `None` for zero.
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        [Self::NodeDrained, Self::Rebalanced].into_iter().find(|dismissal| dismissal.code() == code)
+        let all = [Self::NodeDrained, Self::Rebalanced, Self::Ended];
+        all.into_iter().find(|dismissal| dismissal.code() == code)
     }
 }
+
+/// How many tunnels are shown while the list is locked.
+const VISIT_AT_ONCE: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +248,7 @@ mod tests {
         let base = Instant::now();
         let roster = Roster::new(base);
         let enter = |seconds: &u64| {
-            let roster_guard = roster.enter(base);
+            let roster_guard = roster.enter(Identity::begun(base));
             roster_guard.set_active(base + Duration::from_secs(*seconds));
             roster_guard
         };
@@ -246,7 +294,8 @@ mod tests {
         let base = Instant::now();
         let roster = Roster::new(base);
         let mut random = fastrand::Rng::with_seed(7);
-        let mut guards: Vec<RosterGuard> = (0..1000).map(|_| roster.enter(base)).collect();
+        let mut guards: Vec<RosterGuard> =
+            (0..1000).map(|_| roster.enter(Identity::begun(base))).collect();
         assert_eq!(roster.dismiss(Dismissal::NodeDrained, 300, None), 300);
         while !guards.is_empty() {
             drop(guards.swap_remove(random.usize(..guards.len())));
@@ -266,7 +315,10 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..2000 {
-                        let pair = [roster.enter(base), roster.enter(base)];
+                        let pair = [
+                            roster.enter(Identity::begun(base)),
+                            roster.enter(Identity::begun(base)),
+                        ];
                         roster.dismiss(Dismissal::Rebalanced, 1, None);
                         drop(pair);
                     }

@@ -6,13 +6,17 @@
 //! Runs for every byte.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
+use super::Identity;
+use super::inspection::Orders;
 use super::roster::{Dismissal, Roster};
+use super::vitals::Vitals;
 use crate::Instant;
 use crate::lag::NodeLag;
 use crate::shutdown::{Notifier, TaskWaker};
+use crate::websocket::Counts;
 
 /// Keeps a tunnel's entry on its roster until this is dropped.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ pub struct RosterGuard {
     entry: Arc<RosterEntry>,
 }
 
-/// What the roster and the tunnel share: 40 bytes, which are 64 bytes of heap with the counts of
+/// What the roster and the tunnel share: 136 bytes, which are 160 bytes of heap with the counts of
 /// the `Arc`.
 #[derive(Debug)]
 pub(super) struct RosterEntry {
@@ -33,8 +37,21 @@ pub(super) struct RosterEntry {
     /// Zero, or a [`Dismissal`]; changed only under the list's lock.
     dismissal: AtomicU8,
     is_notified: AtomicBool,
+    /// What arrived from the client and from the node, as the tunnel stored it last.
+    traffic: [Traffic; 2],
+    vitals: Vitals,
+    identity: Arc<Identity>,
+    /// What the tunnel is asked for, taken when it was notified.
+    orders: Mutex<Option<Box<Orders>>>,
     /// The task that runs the tunnel, once it runs.
     task: TaskWaker,
+}
+
+/// What arrived from one side.
+#[derive(Debug, Default)]
+struct Traffic {
+    bytes: AtomicU64,
+    messages: AtomicU64,
 }
 
 impl RosterGuard {
@@ -62,6 +79,25 @@ impl RosterGuard {
     /// How late the node answers.
     pub(super) fn lag(&self) -> &Arc<NodeLag> {
         self.roster.lag()
+    }
+
+    /// Stores what arrived from both sides, for lists.
+    #[inline]
+    pub(super) fn set_traffic(&self, from_client: Counts, from_node: Counts) {
+        let [client, node] = &self.entry.traffic;
+        client.set(from_client);
+        node.set(from_node);
+    }
+
+    /// What the tunnel notes of its sides.
+    #[inline]
+    pub(super) fn vitals(&self) -> &Vitals {
+        &self.entry.vitals
+    }
+
+    /// What others asked the tunnel for since the last call.
+    pub(super) fn take_orders(&self) -> Option<Box<Orders>> {
+        self.entry.orders().take()
     }
 
     /// Why the tunnel has to end, if it was dismissed.
@@ -101,12 +137,16 @@ impl Drop for RosterGuard {
 
 impl RosterEntry {
     /// The entry at `index` of a tunnel that begins at `active_at`.
-    pub(super) fn new(index: usize, active_at: u64) -> Self {
+    pub(super) fn new(index: usize, active_at: u64, identity: Arc<Identity>) -> Self {
         let entry = Self {
             active_at: AtomicU64::new(active_at),
             index: AtomicU32::new(0),
             dismissal: AtomicU8::new(0),
             is_notified: AtomicBool::new(false),
+            traffic: <[Traffic; 2]>::default(),
+            vitals: Vitals::default(),
+            identity,
+            orders: Mutex::default(),
             task: TaskWaker::default(),
         };
         entry.set_index(index);
@@ -115,6 +155,32 @@ impl RosterEntry {
 
     pub(super) fn active_at(&self) -> u64 {
         self.active_at.load(Ordering::Relaxed)
+    }
+
+    /// When the last bytes arrived, in milliseconds from the roster's base; `None` while bytes wait for a
+    /// side.
+    pub(super) fn quiet_since(&self) -> Option<u64> {
+        Some(self.active_at()).filter(|at| *at != BUSY)
+    }
+
+    pub(super) fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
+    /// What arrived from the client and from the node: bytes and messages.
+    pub(super) fn traffic(&self) -> [(u64, u64); 2] {
+        self.traffic.each_ref().map(Traffic::get)
+    }
+
+    /// Asks the tunnel for something, and wakes it.
+    pub(super) fn order(&self, order: impl FnOnce(&mut Orders)) {
+        order(self.orders().get_or_insert_default());
+        self.notify();
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Option<Box<Orders>>> {
+        // No code under the lock panics half-way.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn index(&self) -> usize {
@@ -142,6 +208,18 @@ impl RosterEntry {
     }
 }
 
+impl Traffic {
+    #[inline]
+    fn set(&self, counts: Counts) {
+        self.bytes.store(counts.bytes, Ordering::Relaxed);
+        self.messages.store(counts.messages, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.messages.load(Ordering::Relaxed))
+    }
+}
+
 impl Wake for RosterEntry {
     fn wake(self: Arc<Self>) {
         self.notify();
@@ -166,9 +244,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_takes_64_bytes_of_heap() {
+    fn an_entry_takes_160_bytes_of_heap() {
         // An allocator adds 8 bytes of its own, and rounds up to 16.
         let counts_of_the_arc = 2 * size_of::<usize>();
-        assert!(counts_of_the_arc + size_of::<RosterEntry>() <= 56, "{}", size_of::<RosterEntry>());
+        assert!(
+            counts_of_the_arc + size_of::<RosterEntry>() <= 152,
+            "{}",
+            size_of::<RosterEntry>()
+        );
     }
 }

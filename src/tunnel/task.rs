@@ -5,6 +5,7 @@
 //!
 //! Runs for every byte.
 
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,7 +22,10 @@ use super::scratch_buffer::with_scratch;
 use super::traffic_metrics::TrafficMetrics;
 use super::upgrade_progress::UpgradeReader;
 use super::wakeups::Wakeups;
-use super::{End, IdleTimeout, Protocol, Report, RosterGuard, Setup, Side, Stream};
+use super::{
+    End, Evidence, IdleTimeout, Inspection, LastFrames, Protocol, Report, RosterGuard, Setup, Side,
+    Stream,
+};
 use crate::Instant;
 use crate::websocket::{Scanner, Sender, SenderLimits};
 
@@ -33,7 +37,8 @@ pub(super) struct Tunnel<C, N> {
     flows: Flows,
     deadlines: Deadlines,
     policies: Policies,
-    idle_timeout: Option<Duration>,
+    /// In milliseconds; one of more than 49 days is none.
+    idle_timeout: Option<NonZeroU32>,
     /// Whether the open packet sets the idle timeout.
     is_idle_auto: bool,
     traffic_metrics: TrafficMetrics,
@@ -73,7 +78,7 @@ where
         deadlines.set(Timer::Expired, setup.expires_at);
         let lag = setup.roster_guard.lag();
         let policies = Policies::new(&limits, &setup.protocol, lag, &mut deadlines, now);
-        let idle_timeout = limits.idle_timeout(&setup.protocol);
+        let idle_timeout = limits.idle_timeout(&setup.protocol).and_then(in_millis);
         let open_packet = match setup.protocol {
             Protocol::Plain | Protocol::Unknown => None,
             Protocol::EngineIo { silence_max: _, open } => open.map(OpenPacketReader::new),
@@ -131,9 +136,7 @@ where
                     self.restart_idle_timer(now);
                 }
                 self.update_roster((up, down), now);
-                if arrived {
-                    self.flush_counts_each_second(now);
-                }
+                self.note_vitals((up, down), now);
                 if let Some(end) = self.finished() {
                     self.flush_counts();
                     return Poll::Ready(self.report(end, now));
@@ -198,15 +201,33 @@ where
         }
     }
 
+    fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout.map(|millis| Duration::from_millis(millis.get().into()))
+    }
+
+    /// Notes what the sides did, and keeps the metrics of a tunnel in use at most a second behind.
+    #[inline]
+    fn note_vitals(&mut self, steps: (FlowStep, FlowStep), now: Instant) {
+        let Flows { from_client, from_node, .. } = &self.flows;
+        if steps.0.arrived || steps.1.arrived {
+            self.roster_guard.set_traffic(from_client.gate.counts(), from_node.gate.counts());
+        }
+        let heartbeats = [from_client.gate.heartbeats(), from_node.gate.heartbeats()];
+        let times = (self.deadlines.begun_at(), now);
+        if self.roster_guard.vitals().note(steps, heartbeats, times) {
+            self.flush_counts();
+        }
+    }
+
     /// Restarts the idle timer, with the timeout of the open packet if that has arrived.
     #[inline]
     fn restart_idle_timer(&mut self, now: Instant) {
         if let Some(silence_max) = self.flows.from_node.gate.take_silence_max()
             && self.is_idle_auto
         {
-            self.idle_timeout = Some(silence_max);
+            self.idle_timeout = in_millis(silence_max);
         }
-        if let (None, Some(idle_timeout)) = (&self.closing, self.idle_timeout) {
+        if let (None, Some(idle_timeout)) = (&self.closing, self.idle_timeout()) {
             self.deadlines.set(Timer::Idle, now.checked_add(idle_timeout));
         }
     }
@@ -236,6 +257,7 @@ where
     }
 
     fn begin_close(&mut self, end: End, now: Instant) {
+        self.roster_guard.vitals().freeze(self.deadlines.begun_at(), now);
         // Asking the kernel costs four system calls, and only a client that is still to answer is
         // waited for.
         let is_awaited = !self.flows.from_client.is_source_done();
@@ -259,6 +281,7 @@ where
             };
             self.deadlines.set(Timer::ShutdownSlot, Some(shutdown_slot(now, deadline, share)));
         }
+        self.obey_orders(now);
         let mut changed = false;
         if let (Some(dismissal), None) = (self.roster_guard.dismissal(), &self.closing) {
             self.begin_close(dismissal.end(), now);
@@ -291,6 +314,38 @@ where
         }
     }
 
+    /// Tells those who asked what is known, and frees what nobody needs any more.
+    fn obey_orders(&mut self, now: Instant) {
+        for flow in [&mut self.flows.from_client, &mut self.flows.from_node] {
+            flow.gate.forget_stale_frames(now);
+        }
+        let Some(orders) = self.roster_guard.take_orders() else { return };
+        for asked in orders.inspections {
+            // Who asked may have gone.
+            let _ =
+                asked.send(Inspection { evidence: self.evidence(now), frames: self.last_frames() });
+        }
+    }
+
+    fn last_frames(&self) -> LastFrames {
+        let Flows { from_client, from_node, .. } = &self.flows;
+        LastFrames::new([from_client.gate.trail(), from_node.gate.trail()])
+    }
+
+    fn evidence(&self, now: Instant) -> Evidence {
+        let Flows { from_client, from_node, .. } = &self.flows;
+        let is_silent =
+            |from: &Flow, to: &Flow| from.source() == SourceState::Silent || to.is_sink_silent();
+        Evidence {
+            silence_max: self.idle_timeout().filter(|_| self.is_idle_auto),
+            is_unacknowledged: [
+                is_silent(from_client, from_node),
+                is_silent(from_node, from_client),
+            ],
+            ..self.roster_guard.vitals().evidence(self.deadlines.begun_at(), now)
+        }
+    }
+
     /// Finds out whether a side is gone from which nothing more is read.
     fn check_resets(&mut self, now: Instant) {
         let is_reset = [self.client.is_reset(), self.node.is_reset()];
@@ -319,22 +374,17 @@ where
         closing.map(|closing| closing.end)
     }
 
-    /// Keeps the metrics of a tunnel in use at most a second behind.
-    #[inline]
-    fn flush_counts_each_second(&mut self, now: Instant) {
-        let age = now.saturating_duration_since(self.deadlines.begun_at());
-        if self.traffic_metrics.begins_second(age.as_secs()) {
-            self.flush_counts();
-        }
-    }
-
     fn flush_counts(&mut self) {
         let Flows { from_client, from_node, .. } = &self.flows;
         self.traffic_metrics.update(from_client.gate.counts(), from_node.gate.counts());
     }
 
     fn report(&self, end: End, now: Instant) -> Report {
+        let Flows { from_client, from_node, .. } = &self.flows;
+        let has_ended = [from_client.is_source_done(), from_node.is_source_done()];
         Report {
+            evidence: Evidence { has_ended, ..self.evidence(now) },
+            frames: self.last_frames(),
             end,
             from_client: self.flows.from_client.gate.counts(),
             from_node: self.flows.from_node.gate.counts(),
@@ -342,6 +392,11 @@ where
             duration: now.saturating_duration_since(self.deadlines.begun_at()),
         }
     }
+}
+
+/// `None` if it is so long that it never comes.
+fn in_millis(timeout: Duration) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(timeout.as_millis()).ok()?)
 }
 
 /// How often a side is looked at whose direction has ended while the other one goes on.

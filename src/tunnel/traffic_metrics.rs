@@ -17,8 +17,6 @@ pub(super) struct TrafficMetrics {
     counts: Arc<TunnelCounts>,
     from_client: Added,
     from_node: Added,
-    /// The second of the tunnel's life in which they were last updated.
-    second: u32,
 }
 
 #[derive(Debug, Default)]
@@ -30,17 +28,7 @@ struct Added {
 impl TrafficMetrics {
     /// Nothing was added to `counts` yet.
     pub(super) fn new(counts: Arc<TunnelCounts>) -> Self {
-        Self { counts, from_client: Added::default(), from_node: Added::default(), second: 0 }
-    }
-
-    /// Whether they were not updated in this `second` of the tunnel's life. The next call says no.
-    #[inline]
-    pub(super) fn begins_second(&mut self, second: u64) -> bool {
-        // Wraps after a century, and costs a second then.
-        let second = second as u32;
-        let begins = second != self.second;
-        self.second = second;
-        begins
+        Self { counts, from_client: Added::default(), from_node: Added::default() }
     }
 
     /// Adds what is new in the totals of both directions.
@@ -61,13 +49,6 @@ impl Added {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_second_begins_once() {
-        let mut metrics = TrafficMetrics::new(Arc::default());
-        let begins = [0, 0, 1, 1, 5, 5].map(|second| metrics.begins_second(second));
-        assert_eq!(begins, [false, false, true, false, true, false]);
-    }
 
     #[test]
     fn nothing_is_added_twice() {

@@ -24,7 +24,7 @@ pub struct UpgradeProgress {
 /// The steps of an upgrade, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UpgradeStep {
-    /// The node text 101, and nothing was text behind it.
+    /// The node sent 101, and nothing was sent behind it.
     Switched,
     /// The client sent `2probe`.
     Probed,
@@ -41,6 +41,11 @@ impl UpgradeProgress {
     pub fn new(since: Instant) -> Self {
         let step = AtomicU8::new(UpgradeStep::Switched as u8);
         Self { since, step, millis: AtomicU64::new(0), probed_at: AtomicU64::new(0) }
+    }
+
+    /// When the session was opened.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
     }
 
     /// The last step that was seen.

@@ -86,6 +86,19 @@ impl Head {
 }
 
 impl Opcode {
+    /// The name in answers.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Continuation => "continuation",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+            Self::Reserved => "reserved",
+        }
+    }
+
     fn from_bits(bits: u8) -> Self {
         match bits {
             0x0 => Self::Continuation,

@@ -4,6 +4,7 @@
 //! - `scanner`: follows the frames of one direction; `stream`: what it says of them
 //! - `head`: the head of a frame; `rules`: what a frame may not be; `error`: the names of those
 //!   faults
+//! - `trail`: the last frames of a direction
 //! - `extensions`: what the 101 agreed on; `limits`: how much a client may send
 //! - `internal`: the scanner as benchmarks and fuzz targets see it
 //!
@@ -19,6 +20,7 @@ mod scanner;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 pub(crate) use error::FrameError;
 pub use extensions::Extensions;
@@ -28,3 +30,4 @@ pub(crate) use head::{Head, Opcode};
 pub(crate) use limits::{Breach, SenderLimits};
 pub(crate) use scanner::Scanner;
 pub(crate) use stream::{ControlSeen, Followed, PingPayload, Position, Sender, Until};
+pub(crate) use trail::{PastFrame, Trail};

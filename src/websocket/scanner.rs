@@ -14,6 +14,7 @@ use super::head::{Head, Opcode};
 use super::limits::{Breach, SenderLimits};
 use super::rules::{CloseCode, own_pong};
 use super::stream::{ControlSeen, Counts, Followed, PingPayload, Position, Sender, Until};
+use super::trail::Trail;
 use crate::Instant;
 
 /// Follows the frames of one direction.
@@ -33,6 +34,8 @@ pub(crate) struct Scanner {
     limits: Option<Box<SenderLimits>>,
     breach: Option<Breach>,
     own_ping: Option<PingPayload>,
+    /// `None` while the sender is quiet.
+    trail: Option<Box<Trail>>,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +97,7 @@ impl Scanner {
             limits,
             breach: None,
             own_ping: None,
+            trail: None,
         }
     }
 
@@ -178,6 +182,16 @@ impl Scanner {
     /// From now on, Pongs with this payload are dropped.
     pub(crate) fn drop_pongs(&mut self, payload: PingPayload) {
         self.own_ping = Some(payload);
+    }
+
+    /// The last frames of a busy sender.
+    pub(crate) fn trail(&self) -> Option<&Trail> {
+        self.trail.as_deref()
+    }
+
+    /// Frees the memory of the last frames if they are old.
+    pub(crate) fn forget_stale_frames(&mut self, now: Instant) {
+        self.trail.take_if(|trail| trail.is_stale(now));
     }
 
     /// From now on there are no limits.
@@ -266,6 +280,7 @@ impl Scanner {
             }
             Opcode::Continuation | Opcode::Text | Opcode::Binary => {
                 self.in_message = !head.fin;
+                self.note(head, now);
                 part_of(head)
             }
             Opcode::Reserved => Part::Fragment,
@@ -275,6 +290,20 @@ impl Scanner {
             left => self.state = State::Payload { left, part },
         }
         Step::Follow(head.head_bytes)
+    }
+
+    /// Notes a data frame for the autopsy of the tunnel's end, except heartbeats, and the few frames of a
+    /// sender that is quiet.
+    #[inline]
+    fn note(&mut self, head: &Head, now: Instant) {
+        if head.payload_bytes == 1 {
+            return;
+        }
+        match &mut self.trail {
+            Some(trail) => trail.note(head, now),
+            None if self.counts.messages < QUIET_MESSAGES => (),
+            None => self.trail.insert(Box::new(Trail::new(now))).note(head, now),
+        }
     }
 
     fn begin_close(&mut self, head: &Head) {
@@ -347,6 +376,9 @@ fn part_of(head: &Head) -> Part {
 pub(super) fn rest_of(chunk: &[u8], taken: usize) -> &[u8] {
     chunk.get(taken..).unwrap_or_default()
 }
+
+/// A session that begins has a few messages, and may be quiet from then on.
+const QUIET_MESSAGES: u64 = 4;
 
 /// Longest payload of a control frame (RFC 6455, section 5.5).
 pub(super) const CONTROL_PAYLOAD_MAX: u64 = 125;

@@ -22,7 +22,10 @@ fuzz_target!(|text: &str| {
         headers.insert("x-said", value);
     }
     if let Some(Some(value)) = template_value(template, &uri, &headers) {
-        assert!(!value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)), "{template}");
+        assert!(
+            !value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)),
+            "{template}"
+        );
     }
 
     let is_path = |text: &str| text.starts_with('/') && !text.starts_with("//");

@@ -8,6 +8,7 @@
 mod nodes;
 mod overview;
 mod reload;
+mod sessions;
 mod status;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub(crate) use overview::{
     ProcessGlance, Rates,
 };
 pub(crate) use reload::{Problem, ReloadFailed, Reloaded};
+pub(crate) use sessions::{
+    EndedSession, Handshake, Moment, Packet, Session, SessionDetail, SessionEnded, Sessions,
+};
 pub(crate) use status::{
     CertificateOrder, Connections, Descriptors, LastReload, ListenerCertificate, NodeTotals,
     Status, StuckCause, Upgrades,

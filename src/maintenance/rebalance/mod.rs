@@ -86,6 +86,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::tunnel::Identity;
     use crate::upstream::reconnecting::EVERY;
     use crate::upstream::settings::{NodeAddress, NodeSettings, Rebalance, Settings};
     use crate::upstream::{DrainCause, Lease, NodePreference};
@@ -115,8 +116,9 @@ mod tests {
     fn nothing_is_moved_to_a_node_that_may_be_dead() {
         let (upstream, now) = (group(&["a", "b"]), Instant::now() + Duration::from_secs(60));
         let [a, b] = upstream.nodes() else { panic!("two nodes") };
-        let enter =
-            |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
+        let enter = |node: &Arc<Node>| {
+            (0..100).map(|_| node.roster().enter(Identity::begun(now))).collect::<Vec<_>>()
+        };
         let (_on_a, on_b) = (enter(a), enter(b));
         let staying_at = |second| {
             advance(&upstream, now + Duration::from_secs(second));
@@ -138,7 +140,7 @@ mod tests {
         settings.nodes.push(NodeSettings::new("b", settings.nodes[0].address.clone()));
         let (upstream, now) = (Upstream::new(&settings, None), Instant::now());
         let a = upstream.nodes()[0].roster();
-        let _on_a: Vec<_> = (0..100).map(|_| a.enter(now)).collect();
+        let _on_a: Vec<_> = (0..100).map(|_| a.enter(Identity::begun(now))).collect();
         advance(&upstream, now + Duration::from_secs(60));
         assert_eq!(a.staying(), 100);
     }
@@ -148,7 +150,7 @@ mod tests {
         let upstream = group(&["a", "b"]);
         let roster = upstream.nodes()[0].roster();
         let heard = Instant::now() + Duration::from_secs(60);
-        let _guards: Vec<_> = (0..100).map(|_| roster.enter(heard)).collect();
+        let _guards: Vec<_> = (0..100).map(|_| roster.enter(Identity::begun(heard))).collect();
 
         advance(&upstream, heard + Duration::from_millis(50));
         assert_eq!(roster.staying(), 80);
@@ -158,8 +160,9 @@ mod tests {
     fn clients_of_a_node_that_drains_count_as_reconnecting() {
         let (upstream, now) = (group(&["a", "b", "c"]), Instant::now() + Duration::from_secs(60));
         let [a, _, c] = upstream.nodes() else { panic!("three nodes") };
-        let enter =
-            |node: &Arc<Node>| (0..100).map(|_| node.roster().enter(now)).collect::<Vec<_>>();
+        let enter = |node: &Arc<Node>| {
+            (0..100).map(|_| node.roster().enter(Identity::begun(now))).collect::<Vec<_>>()
+        };
         let _guards = [enter(a), enter(c)];
 
         c.set_drain(DrainCause::Ordered, true, now);
@@ -178,7 +181,8 @@ mod tests {
             let now = Instant::now() + Duration::from_secs(60);
             let (mut guards, mut leases) = (Vec::new(), Vec::new());
             for (index, node) in upstream.nodes().iter().enumerate() {
-                guards.extend((0..tunnels[index]).map(|_| node.roster().enter(now)));
+                guards
+                    .extend((0..tunnels[index]).map(|_| node.roster().enter(Identity::begun(now))));
                 leases.extend((0..polls[index]).map(|_| upstream.lease_on(node)));
             }
             advance(&upstream, now);
@@ -205,7 +209,7 @@ mod tests {
             .iter()
             .zip(tunnels)
             .flat_map(|(node, count)| std::iter::repeat_n(node, count))
-            .map(|node| enter(upstream.lease_on(node), begun))
+            .map(|node| enter(upstream.lease_on(node), Identity::begun(begun)))
             .collect();
         let (mut moved, mut away) = (0, 0);
         for second in 0..60 {
@@ -215,7 +219,7 @@ mod tests {
                 if polls_first(client) {
                     lease.handshake_answered(now);
                 }
-                open.push(enter(lease, now));
+                open.push(enter(lease, Identity::begun(now)));
             }
             advance(&upstream, now);
             let before = open.len();
@@ -244,7 +248,7 @@ mod tests {
         let (upstream, now) = (group(&["a", "b"]), Instant::now() + Duration::from_secs(60));
         let [a, b] = upstream.nodes() else { panic!("two nodes") };
         let enter = |node: &Arc<Node>, tunnels| {
-            (0..tunnels).map(|_| node.roster().enter(now)).collect::<Vec<_>>()
+            (0..tunnels).map(|_| node.roster().enter(Identity::begun(now))).collect::<Vec<_>>()
         };
         let _tunnels = [enter(a, 50), enter(b, 100)];
         let polls = || (0..50).map(|_| upstream.lease_on(a)).collect::<Vec<Lease>>();

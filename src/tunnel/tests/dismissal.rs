@@ -7,7 +7,7 @@ use crate::tunnel::end::Who;
 async fn start() -> (Rig, Arc<Roster>) {
     let roster = Roster::new(Instant::now());
     tokio::time::sleep(10 * SECOND).await;
-    let roster_guard = roster.enter(Instant::now());
+    let roster_guard = roster.enter(Identity::unknown());
     (Rig::start_with(|setup| setup.roster_guard = roster_guard), roster)
 }
 
@@ -40,7 +40,7 @@ async fn each_side_is_closed_with_its_own_code() {
 #[tokio::test(start_paused = true)]
 async fn a_tunnel_that_is_dismissed_before_it_begins_ends_immediately() {
     let roster = Roster::new(Instant::now());
-    let roster_guard = roster.enter(Instant::now());
+    let roster_guard = roster.enter(Identity::unknown());
     roster.dismiss(Dismissal::NodeDrained, 1, None);
     let mut rig = Rig::start_with(|setup| setup.roster_guard = roster_guard);
     expect(&mut rig.client, &unmasked(0x88, b"\x03\xf4node drained")).await;
@@ -66,7 +66,7 @@ async fn a_tunnel_that_changes_its_task_still_sees_its_dismissal() {
     let roster = Roster::new(Instant::now());
     let (_shutdown, watch) = Shutdown::new();
     let ((_client, client_side), (_node, node_side)) = (duplex(1), duplex(1));
-    let roster_guard = roster.enter(Instant::now());
+    let roster_guard = roster.enter(Identity::unknown());
     let setup = Setup { roster_guard, ..setup(watch) };
     let mut tunnel = Box::pin(run(client_side, node_side, setup));
     assert!(futures_util::poll!(&mut tunnel).is_pending());
@@ -124,7 +124,7 @@ async fn a_thousand_tunnels_leave_nothing_on_the_roster() {
     for number in 0..1000 {
         let (client, client_side) = duplex(PIPE_BYTES);
         let (node, node_side) = duplex(PIPE_BYTES);
-        let roster_guard = roster.enter(Instant::now());
+        let roster_guard = roster.enter(Identity::unknown());
         tunnels.spawn(run(client_side, node_side, Setup { roster_guard, ..setup(watch.clone()) }));
         if number % 3 > 0 {
             far_ends.push((client, node));

@@ -62,7 +62,7 @@ fn setup(shutdown: ShutdownWatch) -> Setup {
         upgrade_progress: None,
         extensions: Extensions::None,
         shutdown,
-        roster_guard: Roster::new(Instant::now()).enter(Instant::now()),
+        roster_guard: Roster::new(Instant::now()).enter(Identity::unknown()),
         counts: Arc::default(),
     }
 }

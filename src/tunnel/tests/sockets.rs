@@ -74,7 +74,7 @@ async fn a_tunnel_over_sockets_is_small_and_can_run_on_any_worker() {
     }
     let ((_client, client_side), (_node, node_side)) = (pair().await, pair().await);
     let tunnel = run(client_side, node_side, setup(Shutdown::new().1));
-    // Besides it there are 56 bytes with the client's limits, 136 if sides are pinged, 64 and a
+    // Besides it there are 56 bytes with the client's limits, 144 if sides are pinged, 160 and a
     // pointer for its roster entry, and two pointers in the list of the shutdown. With the rest of
     // a task, that is 768 bytes, one of the allocator's sizes; the next is 896.
     assert!(bytes_of(&tunnel) <= 656, "{} bytes", bytes_of(&tunnel));

@@ -77,7 +77,7 @@ async fn a_shutdown_leaves_it_nearly_all_the_time_that_there_is() {
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_it_and_rebalancing_does_not() {
     let roster = Roster::new(Instant::now());
-    let guard = roster.enter(Instant::now());
+    let guard = roster.enter(Identity::unknown());
     let mut rig = Rig::start_with(|setup| {
         setup.protocol = Protocol::Unknown;
         setup.roster_guard = guard;
