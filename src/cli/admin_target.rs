@@ -16,7 +16,7 @@ use crate::tls::{NodeTls, NodeTlsSettings, ServerTls, Verify, read_file};
 use crate::yaml::source;
 
 /// The admin listener.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct AdminArguments {
     /// The admin listener; by default that of the configuration file, else 127.0.0.1:9090
     #[arg(long, value_name = "ADDRESS")]
@@ -34,7 +34,7 @@ pub(super) struct AdminArguments {
 }
 
 /// What says who we are.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct KeyArguments {
     /// A file with the key for the admin listener, or with NAME:PASSWORD; by default the environment
     /// variable SOCKEYE_ADMIN_KEY

@@ -19,6 +19,7 @@ mod route_text;
 mod run;
 mod sessions;
 mod tail;
+mod top;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ use query::QueryArguments;
 use route::RouteArguments;
 use sessions::SessionsArguments;
 use tail::TailArguments;
+use top::TopArguments;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -80,6 +82,9 @@ enum Command {
     Sessions(SessionsArguments),
     /// Show the ends of WebSockets and the answers to handshakes as they come
     Tail(TailArguments),
+    /// Show how a running process is, live in the terminal: open sessions, rates, nodes, ends, reloads and
+    /// warnings. q ends it
+    Top(TopArguments),
     /// Tell a running process to reload its configuration file
     Reload(QueryArguments),
     /// Tell a running process to give a node no new sessions and to close its tunnels; shows the
@@ -152,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Nodes(arguments) => query::nodes(&arguments),
         Command::Sessions(arguments) => sessions::sessions(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
         Command::Reload(arguments) => query::reload(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),

@@ -16,7 +16,7 @@ use crate::admin::model::{Refusal, Status};
 use crate::admin::{client, event_client, tables};
 
 /// The process, and the form of its answer.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct QueryArguments {
     #[command(flatten)]
     admin: AdminArguments,

@@ -83,6 +83,7 @@ mod tls_offer;
 mod tls_reload;
 mod tls_to_nodes;
 mod tokens;
+mod top;
 mod traces;
 mod tunnel;
 mod unix_nodes;

@@ -31,7 +31,7 @@ export function follow(series, span, onHistory, signal) {
 }
 
 /**
- * `lines` are `{ series, label, colour, fill, scale }`; `show` makes a text of a value. Under the pointer
+ * `lines` are `{ series, label, colour, fill, eachMinute }`; `show` makes a text of a value. Under the pointer
  * it shows the values of that time.
  */
 export class Chart extends Component {
@@ -63,11 +63,11 @@ export class Chart extends Component {
 
   data() {
     const { history, lines } = this.props;
-    const values = lines.map(({ series, factor = 1 }) => {
-      const values = history?.series[series] ?? [];
-      return factor === 1 ? values : values.map((value) => (value === null ? null : value * factor));
-    });
     const step = history?.step_seconds ?? 1;
+    const values = lines.map(({ series, eachMinute = false }) => {
+      const values = history?.series[series] ?? [];
+      return eachMinute ? values.map((value, index) => inMinute(values, value, index, step)) : values;
+    });
     const begin = history?.begins_at ?? 0;
     return [values[0].map((_, index) => begin + index * step), ...values];
   }
@@ -83,7 +83,7 @@ export class Chart extends Component {
       padding: [6, 4, 0, 0],
       cursor: { y: false, points: { size: 5 }, drag: { x: false, y: false } },
       legend: { show: false },
-      scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+      scales: { x: { range: (_, __, end) => [end - this.props.span.seconds, end] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
       axes: [
         { ...axis, size: 18, space: 70, grid: { show: false }, values: (_, ticks) => ticks.map(hours) },
         { ...axis, size: 44, space: 26, grid: { stroke: line, width: 1 }, values: (_, ticks) => ticks.map(show) },
@@ -105,6 +105,13 @@ export class Chart extends Component {
       </p>
     </div>`;
   }
+}
+
+/** How many there were in the minute before: single seconds of rare things are only 0 or 60 a minute. */
+function inMinute(values, value, index, step) {
+  if (value === null) return null;
+  const known = values.slice(Math.max(0, index + 1 - Math.ceil(60 / step)), index + 1).filter((value) => value !== null);
+  return 60 * known.reduce((sum, value) => sum + value, 0) / known.length;
 }
 
 function drawn({ label, colour: name, fill }) {

@@ -66,20 +66,20 @@ function Figures({ sessions, rates, process, history, span, onSpan }) {
         aria-pressed=${each === span} onClick=${() => onSpan(each)}>${each.name}</button>`)}</div>
     </div>
     <div class="figures">
-      <${Figure} title="Open sessions" history=${history} show=${rate} lines=${SESSIONS} facts=${[
+      <${Figure} title="Open sessions" history=${history} span=${span} show=${rate} lines=${SESSIONS} facts=${[
         [count(sessions.websocket), 'WebSocket'],
         [count(sessions.polling), 'polling'],
         [count(sessions.stuck), 'stuck', sessions.stuck > 0 ? 'warn' : ''],
       ]} />
-      <${Figure} title="Sessions each minute" history=${history} show=${rate} lines=${CHURN} facts=${[
+      <${Figure} title="Sessions each minute" history=${history} span=${span} show=${rate} lines=${CHURN} facts=${[
         [count(rates.new_sessions_per_minute), 'new'],
         [count(rates.ends_per_minute), 'ended'],
       ]} />
-      <${Figure} title="Messages each second" history=${history} show=${rate} lines=${MESSAGES} facts=${[
+      <${Figure} title="Messages each second" history=${history} span=${span} show=${rate} lines=${MESSAGES} facts=${[
         [rate(rates.messages_from_client_per_second), 'from clients'],
         [rate(rates.messages_from_nodes_per_second), 'from nodes'],
       ]} />
-      <${Figure} title="Bytes each second" history=${history} show=${bytes} lines=${BYTES} facts=${[
+      <${Figure} title="Bytes each second" history=${history} span=${span} show=${bytes} lines=${BYTES} facts=${[
         [bytes(rates.bytes_from_clients_per_second), 'from clients'],
         [bytes(rates.bytes_from_nodes_per_second), 'from nodes'],
       ]} />
@@ -92,13 +92,13 @@ function Figures({ sessions, rates, process, history, span, onSpan }) {
   </section>`;
 }
 
-function Figure({ title, facts, lines, show, history }) {
+function Figure({ title, facts, lines, show, history, span }) {
   return html`<div class="card figure">
     <h3>${title}</h3>
     <p class="facts">${facts.map(([value, what, level = '']) => html`<span class=${`fact ${level}`}>
       <b>${value}</b> ${what}</span>`)}</p>
     ${history === null ? html`<div class="chart empty"></div>`
-      : html`<${Chart} history=${history} lines=${lines} show=${show} label=${`${title} over time`} />`}
+      : html`<${Chart} history=${history} span=${span} lines=${lines} show=${show} label=${`${title} over time`} />`}
   </div>`;
 }
 
@@ -181,9 +181,9 @@ const SESSIONS = [
 ];
 
 const CHURN = [
-  { series: 'new_sessions', label: 'new', colour: 'line-1', fill: true, factor: 60 },
-  { series: 'ends_by_client', label: 'left', colour: 'line-2', factor: 60 },
-  { series: 'ends_by_node', label: 'ended by nodes', colour: 'line-3', factor: 60 },
+  { series: 'new_sessions', label: 'new', colour: 'line-1', fill: true, eachMinute: true },
+  { series: 'ends_by_client', label: 'left', colour: 'line-2', eachMinute: true },
+  { series: 'ends_by_node', label: 'ended by nodes', colour: 'line-3', eachMinute: true },
 ];
 
 const MESSAGES = [

@@ -25,7 +25,7 @@ export class Session extends Component {
       const shown = await get(`/sessions/${this.props.id}`, signal);
       this.setState({ shown, error: null });
       // What has ended stays as it is.
-      if (shown.session.end !== undefined) return;
+      if (shown.ended) return;
     } catch (error) {
       if (signal.aborted) return;
       this.setState({ error });
@@ -39,8 +39,9 @@ export class Session extends Component {
     if (shown === null) {
       return html`${back}<h1 class="title">Session ${id}</h1>${error === null ? html`<${Nothing}>Looking …<//>` : html`<${Failure} error=${error} what="Sessions" />`}`;
     }
-    const { session, timeline, packets } = shown;
-    const isOver = session.end !== undefined;
+    const { timeline, packets } = shown;
+    const session = shown.ended ?? shown.session;
+    const isOver = session === shown.ended;
     return html`${back}
       <div class="bar">
         <h1 class="title">${session.client}${session.user !== null && ` (${session.user})`} <span class="quiet">on ${session.node}</span></h1>
@@ -49,7 +50,7 @@ export class Session extends Component {
       </div>
       ${isOver && html`<p class="card outcome"><b>${words(session.end)}</b> by <${By} by=${session.by} />
         <span class="quiet"> at <${At} seconds=${session.ended_at} shown=${clock(session.ended_at)} /></span>${
-        session.cause !== null && html`<b class="cause">${words(session.cause)}</b>`} ${session.verdict}</p>`}
+        session.cause !== null && html`<b class="cause">${words(session.cause)}</b>`} ${session.explanation}</p>`}
       ${session.stuck !== null && html`<p class="card warnings"><strong>Stuck in polling: ${words(session.stuck.outcome)}.</strong> ${session.stuck.hint}</p>`}
       <div class="columns">
         <${Facts} session=${session} isOver=${isOver} />
@@ -59,9 +60,11 @@ export class Session extends Component {
   }
 }
 
+const HTTP = { http1: 'HTTP/1.1', http2: 'HTTP/2' };
+
 function Facts({ session, isOver }) {
   const rows = [
-    ['Transport', `${session.transport}, HTTP/${session.http}`],
+    ['Transport', `${session.transport}, ${HTTP[session.http] ?? session.http}`],
     ['Route', session.route],
     ['Node', `${session.node} of ${session.upstream}`],
     ['Session', session.session ?? 'not known'],
@@ -88,7 +91,7 @@ function Packets({ packets }) {
   return html`<section class="card packets" aria-labelledby="packets"><h2 id="packets">Last packets</h2>
     <div class="scroll" tabindex="0" role="region" aria-label="Table of packets"><table><thead><tr>
       <th scope="col" class="number">Ago</th><th scope="col">From</th><th scope="col">Kind</th><th scope="col" class="number">Bytes</th></tr></thead>
-    <tbody>${packets.map((packet) => html`<tr><td class="number">${duration(packet.seconds_ago)}</td><td><${From} side=${packet.from} /></td>
+    <tbody>${packets.toReversed().map((packet) => html`<tr><td class="number">${duration(packet.seconds_ago)}</td><td><${From} side=${packet.from} /></td>
       <td>${packet.opcode}</td><td class="number">${count(packet.bytes)}</td></tr>`)}</tbody></table></div></section>`;
 }
 

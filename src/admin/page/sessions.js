@@ -129,7 +129,7 @@ function Ended({ ended }) {
         <td><${By} by=${session.by} /></td>
         <td>${session.node}</td>
         <td class="number">${duration(session.age_seconds)}</td>
-        <td class="verdict-cell">${session.cause !== null && html`<b>${words(session.cause)}</b> `}${session.verdict}</td>
+        <td class="verdict-cell">${session.cause !== null && html`<b>${words(session.cause)}</b> `}${session.explanation}</td>
       </tr>`)}</tbody>
     </table></div>`}
   </section>`;
