@@ -110,6 +110,14 @@ impl Closing {
     }
 }
 
+/// The time at `share` of a shutdown that ends at `deadline`, early enough that both sides can still
+/// answer. A random share keeps the clients from reconnecting all at once.
+pub(super) fn shutdown_slot(now: Instant, deadline: Instant, share: f64) -> Instant {
+    let window = deadline.saturating_duration_since(now);
+    let for_the_answer = ANSWER_TIMEOUT.min(window / 4);
+    now + (window - for_the_answer).mul_f64(share)
+}
+
 fn timeout_of(awaited: Awaited) -> Duration {
     match awaited {
         Awaited::SlowReader => CLOSING_MAX,
@@ -127,7 +135,7 @@ pub(super) fn progress_bytes(timeout: Duration) -> u16 {
 }
 
 /// How long a side may take to answer a Close frame that it can read immediately.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an end may take even if bytes move: what a slow client has not taken is limited to our
 /// backlog and the socket buffers.

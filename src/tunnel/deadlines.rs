@@ -4,7 +4,7 @@
 //!
 //! Pure. Runs for every byte.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use crate::Instant;
@@ -131,6 +131,11 @@ impl Deadlines {
     fn time_of(&self, after: NonZeroU64) -> Option<Instant> {
         self.begun_at.checked_add(Duration::from_millis(after.get()))
     }
+}
+
+/// A timeout in milliseconds. `None` if it is so long that it never comes.
+pub(super) fn in_millis(timeout: Duration) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(timeout.as_millis()).ok()?)
 }
 
 const NANOS_PER_MILLI: u128 = 1_000_000;

@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::close_rules::{Flows, HalfClose};
-use super::closing::{ANSWER_TIMEOUT, Closing};
-use super::deadlines::{Deadlines, Due, Timer};
+use super::closing::{Closing, shutdown_slot};
+use super::deadlines::{Deadlines, Due, Timer, in_millis};
 use super::flow::Flow;
 use super::flow_state::{FlowStep, PollContext, SourceState};
 use super::gate::{FirstFrames, Gate, Strictness};
@@ -394,18 +394,5 @@ where
     }
 }
 
-/// `None` if it is so long that it never comes.
-fn in_millis(timeout: Duration) -> Option<NonZeroU32> {
-    NonZeroU32::new(u32::try_from(timeout.as_millis()).ok()?)
-}
-
 /// How often a side is looked at whose direction has ended while the other one goes on.
 const RESET_CHECK_EVERY: Duration = Duration::from_secs(5);
-
-/// The time at `share` of a shutdown that ends at `deadline`, early enough that both sides can still
-/// answer. A random share keeps the clients from reconnecting all at once.
-fn shutdown_slot(now: Instant, deadline: Instant, share: f64) -> Instant {
-    let window = deadline.saturating_duration_since(now);
-    let for_the_answer = ANSWER_TIMEOUT.min(window / 4);
-    now + (window - for_the_answer).mul_f64(share)
-}
