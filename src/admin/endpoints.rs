@@ -34,7 +34,7 @@ use crate::net::ClientInfo;
 use crate::reload::ReloadError;
 
 /// All endpoints: their paths, who may use them, and what they do.
-const ENDPOINTS: [(&str, Access, Endpoint); 17] = [
+const ENDPOINTS: [(&str, Access, Endpoint); 18] = [
     ("/live", OPEN, Endpoint::Query(Query::Live)),
     ("/ready", OPEN, Endpoint::Query(Query::Ready)),
     ("/status", READ, Endpoint::Query(Query::Status)),
@@ -47,6 +47,7 @@ const ENDPOINTS: [(&str, Access, Endpoint); 17] = [
     ("/history", READ, Endpoint::Query(Query::History)),
     ("/tail", READ, Endpoint::Query(Query::Tail)),
     ("/sessions", READ, Endpoint::Query(Query::Sessions)),
+    ("/sessions/{id}/watch", READ, Endpoint::Query(Query::Watch)),
     ("/sessions/{id}/end", OPERATE, Endpoint::Command(Command::EndSession)),
     ("/sessions/{id}", READ, Endpoint::Query(Query::Session)),
     ("/reload", OPERATE, Endpoint::Command(Command::Reload)),
@@ -82,6 +83,7 @@ enum Query {
     Tail,
     Sessions,
     Session,
+    Watch,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,11 +149,21 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(endpoint.methods()));
         return answer;
     }
+    let shows_payload = session_endpoints::shows_payload(head.uri.query());
+    let access = match endpoint {
+        Endpoint::Query(Query::Watch) if shows_payload => OPERATE,
+        _ => access,
+    };
     let operator = match permit(operators.as_deref(), access, head, client).await {
         Ok(operator) => operator,
         Err(refusal) => return refusal,
     };
     match endpoint {
+        Endpoint::Query(Query::Watch) => {
+            let answer = session_endpoints::watch(state, name, head.uri.query());
+            log_command(operator.as_ref(), client, path, answer.status());
+            answer
+        }
         Endpoint::Query(Query::Session) => session_endpoints::detail(state, name).await,
         Endpoint::Query(query) => answer_query(state, query, head.uri.query()),
         Endpoint::Command(command) => {
@@ -198,8 +210,10 @@ fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> A
         }),
         Query::History => overview::history(state, parameters),
         Query::Tail => session_endpoints::tail(state, parameters),
-        // The query of a single session is answered where its id is known.
-        Query::Sessions | Query::Session => session_endpoints::list(state, parameters),
+        // The queries of a single session are answered where its id is known.
+        Query::Sessions | Query::Session | Query::Watch => {
+            session_endpoints::list(state, parameters)
+        }
     }
 }
 

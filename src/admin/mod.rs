@@ -16,6 +16,7 @@ mod history;
 mod metrics_page;
 pub(crate) mod model;
 mod overview;
+mod packet;
 mod page;
 mod permission;
 mod readiness;
@@ -33,6 +34,7 @@ mod timeline;
 mod tls_samples;
 mod totals;
 mod views;
+mod watch;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -11,6 +11,7 @@ use super::session_filter::SessionFilter;
 use super::sessions;
 use super::state::AdminState;
 use super::tail::{self, TailFilter};
+use super::watch::{self, Watch};
 use crate::tunnel::SessionId;
 
 /// `/sessions`.
@@ -45,6 +46,40 @@ pub(super) fn end(state: &AdminState, id: &str) -> Answer {
         ),
         false => unknown(id),
     }
+}
+
+/// `/sessions/{id}/watch`.
+pub(super) fn watch(state: &AdminState, id: &str, query: Option<&str>) -> Answer {
+    let Ok(parsed) = id.parse::<SessionId>() else { return unknown(id) };
+    let snapshot = state.current.load();
+    let Some((tunnel, _)) = sessions::find(&snapshot, parsed) else {
+        return match sessions::is_polling(&snapshot, parsed) {
+            true => refuse(StatusCode::CONFLICT, "this session polls: it has no frames"),
+            false => unknown(id),
+        };
+    };
+    if tunnel.identity().transport != "websocket" {
+        return refuse(
+            StatusCode::CONFLICT,
+            "this is another protocol than WebSocket: it has no frames",
+        );
+    }
+    let watch = Watch {
+        id: parsed,
+        has_heartbeat: tunnel.identity().has_heartbeat,
+        with_payload: shows_payload(query),
+    };
+    let ended = snapshot.ended.clone();
+    events(&state.streams, "frames", |sender| {
+        let frames = tunnel.watch();
+        state.tasks.spawn(async move { watch::follow(watch, frames, &ended, sender).await });
+    })
+}
+
+/// Whether a watch is to show payloads, which is for operators alone.
+pub(super) fn shows_payload(query: Option<&str>) -> bool {
+    let mut pairs = query.unwrap_or_default().split('&');
+    pairs.any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == "payload")
 }
 
 /// `/tail`.

@@ -4,7 +4,9 @@
 
 use serde_json::Value;
 
-use super::model::{EndedSession, Handshake, Session, SessionDetail, SessionEnded, Sessions};
+use super::model::{
+    EndedSession, Frame, Handshake, Session, SessionDetail, SessionEnded, Sessions,
+};
 use super::tables::{table, text};
 
 /// `/sessions`: one line for each open session, then one for each that ended.
@@ -60,6 +62,20 @@ pub(crate) fn event(name: &str, data: Value) -> String {
         "handshake" => serde_json::from_value(data).map(|one| handshake(&one)).unwrap_or_default(),
         _ => format!("{}: {}", text(name), text(&data.to_string())),
     }
+}
+
+/// An event of `/sessions/{id}/watch`.
+pub(crate) fn frame(name: &str, data: Value) -> String {
+    let frame: Frame = match name {
+        "frame" => serde_json::from_value(data).unwrap_or_default(),
+        _ => return format!("{}: {}", text(name), text(&data.to_string())),
+    };
+    let types = [&frame.engineio, &frame.socketio, &frame.namespace, &frame.event, &frame.payload];
+    let types: Vec<String> = types.into_iter().flatten().map(|word| text(word)).collect();
+    let compressed = if frame.compressed { " compressed" } else { "" };
+    let (from, opcode) = (text(&frame.from), text(&frame.opcode));
+    let (seconds, bytes) = (frame.seconds, frame.bytes);
+    format!("{seconds:>10.3} s  {from:6}  {opcode}{compressed}, {bytes} bytes  {}", types.join(" "))
 }
 
 fn handshake(one: &Handshake) -> String {

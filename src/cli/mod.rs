@@ -20,6 +20,7 @@ mod run;
 mod sessions;
 mod tail;
 mod top;
+mod watch;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ use route::RouteArguments;
 use sessions::SessionsArguments;
 use tail::TailArguments;
 use top::TopArguments;
+use watch::WatchArguments;
 
 /// A reverse proxy for Socket.IO clusters and WebSockets.
 #[derive(Debug, Parser)]
@@ -82,6 +84,8 @@ enum Command {
     Sessions(SessionsArguments),
     /// Show the ends of WebSockets and the answers to handshakes as they come
     Tail(TailArguments),
+    /// Show the frames of a session as they pass, with their events; each watch is logged
+    Watch(WatchArguments),
     /// Show how a running process is, live in the terminal: open sessions, rates, nodes, ends, reloads and
     /// warnings. q ends it
     Top(TopArguments),
@@ -157,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Nodes(arguments) => query::nodes(&arguments),
         Command::Sessions(arguments) => sessions::sessions(&arguments),
         Command::Tail(arguments) => tail::tail(&arguments),
+        Command::Watch(arguments) => watch::watch(&arguments),
         Command::Top(arguments) => top::top(&arguments),
         Command::Reload(arguments) => query::reload(&arguments),
         Command::Drain(arguments) => drain::drain(&arguments),

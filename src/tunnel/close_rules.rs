@@ -18,6 +18,7 @@ use super::end::{CloseStyle, EndFacts};
 use super::flow::Flow;
 use super::flow_state::{Ending, SourceState};
 use super::gate::InsertPoint;
+use super::tap::{FrameSender, Tap};
 use super::{End, Side};
 
 /// Both directions of a tunnel.
@@ -55,6 +56,13 @@ pub(super) enum Awaited {
 }
 
 impl Flows {
+    /// Shows the frames that pass from now on to `watcher`.
+    pub(super) fn watch(&mut self, watcher: &FrameSender) {
+        for side in Side::ALL {
+            self.flows_of(side).0.gate.watch(Tap::new(side, watcher.clone()));
+        }
+    }
+
     /// What has ended the tunnel. An offence of the client comes first, because nothing passes
     /// after it. A Close frame says more than the FIN or error that came with it, and an error more
     /// than a FIN: the kernel reports a reset once, to the first call, and a FIN to the next.

@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use super::End;
-use super::open_packet::{FirstFrame, OpenPacketReader};
-use super::upgrade_progress::UpgradeReader;
+use super::readers::{FirstFrames, Readers};
+use super::tap::Tap;
 use crate::Instant;
 use crate::websocket::{
     Breach, ControlSeen, Counts, Followed, PingPayload, Position, Scanner, Trail, Until,
@@ -22,21 +22,12 @@ use crate::websocket::{
 #[derive(Debug)]
 pub(super) struct Gate {
     scanner: Scanner,
-    /// Reads the first frames as they pass; `None` when that is done.
-    first_frames: Option<Box<FirstFrames>>,
+    /// Read what passes; `None` if none does.
+    readers: Option<Box<Readers>>,
     passing: Passing,
     /// What happens if the sender breaks the protocol.
     strictness: Strictness,
     offence: Option<End>,
-}
-
-/// What is read at the beginning of a stream.
-#[derive(Debug)]
-pub(super) enum FirstFrames {
-    /// The open packet.
-    OpenPacket(OpenPacketReader),
-    /// The steps of an upgrade.
-    Upgrade(UpgradeReader),
 }
 
 /// What happens to a side that breaks RFC 6455.
@@ -80,8 +71,8 @@ impl Gate {
         strictness: Strictness,
         first_frames: Option<FirstFrames>,
     ) -> Self {
-        let first_frames = first_frames.map(Box::new);
-        Self { scanner, first_frames, passing: Passing::Everything, strictness, offence: None }
+        let readers = first_frames.map(|first| Box::new(Readers::new(first)));
+        Self { scanner, readers, passing: Passing::Everything, strictness, offence: None }
     }
 
     /// Follows `chunk`, read at `now`, as far as `until` says, and returns which of its bytes may
@@ -89,6 +80,7 @@ impl Gate {
     /// arrive.
     #[inline]
     pub(super) fn follow(&mut self, chunk: &[u8], until: Until, now: Instant) -> Followed {
+        let at_boundary = self.readers.is_some() && self.scanner.position() == Position::Boundary;
         let followed = match self.passing {
             Passing::Everything => {
                 let followed = self.scanner.scan(chunk, until, now);
@@ -103,10 +95,15 @@ impl Gate {
             Passing::Frame => self.follow_to_boundary(chunk, now),
             Passing::Nothing | Passing::Closed => self.discard(chunk, now),
         };
-        if self.first_frames.is_some() {
-            self.read_first_frames(chunk.split_at(followed.passed).0, now);
+        if self.readers.is_some() {
+            self.read(chunk.split_at(followed.passed).0, at_boundary, now);
         }
         followed
+    }
+
+    /// Shows the frames that pass from now on to somebody.
+    pub(super) fn watch(&mut self, tap: Tap) {
+        self.readers.get_or_insert_default().add(tap);
     }
 
     /// From now on the sender's next Close frame does not pass: one of ours replaces it, or is
@@ -227,13 +224,11 @@ impl Gate {
     /// How long the session may be silent by its open packet; only once.
     #[inline]
     pub(super) fn take_silence_max(&mut self) -> Option<Duration> {
-        let FirstFrames::OpenPacket(reader) = &**self.first_frames.as_ref()? else { return None };
-        let silence_max = match reader.first_frame() {
-            FirstFrame::Incomplete => return None,
-            FirstFrame::Opened(silence_max) => Some(silence_max),
-            FirstFrame::Unreadable => None,
-        };
-        self.first_frames = None;
+        let readers = self.readers.as_deref_mut()?;
+        let silence_max = readers.take_silence_max();
+        if readers.are_done() {
+            self.readers = None;
+        }
         silence_max
     }
 
@@ -279,18 +274,12 @@ impl Gate {
         self.scanner.drop_pongs(payload);
     }
 
-    /// Reads what passes of the first frames.
+    /// Lets the readers read what passes, and frees them when all are done.
     #[cold]
-    fn read_first_frames(&mut self, passing: &[u8], now: Instant) {
-        match self.first_frames.as_deref_mut() {
-            None => (),
-            Some(FirstFrames::OpenPacket(reader)) => reader.push(passing),
-            Some(FirstFrames::Upgrade(reader)) => {
-                reader.push(passing, now);
-                if reader.is_over() {
-                    self.first_frames = None;
-                }
-            }
+    fn read(&mut self, passing: &[u8], at_boundary: bool, now: Instant) {
+        let readers = self.readers.as_deref_mut();
+        if readers.is_some_and(|readers| readers.read(passing, at_boundary, now)) {
+            self.readers = None;
         }
     }
 

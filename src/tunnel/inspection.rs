@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::roster::Roster;
 use super::roster_entry::RosterEntry;
-use super::{Identity, Side};
+use super::tap::{self, FrameSender};
+use super::{Identity, Side, WatchedFrames};
 use crate::Instant;
 use crate::websocket::{PastFrame, Trail};
 
@@ -28,6 +29,7 @@ pub(crate) struct OpenTunnel {
 #[derive(Debug, Default)]
 pub(super) struct Orders {
     pub(super) inspections: Vec<oneshot::Sender<Inspection>>,
+    pub(super) watchers: Vec<FrameSender>,
 }
 
 /// What a tunnel knows of itself.
@@ -103,6 +105,13 @@ impl OpenTunnel {
     /// Tells it to end, as an order of the operator.
     pub(crate) fn end(&self) {
         self.roster.end(&self.entry);
+    }
+
+    /// Watches its frames, from now on until it ends.
+    pub(crate) fn watch(&self) -> WatchedFrames {
+        let (sender, frames) = tap::watch();
+        self.entry.order(|orders| orders.watchers.push(sender));
+        frames
     }
 
     /// Asks it what it knows. There is no answer if it ends before.

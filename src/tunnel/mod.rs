@@ -16,8 +16,8 @@
 //! - `roster`: the open tunnels of a node, and which of them have to end; `roster_entry`: one of
 //!   them; `traffic_metrics`: the bytes and messages that metrics know already
 //! - `identity`: whose tunnel it is; `vitals`: what it notes of its sides; `inspection`: what others see of it
-//!   and ask of it
-//! - `open_packet`: the open packet of an Engine.IO session, read as it passes; `upgrade_progress`:
+//!   and ask of it; `tap`: its frames for somebody who watches it
+//! - `readers`: what reads frames as they pass; `open_packet`: the open packet of an Engine.IO session, read as it passes; `upgrade_progress`:
 //!   the steps of an upgrade from polling
 //!
 //! Runs for every byte.
@@ -38,10 +38,12 @@ mod keepalive;
 mod limits;
 mod open_packet;
 mod policies;
+mod readers;
 mod roster;
 mod roster_entry;
 mod scratch_buffer;
 mod stream;
+mod tap;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -60,6 +62,7 @@ pub(crate) use roster::Dismissal;
 pub use roster::Roster;
 pub(crate) use roster_entry::RosterGuard;
 pub(crate) use stream::{Stream, set_socket_options};
+pub(crate) use tap::{PAYLOAD_BYTES_MAX as WATCHED_BYTES_MAX, WatchedFrame, WatchedFrames};
 pub(crate) use upgrade_progress::{UpgradeProgress, UpgradeStep};
 
 use std::fmt;

@@ -15,9 +15,10 @@ use super::closing::{Closing, shutdown_slot};
 use super::deadlines::{Deadlines, Due, Timer, in_millis};
 use super::flow::Flow;
 use super::flow_state::{FlowStep, PollContext, SourceState};
-use super::gate::{FirstFrames, Gate, Strictness};
+use super::gate::{Gate, Strictness};
 use super::open_packet::OpenPacketReader;
 use super::policies::Policies;
+use super::readers::FirstFrames;
 use super::scratch_buffer::with_scratch;
 use super::traffic_metrics::TrafficMetrics;
 use super::upgrade_progress::UpgradeReader;
@@ -320,6 +321,7 @@ where
             flow.gate.forget_stale_frames(now);
         }
         let Some(orders) = self.roster_guard.take_orders() else { return };
+        orders.watchers.iter().for_each(|watcher| self.flows.watch(watcher));
         for asked in orders.inspections {
             // Who asked may have gone.
             let _ =

@@ -4,7 +4,7 @@
 //! - `scanner`: follows the frames of one direction; `stream`: what it says of them
 //! - `head`: the head of a frame; `rules`: what a frame may not be; `error`: the names of those
 //!   faults
-//! - `trail`: the last frames of a direction
+//! - `trail`: the last frames of a direction; `reader`: its frames, for those who watch it
 //! - `extensions`: what the 101 agreed on; `limits`: how much a client may send
 //! - `internal`: the scanner as benchmarks and fuzz targets see it
 //!
@@ -15,6 +15,7 @@ mod extensions;
 mod head;
 pub(crate) mod internal;
 mod limits;
+mod reader;
 mod rules;
 mod scanner;
 mod stream;
@@ -28,6 +29,7 @@ pub(crate) use stream::Counts;
 
 pub(crate) use head::{Head, Opcode};
 pub(crate) use limits::{Breach, SenderLimits};
+pub(crate) use reader::{FrameReader, ReadFrame};
 pub(crate) use scanner::Scanner;
 pub(crate) use stream::{ControlSeen, Followed, PingPayload, Position, Sender, Until};
 pub(crate) use trail::{PastFrame, Trail};

@@ -191,6 +191,45 @@ async fn ends_and_handshakes_are_told_as_they_come() {
     assert!(end.contains("\"end\":\"client_closed\""), "{end}");
 }
 
+#[tokio::test]
+async fn the_frames_of_a_session_are_watched_without_secrets_to_its_end() {
+    let node = NodeServer::start(&[]).await;
+    let proxy = Proxy::start(&yaml(&[node.address()]));
+    let mut client = websocket::open(proxy.address, WEBSOCKET).await;
+    client.send(text("40")).await;
+    while !client.frame().await.unwrap().1.starts_with(b"40") {}
+    let listed = until(&proxy, "", (1, 0)).await;
+    let id = listed["sessions"][0]["id"].as_str().unwrap().to_owned();
+    for (payload, shown) in [("", false), ("?payload=1", true)] {
+        let mut watcher = Client::connect(proxy.admin.unwrap()).await;
+        let ask = request("GET", &format!("/sessions/{id}/watch{payload}"), &[], "");
+        watcher.send(ask.replace("test", "localhost")).await;
+        let mut told = Tail { client: watcher, text: String::new() };
+        told.until(":\n").await;
+        // The tunnel was told to show its frames before the answer began, and does at its next poll.
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        let frame = loop {
+            pace.tick().await;
+            client.send(text("42[\"collect\",{\"password\":\"hunter2\",\"n\":7}]")).await;
+            let seen = told.until("\"from\":\"client\"");
+            if let Ok(frame) = tokio::time::timeout(Duration::from_millis(500), seen).await {
+                break frame;
+            }
+        };
+        assert!(!told.text.contains("hunter2"), "{}", told.text);
+        assert_eq!(told.text.contains("\\\"n\\\":7"), shown, "{}", told.text);
+        assert!(told.text.contains("\"event\":\"collect\""), "{frame}");
+        assert!(told.text.contains("\"namespace\":\"/\""), "{frame}");
+        if shown {
+            client.send(websocket::close(1000)).await;
+            let end = told.until("event: ended").await;
+            assert!(end.contains("\"end\":\"client_closed\""), "{end}");
+        }
+    }
+    let (status, _) = ask(proxy.admin.unwrap(), "GET", &format!("/sessions/{id}/watch")).await;
+    assert_eq!(status, 404, "it has ended");
+}
+
 /// Server-sent events as they come.
 struct Tail {
     client: Client,

@@ -22,7 +22,8 @@ pub(crate) use overview::{
 };
 pub(crate) use reload::{Problem, ReloadFailed, Reloaded};
 pub(crate) use sessions::{
-    EndedSession, Handshake, Moment, Packet, Session, SessionDetail, SessionEnded, Sessions,
+    EndedSession, Frame, Handshake, Moment, Packet, Session, SessionDetail, SessionEnded, Sessions,
+    WatchEnded,
 };
 pub(crate) use status::{
     CertificateOrder, Connections, Descriptors, LastReload, ListenerCertificate, NodeTotals,

@@ -152,3 +152,39 @@ pub(crate) struct Handshake {
     /// How long the client waited.
     pub millis: u64,
 }
+
+/// `/sessions/{id}/watch`: a frame that has passed.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Frame {
+    /// Seconds since the watch began.
+    pub seconds: f64,
+    /// `client` or `node`.
+    pub from: String,
+    /// What it carries.
+    pub opcode: String,
+    /// The length of its payload.
+    pub bytes: u64,
+    /// Whether its message is compressed.
+    pub compressed: bool,
+    /// The type of the packet of Engine.IO.
+    pub engineio: Option<String>,
+    /// The type of the packet of Socket.IO.
+    pub socketio: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// The name of its event.
+    pub event: Option<String>,
+    /// Its payload without secrets, if that was asked for and can be shown.
+    pub payload: Option<String>,
+}
+
+/// `/sessions/{id}/watch`: how the session ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct WatchEnded {
+    /// How, as the log names it.
+    pub end: String,
+    /// Who ended it.
+    pub by: String,
+}
