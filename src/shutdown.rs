@@ -48,6 +48,8 @@ pub struct Registration(Arc<Registry>);
 struct Registry {
     deadline: OnceLock<Instant>,
     waiting: Mutex<Notifiers>,
+    /// That of the shutdown which this one follows.
+    followed: Option<Arc<Self>>,
 }
 
 #[derive(Default)]
@@ -66,8 +68,19 @@ enum Phase {
 impl Shutdown {
     /// A shutdown that has not begun, and its first watch.
     pub fn new() -> (Self, ShutdownWatch) {
+        Self::with(Registry::default())
+    }
+
+    /// A shutdown that its owner begins when the one that `followed` watches has begun. Its registrations
+    /// see that one's deadline already: a request that watches the other one is answered by a connection
+    /// that knows, whichever of the two is woken first.
+    pub(crate) fn following(followed: &ShutdownWatch) -> (Self, ShutdownWatch) {
+        Self::with(Registry { followed: Some(followed.registry.clone()), ..Registry::default() })
+    }
+
+    fn with(registry: Registry) -> (Self, ShutdownWatch) {
         let (sender, receiver) = watch::channel(Phase::Running);
-        let registry = Arc::<Registry>::default();
+        let registry = Arc::new(registry);
         let watch = ShutdownWatch { phase: receiver, registry: registry.clone() };
         (Self { phase: sender, registry }, watch)
     }
@@ -75,23 +88,28 @@ impl Shutdown {
     /// Begins the shutdown; its deadline is `timeout` from now. A second call changes nothing.
     pub fn begin(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        let begins = self.phase.send_if_modified(|phase| {
+        if !self.registry.begin(deadline) {
+            return;
+        }
+        self.phase.send_if_modified(|phase| {
+            // A cut may have come between.
             let begins = *phase == Phase::Running;
             if begins {
                 *phase = Phase::ShuttingDown { deadline };
             }
             begins
         });
-        if begins {
-            self.registry.wake_all(deadline);
-        }
+        self.registry.wake_all();
     }
 
     /// Moves the deadline to now, whether the shutdown has begun or not.
     pub fn cut(&self) {
         let deadline = Instant::now();
+        let begins = self.registry.begin(deadline);
         self.phase.send_replace(Phase::ShuttingDown { deadline });
-        self.registry.wake_all(deadline);
+        if begins {
+            self.registry.wake_all();
+        }
     }
 }
 
@@ -143,7 +161,8 @@ impl ShutdownWatch {
 impl Registration {
     /// The shutdown's first deadline, if it has begun. A later cut does not move it.
     pub fn deadline(&self) -> Option<Instant> {
-        self.0.deadline.get().copied()
+        let followed = || self.0.followed.as_ref()?.deadline.get();
+        self.0.deadline.get().or_else(followed).copied()
     }
 }
 
@@ -179,12 +198,15 @@ impl Drop for Registration {
 }
 
 impl Registry {
+    /// Sets the deadline, before anybody is woken: a connection that is woken by the watch of its request
+    /// has to see that the process stops, too. Returns whether it was not set before.
+    fn begin(&self, deadline: Instant) -> bool {
+        self.deadline.set(deadline).is_ok()
+    }
+
     /// The deadline is set before the list is read: a notifier that is registered too late for the list
     /// finds the deadline.
-    fn wake_all(&self, deadline: Instant) {
-        if self.deadline.set(deadline).is_err() {
-            return;
-        }
+    fn wake_all(&self) {
         let notifiers = std::mem::take(&mut self.waiting().list);
         for notifier in notifiers.iter().filter_map(Weak::upgrade) {
             notifier.wake();
@@ -253,6 +275,37 @@ mod tests {
         assert!(watch.has_begun());
         assert_eq!(watch.begun().await, end);
         assert_eq!(other.begun().await, end);
+    }
+
+    /// Checks, as soon as it is woken, that connections see the shutdown as well.
+    struct SeesDeadline(Registration, AtomicUsize);
+
+    impl std::task::Wake for SeesDeadline {
+        fn wake(self: Arc<Self>) {
+            assert!(self.0.deadline().is_some(), "a connection does not know it yet");
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn connections_see_the_shutdown_as_soon_as_anybody_does() {
+        for begins in [true, false] {
+            let (shutdown, mut watch) = Shutdown::new();
+            let (_own, own_watch) = Shutdown::following(&watch);
+            let notifier: Weak<Counter> = Weak::new();
+            let seen = SeesDeadline(own_watch.register(notifier), AtomicUsize::new(0));
+            let seen = Arc::new(seen);
+            let waker = Waker::from(seen.clone());
+            let mut begun = Box::pin(watch.begun());
+            let mut context = std::task::Context::from_waker(&waker);
+            assert!(begun.as_mut().poll(&mut context).is_pending());
+            match begins {
+                true => shutdown.begin(Duration::from_secs(5)),
+                false => shutdown.cut(),
+            }
+            assert_eq!(seen.1.load(Ordering::Relaxed), 1);
+            assert!(begun.as_mut().poll(&mut context).is_ready());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -146,7 +146,7 @@ async fn serve_queue<S: ClientService>(
 ) {
     // The connections of this worker watch a shutdown of its own: they check it whenever they are woken,
     // and no other core uses its lock.
-    let (own_shutdown, watch) = Shutdown::new();
+    let (own_shutdown, watch) = Shutdown::following(&shutdown);
     loop {
         tokio::select! {
             end = shutdown.begun(), if !watch.has_begun() => {
