@@ -13,8 +13,15 @@ use crate::clock::Epoch;
 pub(super) struct IdleAges {
     epoch: Epoch,
     period: u64,
-    former: Box<[Bucket]>,
-    current: Box<[Bucket]>,
+    former: Period,
+    current: Period,
+}
+
+/// The ends of one period. All of them are counted apart: when all clients leave at once, each end asks.
+#[derive(Debug)]
+struct Period {
+    ends: u64,
+    by_age: Box<[Bucket]>,
 }
 
 /// The ends at one age.
@@ -30,8 +37,7 @@ struct Bucket {
 impl IdleAges {
     /// No end was noted yet; none was before `now`.
     pub(super) fn new(now: Instant) -> Self {
-        let none = || vec![Bucket::default(); AGES].into_boxed_slice();
-        Self { epoch: Epoch::new(now), period: 0, former: none(), current: none() }
+        Self { epoch: Epoch::new(now), period: 0, former: Period::new(), current: Period::new() }
     }
 
     /// Notes an end after so long without traffic. Returns the age in whole seconds if many connections
@@ -44,13 +50,14 @@ impl IdleAges {
         if age < AGE_MIN {
             return None;
         }
-        let bucket = self.current.get_mut(age)?;
+        let bucket = self.current.by_age.get_mut(age)?;
         let second = u32::try_from(second).unwrap_or(u32::MAX);
         if bucket.ends == 0 || bucket.last != second {
             bucket.seconds = bucket.seconds.saturating_add(1);
         }
         bucket.last = second;
         bucket.ends = bucket.ends.saturating_add(1);
+        self.current.ends += 1;
         self.is_frequent(age).then_some(age as u64)
     }
 
@@ -62,23 +69,32 @@ impl IdleAges {
         let is_next = period == self.period + 1;
         self.period = period;
         std::mem::swap(&mut self.former, &mut self.current);
-        self.current.fill(Bucket::default());
+        self.current.clear();
         if !is_next {
-            self.former.fill(Bucket::default());
+            self.former.clear();
         }
     }
 
     fn is_frequent(&self, age: usize) -> bool {
-        let both = || [&self.former, &self.current].into_iter();
+        let both = [&self.former, &self.current];
         let near = age.saturating_sub(1)..(age + 2).min(AGES);
-        let near = || both().filter_map(|buckets| buckets.get(near.clone())).flatten();
-        let count = |buckets: &mut dyn Iterator<Item = &Bucket>| -> u64 {
-            buckets.map(|bucket| u64::from(bucket.ends)).sum()
-        };
-        let ends = count(&mut near());
-        let seconds: u64 = near().map(|bucket| u64::from(bucket.seconds)).sum();
-        let all = count(&mut both().flat_map(|buckets| buckets.iter()));
+        let near = both.iter().filter_map(|period| period.by_age.get(near.clone())).flatten();
+        let (ends, seconds) = near.fold((0, 0), |(ends, seconds), bucket| {
+            (ends + u64::from(bucket.ends), seconds + u64::from(bucket.seconds))
+        });
+        let all: u64 = both.iter().map(|period| period.ends).sum();
         ends >= 3 && seconds >= 2 && ends * 3 >= all
+    }
+}
+
+impl Period {
+    fn new() -> Self {
+        Self { ends: 0, by_age: vec![Bucket::default(); AGES].into_boxed_slice() }
+    }
+
+    fn clear(&mut self) {
+        self.ends = 0;
+        self.by_age.fill(Bucket::default());
     }
 }
 
