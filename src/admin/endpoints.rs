@@ -1,6 +1,6 @@
 //! The endpoints of the admin listener.
 //!
-//! Who may use which of them is in the table: see `permission`. On a loopback address each request must name
+//! The table has the role that each endpoint needs: see `permission`. On a loopback address each request must name
 //! an IP address or `localhost`, because a page of another site would use another name. Each command is
 //! logged, with who sent it.
 //!
@@ -159,13 +159,14 @@ pub(super) async fn answer(state: &AdminState, bind: SocketAddr, head: &Parts) -
         Err(refusal) => return refusal,
     };
     match endpoint {
-        Endpoint::Query(Query::Watch) => {
-            let answer = session_endpoints::watch(state, name, head.uri.query());
-            log_command(operator.as_ref(), client, path, answer.status());
+        Endpoint::Query(query) => {
+            let answer = answer_query(state, query, (name, head.uri.query())).await;
+            // A watch is recorded in the log, as a command is.
+            if query == Query::Watch {
+                log_command(operator.as_ref(), client, path, answer.status());
+            }
             answer
         }
-        Endpoint::Query(Query::Session) => session_endpoints::detail(state, name).await,
-        Endpoint::Query(query) => answer_query(state, query, head.uri.query()),
         Endpoint::Command(command) => {
             let is_allowed = is_from_no_other_page(&head.headers, operator.as_ref());
             let answer = match command {
@@ -188,7 +189,11 @@ fn log_command(operator: Option<&Operator>, client: IpAddr, path: &str, status: 
     info!(operator, %client, path, status = status.as_u16(), "admin command");
 }
 
-fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> Answer {
+async fn answer_query(
+    state: &AdminState,
+    query: Query,
+    (name, parameters): (&str, Option<&str>),
+) -> Answer {
     match query {
         Query::Live => json(StatusCode::OK, &Live { live: true }),
         Query::Ready => {
@@ -210,10 +215,9 @@ fn answer_query(state: &AdminState, query: Query, parameters: Option<&str>) -> A
         }),
         Query::History => overview::history(state, parameters),
         Query::Tail => session_endpoints::tail(state, parameters),
-        // The queries of a single session are answered where its id is known.
-        Query::Sessions | Query::Session | Query::Watch => {
-            session_endpoints::list(state, parameters)
-        }
+        Query::Sessions => session_endpoints::list(state, parameters),
+        Query::Session => session_endpoints::detail(state, name).await,
+        Query::Watch => session_endpoints::watch(state, name, parameters),
     }
 }
 

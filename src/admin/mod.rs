@@ -19,6 +19,7 @@ mod overview;
 mod packet;
 mod page;
 mod permission;
+mod query;
 mod readiness;
 mod recorder;
 mod route_preview;

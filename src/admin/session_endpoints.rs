@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::answer::{Answer, events, json, refuse};
 use super::model::SessionEnded;
+use super::query::parameters;
 use super::session_filter::SessionFilter;
 use super::sessions;
 use super::state::AdminState;
@@ -78,8 +79,7 @@ pub(super) fn watch(state: &AdminState, id: &str, query: Option<&str>) -> Answer
 
 /// Whether a watch is to show payloads, which is for operators alone.
 pub(super) fn shows_payload(query: Option<&str>) -> bool {
-    let mut pairs = query.unwrap_or_default().split('&');
-    pairs.any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == "payload")
+    parameters(query).any(|(name, _)| name == "payload")
 }
 
 /// `/tail`.

@@ -6,9 +6,9 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use percent_encoding::percent_decode_str;
 
 use super::model::Session;
+use super::query::parameters;
 
 /// What a session has to be like to be listed.
 #[derive(Clone, Debug)]
@@ -61,9 +61,7 @@ impl SessionFilter {
     /// A sentence on the parameter that is wrong.
     pub(super) fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut filter = Self::default();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+        for (name, value) in parameters(query) {
             if !value.is_empty() {
                 filter.set(name, value)?;
             }

@@ -2,8 +2,9 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -11,6 +12,7 @@ use super::model;
 use super::session_filter::SessionFilter;
 use super::state::AdminState;
 use super::timeline::{of_ended, of_open, of_polling};
+use super::views::unix_seconds;
 use crate::Instant;
 use crate::insight::{EndedSession, PollingSession, Summary};
 use crate::snapshot::Snapshot;
@@ -32,11 +34,21 @@ pub(super) fn list(state: &AdminState, filter: &SessionFilter) -> model::Session
             }
         }
     };
+    let mut upgrading = HashSet::new();
     for node in nodes(&snapshot) {
-        node.roster().visit(|tunnel| add(open(tunnel, node, now)));
+        node.roster().visit(|tunnel| {
+            let of = tunnel.identity();
+            if of.upgrade.as_ref().is_some_and(|upgrade| upgrade.upgraded_after().is_none()) {
+                upgrading.insert(of.id);
+            }
+            add(open(tunnel, node, now));
+        });
     }
     visit_polling(&snapshot, now, |polling, route, upstream| {
-        add(self::polling(polling, (route, upstream), now));
+        // Until its upgrade is complete, a session polls and has a WebSocket: it is listed once.
+        if !upgrading.contains(&polling.id) {
+            add(self::polling(polling, (route, upstream), now));
+        }
     });
     filter.select(&mut sessions);
     let ended = snapshot.ended.last();
@@ -207,12 +219,6 @@ fn visit_polling(
             visit(&session, &route.label, route.upstream.name());
         }
     }
-}
-
-/// Seconds since 1970, with milliseconds.
-pub(super) fn unix_seconds(at: SystemTime) -> f64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_millis() as f64) / 1000.0
 }
 
 /// How long a tunnel may take to say what it knows: its worker is busy if it takes longer.

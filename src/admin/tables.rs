@@ -201,7 +201,8 @@ fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-fn duration(seconds: u64) -> String {
+/// A time in its two largest units.
+pub(crate) fn duration(seconds: u64) -> String {
     let (days, hours) = (seconds / 86400, seconds / 3600 % 24);
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {

@@ -2,12 +2,13 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use percent_encoding::percent_decode_str;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::event_stream::EventSender;
 use super::model::Handshake;
-use super::sessions::{self, unix_seconds};
+use super::query::parameters;
+use super::sessions;
+use super::views::unix_seconds;
 use crate::insight::{AnsweredHandshake, EndedSessions, News};
 
 /// Which of them are wanted.
@@ -29,9 +30,7 @@ impl TailFilter {
     /// A sentence on the parameter that is wrong.
     pub(super) fn parse(query: Option<&str>) -> Result<Self, String> {
         let mut filter = Self::default();
-        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+        for (name, value) in parameters(query) {
             let wanted = Some(value.clone()).filter(|value| !value.is_empty());
             match name {
                 "what" => filter.set_what(&value)?,

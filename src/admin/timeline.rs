@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::model::Moment;
-use super::sessions::unix_seconds;
+use super::views::unix_seconds;
 use crate::Instant;
 use crate::insight::{EndedSession, PollingSession, Summary};
 use crate::tunnel::{Evidence, Identity, Inspection, Side};

@@ -273,6 +273,12 @@ fn problem(problem: &Problem) -> model::Problem {
     }
 }
 
+/// Seconds since 1970, with milliseconds.
+pub(super) fn unix_seconds(at: SystemTime) -> f64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_millis() as f64) / 1000.0
+}
+
 /// Seconds since 1970.
 pub(super) fn seconds(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()

@@ -3,12 +3,13 @@
 //! Runs at start, at reload, or on a timer.
 
 use std::error::Error;
+use std::io::{Write, stdout};
 use std::ops::ControlFlow;
 
 use clap::Args;
 use http::Method;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::admin_target::AdminArguments;
 use super::{Outcome, printable};
@@ -83,12 +84,24 @@ pub(super) fn query<T: DeserializeOwned>(
     Ok(answer)
 }
 
-/// Reads the events of the endpoint at `path` until they end. Fails if the endpoint refuses.
+/// Prints the events of the endpoint at `path`, as they came or as a `line` of each, until they end, or until
+/// the output is closed. Fails if the endpoint refuses.
 pub(super) fn follow(
     arguments: &QueryArguments,
     path: &str,
-    on_event: impl FnMut(&str, Value) -> ControlFlow<()>,
+    line: fn(&str, Value) -> String,
 ) -> Outcome {
+    let on_event = |name: &str, data: Value| {
+        let line = match arguments.json {
+            true => json!({ "event": name, "data": data }).to_string(),
+            false => line(name, data),
+        };
+        // A reader such as `head` leaves when it has enough.
+        match writeln!(stdout(), "{}", printable(&line)).and_then(|()| stdout().flush()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    };
     match event_client::follow(&arguments.admin.target()?, path, on_event)? {
         None => Ok(()),
         Some((_, answer)) => Err(refusal(answer)),

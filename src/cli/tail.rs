@@ -2,15 +2,11 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::io::{Write, stdout};
-use std::ops::ControlFlow;
-
 use clap::Args;
-use serde_json::Value;
 
+use super::Outcome;
 use super::query::{self, QueryArguments};
 use super::sessions::encoded;
-use super::{Outcome, printable};
 use crate::admin::session_tables;
 
 /// What to show.
@@ -42,17 +38,5 @@ pub(super) fn tail(arguments: &TailArguments) -> Outcome {
             path.push_str(&format!("&{name}={}", encoded(value)));
         }
     }
-    let is_json = arguments.query.is_json();
-    query::follow(&arguments.query, &path, |name, data| {
-        let line = if is_json { json_line(name, data) } else { session_tables::event(name, data) };
-        // A reader such as `head` leaves when it has enough.
-        match writeln!(stdout(), "{}", printable(&line)).and_then(|()| stdout().flush()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    })
-}
-
-fn json_line(name: &str, data: Value) -> String {
-    serde_json::json!({ "event": name, "data": data }).to_string()
+    query::follow(&arguments.query, &path, session_tables::event)
 }

@@ -2,14 +2,11 @@
 //!
 //! Runs at start, at reload, or on a timer.
 
-use std::io::{Write, stdout};
-use std::ops::ControlFlow;
-
 use clap::Args;
 
+use super::Outcome;
 use super::query::{self, QueryArguments};
 use super::sessions::encoded;
-use super::{Outcome, printable};
 use crate::admin::session_tables;
 
 /// The session, and what to show of it.
@@ -30,15 +27,5 @@ pub(super) struct WatchArguments {
 pub(super) fn watch(arguments: &WatchArguments) -> Outcome {
     let payload = if arguments.payload { "?payload=1" } else { "" };
     let path = format!("/sessions/{}/watch{payload}", encoded(&arguments.id));
-    let is_json = arguments.query.is_json();
-    query::follow(&arguments.query, &path, |name, data| {
-        let line = match is_json {
-            true => serde_json::json!({ "event": name, "data": data }).to_string(),
-            false => session_tables::frame(name, data),
-        };
-        match writeln!(stdout(), "{}", printable(&line)).and_then(|()| stdout().flush()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        }
-    })
+    query::follow(&arguments.query, &path, session_tables::frame)
 }

@@ -8,13 +8,14 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::broadcast;
 
 use super::autopsy::{Context, Explanation, explain};
 use super::idle_ages::IdleAges;
+use super::lock;
 use crate::Instant;
 use crate::tunnel::{End, Identity, Report, SessionId};
 
@@ -130,7 +131,7 @@ impl EndedSessions {
         }
     }
 
-    /// What happens from now on. Who falls [`NEWS_MAX`] behind misses what is older.
+    /// What happens from now on. A listener that falls [`NEWS_MAX`] behind misses what is older.
     pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
     }
@@ -152,11 +153,6 @@ impl EndedSessions {
             losses.iter().rev().take_while(|(_, at)| now.saturating_duration_since(*at) <= AT_ONCE);
         recent.filter(|(name, _)| **name == *node).take(ENOUGH_LOSSES).count()
     }
-}
-
-/// Each change is whole, so a panic elsewhere breaks nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many ends are kept, about 1 MB.

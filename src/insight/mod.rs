@@ -244,8 +244,8 @@ impl Default for Followed {
 }
 
 /// Each change of a shard is complete or harmless, so a panic elsewhere breaks nothing.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Many locks, so that workers seldom wait for each other.

@@ -8,7 +8,7 @@ mod warnings;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
@@ -58,7 +58,7 @@ pub(super) fn overview(state: &AdminState, now: Instant) -> Overview {
     Overview {
         sentence,
         level: level.label().to_owned(),
-        at: unix_seconds(SystemTime::now()),
+        at: views::unix_seconds(SystemTime::now()),
         process,
         sessions,
         rates,
@@ -80,7 +80,7 @@ pub(super) fn history(state: &AdminState, query: Option<&str>) -> Answer {
     let names = series.iter().map(|series| series.name().to_owned());
     compact_json(&HistoryExcerpt {
         step_seconds: excerpt.step.as_secs(),
-        begins_at: unix_seconds(SystemTime::now()) - age.as_secs_f64(),
+        begins_at: views::unix_seconds(SystemTime::now()) - age.as_secs_f64(),
         series: names.zip(excerpt.series).collect(),
     })
 }
@@ -185,14 +185,9 @@ fn past_reloads(recent: &VecDeque<LastReload>) -> Vec<PastReload> {
             Ok(changes) => (changes.iter().map(Change::to_string).collect(), None),
             Err(failure) => (Vec::new(), Some(error_chain(&**failure))),
         };
-        PastReload { at: unix_seconds(reload.at), ok: failure.is_none(), changes, failure }
+        PastReload { at: views::unix_seconds(reload.at), ok: failure.is_none(), changes, failure }
     };
     recent.iter().rev().map(reload).collect()
-}
-
-fn unix_seconds(at: SystemTime) -> f64 {
-    let seconds = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    thousandths(seconds)
 }
 
 #[cfg(test)]

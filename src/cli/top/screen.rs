@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table, Widget, Wrap};
 
 use crate::admin::model::{EndCount, NodeGlance, Overview, PastReload};
+use crate::admin::tables::duration;
 
 /// What is shown.
 #[derive(Debug)]
@@ -296,17 +297,6 @@ fn bytes(value: f64) -> String {
     }
     let decimals = usize::from(value < 10.0 && unit > 0);
     format!("{value:.decimals$} {}", UNITS[unit])
-}
-
-fn duration(seconds: u64) -> String {
-    let (days, hours) = (seconds / 86400, seconds / 3600 % 24);
-    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m{seconds}s"),
-        (0, ..) => format!("{hours}h{minutes}m"),
-        (..) => format!("{days}d{hours}h"),
-    }
 }
 
 const QUIET: Style = Style::new().add_modifier(Modifier::DIM);
