@@ -19,7 +19,7 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// Who the client is, by the first field that it is granted, for operators.
+    /// The name of the client for operators: the first field that it is granted.
     pub(crate) fn user(&self) -> Option<&str> {
         let (_, value) = self.fields.first()?;
         value.to_str().ok().filter(|user| user.len() <= USER_BYTES_MAX)

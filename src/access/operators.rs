@@ -1,4 +1,4 @@
-//! Who may use the admin listener, and for what: bearer keys and passwords, of which only hashes are known.
+//! The operators that may use the admin listener, and their roles: bearer keys and passwords, stored as hashes.
 //!
 //! A bearer key is random and long, so that its SHA-256 is enough, which is compared in constant time. A
 //! password is checked as those of routes are. An address that was wrong too often is not listened to for a
@@ -62,7 +62,7 @@ pub(crate) struct Operators {
     guesses: WrongGuesses,
 }
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operator {
     /// The name of the key.
@@ -162,7 +162,7 @@ impl Operators {
         self.has_open_metrics
     }
 
-    /// Who sends a request with these fields from `address`.
+    /// The sender of a request with these fields from `address`.
     ///
     /// # Errors
     ///

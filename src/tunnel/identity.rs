@@ -20,7 +20,7 @@ pub struct Identity {
     pub(crate) id: SessionId,
     /// The client's address, as far as trusted proxies tell it.
     pub(crate) client: IpAddr,
-    /// Who the client is, by the first field that the rules of its route grant it.
+    /// The name of the client: the first field that the rules of its route grant it.
     pub(crate) user: Option<Box<str>>,
     /// The sid in the form for logs; `None` if the request had none.
     pub(crate) session: Option<Box<str>>,

@@ -90,7 +90,7 @@ pub(crate) struct Rates {
 pub(crate) struct EndCount {
     /// The end, as in metrics and logs.
     pub end: String,
-    /// Who ended them: `client`, `node`, `proxy` or `operator`.
+    /// The side that ended them: `client`, `node`, `proxy` or `operator`.
     pub by: String,
     /// The cause, if it is known.
     pub cause: Option<String>,

@@ -30,7 +30,7 @@ pub(crate) struct Session {
     pub session: Option<String>,
     /// The client's address.
     pub client: String,
-    /// Who the client is, by the rules of the route.
+    /// The name of the client that the rules of the route found.
     pub user: Option<String>,
     /// Host and path of the route.
     pub route: String,
@@ -71,7 +71,7 @@ pub(crate) struct EndedSession {
     pub ended_at: f64,
     /// How it ended, as the log names it.
     pub end: String,
-    /// Who ended it.
+    /// The side that ended it: `client`, `node`, `proxy` or `operator`.
     pub by: String,
     /// The code of the Close frame.
     pub code: Option<u16>,
@@ -185,6 +185,6 @@ pub(crate) struct Frame {
 pub(crate) struct WatchEnded {
     /// How, as the log names it.
     pub end: String,
-    /// Who ended it.
+    /// The side that ended it: `client`, `node`, `proxy` or `operator`.
     pub by: String,
 }
